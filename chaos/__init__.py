@@ -1,0 +1,1 @@
+"""Experiments: load, fault, observation, verdict and report."""

@@ -1,0 +1,165 @@
+"""One row per planned arrival: what was asked, when each thing happened, and exactly one outcome.
+
+Standard library only: the load writes these rows, the analysis reads them, and nothing else passes between the two.
+All stamps are seconds on the run clock: 0 is the first instant of the arrival plan, read off one monotonic clock.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+OK = "ok"
+CLIENT_DROPPED = "client_dropped"
+CENSORED = "censored"
+OUTCOMES = (
+    OK,
+    "http_4xx",
+    "http_429",
+    "http_5xx",
+    "http_503",
+    "connect_refused",
+    "connect_timeout",
+    "dns",
+    "reset_before_headers",
+    "eof_before_headers",
+    "ttft_timeout",
+    "stall_timeout",
+    "reset_mid_stream",
+    "truncated",  # the stream ended without its terminal event
+    "bad_event",
+    "error_event",  # the server reported an error inside the stream
+    "deadline",
+    CLIENT_DROPPED,  # the generator was at its limit of requests in flight: not the server's fault
+    CENSORED,  # still in flight when the observation ended
+)
+SILENT_OUTCOMES = frozenset({"connect_timeout", "ttft_timeout", "stall_timeout", "deadline", CENSORED})
+"""Outcomes that the client notices long after the service fell silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """The life of one planned arrival; a stamp that was never reached is None."""
+
+    index: int
+    intended_s: float
+    outcome: str
+    dispatched_s: float | None = None
+    connected_s: float | None = None
+    sent_s: float | None = None
+    headers_s: float | None = None
+    token_s: tuple[float, ...] = ()
+    """One stamp per token event, in order."""
+    ended_s: float | None = None
+    """Terminal event, error or timeout."""
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    """From the server's usage block, not counted from events."""
+    status: int | None = None
+    attempts: int | None = None
+    """How many replicas the gateway tried; None when no gateway said so."""
+    replica: str | None = None
+    """The replica that answered, where the gateway names it."""
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.outcome not in OUTCOMES:
+            raise ValueError(f"outcome {self.outcome!r} is not one of {', '.join(OUTCOMES)}")
+
+    @property
+    def ok(self) -> bool:
+        """Whether the answer came complete, terminal event included."""
+        return self.outcome == OK
+
+    @property
+    def ttft_s(self) -> float | None:
+        """First token minus intended start: what a user at the planned instant would have waited."""
+        return self.token_s[0] - self.intended_s if self.token_s else None
+
+    @property
+    def e2e_s(self) -> float | None:
+        """Terminal event minus intended start; None unless the request succeeded."""
+        return self.ended_s - self.intended_s if self.ok and self.ended_s is not None else None
+
+    @property
+    def lag_s(self) -> float | None:
+        """Dispatch minus intended start: the generator's own fault."""
+        return self.dispatched_s - self.intended_s if self.dispatched_s is not None else None
+
+    @property
+    def itl_s(self) -> tuple[float, ...]:
+        """Gaps between consecutive token events."""
+        return tuple(b - a for a, b in zip(self.token_s, self.token_s[1:], strict=False))
+
+    @property
+    def tpot_s(self) -> float | None:
+        """(last token - first token) / (output tokens - 1); None for fewer than two tokens."""
+        count = self.output_tokens or len(self.token_s)
+        return (
+            (self.token_s[-1] - self.token_s[0]) / (count - 1)
+            if count > 1 and len(self.token_s) > 1
+            else None
+        )
+
+    @property
+    def failed_at_s(self) -> float | None:
+        """When a failed request failed: at its error, or, for silence, at the last progress that was seen."""
+        if self.ok:
+            return None
+        if self.outcome not in SILENT_OUTCOMES and self.ended_s is not None:
+            return self.ended_s
+        progress = (*self.token_s, self.headers_s, self.sent_s, self.connected_s, self.dispatched_s)
+        return max((stamp for stamp in progress if stamp is not None), default=self.intended_s)
+
+
+_FIELDS = frozenset(field.name for field in fields(RequestRecord))
+
+
+def to_line(record: RequestRecord) -> str:
+    """One JSON object, microsecond stamps, no newline."""
+    row = {key: _rounded(value) for key, value in asdict(record).items() if value not in (None, ())}
+    return json.dumps(row, separators=(",", ":"))
+
+
+def from_line(line: str) -> RequestRecord:
+    """The record of one line.
+
+    Raises:
+        ValueError: the line is not JSON, has an unknown key or lacks a required one, or names an unknown outcome.
+    """
+    row: dict[str, Any] = json.loads(line)
+    unknown = row.keys() - _FIELDS
+    missing = {"index", "intended_s", "outcome"} - row.keys()
+    if unknown or missing:
+        raise ValueError(f"row has unknown keys {sorted(unknown)}, lacks {sorted(missing)}")
+    return RequestRecord(**{**row, "token_s": tuple(row.get("token_s", ()))})
+
+
+def write_rows(path: Path, records: Iterable[RequestRecord]) -> None:
+    """Write a whole file of rows."""
+    path.write_text("".join(to_line(record) + "\n" for record in records))
+
+
+def read_rows(path: Path) -> Iterator[RequestRecord]:
+    """Every complete row of a file; a last line without its newline is one still being written, and is left out.
+
+    Raises:
+        ValueError: naming file and line number, when a complete line is not a row.
+    """
+    with path.open() as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith("\n"):
+                return
+            try:
+                yield from_line(line)
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{path}:{number}: {error}") from error
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, tuple):
+        return [round(stamp, 6) for stamp in value]
+    return value

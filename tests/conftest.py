@@ -1,0 +1,35 @@
+"""What every test may lean on: waiting on observable state with a deadline, and free ports."""
+
+import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+Eventually = Callable[..., object]
+
+
+def wait_until(condition: Callable[[], T], *, within_s: float, what: str = "the condition") -> T:
+    """The first truthy value of `condition`, or a failure that says what was awaited and what was last seen."""
+    deadline = time.monotonic() + within_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not come true within {within_s:g} s; last seen: {value!r}")
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    return wait_until
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
