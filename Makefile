@@ -1,0 +1,43 @@
+# Two commands matter: `make demo` runs the main job, `make test` runs what CI runs. Both set everything up first, in .venv.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+EXPERIMENT ?= chaos/experiments/pod-kill-30.yaml
+
+.PHONY: help demo test check slow benchmarks setup upgrade clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/.installed ## kill 30 % of ten replicas under load and prove how fast goodput comes back (about 2 minutes)
+	$(BIN)/aftershock run $(EXPERIMENT)
+
+test: .venv/.installed-dev check ## everything CI runs, without `slow`, `gpu` and `cluster` tests
+	$(BIN)/python -m pytest
+
+check: .venv/.installed-dev ## format, lint, types, import rules, generated files: seconds
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m exporters docs --check
+
+slow: .venv/.installed-dev ## the tests marked slow: many repetitions, minutes
+	$(BIN)/python -m pytest -m slow
+
+benchmarks: .venv/.installed-dev ## every figure of the docs, measured again on this machine (about 20 minutes)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+setup: .venv/.installed-dev ## only install
+
+upgrade: .venv/.installed-dev ## newest versions of everything into constraints.txt
+	.ci/setup upgrade
+
+clean: ## remove the environment and all run folders
+	rm -rf .venv runs
+
+.venv/.installed: pyproject.toml constraints.txt .ci/setup
+	.ci/setup run
+
+.venv/.installed-dev: pyproject.toml constraints.txt .ci/setup
+	.ci/setup dev
