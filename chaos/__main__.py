@@ -1,0 +1,7 @@
+"""`python -m chaos` is `aftershock`."""
+
+import sys
+
+from chaos.cli import main
+
+sys.exit(main())

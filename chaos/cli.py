@@ -1,0 +1,101 @@
+"""The command `aftershock`: where options are read, errors end, and exit codes are made."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from chaos import commands
+from chaos.errors import AftershockError, ExitCode
+from chaos.interrupts import Interrupted
+
+DESCRIPTION = """\
+Shake an LLM inference cluster under load, and prove how fast it recovers.
+
+  aftershock run chaos/experiments/pod-kill-30.yaml       the main job: load, fault, verdict, report
+  aftershock validate chaos/experiments/*.yaml            is every key understood? touches nothing
+  aftershock plan chaos/experiments/pod-kill-30.yaml      which replicas could be hit? touches nothing
+  aftershock report runs/pod-kill-30-20260101T000000Z     write the reports again from the raw records
+  aftershock recover                                      end whatever a lost run left behind
+"""
+
+EXIT_CODES = """\
+exit codes:
+  0    passed: every assertion held
+  1    deviated: the experiment found a weakness
+  2    the input is wrong; nothing was injected
+  3    inconclusive, or refused by a guard before injecting
+  4    aborted by a guard after injecting; everything was undone
+  5    cleanup is incomplete: look now, then `aftershock recover`
+  130  interrupted, and cleaned up
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="aftershock", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=raw
+    )
+    parser.add_argument("--version", action="version", version=f"aftershock {commands.version()}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+
+    run = verbs.add_parser(
+        "run",
+        help="run an experiment: load, fault, observation, verdict, report",
+        description="Bring the target up, load it, wait for a healthy baseline, inject, observe, judge, report.",
+        epilog=f"example:\n  aftershock run chaos/experiments/pod-kill-30.yaml --out /tmp/first --seed 7\n\n{EXIT_CODES}",
+        formatter_class=raw,
+    )
+    run.add_argument("experiment", type=Path, help="an experiment file")
+    run.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME-UTC)")
+    run.add_argument("--seed", type=int, help="replaces the file's seed: arrivals, names and victims follow it")
+    run.set_defaults(command=lambda options: commands.run(options.experiment, options.out, options.seed))
+
+    validate = verbs.add_parser(
+        "validate",
+        help="check experiments and bare Chaos Mesh manifests",
+        description="Read files as `run` would, and say every key that is not understood. Touches nothing.",
+    )
+    validate.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    validate.set_defaults(command=lambda options: commands.validate(options.files))
+
+    plan = verbs.add_parser(
+        "plan",
+        help="say which replicas a fault could hit, and which it will with this seed",
+        description="Select and draw as `run` would, on the replicas that the target would have. Touches nothing.",
+    )
+    plan.add_argument("experiment", type=Path, help="an experiment file")
+    plan.add_argument("--seed", type=int, help="replaces the file's seed")
+    plan.set_defaults(command=lambda options: commands.plan(options.experiment, options.seed))
+
+    report = verbs.add_parser(
+        "report",
+        help="write the reports of a run folder again",
+        description="Judge the raw records of a run folder again and rewrite journal.json, report.html, summary.md, junit.xml.",
+    )
+    report.add_argument("folder", type=Path, help="a run folder")
+    report.set_defaults(command=lambda options: commands.report(options.folder))
+
+    recover = verbs.add_parser(
+        "recover",
+        help="end whatever lost runs left behind",
+        description="Find processes of runs whose runner is gone, end them, and say what was done.",
+    )
+    recover.add_argument("--dry-run", action="store_true", help="only say what would be ended")
+    recover.set_defaults(command=lambda options: commands.recover(dry_run=options.dry_run))
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except AftershockError as error:
+        print(f"aftershock: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        return error.exit_code
+    except Interrupted as interrupt:
+        print(f"aftershock: interrupted by {interrupt.signal_name}, everything was undone", file=sys.stderr)
+        return ExitCode.INTERRUPTED

@@ -1,0 +1,39 @@
+"""Ctrl-C, SIGTERM and SIGHUP end a run in order: the first stops it, the rest only say that it is cleaning up already."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """Somebody asked the run to stop. Not an Exception: nothing but the CLI may swallow it."""
+
+    def __init__(self, signal_name: str) -> None:
+        super().__init__(signal_name)
+        self.signal_name = signal_name
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within this block the first signal raises Interrupted in the main thread, once; later ones cannot break cleanup."""
+    seen = False
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal seen
+        name = signal.Signals(number).name
+        if seen:
+            print(f"{name}: already cleaning up, a few seconds more", file=sys.stderr)
+            return
+        seen = True
+        raise Interrupted(name)
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

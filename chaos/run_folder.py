@@ -1,0 +1,105 @@
+"""The folder that a run leaves: where each file lies, and the intent log that is on disk before an effect exists."""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from chaos.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Names of the files of one run; see the README's table for what each holds."""
+
+    path: Path
+
+    @property
+    def experiment(self) -> Path:
+        """The experiment as run: with its seed and the versions used."""
+        return self.path / "experiment.yaml"
+
+    @property
+    def requests(self) -> Path:
+        """One row per planned arrival."""
+        return self.path / "requests.jsonl"
+
+    @property
+    def events(self) -> Path:
+        """Lifecycle and fault events on the run clock."""
+        return self.path / "events.jsonl"
+
+    @property
+    def load(self) -> Path:
+        """What the load generator says of itself."""
+        return self.path / "load.json"
+
+    @property
+    def metrics(self) -> Path:
+        """Prometheus series kept for the report."""
+        return self.path / "metrics.json"
+
+    @property
+    def journal(self) -> Path:
+        """The machine-readable record of the run."""
+        return self.path / "journal.json"
+
+    @property
+    def report(self) -> Path:
+        """The report for people."""
+        return self.path / "report.html"
+
+    @property
+    def logs(self) -> Path:
+        """Output of every process of the run."""
+        return self.path / "logs"
+
+    @property
+    def intents(self) -> Path:
+        """What was about to be done, written before it was done."""
+        return self.path / "state.jsonl"
+
+    def intend(self, intent: str, **facts: Any) -> None:
+        """Append one intent and force it to disk; only then may its effect be caused.
+
+        Raises:
+            OSError: the disk refused; the effect must not be caused.
+        """
+        row = {"intent": intent, "at": datetime.now(UTC).isoformat(), "monotonic_s": time.monotonic(), **facts}
+        with self.intents.open("a") as log:
+            log.write(json.dumps(row) + "\n")
+            log.flush()
+            os.fsync(log.fileno())
+
+
+def create(experiment: str, out: Path | None) -> RunFolder:
+    """A new folder: `out`, which must be empty or not exist yet, or `runs/<experiment>-<UTC time>`.
+
+    Raises:
+        InputError: `out` holds files already, or cannot be made.
+    """
+    path = out or Path("runs") / f"{experiment}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise InputError(f"--out must be a new or empty folder, this one holds files: {path}")
+        folder = RunFolder(path)
+        folder.logs.mkdir()
+    except OSError as error:
+        raise InputError(f"the run folder cannot be made: {error}") from error
+    return folder
+
+
+def existing(path: Path) -> RunFolder:
+    """The folder of an earlier run.
+
+    Raises:
+        InputError: it holds no journal.
+    """
+    folder = RunFolder(path)
+    if not folder.journal.is_file():
+        raise InputError(f"not a run folder, it has no journal.json: {path}")
+    return folder
