@@ -1,0 +1,97 @@
+"""What an inference server mounts: it reports each request's events, and every series follows.
+
+    metrics = InferenceMetrics(model="tiny")
+    exposition = serve(metrics.registry, port=8081)
+
+    request = metrics.request(streaming=True)    # accepted
+    request.scheduled()                          # the engine has started on it
+    request.token()                              # once per output token
+    request.finished("ok", prompt_tokens=64)     # in a finally-path, so that no request goes missing
+
+Any thread may report any event; the costs of one are a lock and one or two observations.
+"""
+
+import platform
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry
+
+from exporters import metrics as declared
+from exporters.cache import CacheLookups
+from exporters.collectors import CollectorSet
+from exporters.exposition import Exposition, serve
+from exporters.registry import Registry, counter, gauge, histogram
+from exporters.request_metrics import Clock, InFlight, RequestMetrics, RequestSeries
+
+__all__ = ["Exposition", "InferenceMetrics", "RequestMetrics", "serve"]
+
+
+class InferenceMetrics:
+    """The series of one served model, all there from the start, in a registry of its own or the one given."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        cache_tiers: Sequence[str] = ("memory",),
+        registry: CollectorRegistry | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """ValueError when the registry already holds these families."""
+        self.registry = Registry() if registry is None else registry
+        self.collectors = CollectorSet(self.registry)
+        self._cache = CacheLookups(model, cache_tiers)
+        self.collectors.add("cache", self._cache)
+        self._in_flight = InFlight(clock)
+        self._series = _request_series(model, self.registry)
+        _watch(self._in_flight, model, self.registry)
+        self._kv_usage = gauge(declared.KV_CACHE_USAGE, self.registry).labels(model)
+        build_info = gauge(declared.BUILD_INFO, self.registry)
+        build_info.labels(version("aftershock"), platform.python_version()).set(1)
+
+    def request(self, *, streaming: bool) -> RequestMetrics:
+        """A request was accepted now; report its further events on what this returns."""
+        return RequestMetrics(self._series, self._in_flight, streaming=streaming)
+
+    def cache_lookup(self, tier: str, *, queried_tokens: int, hit_tokens: int) -> None:
+        """A cache tier was asked for `queried_tokens` prompt tokens and held `hit_tokens` of them.
+
+        Raises:
+            ValueError: the tier was not given at construction, or not 0 <= hit_tokens <= queried_tokens.
+        """
+        self._cache.add(tier, queried_tokens, hit_tokens)
+
+    def kv_usage(self, ratio: float) -> None:
+        """From now on this share of the KV cache is used, 0 to 1."""
+        self._kv_usage.set(ratio)
+
+
+def _request_series(model: str, registry: CollectorRegistry) -> RequestSeries:
+    latency = histogram(declared.INFERENCE_LATENCY, registry)
+    requests = counter(declared.REQUESTS, registry)
+    tokens = counter(declared.TOKENS, registry)
+    return RequestSeries(
+        latency_s={
+            (outcome, streaming): latency.labels(model, outcome, str(streaming).lower())
+            for outcome in declared.OUTCOMES
+            for streaming in (False, True)
+        },
+        ttft_s=histogram(declared.TIME_TO_FIRST_TOKEN, registry).labels(model),
+        tpot_s=histogram(declared.TIME_PER_OUTPUT_TOKEN, registry).labels(model),
+        itl_s=histogram(declared.INTER_TOKEN_LATENCY, registry).labels(model),
+        queue_s=histogram(declared.QUEUE_TIME, registry).labels(model),
+        requests={outcome: requests.labels(model, outcome) for outcome in declared.OUTCOMES},
+        prompt_tokens=tokens.labels(model, "prompt"),
+        output_tokens=tokens.labels(model, "generation"),
+    )
+
+
+def _watch(in_flight: InFlight, model: str, registry: CollectorRegistry) -> None:
+    for family, value in (
+        (declared.REQUESTS_RUNNING, in_flight.running),
+        (declared.REQUESTS_WAITING, in_flight.waiting),
+        (declared.OLDEST_QUEUED_AGE, in_flight.oldest_waiting_s),
+    ):
+        gauge(family, registry).labels(model).set_function(value)
