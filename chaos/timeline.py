@@ -1,0 +1,141 @@
+"""One immutable timeline of a run: rows, events and faults on the run clock, and what can be read off it directly.
+
+Everything that decides a verdict is a pure function of a `Timeline`. t = 0 is the first instant of the arrival plan.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from chaos.events import Event
+from loadtests.records import RequestRecord
+
+_LEAVES_SERVICE = frozenset({"replica_unready", "replica_killed", "replica_gone", "replica_restarted"})
+_COMES_INTO_BEING = frozenset({"replica_created", "replica_restarted"})
+
+
+@dataclass(frozen=True, slots=True)
+class FaultWindow:
+    """One injected fault and the time it was in force."""
+
+    name: str
+    kind: str
+    fidelity: str
+    """exact, modelled or approximate: how close the target came to what the manifest asks for."""
+    started_s: float
+    """Not later than the first effect: a failure that the fault caused must not lie before it."""
+    ended_s: float | None
+    """None for a one-shot fault: its disturbance lasts as long as the missing capacity."""
+    targets: tuple[str, ...]
+    candidates: int
+    """How many replicas the selector matched."""
+    verified: bool
+    """Whether independent evidence shows that every target was hit."""
+    evidence: tuple[str, ...] = ()
+    """One sentence per target: what was looked at and what was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A half-open stretch [start_s, end_s) of the run; an arrival belongs to it by its intended start."""
+
+    name: str
+    """baseline, fault, recovery, or all."""
+    start_s: float
+    end_s: float
+
+    @property
+    def length_s(self) -> float:
+        """Seconds from start to end."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Everything that was recorded of one run, sorted, on the run clock."""
+
+    rows: tuple[RequestRecord, ...]
+    events: tuple[Event, ...]
+    planned: int
+    """Arrivals in the plan, whether or not each has a row."""
+    warmup_s: float
+    """Where the warm-up ends and the baseline begins."""
+    plan_end_s: float
+    wanted_replicas: int
+    faults: tuple[FaultWindow, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Sorted here, once, so that no function over a timeline has to ask.
+        object.__setattr__(self, "rows", tuple(sorted(self.rows, key=_intended_s)))
+        object.__setattr__(self, "events", tuple(sorted(self.events, key=lambda event: event.at_s)))
+
+    @property
+    def fault_start_s(self) -> float | None:
+        """When the first fault started; None when nothing was injected."""
+        return min((fault.started_s for fault in self.faults), default=None)
+
+    def between(self, start_s: float, end_s: float) -> Sequence[RequestRecord]:
+        """The rows whose intended start lies in [start_s, end_s)."""
+        first = bisect_left(self.rows, start_s, key=_intended_s)
+        return self.rows[first : bisect_left(self.rows, end_s, lo=first, key=_intended_s)]
+
+    def within(self, phase: Phase) -> Sequence[RequestRecord]:
+        """The rows of a phase."""
+        return self.between(phase.start_s, phase.end_s)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyStep:
+    """From `at_s` on, until the next step, exactly these replicas are ready."""
+
+    at_s: float
+    replicas: frozenset[str]
+
+
+def align(events: Iterable[Event], run_start_monotonic_s: float) -> tuple[Event, ...]:
+    """Events of the host's monotonic clock on the run clock, whose zero was `run_start_monotonic_s`."""
+    return tuple(replace(event, at_s=event.at_s - run_start_monotonic_s) for event in events)
+
+
+def ready_steps(timeline: Timeline) -> tuple[ReadyStep, ...]:
+    """Which replicas were ready when; empty when no event speaks of readiness."""
+    ready: set[str] = set()
+    steps: list[ReadyStep] = []
+    for event in timeline.events:
+        if event.replica is None:
+            continue
+        if event.kind == "replica_ready":
+            ready.add(event.replica)
+        elif event.kind in _LEAVES_SERVICE:
+            ready.discard(event.replica)
+        else:
+            continue
+        if steps and steps[-1].at_s == event.at_s:
+            steps.pop()
+        steps.append(ReadyStep(event.at_s, frozenset(ready)))
+    return tuple(steps)
+
+
+def ready_at(steps: Sequence[ReadyStep], at_s: float) -> frozenset[str]:
+    """The replicas ready at an instant."""
+    passed = bisect_right(steps, at_s, key=lambda step: step.at_s)
+    return steps[passed - 1].replicas if passed else frozenset()
+
+
+def fewest_ready(steps: Sequence[ReadyStep], start_s: float, end_s: float) -> int:
+    """The lowest number of ready replicas at any instant of [start_s, end_s)."""
+    inside = (len(step.replicas) for step in steps if start_s < step.at_s < end_s)
+    return min((len(ready_at(steps, start_s)), *inside))
+
+
+def created_since(timeline: Timeline, at_s: float) -> dict[str, float]:
+    """Replica names, with the instant at which their latest incarnation came into being, at or after `at_s`."""
+    return {
+        event.replica: event.at_s
+        for event in timeline.events
+        if event.at_s >= at_s and event.kind in _COMES_INTO_BEING and event.replica is not None
+    }
+
+
+def _intended_s(row: RequestRecord) -> float:
+    return row.intended_s
