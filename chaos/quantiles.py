@@ -1,6 +1,6 @@
-"""Quantiles and ratios from few samples: exact ranks, distribution-free intervals, and how many samples a claim needs.
+"""Quantiles and ratios from few samples: exact ranks, distribution-free intervals, samples that a claim needs.
 
-Failures enter as +inf, nothing is interpolated. Percentages, not fractions, name quantiles: 99 is P99, 99.9 is P99.9.
+Failures enter as +inf, nothing is interpolated. A percentage names a quantile: 99 is P99, 99.9 is P99.9.
 """
 
 import math
@@ -13,7 +13,7 @@ _Z = 1.959963984540054
 
 
 def quantile(ordered: Sequence[float], percent: float) -> float:
-    """The value at rank ceil(q n) of ascending samples: the inverse of the empirical distribution, a value that occurred.
+    """The value at rank ceil(q n) of ascending samples: one that occurred, never one in between.
 
     Raises:
         ValueError: there are no samples.
@@ -24,7 +24,7 @@ def quantile(ordered: Sequence[float], percent: float) -> float:
 
 
 def needed_for_claim(percent: float) -> int:
-    """Smallest n whose maximum bounds the quantile with 95 % confidence: 1 - q^n >= 0.95 (299 for P99, 59 for P95)."""
+    """Smallest n whose maximum bounds the quantile at 95 % confidence: 1 - q^n >= 0.95 (299 for P99)."""
     return _smallest_n(percent / 100, 1 - CONFIDENCE)
 
 
@@ -37,8 +37,8 @@ def needed_for_interval(percent: float) -> int:
 def interval_ranks(n: int, percent: float) -> tuple[int, int]:
     """1-based ranks (l, u) of the order statistics that enclose the quantile with at least 95 % confidence.
 
-    The number of samples at or below the quantile is binomial(n, q): l is its 2.5 % point, u its 97.5 % point plus one
-    (David and Nagaraja, Order Statistics, 7.1).
+    The number of samples at or below the quantile is binomial(n, q): l is its 2.5 % point, u its 97.5 % point
+    plus one (David and Nagaraja, Order Statistics, 7.1).
 
     Raises:
         ValueError: n is below `needed_for_interval(percent)`.
@@ -52,7 +52,7 @@ def interval_ranks(n: int, percent: float) -> tuple[int, int]:
 
 
 def quantile_interval(ordered: Sequence[float], percent: float) -> tuple[float, float] | None:
-    """A distribution-free 95 % interval for the quantile of ascending samples; None when there are too few."""
+    """A distribution-free 95 % interval for the quantile of ascending samples; None for too few of them."""
     if len(ordered) < needed_for_interval(percent):
         return None
     lower, upper = interval_ranks(len(ordered), percent)

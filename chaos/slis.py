@@ -1,12 +1,12 @@
-"""Service level indicators of a stretch of a timeline: goodput, error ratio, latency samples, and the run second by second.
+"""Service level indicators: which arrivals are good, what failed when, latency samples, the run by the second.
 
-Definitions are in docs/measurement.md. Arrivals count by intended start, failures by the instant at which they failed.
+Defined in docs/measurement.md. Arrivals count by intended start, failures by the instant at which they failed.
 """
 
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chaos.quantiles import quantile
@@ -64,7 +64,7 @@ def good_count(rows: Sequence[RequestRecord], objectives: Objectives) -> int:
 
 
 def failures(timeline: Timeline, phase: Phase) -> int:
-    """Requests that failed within the phase; one that reaches the plan's end also has the failures of the drain."""
+    """Requests that failed within the phase; failures of the drain belong to a phase that ends with the plan."""
     end_s = math.inf if phase.end_s >= timeline.plan_end_s else phase.end_s
     return sum(
         row.failed_at_s is not None and phase.start_s <= row.failed_at_s < end_s for row in timeline.rows
@@ -74,8 +74,8 @@ def failures(timeline: Timeline, phase: Phase) -> int:
 def samples(rows: Sequence[RequestRecord], metric: str) -> list[float]:
     """Ascending samples of one of `METRICS` in seconds, failures as +inf.
 
-    TPOT leaves out answers of fewer than two tokens, where it is undefined. ITL pools every gap, and a failed request adds one
-    that never ended. Lag is the generator's, so only an arrival that was never dispatched is +inf.
+    TPOT leaves out answers of fewer than two tokens, where it is undefined. ITL pools every gap, and a failed
+    request adds one that never ended. Lag is the generator's: only an arrival never dispatched is +inf.
     """
     values: list[float] = []
     for row in rows:
@@ -96,7 +96,8 @@ def samples(rows: Sequence[RequestRecord], metric: str) -> list[float]:
 def observed_until_s(timeline: Timeline, objectives: Objectives) -> float:
     """Up to when every arrival is known to be good or bad.
 
-    A censored request is known to be bad once its end-to-end bound has passed; the first one cut off earlier ends the observation.
+    A censored request is known to be bad once its end-to-end bound has passed; the first one cut off earlier
+    ends the observation.
     """
     undecided = (
         row.intended_s
@@ -114,17 +115,14 @@ def per_second(timeline: Timeline, objectives: Objectives) -> tuple[Bin, ...]:
     Each row is planned in one bin; each failure is failed in one, each success completed in one.
     """
     rows = timeline.rows
-    failed_s = [row.failed_at_s for row in rows if row.failed_at_s is not None]
-    completed_s = [row.ended_s for row in rows if row.ok and row.ended_s is not None]
-    failed, completed = _by_second(failed_s), _by_second(completed_s)
-    dispatched_s = sorted(row.dispatched_s for row in rows if row.dispatched_s is not None)
-    ended_s = sorted(row.ended_s for row in rows if row.dispatched_s is not None and row.ended_s is not None)
+    failed = _by_second(row.failed_at_s for row in rows)
+    completed = _by_second(row.ended_s for row in rows if row.ok)
+    dispatched_s = _ascending(row.dispatched_s for row in rows)
+    ended_s = _ascending(row.ended_s for row in rows if row.dispatched_s is not None)
     steps = ready_steps(timeline)
-    seconds = max(
-        math.ceil(timeline.plan_end_s), *(math.floor(at) + 1 for at in (*failed_s, *completed_s)), 0
-    )
+    last = max((*failed, *completed), default=0)
     bins = []
-    for start in range(seconds):
+    for start in range(max(math.ceil(timeline.plan_end_s), last + 1)):
         arrivals = timeline.between(start, start + 1)
         ttft_s = samples(arrivals, "ttft")
         p50, p95, p99 = (quantile(ttft_s, percent) if ttft_s else None for percent in (50, 95, 99))
@@ -145,8 +143,12 @@ def per_second(timeline: Timeline, objectives: Objectives) -> tuple[Bin, ...]:
     return tuple(bins)
 
 
-def _by_second(instants_s: Sequence[float]) -> Counter[int]:
-    return Counter(math.floor(at_s) for at_s in instants_s)
+def _ascending(instants_s: Iterable[float | None]) -> list[float]:
+    return sorted(at_s for at_s in instants_s if at_s is not None)
+
+
+def _by_second(instants_s: Iterable[float | None]) -> Counter[int]:
+    return Counter(math.floor(at_s) for at_s in instants_s if at_s is not None)
 
 
 def _or_inf(value: float | None) -> float:

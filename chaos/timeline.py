@@ -1,6 +1,6 @@
-"""One immutable timeline of a run: rows, events and faults on the run clock, and what can be read off it directly.
+"""One immutable timeline of a run: rows, events and faults on the run clock, and what can be read off directly.
 
-Everything that decides a verdict is a pure function of a `Timeline`. t = 0 is the first instant of the arrival plan.
+Whatever decides a verdict is a pure function of a `Timeline`. t = 0 is the first instant of the arrival plan.
 """
 
 from bisect import bisect_left, bisect_right
@@ -129,7 +129,7 @@ def fewest_ready(steps: Sequence[ReadyStep], start_s: float, end_s: float) -> in
 
 
 def created_since(timeline: Timeline, at_s: float) -> dict[str, float]:
-    """Replica names, with the instant at which their latest incarnation came into being, at or after `at_s`."""
+    """Names of the replicas that came into being at or after `at_s`, and when the latest incarnation did."""
     return {
         event.replica: event.at_s
         for event in timeline.events
