@@ -1,0 +1,98 @@
+"""SIGKILL `aftershock run` at random instants of the demo, 20 times: no process, listening port or fault may be left.
+
+    python benchmarks/kill_runner.py [--times 20] [--seed 1] [--experiment FILE]
+
+Prints one line per kill and `20/20 left nothing behind` at the end; exits 1 otherwise. Takes about 15 minutes.
+"""
+
+import argparse
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parent.parent
+GRACE_S = 10.0
+"""The lease is 5 s; an end of file on the supervisor's input is noticed at once."""
+
+
+def leftovers(mark: str) -> list[psutil.Process]:
+    """Every process whose environment carries this run's mark."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("AFTERSHOCK_TEST_MARK") == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def listening() -> set[int]:
+    """Ports of this host that accept connections now."""
+    return {
+        connection.laddr.port
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+def one_kill(experiment: Path, after_s: float, mark: str) -> list[str]:
+    """Start a run, kill its runner `after_s` later, and say what was still there after the grace."""
+    import os
+
+    ports_before = listening()
+    with tempfile.TemporaryDirectory() as out:
+        runner = subprocess.Popen(
+            [sys.executable, "-m", "chaos", "run", str(experiment), "--out", f"{out}/run"],
+            cwd=ROOT,
+            env={**os.environ, "AFTERSHOCK_TEST_MARK": mark},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            runner.wait(after_s)
+        except subprocess.TimeoutExpired:
+            started = len(leftovers(mark))
+            runner.send_signal(signal.SIGKILL)
+            runner.wait()
+        else:
+            return [f"the run ended by itself with {runner.returncode} before it could be killed"]
+        deadline = time.monotonic() + GRACE_S
+        while (left := leftovers(mark)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        gone_after_s = time.monotonic() - deadline + GRACE_S
+        print(f"  killed at {after_s:5.1f} s with {started:2d} processes; all gone after {gone_after_s:.1f} s", flush=True)
+        problems = [f"process {process.pid} {' '.join(process.cmdline()[:4])}" for process in left]
+        problems += [f"listening port {port}" for port in sorted(listening() - ports_before)]
+        for process in left:
+            process.kill()
+        return problems
+
+
+def main() -> int:
+    """Kill as often as asked; the exit code says whether anything was ever left."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--longest", type=float, default=85.0, help="latest instant of a kill, seconds after the start")
+    parser.add_argument("--experiment", type=Path, default=ROOT / "chaos/experiments/pod-kill-30.yaml")
+    options = parser.parse_args()
+    draw = random.Random(options.seed)
+    clean = 0
+    for number in range(options.times):
+        problems = one_kill(options.experiment, draw.uniform(0.2, options.longest), f"kill-{options.seed}-{number}")
+        clean += not problems
+        for problem in problems:
+            print(f"  LEFT BEHIND: {problem}", flush=True)
+    print(f"{clean}/{options.times} left nothing behind")
+    return 0 if clean == options.times else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
