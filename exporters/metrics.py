@@ -1,6 +1,6 @@
-"""Every exported series, declared once as data. Standard library only: METRICS.md and the dashboards read this too.
+"""Every exported series, declared once as data; standard library only.
 
-Bucket edges contain every SLO bound, so that the share of requests within an objective is exact, not interpolated.
+Bucket edges contain every SLO bound, so the share of requests within an objective is exact, not interpolated.
 """
 
 from dataclasses import dataclass
@@ -44,36 +44,15 @@ def edges(*upper: float, bound_s: float) -> tuple[float, ...]:
     return tuple(sorted({*upper, bound_s}))
 
 
-# The edges keep those of vLLM and of OpenTelemetry's GenAI conventions where they matter, so that shares at common
-# edges compare across engines, and add finer ones: a P99 inside the first or a wide bucket says nothing.
+# Common edges of vLLM and of OpenTelemetry's GenAI conventions are kept, so that shares at them compare
+# across engines; finer ones are added, because a P99 inside the first or a wide bucket says nothing.
 _E2E_EDGES = edges(
     *(0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 60, 120),
     bound_s=E2E_BOUND_S,
 )
 _TTFT_EDGES = edges(
-    *(
-        0.001,
-        0.0025,
-        0.005,
-        0.01,
-        0.02,
-        0.04,
-        0.06,
-        0.08,
-        0.1,
-        0.15,
-        0.25,
-        0.35,
-        0.75,
-        1,
-        1.5,
-        2.5,
-        5,
-        7.5,
-        10,
-        20,
-        40,
-    ),
+    *(0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.25, 0.35),
+    *(0.75, 1, 1.5, 2.5, 5, 7.5, 10, 20, 40),
     bound_s=TTFT_BOUND_S,
 )
 _TOKEN_EDGES = edges(
@@ -86,7 +65,7 @@ _QUEUE_EDGES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 INFERENCE_LATENCY = Family(
     "ds_inference_latency_seconds",
     "histogram",
-    "Acceptance to end, exactly once per request whatever its outcome (ok, error, timeout, aborted, rejected).",
+    "Acceptance to end, exactly once per request, whatever its outcome.",
     unit="seconds",
     labels=("model", "outcome", "streaming"),
     buckets=_E2E_EDGES,
@@ -94,7 +73,8 @@ INFERENCE_LATENCY = Family(
 TIME_TO_FIRST_TOKEN = Family(
     "ds_time_to_first_token_seconds",
     "histogram",
-    "Acceptance to first token, once per request that reached it: for the share of all, divide by ds_requests_total.",
+    "Acceptance to first token, once per request that got one. "
+    "For the share of all requests, divide by ds_requests_total.",
     unit="seconds",
     labels=("model",),
     buckets=_TTFT_EDGES,
@@ -102,7 +82,7 @@ TIME_TO_FIRST_TOKEN = Family(
 TIME_PER_OUTPUT_TOKEN = Family(
     "ds_time_per_output_token_seconds",
     "histogram",
-    "(last token - first token) / (output tokens - 1), once per request that ended with two or more output tokens.",
+    "(last token - first token) / (output tokens - 1), once per ended request of two tokens or more.",
     unit="seconds",
     labels=("model",),
     buckets=_TOKEN_EDGES,
@@ -118,7 +98,8 @@ INTER_TOKEN_LATENCY = Family(
 QUEUE_TIME = Family(
     "ds_queue_time_seconds",
     "histogram",
-    "Acceptance to first schedule, or to the end of a request that gave up in the queue; rejected ones never queued.",
+    "Acceptance to first schedule, or to the end of a request that ended in the queue. "
+    "Rejected ones never queued.",
     unit="seconds",
     labels=("model",),
     buckets=_QUEUE_EDGES,
@@ -126,7 +107,7 @@ QUEUE_TIME = Family(
 REQUESTS = Family(
     "ds_requests_total",
     "counter",
-    "Requests that ended, by outcome: ok, error, timeout, aborted (the client left), rejected (queue full, draining).",
+    "Requests that ended: ok, error, timeout, aborted (the client left) or rejected (never admitted).",
     unit="requests",
     labels=("model", "outcome"),
 )
@@ -150,7 +131,7 @@ REQUESTS_WAITING = Family(
 OLDEST_QUEUED_AGE = Family(
     "ds_oldest_queued_request_age_seconds",
     "gauge",
-    "Age of the request that has waited longest, 0 when none waits: a stuck queue shows here and in no histogram.",
+    "Age of the request that has waited longest, 0 when none waits. A stuck queue shows here alone.",
     unit="seconds",
     labels=("model",),
 )
@@ -190,7 +171,7 @@ BUILD_INFO = Family(
 GPU_UP = Family(
     "ds_gpu_up",
     "gauge",
-    "1 when NVML answers and lists a GPU, else 0, and then no other GPU family is there.",
+    "1 when NVML answers and lists a GPU, else 0 and no other GPU family. Asked once a second.",
 )
 GPU_MEMORY_USED = Family(
     "ds_gpu_memory_used_bytes",

@@ -1,4 +1,4 @@
-"""The life of one request as the server tells it, turned into observations: each exactly once, whatever the order."""
+"""One request's events, as the server reports them, turned into observations: each exactly once."""
 
 import threading
 import time
@@ -73,7 +73,7 @@ class InFlight:
 
 
 class RequestMetrics:
-    """One request from acceptance to its one end. Thread-safe; an event that comes twice or too late changes nothing."""
+    """One request from acceptance to its end. Thread-safe; late or repeated events change nothing."""
 
     __slots__ = (
         *("_accepted_s", "_ended", "_first_token_s", "_in_flight", "_last_token_s"),
@@ -99,7 +99,7 @@ class RequestMetrics:
                 self._leave_queue(self._in_flight.clock())
 
     def token(self) -> None:
-        """An output token exists now. Where `scheduled` was never called, the first token ends the queue time."""
+        """An output token exists now. Without a call of `scheduled`, the first one ends the queue time."""
         with self._lock:
             if self._ended:
                 return
@@ -135,7 +135,7 @@ class RequestMetrics:
             now_s = self._in_flight.clock()
             self._in_flight.leave(self)
             if not self._scheduled and outcome != "rejected":
-                # Waiting in vain is the longest queue time there is: leaving it out would flatter the quantiles.
+                # Requests that waited in vain waited longest: leaving them out would flatter the quantiles.
                 self._series.queue_s.observe(now_s - self._accepted_s)
             self._count_tokens(prompt_tokens, output_tokens)
             self._series.latency_s[outcome, self._streaming].observe(now_s - self._accepted_s)
