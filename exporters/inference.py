@@ -14,7 +14,7 @@ Any thread may report any event; the costs of one are a lock and one or two obse
 import platform
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry
 
@@ -49,7 +49,7 @@ class InferenceMetrics:
         _watch(self._in_flight, model, self.registry)
         self._kv_usage = gauge(declared.KV_CACHE_USAGE, self.registry).labels(model)
         build_info = gauge(declared.BUILD_INFO, self.registry)
-        build_info.labels(version("aftershock"), platform.python_version()).set(1)
+        build_info.labels(_version(), platform.python_version()).set(1)
 
     def request(self, *, streaming: bool) -> RequestMetrics:
         """A request was accepted now; report its further events on what this returns."""
@@ -95,3 +95,10 @@ def _watch(in_flight: InFlight, model: str, registry: CollectorRegistry) -> None
         (declared.OLDEST_QUEUED_AGE, in_flight.oldest_waiting_s),
     ):
         gauge(family, registry).labels(model).set_function(value)
+
+
+def _version() -> str:
+    try:
+        return version("aftershock")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"
