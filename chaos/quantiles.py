@@ -1,4 +1,4 @@
-"""Quantiles and ratios from few samples: exact ranks, distribution-free intervals, samples that a claim needs.
+"""Quantiles and ratios from few samples: exact ranks, distribution-free intervals, samples a claim needs.
 
 Failures enter as +inf, nothing is interpolated. A percentage names a quantile: 99 is P99, 99.9 is P99.9.
 """

@@ -1,6 +1,6 @@
-"""Service level indicators: which arrivals are good, what failed when, latency samples, the run by the second.
+"""Service level indicators: which arrivals are good, what failed when, latency samples, the run by seconds.
 
-Defined in docs/measurement.md. Arrivals count by intended start, failures by the instant at which they failed.
+Defined in docs/measurement.md. Arrivals count by intended start, failures by the instant of the failure.
 """
 
 import math
@@ -64,7 +64,7 @@ def good_count(rows: Sequence[RequestRecord], objectives: Objectives) -> int:
 
 
 def failures(timeline: Timeline, phase: Phase) -> int:
-    """Requests that failed within the phase; failures of the drain belong to a phase that ends with the plan."""
+    """Requests that failed within the phase; the drain belongs to a phase that ends with the plan."""
     end_s = math.inf if phase.end_s >= timeline.plan_end_s else phase.end_s
     return sum(
         row.failed_at_s is not None and phase.start_s <= row.failed_at_s < end_s for row in timeline.rows

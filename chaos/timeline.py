@@ -1,4 +1,4 @@
-"""One immutable timeline of a run: rows, events and faults on the run clock, and what can be read off directly.
+"""One immutable timeline of a run: rows, events and faults on the run clock, and what can be read off it.
 
 Whatever decides a verdict is a pure function of a `Timeline`. t = 0 is the first instant of the arrival plan.
 """

@@ -1,0 +1,197 @@
+"""The grammar of assertions: `term operator bound`, such as `p99(ttft, baseline) <= 250ms`.
+
+The EBNF and every term are in docs/assertions.md. `evaluation.py` gives a parsed assertion its verdict.
+"""
+
+import difflib
+import math
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chaos.errors import InputError
+from chaos.slis import METRICS
+from loadtests.records import OUTCOMES
+
+PHASES = ("baseline", "fault", "recovery", "all")
+OPERATORS = ("<=", ">=", "==", "!=", "<", ">")
+
+
+class Dimension(StrEnum):
+    """What a term measures, hence which bounds it takes."""
+
+    DURATION = "duration"
+    RATIO = "ratio"
+    COUNT = "count"
+    RATE = "rate"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The dimension of a term, and for each of its arguments what it is called and may be."""
+
+    dimension: Dimension
+    arguments: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+_PHASE = ("a phase", PHASES)
+_METRIC = ("a metric", METRICS)
+_OF_SAMPLES = Signature(Dimension.DURATION, (_METRIC, _PHASE))
+TERMS = {
+    "recovery.service": Signature(Dimension.DURATION),
+    "recovery.service_after_end": Signature(Dimension.DURATION),
+    "recovery.capacity": Signature(Dimension.DURATION),
+    "recovery.first_touch": Signature(Dimension.DURATION),
+    "lost_requests": Signature(Dimension.COUNT),
+    "max": _OF_SAMPLES,
+    "goodput": Signature(Dimension.RATIO, (_PHASE,)),
+    "goodput_rate": Signature(Dimension.RATE, (_PHASE,)),
+    "error_ratio": Signature(Dimension.RATIO, (_PHASE,)),
+    "requests": Signature(Dimension.COUNT, (_PHASE,)),
+    "outcome": Signature(Dimension.COUNT, (("an outcome", OUTCOMES), _PHASE)),
+    "ready": Signature(Dimension.COUNT, (("the word min", ("min",)), _PHASE)),
+}
+"""Every term but the quantiles `p1` to `p99.99`, which share the signature of `max`."""
+
+_EXPECTED_BOUND = {
+    Dimension.DURATION: "a duration such as 250ms, 15s or 1m30s",
+    Dimension.RATIO: "a ratio such as 95% or 0.95",
+    Dimension.COUNT: "a whole number",
+    Dimension.RATE: "a rate such as 18/s",
+}
+_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+_SPACE = re.compile(r"\s*", re.ASCII)
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_OPERATOR = re.compile("|".join(OPERATORS))
+_QUANTILE = re.compile(r"p([1-9][0-9]?(?:\.[0-9]{1,2})?)")
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_BOUND = {
+    Dimension.DURATION: re.compile(rf"(?:{_NUMBER}\s*(?:ms|us|s|m)\s*)+", re.ASCII),
+    Dimension.RATIO: re.compile(rf"{_NUMBER}\s*%?", re.ASCII),
+    Dimension.COUNT: re.compile(r"[0-9]+"),
+    Dimension.RATE: re.compile(rf"{_NUMBER}\s*/\s*s", re.ASCII),
+}
+_DURATION_PART = re.compile(rf"({_NUMBER})\s*(ms|us|s|m)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """What is measured: a name of `TERMS` or a quantile such as `p99.9`, and its arguments."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def percent(self) -> float | None:
+        """99.9 for `p99.9`; None when the term is no quantile."""
+        match = _QUANTILE.fullmatch(self.name)
+        return float(match[1]) if match else None
+
+    @property
+    def dimension(self) -> Dimension:
+        """What it measures."""
+        return (_OF_SAMPLES if self.percent else TERMS[self.name]).dimension
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(self.arguments)})" if self.arguments else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """One claim about a run; `str` gives it in canonical spelling, which parses to the same."""
+
+    term: Term
+    operator: str
+    bound: float
+    """In seconds, per second, or a plain number."""
+    bound_text: str
+    """The bound in the unit of its author."""
+
+    @property
+    def expression(self) -> str:
+        """The canonical spelling."""
+        return f"{self.term} {self.operator} {self.bound_text}"
+
+    def __str__(self) -> str:
+        return self.expression
+
+
+def parse(text: str) -> Assertion:
+    """Read one assertion.
+
+    Raises:
+        InputError: the column, what was expected and what stands there; the hint points at it with a caret.
+    """
+    reader = _Reader(text)
+    term = _term(reader)
+    operator = reader.take(_OPERATOR, f"an operator ({_listed(OPERATORS)})")
+    bound, bound_text = _bound(reader, term.dimension)
+    return Assertion(term, operator, bound, bound_text)
+
+
+def _term(reader: "_Reader") -> Term:
+    start = reader.skip_space()
+    name = reader.take(_WORD, "a term such as recovery.service or p99(ttft, baseline)")
+    signature = _OF_SAMPLES if _QUANTILE.fullmatch(name) else TERMS.get(name)
+    if signature is None:
+        quantile = "a quantile from p1 to p99.99" if re.match(r"p[0-9]", name) else "a term"
+        raise reader.error(start, quantile, name, (*TERMS, "p50", "p90", "p95", "p99"))
+    arguments = []
+    for position, (meaning, choices) in enumerate(signature.arguments):
+        reader.take(re.compile("," if position else r"\("), "','" if position else f"'(' after {name}")
+        start = reader.skip_space()
+        word = reader.take(_WORD, f"{meaning} ({_listed(choices)})")
+        if word not in choices:
+            raise reader.error(start, f"{meaning} ({_listed(choices)})", word, choices)
+        arguments.append(word)
+    if arguments:
+        reader.take(re.compile(r"\)"), "')'")
+    return Term(name, tuple(arguments))
+
+
+def _bound(reader: "_Reader", dimension: Dimension) -> tuple[float, str]:
+    start = reader.skip_space()
+    text = "".join(reader.text[start:].split())
+    if not _BOUND[dimension].fullmatch(reader.text[start:].strip()):
+        raise reader.error(start, _EXPECTED_BOUND[dimension], reader.text[start:].strip() or "the end")
+    if dimension is Dimension.DURATION:
+        value = math.fsum(float(number) * _UNITS_S[unit] for number, unit in _DURATION_PART.findall(text))
+    else:
+        value = float(text.rstrip("%/s")) / (100 if text.endswith("%") else 1)
+    if math.isinf(value) or (dimension is Dimension.RATIO and value > 1):
+        raise reader.error(start, _EXPECTED_BOUND[dimension], text)
+    return value, text
+
+
+class _Reader:
+    """A place in a text, and errors that point at one."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+
+    def skip_space(self) -> int:
+        match = _SPACE.match(self.text, self.at)
+        self.at = match.end() if match else self.at
+        return self.at
+
+    def take(self, pattern: re.Pattern[str], expected: str) -> str:
+        match = pattern.match(self.text, self.skip_space())
+        if match is None:
+            rest = self.text[self.at :].split()
+            raise self.error(self.at, expected, rest[0] if rest else "the end")
+        self.at = match.end()
+        return match[0]
+
+    def error(self, at: int, expected: str, found: str, choices: tuple[str, ...] = ()) -> InputError:
+        similar = difflib.get_close_matches(found.lower()[:40], choices, n=1)
+        line = "".join(character if character.isprintable() else " " for character in self.text)
+        advice = f"did you mean {similar[0]}?\n" if similar else ""
+        return InputError(
+            f"assertion, column {at + 1}: expected {expected}, not {found!r}",
+            hint=f"{advice}  {line}\n  {' ' * at}^",
+        )
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]

@@ -1,0 +1,250 @@
+"""The journal of a run: everything that was measured and decided, as one JSON object, written and read back.
+
+Seconds are floats on the run clock, +inf is the string "inf". Beside a null, `<key>_reason` says why.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaos.errors import InputError
+from chaos.events import Event
+from chaos.measurements import Measurements, PhaseSlis
+from chaos.quantiles import needed_for_interval, quantile
+from chaos.recovery import Criteria, RecoveryTime
+from chaos.slis import Objectives
+from chaos.timeline import FaultWindow, Timeline
+from chaos.verdict import AssertionResult, Judgement
+from loadtests.records import RequestRecord
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What the runner knows of a run besides its timeline."""
+
+    experiment: str
+    hypothesis: str
+    target: str
+    """The target's kind: local or kubernetes."""
+    seed: int
+    started_at: str
+    """UTC, ISO 8601; for display only."""
+    versions: Mapping[str, str]
+    generator: Mapping[str, Any] = field(default_factory=dict)
+    """What the load said of itself when it ended: `load.json`."""
+    reconciliation: Mapping[str, Any] = field(default_factory=dict)
+    """Requests as the gateway and the replicas counted them, beside the rows."""
+
+
+def build(run: RunFacts, measurements: Measurements, judgement: Judgement) -> dict[str, Any]:
+    """The journal, ready for JSON."""
+    timeline = measurements.timeline
+    journal = {
+        "schema": SCHEMA,
+        "experiment": run.experiment,
+        "hypothesis": run.hypothesis,
+        "target": run.target,
+        "wanted_replicas": timeline.wanted_replicas,
+        "seed": run.seed,
+        "started_at": run.started_at,
+        "verdict": judgement.verdict,
+        "exit_code": int(judgement.exit_code),
+        "reasons": judgement.reasons,
+        "slo": _with_reasons(asdict(measurements.objectives), {"itl_s": "gaps have no bound"}),
+        "load": _load(timeline, run.generator),
+        "faults": [_fault(fault) for fault in timeline.faults],
+        "phases": [_phase(slis) for slis in measurements.phases],
+        "recovery": _recovery(measurements),
+        "assertions": [_assertion(result) for result in judgement.assertions],
+        "reconciliation": run.reconciliation,
+        "definitions": definitions(measurements.objectives, measurements.criteria),
+        "versions": run.versions,
+    }
+    encoded: dict[str, Any] = _encoded(journal)
+    return encoded
+
+
+def definitions(objectives: Objectives, criteria: Criteria) -> dict[str, str]:
+    """The words of the journal in sentences, with the numbers of this run."""
+    gap = "" if objectives.itl_s is None else f", no gap between tokens above {objectives.itl_s:g} s"
+    return {
+        "good arrival": (
+            f"a planned arrival answered completely, with its first token within {objectives.ttft_s:g} s and "
+            f"its last within {objectives.e2e_s:g} s of its planned instant{gap}"
+        ),
+        "goodput": "good arrivals per planned arrivals, by planned instant",
+        "error ratio": "failures, by the instant of the failure, per planned arrivals",
+        "quantiles": "over every planned arrival, failures as +inf, rank ceil(q n), no interpolation",
+        "baseline": (
+            f"from the end of the warm-up to {objectives.e2e_s:g} s before the fault: whatever arrives then is "
+            "good or bad before the fault strikes"
+        ),
+        "service recovery": (
+            "from the start of the fault to the first good arrival from which every window of "
+            f"{criteria.window_s:g} s passes for {criteria.hold_s:g} s: goodput at least {criteria.goodput:g} "
+            f"of the baseline's, error ratio at most {criteria.error_ratio:g}; later than "
+            f"{criteria.within_s:g} s is not recovered"
+        ),
+        "capacity recovery": (
+            f"from the start of the fault to all wanted replicas ready for {criteria.hold_s:g} s, each new "
+            "one having completed a request"
+        ),
+        "lost requests": "arrivals after the warm-up that failed once the fault had started",
+    }
+
+
+def write(path: Path, journal: Mapping[str, Any]) -> None:
+    """Write a journal whole or not at all."""
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(json.dumps(journal, indent=2, allow_nan=False) + "\n")
+    unfinished.replace(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a journal; infinities stay the string "inf", see `number`.
+
+    Raises:
+        InputError: there is none, it is not JSON, or of another schema.
+    """
+    try:
+        journal = json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror}", hint="a run folder has one once its run ended"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON: {error}") from error
+    schema = journal.get("schema") if isinstance(journal, dict) else None
+    if schema != SCHEMA:
+        raise InputError(f"{path}: schema: expected {SCHEMA}, not {schema!r}")
+    return dict(journal)
+
+
+def number(value: float | str | None) -> float | None:
+    """A number of the journal, with "inf" as infinity."""
+    return None if value is None else float(value)
+
+
+def timeline_of(
+    journal: Mapping[str, Any], rows: Iterable[RequestRecord], events: Iterable[Event]
+) -> Timeline:
+    """The timeline again, from a journal and the rows and events beside it."""
+    return Timeline(
+        rows=tuple(rows),
+        events=tuple(events),
+        planned=journal["load"]["planned"],
+        warmup_s=journal["load"]["warmup_s"],
+        plan_end_s=journal["load"]["plan_end_s"],
+        wanted_replicas=journal["wanted_replicas"],
+        faults=tuple(
+            FaultWindow(
+                name=fault["name"],
+                kind=fault["kind"],
+                fidelity=fault["fidelity"],
+                started_s=fault["started_s"],
+                ended_s=fault["ended_s"],
+                targets=tuple(fault["targets"]),
+                candidates=fault["candidates"],
+                verified=fault["verified"],
+                evidence=tuple(fault["evidence"]),
+            )
+            for fault in journal["faults"]
+        ),
+    )
+
+
+def _load(timeline: Timeline, generator: Mapping[str, Any]) -> dict[str, Any]:
+    rows = timeline.rows
+    lags_s = sorted(row.lag_s for row in rows if row.lag_s is not None)
+    load = {
+        "planned": timeline.planned,
+        "ok": sum(row.ok for row in rows),
+        "outcomes": dict(sorted(Counter(row.outcome for row in rows).items())),
+        "offered_rate": len(lags_s) / timeline.plan_end_s if timeline.plan_end_s > 0 else None,
+        "lag_p99_s": quantile(lags_s, 99) if lags_s else None,
+        "warmup_s": timeline.warmup_s,
+        "plan_end_s": timeline.plan_end_s,
+        "generator": generator,
+    }
+    return _with_reasons(
+        load, {"offered_rate": "the plan is empty", "lag_p99_s": "no arrival was dispatched"}
+    )
+
+
+def _fault(fault: FaultWindow) -> dict[str, Any]:
+    reason = "a one-shot fault: its disturbance lasts until capacity has recovered"
+    return _with_reasons(asdict(fault), {"ended_s": reason})
+
+
+def _phase(slis: PhaseSlis) -> dict[str, Any]:
+    phase = asdict(slis.phase)
+    indicators = {key: value for key, value in asdict(slis).items() if key != "phase"}
+    empty = dict.fromkeys(indicators, "no planned arrival in this phase")
+    too_few = f"an interval for P99 needs {needed_for_interval(99)} arrivals"
+    return _with_reasons({**phase, **indicators}, {**empty, "ttft_p99_interval_s": too_few})
+
+
+def _recovery(measurements: Measurements) -> dict[str, Any]:
+    service, capacity = measurements.service, measurements.capacity
+    after_end = measurements.service_after_end
+    seconds = {
+        **_recovery_time("service", service),
+        **_recovery_time("capacity", capacity),
+        "service_after_end_s": None if after_end is None else after_end.value_s,
+        "first_touch_s": service.first_touch_s,
+        "resolution_s": service.resolution_s,
+        "relapse_s": service.relapse_s,
+        "lost_requests": measurements.lost_requests,
+    }
+    unseen = service.reason or "no window passed"
+    reasons = {
+        "service_after_end_s": (after_end and after_end.reason)
+        or "a one-shot fault has no end to count from",
+        "first_touch_s": unseen,
+        "resolution_s": unseen,
+        "relapse_s": "no window failed after the full hold" if service.reason is None else unseen,
+        "lost_requests": unseen,
+    }
+    return {**_with_reasons(seconds, reasons), **asdict(measurements.criteria)}
+
+
+def _recovery_time(name: str, time: RecoveryTime) -> dict[str, Any]:
+    entry: dict[str, Any] = {f"{name}_s": time.value_s, f"{name}_status": time.status}
+    if time.reason is not None:
+        entry[f"{name}_s_reason"] = time.reason
+    return entry
+
+
+def _assertion(result: AssertionResult) -> dict[str, Any]:
+    entry = asdict(result)
+    reason = entry.pop("reason")
+    if reason is not None:
+        entry["reason"] = reason
+    return _with_reasons(entry, {"observed": reason, "n": "it does not rest on a number of requests"})
+
+
+def _with_reasons(entry: dict[str, Any], reasons: Mapping[str, str | None]) -> dict[str, Any]:
+    """The entry with `<key>_reason` after each key that is null."""
+    told: dict[str, Any] = {}
+    for key, value in entry.items():
+        told[key] = value
+        if value is None:
+            told[f"{key}_reason"] = reasons[key]
+    return told
+
+
+def _encoded(value: Any) -> Any:
+    """A value in JSON's types: microseconds at the finest, infinity as a string."""
+    if isinstance(value, float):
+        return "inf" if value == math.inf else round(value, 6)
+    if isinstance(value, Mapping):
+        return {key: _encoded(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_encoded(item) for item in value]
+    return value
