@@ -22,6 +22,10 @@ def gpu_lines(registry: CollectorRegistry) -> list[str]:
     return [line for line in generate_latest(registry).decode().splitlines() if line.startswith("ds_gpu")]
 
 
+def gpu_families(registry: CollectorRegistry) -> list[str]:
+    return [family.name for family in registry.collect() if family.name.startswith("ds_gpu")]
+
+
 def success(registry: CollectorRegistry) -> float | None:
     return registry.get_sample_value("ds_collector_success", {"collector": "gpu"})
 
@@ -38,6 +42,7 @@ def test_a_machine_without_a_gpu_says_so_by_one_line(eventually: Eventually) -> 
     with watch_gpus(CollectorSet(registry), period_s=0.05):
         eventually(lambda: success(registry) == 1, within_s=10, what="the first poll")
         assert gpu_lines(registry) == ["ds_gpu_up 0.0"]
+        assert gpu_families(registry) == ["ds_gpu_up"]
 
 
 def test_recorded_nvml_answers_become_exact_lines() -> None:
@@ -92,6 +97,7 @@ def test_a_failed_poll_is_reported_shows_no_old_value_and_mends_itself(eventuall
         answers[0] = OSError("GPU is lost")
         eventually(lambda: success(registry) == 0, within_s=10)
         assert gpu_lines(registry) == ["ds_gpu_up 0.0"]
+        assert gpu_families(registry) == ["ds_gpu_up"]
         answers[0] = TWO_DEVICES
         eventually(lambda: success(registry) == 1, within_s=10)
         assert len(gpu_lines(registry)) == 3
@@ -111,6 +117,7 @@ def test_a_driver_that_hangs_lets_scrapes_through_and_ages_out(eventually: Event
         hang.set()
         eventually(lambda: success(registry) == 0, within_s=10, what="an answer too old to show")
         assert gpu_lines(registry) == ["ds_gpu_up 0.0"]
+        assert gpu_families(registry) == ["ds_gpu_up"]
         let_go.set()
         eventually(lambda: success(registry) == 1, within_s=10)
 
