@@ -4,11 +4,12 @@ The EBNF and every term are in docs/assertions.md. `evaluation.py` gives a parse
 """
 
 import difflib
-import math
 import re
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chaos import quantities
 from chaos.errors import InputError
 from chaos.slis import METRICS
 from loadtests.records import OUTCOMES
@@ -54,24 +55,23 @@ TERMS = {
 """Every term but the quantiles `p1` to `p99.99`, which share the signature of `max`."""
 
 _EXPECTED_BOUND = {
-    Dimension.DURATION: "a duration such as 250ms, 15s or 1m30s",
-    Dimension.RATIO: "a ratio such as 95% or 0.95",
+    Dimension.DURATION: quantities.DURATION,
+    Dimension.RATIO: quantities.RATIO,
     Dimension.COUNT: "a whole number",
     Dimension.RATE: "a rate such as 18/s",
 }
-_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _SPACE = re.compile(r"\s*", re.ASCII)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _OPERATOR = re.compile("|".join(OPERATORS))
 _QUANTILE = re.compile(r"p([1-9][0-9]?(?:\.[0-9]{1,2})?)")
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _BOUND = {
-    Dimension.DURATION: re.compile(rf"(?:{_NUMBER}\s*(?:ms|us|s|m)\s*)+", re.ASCII),
-    Dimension.RATIO: re.compile(rf"{_NUMBER}\s*%?", re.ASCII),
+    Dimension.DURATION: re.compile(rf"(?:{_NUMBER}\s*(?:ns|us|ms|s|m|h)\s*)+", re.ASCII),
+    # A bare 1 is refused, as in files: it could mean 1 % or all.
+    Dimension.RATIO: re.compile(rf"{_NUMBER}\s*%|[0-9]+\.[0-9]+|0", re.ASCII),
     Dimension.COUNT: re.compile(r"[0-9]+"),
     Dimension.RATE: re.compile(rf"{_NUMBER}\s*/\s*s", re.ASCII),
 }
-_DURATION_PART = re.compile(rf"({_NUMBER})\s*(ms|us|s|m)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +151,25 @@ def _term(reader: "_Reader") -> Term:
 
 def _bound(reader: "_Reader", dimension: Dimension) -> tuple[float, str]:
     start = reader.skip_space()
-    text = "".join(reader.text[start:].split())
-    if not _BOUND[dimension].fullmatch(reader.text[start:].strip()):
-        raise reader.error(start, _EXPECTED_BOUND[dimension], reader.text[start:].strip() or "the end")
-    if dimension is Dimension.DURATION:
-        value = math.fsum(float(number) * _UNITS_S[unit] for number, unit in _DURATION_PART.findall(text))
-    else:
+    written = reader.text[start:].rstrip()
+    value = _value(written, dimension)
+    if value is None:
+        raise reader.error(start, _EXPECTED_BOUND[dimension], written or "the end")
+    return value, "".join(written.split())
+
+
+def _value(written: str, dimension: Dimension) -> float | None:
+    """The number that a bound stands for; None when it is no such bound."""
+    if not _BOUND[dimension].fullmatch(written):
+        return None
+    text = "".join(written.split())
+    if dimension is not Dimension.DURATION:
         value = float(text.rstrip("%/s")) / (100 if text.endswith("%") else 1)
-    if math.isinf(value) or (dimension is Dimension.RATIO and value > 1):
-        raise reader.error(start, _EXPECTED_BOUND[dimension], text)
-    return value, text
+        return value if value <= (1 if dimension is Dimension.RATIO else sys.float_info.max) else None
+    try:
+        return quantities.go_duration_ns(text) / 1e9
+    except ValueError:
+        return None
 
 
 class _Reader:
@@ -186,10 +195,10 @@ class _Reader:
     def error(self, at: int, expected: str, found: str, choices: tuple[str, ...] = ()) -> InputError:
         similar = difflib.get_close_matches(found.lower()[:40], choices, n=1)
         line = "".join(character if character.isprintable() else " " for character in self.text)
-        advice = f"did you mean {similar[0]}?\n" if similar else ""
+        advice = f" (did you mean {similar[0]}?)" if similar else ""
         return InputError(
-            f"assertion, column {at + 1}: expected {expected}, not {found!r}",
-            hint=f"{advice}  {line}\n  {' ' * at}^",
+            f"column {at + 1}: expected {expected}, not {found!r}{advice}",
+            hint=f"{line}\n      {' ' * at}^",
         )
 
 

@@ -34,7 +34,7 @@ class _Observed:
 
 
 def evaluate(assertion: Assertion, measurements: Measurements) -> AssertionResult:
-    """The verdict on one assertion: what could not be had, or not be claimed, is inconclusive, never passed."""
+    """The verdict on one assertion: what could not be had, or claimed, is inconclusive, never passed."""
     if assertion.term.name.startswith("recovery."):
         observed = _recovery(assertion, measurements)
     elif assertion.term.name == "lost_requests":

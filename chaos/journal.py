@@ -75,15 +75,15 @@ def definitions(objectives: Objectives, criteria: Criteria) -> dict[str, str]:
     gap = "" if objectives.itl_s is None else f", no gap between tokens above {objectives.itl_s:g} s"
     return {
         "good arrival": (
-            f"a planned arrival answered completely, with its first token within {objectives.ttft_s:g} s and "
-            f"its last within {objectives.e2e_s:g} s of its planned instant{gap}"
+            f"a planned arrival answered completely, first token within {objectives.ttft_s:g} s and last "
+            f"within {objectives.e2e_s:g} s of its planned instant{gap}"
         ),
         "goodput": "good arrivals per planned arrivals, by planned instant",
         "error ratio": "failures, by the instant of the failure, per planned arrivals",
         "quantiles": "over every planned arrival, failures as +inf, rank ceil(q n), no interpolation",
         "baseline": (
-            f"from the end of the warm-up to {objectives.e2e_s:g} s before the fault: whatever arrives then is "
-            "good or bad before the fault strikes"
+            f"from the end of the warm-up to {objectives.e2e_s:g} s before the fault: whatever arrives then "
+            "is good or bad before the fault strikes"
         ),
         "service recovery": (
             "from the start of the fault to the first good arrival from which every window of "
