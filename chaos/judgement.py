@@ -1,0 +1,115 @@
+"""From the raw files of a run folder to its journal: what `run` does at its end, and `report` can do again at any time."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chaos import journal
+from chaos.errors import InputError
+from chaos.evaluation import evaluate
+from chaos.events import Event, read_events
+from chaos.experiment import Experiment, read_experiment
+from chaos.experiment_file import ExperimentSpec
+from chaos.measurements import measure
+from chaos.recovery import Criteria
+from chaos.run_folder import RunFolder
+from chaos.slis import Objectives
+from chaos.timeline import FaultWindow, Timeline
+from chaos.verdict import judge
+from loadtests.records import read_rows
+
+
+def judge_folder(folder: RunFolder) -> dict[str, Any]:
+    """Measure and judge the records of a run; the same records give the same journal.
+
+    Raises:
+        InputError: a file of the folder is missing, or is not what a run writes.
+    """
+    experiment = read_experiment(folder.experiment)
+    generator = _read_json(folder, "load.json")
+    counted = _read_json(folder, "metrics.json")
+    try:
+        events = read_events(folder.events)
+        timeline = _timeline(folder, experiment.spec, generator, events)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder.path}: not the records of a run: {error}") from error
+    measurements = measure(timeline, objectives(experiment.spec), criteria(experiment.spec))
+    judgement = judge(measurements, [evaluate(each, measurements) for each in experiment.assertions])
+    run = _facts(experiment, generator, counted, events)
+    return journal.build(run, measurements, judgement)
+
+
+def objectives(spec: ExperimentSpec) -> Objectives:
+    """The SLO of one request."""
+    return Objectives(spec.slo.ttft_s, spec.slo.e2e_s, spec.slo.itl_s)
+
+
+def criteria(spec: ExperimentSpec) -> Criteria:
+    """When the service counts as recovered."""
+    recovery = spec.recovery
+    return Criteria(
+        recovery.goodput, recovery.error_ratio, recovery.window_s, recovery.hold_s, recovery.within_s
+    )
+
+
+def _timeline(
+    folder: RunFolder, spec: ExperimentSpec, generator: Mapping[str, Any], events: Sequence[Event]
+) -> Timeline:
+    return Timeline(
+        rows=tuple(read_rows(folder.requests)),
+        events=tuple(events),
+        planned=int(generator["planned"]),
+        warmup_s=spec.phases.warmup_s,
+        plan_end_s=float(generator["duration_s"]),
+        wanted_replicas=spec.target.local.replicas,
+        faults=tuple(_fault(event, events) for event in events if event.kind == "fault_injected"),
+    )
+
+
+def _fault(injected: Event, events: Sequence[Event]) -> FaultWindow:
+    fault = injected.detail
+    looked = [
+        e
+        for e in events
+        if e.kind in ("fault_verified", "fault_unverified") and e.detail["fault"] == fault["name"]
+    ]
+    verified = {event.replica for event in looked if event.kind == "fault_verified"}
+    return FaultWindow(
+        name=fault["name"],
+        kind=fault["kind"],
+        fidelity=fault["fidelity"],
+        started_s=injected.at_s,
+        ended_s=None,
+        targets=tuple(fault["targets"]),
+        candidates=fault["candidates"],
+        verified=bool(fault["targets"]) and verified >= set(fault["targets"]),
+        evidence=tuple(f"{event.replica}: {event.detail['how']}" for event in looked),
+    )
+
+
+def _facts(
+    experiment: Experiment, generator: Mapping[str, Any], counted: Mapping[str, Any], events: Sequence[Event]
+) -> journal.RunFacts:
+    spec = experiment.spec
+    started = next((event.detail["wall"] for event in events if event.kind == "load_started"), "")
+    return journal.RunFacts(
+        experiment=spec.experiment,
+        hypothesis=spec.hypothesis,
+        target="local",
+        seed=spec.seed or 0,
+        started_at=started,
+        versions=spec.versions,
+        generator=generator,
+        reconciliation=counted["reconciliation"],
+    )
+
+
+def _read_json(folder: RunFolder, name: str) -> dict[str, Any]:
+    path = folder.path / name
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not the records of a run: {error}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected an object, got {type(value).__name__}")
+    return value
