@@ -1,0 +1,100 @@
+"""Guards before injecting: a fault that could reach further than its file allows is refused whole."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaos.chaos_mesh import Mode, PodKill
+from chaos.errors import RefusedError
+from chaos.selector import Draw, victims_count
+from chaos.targets import Replica
+
+
+@dataclass(frozen=True, slots=True)
+class BlastRadius:
+    """How far a fault may reach."""
+
+    max_targets: int
+    protected_namespaces: tuple[str, ...] = ()
+    protected_pods: tuple[str, ...] = ()
+    """Each as `namespace/name`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Possible:
+    """What a draw could do, before it is drawn."""
+
+    fewest: int
+    most: int
+    replicas: tuple[Replica, ...]
+    """Everyone who could be hit, each once."""
+
+
+def possible(candidates: Sequence[Replica], mode: Mode, value: str) -> Possible:
+    """How many replicas a draw could hit, and which; a candidate listed twice is one replica.
+
+    Raises:
+        InputError: the mode cannot use the value.
+    """
+    drawn = victims_count(mode, value, len(candidates))
+    replicas = _each_once(candidates)
+    fewest = 0
+    if mode != "random-max-percent":
+        left = drawn
+        for copies in sorted(Counter(replica.uid for replica in candidates).values(), reverse=True):
+            fewest, left = fewest + (left > 0), left - copies
+    return Possible(fewest, min(drawn, len(replicas)), replicas)
+
+
+def check(kill: PodKill, candidates: Sequence[Replica], radius: BlastRadius) -> Possible:
+    """What the fault could do, when that stays within its blast radius whatever is drawn.
+
+    Raises:
+        InputError: the mode cannot use the value.
+        RefusedError: nothing matches, something protected does, or more could be hit than allowed.
+    """
+    if not candidates:
+        raise RefusedError(f"no replica matches the selector of {kill.manifest_path}: nothing to inject")
+    protected = [replica for replica in _each_once(candidates) if _is_protected(replica, radius)]
+    if protected:
+        raise RefusedError(
+            f"the selector of {kill.manifest_path} matches what is protected: {_names(protected)}",
+            hint="narrow the selector: nothing is dropped from a selection on the quiet",
+        )
+    reach = possible(candidates, kill.mode, kill.value)
+    if reach.most > radius.max_targets:
+        raise RefusedError(
+            f"{kill.manifest_path} could hit {reach.most} replicas of {_names(reach.replicas)}; "
+            f"the experiment allows at most max_targets {radius.max_targets}",
+            hint="lower the manifest's value, or raise fault.max_targets knowingly",
+        )
+    return reach
+
+
+def targets(draw: Draw) -> tuple[Replica, ...]:
+    """The replicas to hit, each once, in the order of the draw.
+
+    Raises:
+        RefusedError: the draw took none, as random-max-percent may.
+    """
+    if not draw.victims:
+        raise RefusedError(
+            f"no target was drawn: random-max-percent drew {draw.percent_drawn} % of {draw.candidates_count}"
+        )
+    return _each_once(draw.victims)
+
+
+def _is_protected(replica: Replica, radius: BlastRadius) -> bool:
+    return replica.namespace in radius.protected_namespaces or _name(replica) in radius.protected_pods
+
+
+def _each_once(replicas: Sequence[Replica]) -> tuple[Replica, ...]:
+    return tuple({replica.uid: replica for replica in replicas}.values())
+
+
+def _names(replicas: Sequence[Replica]) -> str:
+    return ", ".join(_name(replica) for replica in replicas)
+
+
+def _name(replica: Replica) -> str:
+    return f"{replica.namespace}/{replica.name}"

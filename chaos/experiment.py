@@ -1,0 +1,121 @@
+"""Reading an experiment: its file, the manifest that it names and its assertions, understood as a whole."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos import documents
+from chaos.assertions import Assertion, parse
+from chaos.chaos_mesh import PodKill, pod_kill
+from chaos.documents import Document, Problem
+from chaos.errors import InputError
+from chaos.experiment_file import ExperimentSpec
+from chaos.quantities import duration_text
+from chaos.strict import build
+
+MANIFEST_COPY = "manifest.yaml"
+"""Lies beside the experiment in a run folder, so that the folder can be run again as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An experiment file with everything that it refers to."""
+
+    path: Path
+    spec: ExperimentSpec
+    kill: PodKill
+    assertions: tuple[Assertion, ...]
+
+
+def read_experiment(path: Path) -> Experiment:
+    """The experiment of a file, with its manifest.
+
+    Raises:
+        InputError: naming file, line, key path, value and what was expected, for every problem of the
+            experiment or, when that is sound, of its manifest.
+    """
+    document = documents.read_document(path)
+    spec = build(document, ExperimentSpec)
+    manifest_path = path.parent / spec.fault.manifest
+    parsed = [_parsed(expression) for expression in spec.assertions]
+    wrong = {index: error for index, error in enumerate(parsed) if isinstance(error, InputError)}
+    problems = [*_timing_problems(spec), *_target_problems(spec)]
+    problems += [Problem(("assertions", index), str(error)) for index, error in wrong.items()]
+    if not manifest_path.is_file():
+        complaint = f"expected a file, there is none at {manifest_path}"
+        problems.append(Problem(("fault", "manifest"), complaint, spec.fault.manifest))
+    if problems:
+        hints = [error.hint for error in wrong.values() if error.hint]
+        raise document.refusal(problems, hint="\n".join(hints) or None)
+    manifest = documents.read_document(manifest_path)
+    kill = pod_kill(manifest)
+    _refuse_foreign_selector(manifest, kill, spec)
+    return Experiment(path, spec, kill, tuple(each for each in parsed if isinstance(each, Assertion)))
+
+
+def read_file(path: Path) -> Experiment | tuple[PodKill, ...]:
+    """An experiment, or the faults of a bare manifest of one or more documents: what has an `apiVersion`.
+
+    Raises:
+        InputError: as `read_experiment`; for a manifest, for every problem of its first wrong document.
+    """
+    found = documents.read_documents(path)
+    if any("apiVersion" in document.values for document in found):
+        return tuple(pod_kill(document) for document in found)
+    return read_experiment(path)
+
+
+def write_as_run(experiment: Experiment, path: Path, *, seed: int, versions: Mapping[str, str]) -> Experiment:
+    """Write the experiment as run, defaults spelled out, and its manifest beside it; returns it read back."""
+    fault = experiment.spec.fault.model_copy(update={"manifest": MANIFEST_COPY})
+    spec = experiment.spec.model_copy(update={"seed": seed, "versions": dict(versions), "fault": fault})
+    shutil.copyfile(experiment.kill.manifest_path, path.with_name(MANIFEST_COPY))
+    path.write_text(documents.dump(spec.model_dump(by_alias=True, exclude_none=True)), encoding="utf-8")
+    return read_experiment(path)
+
+
+def _parsed(expression: str) -> Assertion | InputError:
+    try:
+        return parse(expression)
+    except InputError as error:
+        return error
+
+
+def _timing_problems(spec: ExperimentSpec) -> Iterator[Problem]:
+    recovery = spec.recovery
+    if recovery.window_s > recovery.hold_s:
+        complaint = f"expected at most recovery.hold = {duration_text(recovery.hold_s)}"
+        yield Problem(("recovery", "window"), complaint, duration_text(recovery.window_s))
+    needed_s = recovery.within_s + recovery.hold_s
+    if spec.phases.observe_s < needed_s:
+        complaint = f"expected at least recovery.within + recovery.hold = {duration_text(needed_s)}"
+        yield Problem(("phases", "observe"), complaint, duration_text(spec.phases.observe_s))
+
+
+def _target_problems(spec: ExperimentSpec) -> Iterator[Problem]:
+    local = spec.target.local
+    if not any("{port}" in text for text in (*local.command, *local.env.values())):
+        complaint = "expected {port} in it, or in env: replicas cannot share one port"
+        yield Problem(("target", "local", "command"), complaint, list(local.command))
+    for index, zone in enumerate(local.zones):
+        if zone in local.zones[:index]:
+            yield Problem(("target", "local", "zones", index), "expected each zone once", zone)
+
+
+def _refuse_foreign_selector(manifest: Document, kill: PodKill, spec: ExperimentSpec) -> None:
+    """Refuse what could select nothing, or fail, in the target of this experiment."""
+    selector, local = kill.selector, spec.target.local
+    nodes = [f"node-{zone}" for zone in local.zones]
+    problems = []
+    reached = selector.pods or selector.namespaces
+    if local.namespace not in reached:
+        where = ("spec", "selector", "pods" if selector.pods else "namespaces")
+        complaint = f"expected to include {local.namespace}, where the target's replicas live"
+        problems.append(Problem(where, complaint, ", ".join(reached)))
+    for index, node in enumerate(() if selector.pods else selector.nodes):
+        if node not in nodes:
+            complaint = f"expected a node of the target: {', '.join(nodes)}"
+            problems.append(Problem(("spec", "selector", "nodes", index), complaint, node))
+    if problems:
+        raise manifest.refusal(problems)

@@ -1,0 +1,146 @@
+"""Durations, ratios and counts as people write them in files: `1m30s`, `95%`, `"30"`.
+
+Durations follow Go, because Chaos Mesh manifests do: one grammar serves manifests and experiments alike.
+"""
+
+import re
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+from pydantic_core import PydanticCustomError
+
+_UNITS_NS = {
+    "h": 3_600_000_000_000,
+    "m": 60_000_000_000,
+    "s": 1_000_000_000,
+    "ms": 1_000_000,
+    "us": 1_000,
+    "\N{MICRO SIGN}s": 1_000,
+    "\N{GREEK SMALL LETTER MU}s": 1_000,
+    "ns": 1,
+}
+_TERM = re.compile(r"(?P<whole>[0-9]*)(?P<fraction>\.[0-9]*)?(?P<unit>[^.0-9]+)")
+_PERCENT = re.compile(r"[0-9]+(\.[0-9]+)?%")
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_INT64_MAX = 2**63 - 1
+DURATION = "a duration such as 250ms, 15s or 1m30s"
+RATIO = "a ratio such as 95% or 0.95"
+
+
+def go_duration_ns(text: str) -> int:
+    """Nanoseconds of a Go duration: accepts, truncates and overflows as Go's `time.ParseDuration`.
+
+    One difference: terms that add up to exactly 2**64 ns wrap to zero in Go and are refused here.
+
+    Raises:
+        ValueError: saying what is wrong with the text.
+    """
+    unsigned = text[1:] if text[:1] in ("-", "+") else text
+    if unsigned == "0":
+        return 0
+    if not unsigned:
+        raise ValueError("empty duration")
+    total_ns, position = 0, 0
+    while position < len(unsigned):
+        term = _TERM.match(unsigned, position)
+        if term is None:
+            raise ValueError("a number without a unit")
+        total_ns += _term_ns(term["whole"], (term["fraction"] or "")[1:], term["unit"])
+        position = term.end()
+    negative = text[0] == "-"
+    if total_ns > _INT64_MAX + negative:
+        raise ValueError("longer than 2**63 ns")
+    return -total_ns if negative else total_ns
+
+
+def _term_ns(whole: str, fraction: str, unit: str) -> int:
+    if not whole and not fraction:
+        raise ValueError("no digits before the unit")
+    if unit not in _UNITS_NS:
+        raise ValueError(f"unknown unit {unit!r}, known are ns, us, ms, s, m, h")
+    unit_ns = _UNITS_NS[unit]
+    numerator, scale = 0, 1.0
+    for digit in fraction:
+        # Go stops taking digits when the next one could overflow, and truncates the product of floats.
+        if numerator > _INT64_MAX // 10 or numerator * 10 + int(digit) > 2**63:
+            break
+        numerator, scale = numerator * 10 + int(digit), scale * 10
+    return int(whole or "0") * unit_ns + int(float(numerator) * (unit_ns / scale))
+
+
+def duration_text(duration_s: float) -> str:
+    """The shortest Go duration that reads back as the same number of seconds, to the nanosecond."""
+    duration_ns = round(duration_s * 1e9)
+    unit = next(unit for unit in ("s", "ms", "us", "ns") if duration_ns % _UNITS_NS[unit] == 0)
+    return f"{duration_ns // _UNITS_NS[unit]}{unit}"
+
+
+def go_atoi(text: str) -> int:
+    """The integer of a string, with the accept set of Go's `strconv.Atoi`: a sign and ASCII digits, 64 bits.
+
+    Raises:
+        ValueError: it is not such an integer; Python's own `int` would take spaces, `1_0` and other digits.
+    """
+    if not _INTEGER.fullmatch(text) or not -_INT64_MAX - 1 <= int(text) <= _INT64_MAX:
+        raise ValueError(f"not a whole number: {text!r}")
+    return int(text)
+
+
+def ratio(value: object) -> float:
+    """The ratio 0..1 of `95%` or 0.95; a bare whole number is refused, because 1 could mean 1 % or all.
+
+    Raises:
+        ValueError: it is neither, or lies outside 0..1.
+    """
+    if isinstance(value, str) and _PERCENT.fullmatch(value):
+        value = float(Decimal(value[:-1]) / 100)
+    if not isinstance(value, float) or not 0 <= value <= 1:
+        raise ValueError(f"not {RATIO}: {value!r}")
+    return value
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, str):
+        raise PydanticCustomError("duration", DURATION)
+    try:
+        return go_duration_ns(value) / 1e9
+    except ValueError as error:
+        raise PydanticCustomError("duration", DURATION + " ({reason})", {"reason": str(error)}) from error
+
+
+def _positive(value_s: float) -> float:
+    if value_s <= 0:
+        raise PydanticCustomError("duration", DURATION + ", above zero")
+    return value_s
+
+
+def _not_negative(value_s: float) -> float:
+    if value_s < 0:
+        raise PydanticCustomError("duration", DURATION + ", or 0s")
+    return value_s
+
+
+def _ratio(value: object) -> float:
+    try:
+        return ratio(value)
+    except ValueError as error:
+        raise PydanticCustomError("ratio", RATIO) from error
+
+
+def _go_duration(text: str) -> str:
+    # Chaos Mesh's webhook lets the empty string pass; it never ends a fault.
+    if text:
+        _seconds(text)
+    return text
+
+
+_as_text = PlainSerializer(duration_text)
+Duration = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive), _as_text]
+"""Seconds above zero, written as a duration."""
+DurationOrZero = Annotated[float, BeforeValidator(_seconds), AfterValidator(_not_negative), _as_text]
+"""Seconds, zero included, written as a duration."""
+GoDuration = Annotated[str, AfterValidator(_go_duration)]
+"""A duration as Chaos Mesh's webhook takes it: signed, or empty."""
+Ratio = Annotated[float, BeforeValidator(_ratio)]
+"""0..1, written as `95%` or 0.95."""
