@@ -1,0 +1,195 @@
+"""An ephemeral Prometheus: its configuration, its command line, and the few queries that a run asks it.
+
+Prometheus explains a run, it never decides one (DESIGN: records decide). Two facts of its versions 2.42 to
+3.5 to know: the first scrape, and every change of targets, takes up to five seconds; and 3.x range selectors
+leave out their left edge, so windows should span at least four scrapes.
+"""
+
+import json
+import math
+import shutil
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaos.errors import InconclusiveError, RefusedError
+
+SCRAPE_INTERVAL_S = 1.0
+REPLICA_JOB = "deepseek-metrics"
+GATEWAY_JOB = "gateway"
+
+_CONFIG = """\
+global:
+  scrape_interval: 1s
+  scrape_timeout: 900ms
+  evaluation_interval: 1s
+scrape_configs:
+  - job_name: {replica_job}
+    metrics_path: /metrics
+    file_sd_configs:
+      - files: [{targets}]
+  - job_name: {gateway_job}
+    metrics_path: /metrics
+    static_configs:
+      - targets: [{gateway}]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeTarget:
+    """One replica's metrics endpoint and the labels that its series get."""
+
+    address: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFiles:
+    """Where one ephemeral server keeps its configuration, its list of targets and its samples."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """What to scrape, how often."""
+        return self.folder / "prometheus.yml"
+
+    @property
+    def targets(self) -> Path:
+        """The replicas of the moment; Prometheus watches this file."""
+        return self.folder / "replicas.json"
+
+    def write_config(self, gateway_address: str) -> None:
+        """Write what the server reads when it starts."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(
+            _CONFIG.format(
+                replica_job=REPLICA_JOB,
+                gateway_job=GATEWAY_JOB,
+                targets=json.dumps(str(self.targets)),  # JSON strings are YAML strings: any path is safe
+                gateway=json.dumps(gateway_address),
+            )
+        )
+
+    def write_targets(self, targets: Iterable[ScrapeTarget]) -> None:
+        """Replace the list of replicas in one step: Prometheus must not read half a file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        rows = [{"targets": [target.address], "labels": dict(target.labels)} for target in targets]
+        fresh = self.targets.with_suffix(".tmp")
+        fresh.write_text(json.dumps(rows, indent=1))
+        fresh.replace(self.targets)
+
+    def command(self, program: str, port: int) -> tuple[str, ...]:
+        """The command line of the server."""
+        return (
+            program,
+            f"--config.file={self.config}",
+            f"--storage.tsdb.path={self.folder / 'data'}",
+            "--storage.tsdb.retention.time=1d",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=warn",
+        )
+
+
+def find_prometheus() -> str:
+    """The program on PATH.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    program = shutil.which("prometheus")
+    if program is None:
+        raise RefusedError(
+            "prometheus is not on PATH",
+            hint="Debian, Ubuntu: apt install prometheus, then systemctl disable --now prometheus "
+            "(runs start their own); macOS: brew install prometheus",
+        )
+    return program
+
+
+@dataclass(frozen=True, slots=True)
+class WallClock:
+    """The wall clock's distance from the monotonic one, read once: no later step of it tears a run."""
+
+    offset_s: float
+
+    @classmethod
+    def now(cls) -> "WallClock":
+        """Read both clocks."""
+        return cls(time.time() - time.monotonic())
+
+    def wall_s(self, monotonic_s: float) -> float:
+        """Unix seconds of a monotonic stamp."""
+        return monotonic_s + self.offset_s
+
+    def monotonic_s(self, wall_s: float) -> float:
+        """The monotonic stamp of Unix seconds."""
+        return wall_s - self.offset_s
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of an answer; times are Unix seconds, values may be NaN or infinite."""
+
+    labels: Mapping[str, str]
+    points: Sequence[tuple[float, float]]
+
+    @property
+    def value(self) -> float:
+        """The last value: the only one of an instant query."""
+        return self.points[-1][1] if self.points else math.nan
+
+
+class PrometheusClient:
+    """Asks one server. Every question names its own time: asked again later, it has the same answer."""
+
+    def __init__(self, url: str, timeout_s: float = 10.0) -> None:
+        self._url = url.rstrip("/")
+        self._timeout_s = timeout_s
+
+    def instant(self, query: str, at_wall_s: float) -> list[Series]:
+        """The query's value at one time (Unix seconds), one point per series.
+
+        Raises:
+            InconclusiveError: the server cannot be reached or refuses the query.
+        """
+        result = self._ask("query", {"query": query, "time": f"{at_wall_s:.3f}"})
+        return [Series(row["metric"], (_point(row["value"]),)) for row in result]
+
+    def range(self, query: str, start_wall_s: float, end_wall_s: float, step_s: float) -> list[Series]:
+        """The query's values from start to end (Unix seconds), one per step; at most 11,000 per series.
+
+        Raises:
+            InconclusiveError: the server cannot be reached or refuses the query.
+        """
+        window = {"start": f"{start_wall_s:.3f}", "end": f"{end_wall_s:.3f}", "step": f"{step_s:.3f}"}
+        result = self._ask("query_range", {"query": query, **window})
+        return [Series(row["metric"], tuple(map(_point, row["values"]))) for row in result]
+
+    def _ask(self, endpoint: str, fields: Mapping[str, str]) -> list[dict[str, Any]]:
+        # By POST: queries may be longer than a URL may be. The scheme is our own child's: http.
+        request = urllib.request.Request(  # noqa: S310 - the URL is that of our own server
+            f"{self._url}/api/v1/{endpoint}", data=urllib.parse.urlencode(fields).encode()
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310 - see above
+                body = json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                text = error.read().decode(errors="replace")
+            raise InconclusiveError(f"Prometheus refused {fields['query']!r}: {text.strip()}") from error
+        except (OSError, ValueError) as error:
+            raise InconclusiveError(f"Prometheus did not answer {fields['query']!r}: {error}") from error
+        data = body["data"]
+        if data["resultType"] not in ("vector", "matrix"):
+            raise InconclusiveError(f"{fields['query']!r} is a {data['resultType']}, not a set of series")
+        return list(data["result"])
+
+
+def _point(pair: Sequence[Any]) -> tuple[float, float]:
+    return float(pair[0]), float(pair[1])

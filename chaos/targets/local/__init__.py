@@ -1,0 +1,1 @@
+"""The local target: a Deployment's worth of processes on this machine, without Kubernetes or root."""

@@ -1,0 +1,108 @@
+"""The whole cluster inside the supervisor: proxy, replicas, gateway, Prometheus, and what each is told."""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from chaos.events import Event
+from chaos.targets.local.deployment import Deployment
+from chaos.targets.local.helpers import Helper, command, must_live
+from chaos.targets.local.monitoring import Monitoring
+from chaos.targets.local.pod import Surroundings
+from chaos.targets.local.processes import ProcessTable
+from chaos.targets.local.spec import LocalSpec
+from chaos.targets.local.wire import Caller
+
+STOP_GRACE_S = 1.0
+_STOP_WITHIN_S = 5.0
+
+
+class Cluster:
+    """Alive for as long as `live` runs; `end` leaves nothing of it."""
+
+    def __init__(self, spec: LocalSpec, emit: Callable[[Event], None]) -> None:
+        self.deployment: Deployment | None = None
+        self.ports: dict[str, int] = {}
+        """Of `gateway`, `gateway_metrics` and `prometheus`, as they come up."""
+        self.complete = False
+        """Whether every wanted replica was ready, and known to be by the gateway, at one moment."""
+        self._spec = spec
+        self._emit = emit
+        self._processes = ProcessTable()
+        self._monitoring = Monitoring(spec, self._processes)
+        self._changed = asyncio.Event()
+
+    async def live(self) -> None:
+        """Run everything until cancelled; an exception when something that must live died."""
+        self._spec.log_folder.mkdir(parents=True, exist_ok=True)
+        async with asyncio.TaskGroup() as tasks:
+            proxy = await self._help("proxy", tasks)
+            around = Surroundings(
+                spec=self._spec,
+                processes=self._processes,
+                proxy=proxy,
+                promised_ports=set(),
+                emit=self._emit,
+                changed=self._changed.set,
+            )
+            self.deployment = Deployment(around, tasks)
+            self.deployment.fill()
+            gateway = await self._help("gateway", tasks)
+            listening = await gateway.ask("listen")
+            self.ports = {"gateway": listening["port"], "gateway_metrics": listening["metrics_port"]}
+            tasks.create_task(self._publish(gateway, self.deployment))
+            if self._spec.prometheus:
+                prometheus, self.ports["prometheus"] = await self._monitoring.start(listening["metrics_port"])
+                tasks.create_task(must_live("prometheus", prometheus))
+
+    async def end(self, living: asyncio.Task[None]) -> None:
+        """Leave nothing: replicas first, in order, while `living` runs; then, in any case, every process."""
+        try:
+            if self.deployment is not None and not living.done():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_STOP_WITHIN_S):
+                        await self.deployment.shut_down(STOP_GRACE_S)
+        finally:
+            living.cancel()
+            await asyncio.wait([living])
+            await self._processes.end_all(STOP_GRACE_S)
+            shutil.rmtree(self._spec.scratch_folder, ignore_errors=True)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that the runner may ask: replicas as selectors see them, their processes, the ports."""
+        pods = self.deployment.pods.values() if self.deployment is not None else ()
+        replicas = [
+            {"replica": asdict(pod.as_replica()), "pid": pod.pid, "restarts": pod.restarts} for pod in pods
+        ]
+        return {"replicas": replicas, "ports": self.ports, "complete": self.complete}
+
+    async def _help(self, name: str, tasks: asyncio.TaskGroup) -> Caller:
+        log = self._spec.log_folder / f"{name}.log"
+        child = self._processes.start(command(name), env=dict(os.environ), log=log, pipes=True)
+        helper = await Helper.over(name, child)
+        tasks.create_task(helper.attend())
+        return helper.caller
+
+    async def _publish(self, gateway: Caller, deployment: Deployment) -> None:
+        """Tell the gateway and Prometheus at every change, the gateway once per probe period in any case."""
+        while True:
+            self._changed.clear()
+            pods = list(deployment.pods.values())
+            rows = [
+                {"name": pod.name, "port": pod.proxy_port, "ready": pod.ready, "probed_s": pod.probed_s}
+                for pod in pods
+                if pod.proxy_port is not None
+            ]
+            if self._spec.prometheus:
+                self._monitoring.show(pods)
+            await gateway.ask("endpoints", endpoints=rows)
+            if not self.complete and sum(row["ready"] is True for row in rows) == self._spec.replicas:
+                self.complete = True
+                self._emit(Event(time.monotonic(), "target_started"))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), self._spec.readiness.period_s)

@@ -1,0 +1,56 @@
+"""Keeps the wanted number of replicas: one whose pod was deleted is replaced at once, under a new name."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+
+from chaos.targets.local.naming import Names, emptiest
+from chaos.targets.local.pod import Pod, Surroundings
+
+
+class Deployment:
+    """All replicas that exist, terminating ones too, in the order of their creation."""
+
+    def __init__(self, around: Surroundings, tasks: asyncio.TaskGroup) -> None:
+        self.pods: dict[str, Pod] = {}
+        """By uid."""
+        self._around = around
+        self._tasks = tasks
+        self._names = Names(around.spec)
+        self._wanted = around.spec.replicas
+        self._lives: set[asyncio.Task[None]] = set()
+
+    def fill(self) -> None:
+        """Create what is missing: replicas that are terminating no longer count."""
+        while len(zones := [pod.zone for pod in self.pods.values() if not pod.terminating]) < self._wanted:
+            zone = emptiest(self._around.spec.zones, zones)
+            pod = Pod(self._names.draw(), str(uuid.uuid4()), zone, self._around)
+            self.pods[pod.uid] = pod
+            life = self._tasks.create_task(self._live(pod))
+            self._lives.add(life)
+            life.add_done_callback(self._lives.discard)
+
+    def kill(self, uids: Sequence[str], grace_s: float) -> list[tuple[Pod, float]]:
+        """Delete pods one after another; each with the monotonic seconds of its signal.
+
+        Raises:
+            LookupError: one of them does not exist (any more); nothing was deleted.
+        """
+        if missing := [uid for uid in uids if uid not in self.pods]:
+            raise LookupError(f"no such replica any more: {', '.join(missing)}")
+        hit = [(self.pods[uid], self.pods[uid].delete(grace_s, "pod-kill")) for uid in uids]
+        self.fill()
+        return hit
+
+    async def shut_down(self, grace_s: float) -> None:
+        """Delete every replica, replace none, and wait until all are gone."""
+        self._wanted = 0
+        for pod in self.pods.values():
+            pod.delete(grace_s, fault=None)
+        if self._lives:
+            await asyncio.wait(self._lives)
+
+    async def _live(self, pod: Pod) -> None:
+        await pod.run()
+        del self.pods[pod.uid]
+        self._around.changed()

@@ -1,0 +1,77 @@
+"""What the gateway counts: logical requests and attempts apart, each exactly once, however it ended."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from chaos.targets.local.balancer import Balancer
+from exporters import metrics
+from exporters.registry import Registry, counter, gauge_snapshot, histogram
+
+OK = "ok"
+HTTP_4XX = "http_4xx"
+HTTP_5XX = "http_5xx"
+UNREACHABLE = "unreachable"
+"""Refused, reset or ended before anything could be passed on; of a request: and nothing was left to try."""
+NO_REPLICA = "no_replica"
+"""No replica was ready: answered 503 without an attempt."""
+TRUNCATED = "truncated"
+"""The replica died after something had been passed on: the client's connection was reset."""
+CLIENT_GONE = "client_gone"
+
+_MOST_REPLICA_LABELS = 200
+_OTHER = "other"
+
+
+def of_status(status: int) -> str:
+    """The outcome of a complete answer."""
+    return OK if status < 400 else HTTP_4XX if status < 500 else HTTP_5XX
+
+
+class GatewayMetrics:
+    """The gateway's families in a registry of their own."""
+
+    def __init__(self, balancer: Balancer, in_flight: Callable[[], int]) -> None:
+        self.registry = Registry()
+        self._requests = counter(metrics.GATEWAY_REQUESTS, self.registry)
+        self._attempts = counter(metrics.GATEWAY_ATTEMPTS, self.registry)
+        self._retries = counter(metrics.GATEWAY_RETRIES, self.registry)
+        self._seconds = histogram(metrics.GATEWAY_REQUEST_SECONDS, self.registry)
+        self._labelled: set[str] = set()
+        self.registry.register(_Now(balancer, in_flight))
+
+    def request_ended(self, outcome: str, duration_s: float) -> None:
+        """Count one logical request."""
+        self._requests.labels(outcome).inc()
+        self._seconds.labels(outcome).observe(duration_s)
+
+    def attempt_ended(self, replica: str, outcome: str, *, retry: bool) -> None:
+        """Count one attempt; replicas beyond the first 200 of a run share one label."""
+        if len(self._labelled) < _MOST_REPLICA_LABELS:
+            self._labelled.add(replica)
+        self._attempts.labels(replica if replica in self._labelled else _OTHER, outcome).inc()
+        if retry:
+            self._retries.inc()
+
+
+class _Now(Collector):
+    """Read at each scrape, so that no bookkeeping can drift from what is so."""
+
+    def __init__(self, balancer: Balancer, in_flight: Callable[[], int]) -> None:
+        self._balancer = balancer
+        self._in_flight = in_flight
+
+    def collect(self) -> Iterator[Metric]:
+        """Requests in flight, attempts open per replica, and replicas that get new requests."""
+        endpoints = tuple(self._balancer.endpoints.values())
+        in_flight = gauge_snapshot(metrics.GATEWAY_IN_FLIGHT)
+        in_flight.add_metric((), self._in_flight())
+        yield in_flight
+        ready = gauge_snapshot(metrics.GATEWAY_READY)
+        ready.add_metric((), sum(endpoint.available for endpoint in endpoints))
+        yield ready
+        outstanding = gauge_snapshot(metrics.GATEWAY_OUTSTANDING)
+        for endpoint in endpoints:
+            outstanding.add_metric((endpoint.name,), endpoint.outstanding)
+        yield outstanding

@@ -1,0 +1,100 @@
+"""Names as a Deployment gives them, and places: `reference-server-7d4b9c6f5-x2k8p` on `node-zone-a`."""
+
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from chaos.targets import Node, Replica
+from chaos.targets.local.spec import LocalSpec
+
+# Kubernetes' safe alphabet (k8s.io/apimachinery/pkg/util/rand): no vowels, no digits that look like letters.
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+ZONE_LABEL = "topology.kubernetes.io/zone"
+
+
+class Names:
+    """Draws replica names, never the same twice; repeatable when the spec has a seed."""
+
+    def __init__(self, spec: LocalSpec) -> None:
+        self._prefix = f"{spec.app}-{template_hash(spec)}"
+        self._rng: random.Random = (
+            random.SystemRandom() if spec.name_seed is None else random.Random(spec.name_seed)  # noqa: S311 - names
+        )
+        self._given: set[str] = set()
+
+    def draw(self) -> str:
+        """The next name."""
+        while True:
+            name = f"{self._prefix}-{''.join(self._rng.choices(_ALPHABET, k=5))}"
+            if name not in self._given:
+                self._given.add(name)
+                return name
+
+
+def template_hash(spec: LocalSpec) -> str:
+    """Stands for what replicas are made from, as the label pod-template-hash does: equal for equal."""
+    template = (spec.app, spec.command, dict(spec.env), dict(spec.labels))
+    number = int.from_bytes(hashlib.sha256(json.dumps(template, sort_keys=True).encode()).digest()[:8])
+    return "".join(_ALPHABET[number // len(_ALPHABET) ** place % len(_ALPHABET)] for place in range(9))
+
+
+def labels(spec: LocalSpec, zone: str) -> dict[str, str]:
+    """A replica's labels."""
+    return {**spec.labels, "app": spec.app, "zone": zone, "pod-template-hash": template_hash(spec)}
+
+
+def node_name(zone: str) -> str:
+    """The one node of a zone."""
+    return f"node-{zone}"
+
+
+def nodes(spec: LocalSpec) -> list[Node]:
+    """One node per zone."""
+    return [
+        Node(node_name(zone), {ZONE_LABEL: zone, "kubernetes.io/hostname": node_name(zone)})
+        for zone in spec.zones
+    ]
+
+
+def emptiest(zones: Sequence[str], occupied: Iterable[str]) -> str:
+    """The zone with the fewest replicas, the first of equals: an even spread, round robin from empty."""
+    count = Counter(occupied)
+    return min(zones, key=lambda zone: count[zone])
+
+
+def planned(spec: LocalSpec) -> list[Replica]:
+    """The replicas that a cluster of this spec starts with; names hold if it has a seed. Touches nothing."""
+    names, replicas = Names(spec), []
+    for index in range(spec.replicas):
+        zone = spec.zones[index % len(spec.zones)]
+        replicas.append(replica(spec, names.draw(), "", zone))
+    return replicas
+
+
+def replica(
+    spec: LocalSpec, name: str, uid: str, zone: str, *, phase: str = "Running", ready: bool = True
+) -> Replica:
+    """A replica as a selector sees it."""
+    return Replica(
+        name=name,
+        namespace=spec.namespace,
+        uid=uid,
+        labels=labels(spec, zone),
+        annotations={},
+        node=node_name(zone),
+        phase=phase,
+        ready=ready,
+        fields=FIELDS,
+    )
+
+
+FIELDS = {
+    "spec.restartPolicy": "Always",
+    "spec.schedulerName": "default-scheduler",
+    "spec.serviceAccountName": "default",
+    "status.podIP": "127.0.0.1",
+    "status.nominatedNodeName": "",
+}
+"""What field selectors find beside name, namespace, node and phase: a Deployment's defaults."""

@@ -1,0 +1,209 @@
+"""The life of one replica: its process started, probed, restarted when it ends by itself, and ended for good.
+
+What Kubernetes splits between kubelet and API server happens here in one task per replica;
+docs/local-target.md says where it differs.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chaos.events import Event
+from chaos.targets import Replica
+from chaos.targets.local import naming
+from chaos.targets.local.identity import REPLICA_UID, own_marks
+from chaos.targets.local.ports import free_port, is_free
+from chaos.targets.local.probes import Judgement, watch
+from chaos.targets.local.processes import Child, ProcessTable
+from chaos.targets.local.restarts import CrashLoop
+from chaos.targets.local.spec import LocalSpec
+from chaos.targets.local.wire import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a replica lives among."""
+
+    spec: LocalSpec
+    processes: ProcessTable
+    proxy: Caller
+    promised_ports: set[int]
+    emit: Callable[[Event], None]
+    changed: Callable[[], None]
+    """Called after anything that the gateway or a scrape should know."""
+
+
+class Pod:
+    """One replica, under one name and uid for all its restarts."""
+
+    def __init__(self, name: str, uid: str, zone: str, around: Surroundings) -> None:
+        self.name = name
+        self.uid = uid
+        self.zone = zone
+        self.ready = False
+        self.terminating = False
+        self.restarts = 0
+        self.probed_s = 0.0
+        """Monotonic seconds at which the last readiness probe that passed began."""
+        self.ports: tuple[int, int] | None = None
+        """Where its process serves, and where its metrics."""
+        self.proxy_port: int | None = None
+        self._around = around
+        self._child: Child | None = None
+        self._deleted = asyncio.Event()
+        self._was_ready = asyncio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        """Its process' pid; None while it waits to be restarted."""
+        return self._child.pid if self._child is not None else None
+
+    def as_replica(self) -> Replica:
+        """As a selector sees it; under restartPolicy Always it is Running from its first start on."""
+        phase = "Running" if self.ports is not None else "Pending"
+        seen = naming.replica(
+            self._around.spec, self.name, self.uid, self.zone, phase=phase, ready=self.ready
+        )
+        return replace(seen, terminating=self.terminating)
+
+    async def run(self) -> None:
+        """Live until deleted."""
+        self._emit("replica_created", node=naming.node_name(self.zone), zone=self.zone)
+        crashes = CrashLoop(self._around.spec.restart)
+        while not self.terminating:
+            ports = self._take_ports()
+            began_s = time.monotonic()
+            await self._live_once(ports)
+            if not self._was_ready.is_set() and not all(map(is_free, ports)):
+                continue  # another process had taken its port: other ports, at once
+            await self._wait_for_deletion(crashes.delay_s(time.monotonic() - began_s))
+        if self.proxy_port is not None:
+            await self._around.proxy.ask("remove", route=self.name)
+        self._around.promised_ports.difference_update(self.ports or ())
+
+    def delete(self, grace_s: float, fault: str | None) -> float:
+        """End it for good: SIGKILL at once for no grace, else SIGTERM now and SIGKILL when the grace is over.
+
+        Returns the monotonic seconds of the first signal. Without a fault to blame no replica_killed is
+        reported: the cluster itself ends.
+        """
+        at_s = self._signal(signal.SIGKILL if grace_s == 0 else signal.SIGTERM, fault)
+        self.terminating = True
+        self._set_ready(ready=False, why=fault or "the cluster ends")
+        self._deleted.set()
+        if grace_s > 0:
+            asyncio.get_running_loop().call_later(grace_s, self._signal, signal.SIGKILL, fault)
+        return at_s
+
+    async def _live_once(self, ports: tuple[int, int]) -> None:
+        child = self._start(ports)
+        self._child = child
+        self._was_ready.clear()
+        await self._open_route(ports[0])
+        async with asyncio.TaskGroup() as probing:
+            tasks = [
+                probing.create_task(self._watch_readiness(ports[0], child)),
+                probing.create_task(self._watch_liveness(ports[0], child)),
+            ]
+            end = await child.wait()
+            for task in tasks:
+                task.cancel()
+        self._child = None
+        self._around.emit(Event(end.at_s, "replica_gone", self.name, {"uid": self.uid, "how": str(end)}))
+        self._set_ready(ready=False, why=f"process ended: {end}")
+        await self._around.proxy.ask("reset", route=self.name)
+
+    def _start(self, ports: tuple[int, int]) -> Child:
+        spec = self._around.spec
+        environment = {
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+            **spec.env_for(self.name, *ports),
+            **own_marks(),
+            REPLICA_UID: self.uid,
+        }
+        child = self._around.processes.start(
+            spec.command_for(self.name, *ports), env=environment, log=spec.log_folder / f"{self.name}.log"
+        )
+        restarted = self.ports is not None
+        self.ports = ports
+        facts = {"pid": child.pid, "port": ports[0], "metrics_port": ports[1]}
+        if restarted:
+            self.restarts += 1
+            self._emit("replica_restarted", restarts=self.restarts, **facts)
+        else:
+            self._emit("replica_running", **facts)
+        self._around.changed()
+        return child
+
+    async def _open_route(self, port: int) -> None:
+        if self.proxy_port is None:
+            self.proxy_port = (await self._around.proxy.ask("add", route=self.name, upstream_port=port))[
+                "port"
+            ]
+        else:
+            await self._around.proxy.ask("move", route=self.name, upstream_port=port)
+
+    async def _watch_readiness(self, port: int, child: Child) -> None:
+        probe = self._around.spec.readiness
+        judgement = Judgement(probe, verdict=False)
+        async with aclosing(watch(probe, port)) as observations:
+            async for seen in observations:
+                if child.end is not None or self.terminating:
+                    return
+                if seen.passed:
+                    self.probed_s = seen.began_s
+                self._set_ready(
+                    ready=judgement.observe(passed=seen.passed), why=f"readiness probe: {seen.what}"
+                )
+
+    async def _watch_liveness(self, port: int, child: Child) -> None:
+        probe = self._around.spec.liveness
+        judgement = Judgement(probe, verdict=True)
+        await self._was_ready.wait()  # until then it starts, as long as that may take: a startup probe's part
+        async with aclosing(watch(probe, port)) as observations:
+            async for seen in observations:
+                if child.end is None and not judgement.observe(passed=seen.passed):
+                    self._signal(signal.SIGKILL, f"liveness probe: {seen.what}")
+                    return
+
+    def _take_ports(self) -> tuple[int, int]:
+        # The same again where possible, so that a restart in place keeps its scrape target, as a pod keeps
+        # its address.
+        if self.ports is not None and all(map(is_free, self.ports)):
+            return self.ports
+        promised = self._around.promised_ports
+        promised.difference_update(self.ports or ())
+        promised.add(port := free_port(promised))
+        promised.add(metrics_port := free_port(promised))
+        return port, metrics_port
+
+    def _signal(self, number: signal.Signals, reason: str | None) -> float:
+        at_s = time.monotonic()
+        if self._child is not None and self._child.signal_group(number) and reason is not None:
+            detail = {"uid": self.uid, "signal": number.name, "reason": reason}
+            self._around.emit(Event(at_s, "replica_killed", self.name, detail))
+        return at_s
+
+    def _set_ready(self, *, ready: bool, why: str) -> None:
+        if ready == self.ready:
+            return
+        self.ready = ready
+        if ready:
+            self._was_ready.set()
+        self._emit("replica_ready" if ready else "replica_unready", why=why)
+        self._around.changed()
+
+    async def _wait_for_deletion(self, within_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._deleted.wait(), within_s)
+        except TimeoutError:
+            return
+
+    def _emit(self, kind: str, **detail: Any) -> None:
+        self._around.emit(Event(time.monotonic(), kind, self.name, {"uid": self.uid, **detail}))

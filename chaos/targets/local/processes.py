@@ -1,0 +1,149 @@
+"""Child processes of the supervisor, each leading a session of its own: it ends with all that it forked.
+
+On Linux a child also gets SIGKILL from the kernel when the supervisor dies, however it dies. macOS has no
+such signal: there a killed supervisor's children are found by their marks (see `identity`).
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_REAP_WITHIN_S = 5.0
+_GROUP_GONE_WITHIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended."""
+
+    code: int
+    """Exit status, or minus the signal's number."""
+    at_s: float
+    """Monotonic seconds when it was reaped."""
+
+    def __str__(self) -> str:
+        return f"exit code {self.code}" if self.code >= 0 else signal.Signals(-self.code).name
+
+
+class Child:
+    """One process group of ours. Belongs to the event loop that it was started from."""
+
+    def __init__(
+        self, command: Sequence[str], *, env: Mapping[str, str], log: Path, pipes: bool = False
+    ) -> None:
+        """Start it, output into `log`; with `pipes`, its stdin and stdout are ours. OSError if it cannot."""
+        self.end: Exit | None = None
+        self._ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        with log.open("ab") as sink:
+            self.process = subprocess.Popen(
+                command,
+                env=env,
+                stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if pipes else sink,
+                stderr=sink,
+                start_new_session=True,
+                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - only prctl, resolved before: takes no lock
+            )
+        self.pid = self.process.pid
+        threading.Thread(target=self._reap, name=f"reap-{self.pid}", daemon=True).start()
+
+    async def wait(self) -> Exit:
+        """Until it and its whole group are gone. Cancelling the wait leaves the process alone."""
+        await self._ended.wait()
+        assert self.end is not None
+        return self.end
+
+    def signal_group(self, number: signal.Signals) -> bool:
+        """Signal the whole group; False when its leader was reaped already.
+
+        The pid cannot have passed to another process: it stays ours until `_reap`, under the same lock, takes
+        it in.
+        """
+        with self._lock:
+            if self.process.returncode is not None:
+                return False
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
+            return True
+
+    def _reap(self) -> None:
+        if sys.platform == "linux":
+            # Leave the zombie in place: while it holds the pid, the rest of its group can be killed without a
+            # doubt.
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        else:
+            self.process.wait()
+        with self._lock, suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        with self._lock:
+            code = self.process.wait()
+        end = Exit(code, time.monotonic())
+        self._outlive_group(end.at_s + _GROUP_GONE_WITHIN_S)
+        self.end = end
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._ended.set)
+
+    def _outlive_group(self, until_s: float) -> None:
+        # Killed is not yet gone: a worker may hold the leader's port for some milliseconds more.
+        with suppress(ProcessLookupError, PermissionError):
+            while time.monotonic() < until_s:
+                os.killpg(self.pid, 0)
+                time.sleep(0.002)
+
+
+class ProcessTable:
+    """Every child that the supervisor ever started, so that none is forgotten at the end."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+
+    def start(
+        self, command: Sequence[str], *, env: Mapping[str, str], log: Path, pipes: bool = False
+    ) -> Child:
+        """Start and remember a child; see `Child`."""
+        self._children = [child for child in self._children if child.end is None]
+        child = Child(command, env=env, log=log, pipes=pipes)
+        self._children.append(child)
+        return child
+
+    async def end_all(self, grace_s: float) -> None:
+        """SIGTERM to all at once, SIGKILL to those alive `grace_s` later, and wait until they are reaped."""
+        alive = _signal_living(self._children, signal.SIGTERM)
+        await _wait_for(alive, grace_s)
+        await _wait_for(_signal_living(alive, signal.SIGKILL), _REAP_WITHIN_S)
+
+
+def _signal_living(children: Iterable[Child], number: signal.Signals) -> list[Child]:
+    return [child for child in children if child.signal_group(number)]
+
+
+async def _wait_for(children: Sequence[Child], within_s: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            for child in children:
+                await child.wait()
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    if sys.platform != "linux":
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before the request: no signal will come
+            os._exit(1)
+
+    return ask

@@ -1,0 +1,97 @@
+"""The pass-through proxy: one process, one listener per replica, which keeps its address through restarts.
+
+`python -m chaos.targets.local.proxy` takes its orders as JSON lines (see `wire`): `add {route,
+upstream_port}` answers `{port}`; `move {route, upstream_port}` sends new connections elsewhere; `reset
+{route}` breaks every open connection; `remove {route}` closes the listener and does the same; `counters`
+tells.
+"""
+
+import asyncio
+from dataclasses import asdict
+
+from chaos.targets.local.relay import Connection, Counters, End
+from chaos.targets.local.wire import Channel, Message, answer
+
+_HOST = "127.0.0.1"
+
+
+class Route:
+    """One listener and the connections that came through it."""
+
+    def __init__(self, upstream_port: int) -> None:
+        self.upstream_port = upstream_port
+        self.counters = Counters()
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> int:
+        """Listen; returns the port."""
+        self._server = await asyncio.get_running_loop().create_server(self._accept, _HOST, 0, backlog=1024)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def reset(self) -> None:
+        """Break every open connection."""
+        for connection in tuple(self._connections):
+            connection.reset()
+
+    def close(self) -> None:
+        """Stop listening and break every open connection."""
+        if self._server is not None:
+            self._server.close()
+        self.reset()
+
+    def _accept(self) -> End:
+        connection = Connection((_HOST, self.upstream_port), self.counters, self._connections.discard)
+        self._connections.add(connection)
+        return connection.client
+
+
+class Proxy:
+    """All routes, by the name of their replica."""
+
+    def __init__(self) -> None:
+        self._routes: dict[str, Route] = {}
+
+    async def serve(self, channel: Channel) -> None:
+        """Obey until the other side is gone."""
+        await answer(
+            channel,
+            {
+                "add": self._add,
+                "move": self._move,
+                "reset": self._reset,
+                "remove": self._remove,
+                "counters": self._counters,
+            },
+        )
+
+    async def _add(self, message: Message) -> Message:
+        if message["route"] in self._routes:
+            raise ValueError(f"there is a route already: {message['route']}")
+        route = Route(message["upstream_port"])
+        port = await route.open()
+        self._routes[message["route"]] = route
+        return {"port": port}
+
+    async def _move(self, message: Message) -> Message:
+        self._routes[message["route"]].upstream_port = message["upstream_port"]
+        return {}
+
+    async def _reset(self, message: Message) -> Message:
+        self._routes[message["route"]].reset()
+        return {}
+
+    async def _remove(self, message: Message) -> Message:
+        self._routes.pop(message["route"]).close()
+        return {}
+
+    async def _counters(self, _: Message) -> Message:
+        return {"routes": {name: asdict(route.counters) for name, route in self._routes.items()}}
+
+
+async def _main() -> None:
+    await Proxy().serve(await Channel.of_stdio())
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

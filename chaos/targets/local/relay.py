@@ -1,0 +1,185 @@
+"""Bytes between two sockets, untouched: each direction apart, with backpressure, half-close and reset.
+
+A connection through the proxy is two `Direction`s. Everything that flows in a direction passes through its
+three methods `carry`, `finish` and `reset`: the place where faults will delay, hold or drop, for connections
+already open too.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+
+
+def reset(transport: asyncio.BaseTransport) -> None:
+    """Close at once with RST, dropping what is queued: the peer must not take this for a clean end."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.fileno() >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+    cast("asyncio.WriteTransport", transport).abort()
+
+
+@dataclass(slots=True)
+class Counters:
+    """What passed a route since it was added."""
+
+    connections: int = 0
+    open: int = 0
+    up_bytes: int = 0
+    """Toward the replica."""
+    down_bytes: int = 0
+    """Toward the client."""
+
+
+class End(asyncio.Protocol):
+    """One socket of a connection: hands what it reads to its outgoing direction."""
+
+    def __init__(self, on_made: Callable[[], None], on_lost: Callable[[], None]) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.outgoing: Direction | None = None
+        self.incoming: Direction | None = None
+        self._on_made = on_made
+        self._on_lost = on_lost
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hold the bytes back until the other end exists."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.pause_reading()
+        self._on_made()
+
+    def data_received(self, data: bytes) -> None:
+        """Carry it over."""
+        assert self.outgoing is not None
+        self.outgoing.carry(data)
+
+    def eof_received(self) -> bool:
+        """Carry the half-close over; this side may be written to until that direction has ended too."""
+        assert self.outgoing is not None
+        assert self.incoming is not None
+        self.outgoing.finish()
+        return not self.incoming.finished
+
+    def pause_writing(self) -> None:
+        """This side is full: stop reading the other."""
+        assert self.incoming is not None
+        self.incoming.hold()
+
+    def resume_writing(self) -> None:
+        """This side drained: read the other again."""
+        assert self.incoming is not None
+        self.incoming.release()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Carry over how it ended: an error, or a loss before both sides had finished, is a reset."""
+        if self.outgoing is not None and self.incoming is not None:
+            if error is None and self.outgoing.finished and self.incoming.finished:
+                self.outgoing.close()
+            else:
+                self.outgoing.reset()
+        self._on_lost()
+
+
+class Direction:
+    """The way from one socket to the other."""
+
+    def __init__(
+        self, source: asyncio.Transport, sink: asyncio.Transport, count: Callable[[int], None]
+    ) -> None:
+        self.finished = False
+        self._source = source
+        self._sink = sink
+        self._count = count
+
+    def carry(self, data: bytes) -> None:
+        """Pass bytes on."""
+        self._count(len(data))
+        self._sink.write(data)
+
+    def finish(self) -> None:
+        """Pass the end of the stream on."""
+        self.finished = True
+        try:
+            self._sink.write_eof()
+        except OSError:  # the sink was reset a moment ago and its transport does not know yet
+            self.reset()
+
+    def close(self) -> None:
+        """Both directions have ended: let the receiving side go once it is drained."""
+        self._sink.close()
+
+    def reset(self) -> None:
+        """Break the receiving side off."""
+        if not self._sink.is_closing():
+            reset(self._sink)
+
+    def hold(self) -> None:
+        """Stop taking bytes from the source."""
+        if not self._source.is_closing():
+            self._source.pause_reading()
+
+    def release(self) -> None:
+        """Take bytes from the source again."""
+        if not self._source.is_closing():
+            self._source.resume_reading()
+
+
+class Connection:
+    """A client's socket, the replica's socket, and the two directions between them."""
+
+    def __init__(
+        self, upstream: tuple[str, int], counters: Counters, on_lost: Callable[["Connection"], None]
+    ) -> None:
+        self.client = End(self._begin, self._lost_one)
+        self._replica = End(lambda: None, self._lost_one)
+        self._upstream = upstream
+        self._counters = counters
+        self._on_lost = on_lost
+        self._lost = 0
+        self._joining: asyncio.Task[None] | None = None
+        counters.connections += 1
+        counters.open += 1
+
+    def reset(self) -> None:
+        """Break both sides off."""
+        for end in (self.client, self._replica):
+            if end.transport is not None and not end.transport.is_closing():
+                reset(end.transport)
+
+    def _begin(self) -> None:
+        self._joining = asyncio.ensure_future(self._join())
+
+    async def _join(self) -> None:
+        client = self.client.transport
+        assert client is not None
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: self._replica, *self._upstream)
+        except OSError:  # nobody listens there: the client must see a dead address
+            self._lost += 1
+            reset(client)
+            return
+        replica = self._replica.transport
+        assert replica is not None
+        up = Direction(client, replica, self._count_up)
+        down = Direction(replica, client, self._count_down)
+        self.client.outgoing = self._replica.incoming = up
+        self.client.incoming = self._replica.outgoing = down
+        if client.is_closing():  # reset by an order meanwhile
+            reset(replica)
+        up.release()
+        down.release()
+
+    def _count_up(self, size: int) -> None:
+        self._counters.up_bytes += size
+
+    def _count_down(self, size: int) -> None:
+        self._counters.down_bytes += size
+
+    def _lost_one(self) -> None:
+        self._lost += 1
+        if self._lost == 2:
+            self._counters.open -= 1
+            self._on_lost(self)

@@ -1,0 +1,135 @@
+"""What a local cluster is to be: frozen data that crosses a pipe as JSON, from the runner to the supervisor.
+
+Nothing here starts or touches anything. Defaults are Kubernetes' meanings at a local pace;
+docs/local-target.md says where they differ.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSpec:
+    """An HTTP GET that a replica must answer with 200..399, asked over and over as a kubelet does."""
+
+    path: str
+    period_s: float
+    timeout_s: float
+    failure_threshold: int
+    """Failures in a row that turn the verdict."""
+    success_threshold: int = 1
+    """Successes in a row that turn it back."""
+
+    def __post_init__(self) -> None:
+        if not self.path.startswith("/"):
+            raise ValueError(f"a probe's path starts with a slash: {self.path!r}")
+        if min(self.period_s, self.timeout_s) <= 0 or min(self.failure_threshold, self.success_threshold) < 1:
+            raise ValueError(f"a probe's times are positive and its thresholds at least 1: {self}")
+
+
+READINESS = ProbeSpec("/readyz", period_s=0.25, timeout_s=1.0, failure_threshold=3)
+LIVENESS = ProbeSpec("/healthz", period_s=1.0, timeout_s=2.0, failure_threshold=5)
+
+
+@dataclass(frozen=True, slots=True)
+class RestartSpec:
+    """The wait before a process that ended by itself starts again: none at first, then doubling."""
+
+    initial_s: float = 1.0
+    """Before the second restart in a row (Kubernetes: 10)."""
+    max_s: float = 30.0
+    """The wait never grows beyond this (Kubernetes: 300)."""
+    reset_after_s: float = 60.0
+    """A process that lived this long starts the count anew (Kubernetes: 600)."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.initial_s <= self.max_s or self.reset_after_s <= 0:
+            raise ValueError(
+                f"restart waits need 0 <= initial_s <= max_s and a positive reset_after_s: {self}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSpec:
+    """One local cluster: a Deployment of `replicas` processes, a proxy, a gateway, maybe Prometheus."""
+
+    run_id: str
+    """Marks every process of the run in its environment."""
+    run_folder: Path
+    """Holds `logs/`, and for as long as the cluster lives `scratch/`."""
+    replicas: int
+    command: tuple[str, ...]
+    """A leading `python` is the running interpreter; {port}, {metrics_port}, {name} are filled in."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = "inference"
+    app: str = "reference-server"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """On every replica, beside app, zone and pod-template-hash, which they cannot replace."""
+    zones: tuple[str, ...] = ("zone-a", "zone-b", "zone-c")
+    readiness: ProbeSpec = READINESS
+    liveness: ProbeSpec = LIVENESS
+    restart: RestartSpec = RestartSpec()
+    ready_within_s: float = 120.0
+    lease_s: float = 5.0
+    """The supervisor ends everything when it has heard nothing from the runner for this long."""
+    prometheus: bool = True
+    name_seed: int | None = None
+    """Makes the replicas' names repeatable; None draws fresh ones."""
+
+    def __post_init__(self) -> None:
+        if self.replicas < 1 or not self.command or not self.zones:
+            raise ValueError("a local cluster has at least one replica, a command and a zone")
+        if min(self.ready_within_s, self.lease_s) <= 0:
+            raise ValueError(
+                f"ready_within_s and lease_s are positive: {self.ready_within_s}, {self.lease_s}"
+            )
+        if taken := self.labels.keys() & {"app", "zone", "pod-template-hash"}:
+            raise ValueError(f"labels set by the target cannot be set again: {', '.join(sorted(taken))}")
+
+    @property
+    def log_folder(self) -> Path:
+        """One log per replica, named after it, and one per other process."""
+        return self.run_folder / "logs"
+
+    @property
+    def scratch_folder(self) -> Path:
+        """Prometheus' files; removed when the cluster ends."""
+        return self.run_folder / "scratch"
+
+    def command_for(self, name: str, port: int, metrics_port: int) -> tuple[str, ...]:
+        """The command line of one replica, placeholders filled in."""
+        program, *arguments = (_filled(part, name, port, metrics_port) for part in self.command)
+        return (sys.executable if program == "python" else program, *arguments)
+
+    def env_for(self, name: str, port: int, metrics_port: int) -> dict[str, str]:
+        """What the experiment adds to one replica's environment, placeholders filled in."""
+        return {key: _filled(value, name, port, metrics_port) for key, value in self.env.items()}
+
+    def to_wire(self) -> dict[str, Any]:
+        """As JSON can carry it; `from_wire` undoes it exactly."""
+        return {**asdict(self), "run_folder": str(self.run_folder)}
+
+    @classmethod
+    def from_wire(cls, row: Mapping[str, Any]) -> Self:
+        """The spec that `to_wire` was given; TypeError or ValueError when the row is none."""
+        return cls(
+            **{
+                **row,
+                "run_folder": Path(row["run_folder"]),
+                "command": tuple(row["command"]),
+                "zones": tuple(row["zones"]),
+                "readiness": ProbeSpec(**row["readiness"]),
+                "liveness": ProbeSpec(**row["liveness"]),
+                "restart": RestartSpec(**row["restart"]),
+            }
+        )
+
+
+def _filled(text: str, name: str, port: int, metrics_port: int) -> str:
+    # Not str.format: JSON in a command line has braces of its own.
+    return (
+        text.replace("{port}", str(port)).replace("{metrics_port}", str(metrics_port)).replace("{name}", name)
+    )

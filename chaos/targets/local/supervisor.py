@@ -1,0 +1,135 @@
+"""The process that owns a local cluster, and ends it when the runner stops, dies, or falls silent.
+
+`python -m chaos.targets.local.supervisor` reads JSON lines from its standard input (see `wire`). The first is
+`{"op": "start", "spec": ...}`; then `heartbeat`, which keeps the lease; `describe`; `kill {uids, grace_s}`,
+which answers `{killed: [{uid, name, at_s}]}`; and `stop`. It writes answers, `{"event": ...}` for each event
+as it happens, and at the very end `{"ended": why}`. Standard input's end, a lapsed lease and SIGTERM, SIGINT
+or SIGHUP end it like `stop`.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from chaos.errors import AftershockError
+from chaos.events import Event
+from chaos.targets.local.cluster import Cluster
+from chaos.targets.local.identity import RUN_ID, of_run
+from chaos.targets.local.lease import Lease
+from chaos.targets.local.spec import LocalSpec
+from chaos.targets.local.wire import Channel, Message, answer
+
+STOPPED = "the runner asked for it"
+
+
+class Supervisor:
+    """One cluster and the reasons to end it."""
+
+    def __init__(self, channel: Channel, spec: LocalSpec) -> None:
+        self._channel = channel
+        self._cluster = Cluster(spec, self._tell)
+        self._lease = Lease(spec.lease_s)
+        self._lease_s = spec.lease_s
+        self._why: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def supervise(self) -> None:
+        """Keep the cluster until there is a reason to end it, then leave nothing of it."""
+        living = asyncio.ensure_future(self._cluster.live())
+        watches = [asyncio.ensure_future(self._listen()), asyncio.ensure_future(self._watch_lease())]
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._end, f"{number.name}")
+        living.add_done_callback(lambda task: self._end(_cause(task)))
+        try:
+            why = await self._why
+        finally:
+            await self._cluster.end(living)
+            for watch in watches:
+                watch.cancel()
+        self._channel.send({"ended": why})
+        self._channel.close()
+
+    def _end(self, why: str) -> None:
+        if not self._why.done():
+            print(f"ending: {why}", file=sys.stderr, flush=True)
+            self._why.set_result(why)
+
+    def _tell(self, event: Event) -> None:
+        self._channel.send({"event": asdict(event)})
+
+    async def _watch_lease(self) -> None:
+        await self._lease.lapse()
+        self._end(f"nothing was heard from the runner for {self._lease_s:g} s")
+
+    async def _listen(self) -> None:
+        try:
+            await answer(
+                self._channel,
+                {
+                    "heartbeat": self._heartbeat,
+                    "describe": self._describe,
+                    "kill": self._kill,
+                    "stop": self._stop,
+                },
+            )
+        finally:
+            self._end("the runner is gone")
+
+    async def _heartbeat(self, _: Message) -> Message:
+        self._lease.renew()
+        return {}
+
+    async def _describe(self, _: Message) -> Message:
+        return self._cluster.describe()
+
+    async def _kill(self, message: Message) -> Message:
+        if self._cluster.deployment is None:
+            raise LookupError("there are no replicas yet")
+        hit = self._cluster.deployment.kill(message["uids"], message["grace_s"])
+        return {"killed": [{"uid": pod.uid, "name": pod.name, "at_s": at_s} for pod, at_s in hit]}
+
+    async def _stop(self, _: Message) -> Message:
+        self._end(STOPPED)
+        return {}
+
+
+def _cause(task: asyncio.Task[None]) -> str:
+    error = None if task.cancelled() else task.exception()
+    if error is None:
+        return "the cluster ended"
+    traceback.print_exception(error)  # into the supervisor's log
+    causes = list(_leaves(error))
+    # A helper's death breaks whatever was waiting for its answers: it is the cause, the rest are effects.
+    cause = next((leaf for leaf in causes if isinstance(leaf, AftershockError)), causes[0])
+    return f"{cause}" if isinstance(cause, AftershockError) else f"{type(cause).__name__}: {cause}"
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+async def _main() -> None:
+    channel = await Channel.of_stdio()
+    first = await channel.receive()
+    if first is not None:
+        await Supervisor(channel, LocalSpec.from_wire(first["spec"])).supervise()
+
+
+def main() -> None:
+    """Supervise one cluster; whatever goes wrong, no process of the run outlives this one."""
+    try:
+        asyncio.run(_main())
+    finally:
+        for process in of_run(os.environ[RUN_ID]):
+            process.kill()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""The local target: a Deployment of processes behind a proxy and a gateway, watched by Prometheus.
+
+Runs in the runner's process and owns nothing but the line to the supervisor, which owns the rest and ends it
+should this process die. What a fault did is looked up in the process table, never taken from the supervisor's
+word.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from chaos.errors import InconclusiveError, InputError, RefusedError
+from chaos.events import Event
+from chaos.prometheus import PrometheusClient, find_prometheus
+from chaos.targets import Endpoints, Evidence, Injection, KillFault, Node, Replica
+from chaos.targets.local import naming
+from chaos.targets.local.identity import ProcessId, marks, of_replica
+from chaos.targets.local.link import SupervisorLink
+from chaos.targets.local.lost_runs import end_lost_run
+from chaos.targets.local.spec import LocalSpec
+from chaos.targets.local.wire import Message
+
+_LOOK_EVERY_S = 0.1
+_CRASHES_BEFORE_GIVING_UP = 3
+_HOST = "http://127.0.0.1"
+
+
+class LocalTarget:
+    """A local cluster, as `chaos.targets.Target` wants one. Once left, no process of the run lives."""
+
+    kind = "local"
+
+    def __init__(
+        self, spec: LocalSpec, on_progress: Callable[[int, int], None] = lambda _ready, _wanted: None
+    ) -> None:
+        """Prepare a target; nothing starts before it is entered.
+
+        Args:
+            spec: the cluster.
+            on_progress: told the ready and the wanted number of replicas while the target starts.
+        """
+        self.wanted_replicas = spec.replicas
+        self._spec = spec
+        self._on_progress = on_progress
+        runner = ProcessId.of(os.getpid())
+        assert runner is not None
+        self._runner = runner
+        self._link: SupervisorLink | None = None
+        self._ports: Mapping[str, int] = {}
+        self._victims: dict[str, tuple[ProcessId, ...]] = {}
+        """By uid: what made up each victim just before it was hit."""
+        self._stopped: Event | None = None
+
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """What other processes of the run, the load for one, must have in their environment to be found."""
+        return marks(self._spec.run_id, self._runner)
+
+    def __enter__(self) -> Self:
+        """Start the cluster and wait until every replica is ready and, with Prometheus, scraped.
+
+        Raises:
+            InputError: the replicas' command does not exist.
+            RefusedError: Prometheus is not installed, or the cluster does not become ready in time.
+        """
+        program = self._spec.command_for("", 0, 0)[0]
+        if shutil.which(program) is None:
+            raise InputError(f"the replicas' command is not on PATH: {program}")
+        if self._spec.prometheus:
+            find_prometheus()
+        try:
+            self._link = SupervisorLink(self._spec, self._runner)
+            deadline_s = time.monotonic() + self._spec.ready_within_s
+            self._wait_until_ready(deadline_s)
+            self._wait_until_scraped(deadline_s)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the cluster; a second time changes nothing.
+
+        Raises:
+            CleanupError: a process of this run still lives.
+        """
+        try:
+            self._end()
+        except BaseException:
+            self._end()  # an interrupt that came in between must not cut the cleanup short
+            raise
+
+    def endpoints(self) -> Endpoints:
+        """The gateway, its metrics, and Prometheus."""
+        prometheus = self._ports.get("prometheus")
+        return Endpoints(
+            url=f"{_HOST}:{self._ports['gateway']}",
+            prometheus_url=f"{_HOST}:{prometheus}" if prometheus is not None else None,
+            gateway_metrics_url=f"{_HOST}:{self._ports['gateway_metrics']}/metrics",
+        )
+
+    def nodes(self) -> Sequence[Node]:
+        """One node per zone."""
+        return naming.nodes(self._spec)
+
+    def replicas(self) -> Sequence[Replica]:
+        """Every replica that exists now.
+
+        Raises:
+            InconclusiveError: the cluster has ended.
+        """
+        return [Replica(**row["replica"]) for row in self._describe()["replicas"]]
+
+    def events(self) -> Sequence[Event]:
+        """Every event so far, in the order of their monotonic stamps."""
+        seen = self._link.events() if self._link is not None else []
+        return [*seen, self._stopped] if self._stopped is not None else seen
+
+    def inject(self, fault: KillFault, victims: Sequence[Replica]) -> Sequence[Injection]:
+        """Delete the victims' pods one after another.
+
+        Raises:
+            RefusedError: one of these incarnations is gone already; none was touched.
+            InconclusiveError: the cluster has ended.
+        """
+        pids = {row["replica"]["uid"]: row["pid"] for row in self._describe()["replicas"]}
+        for victim in victims:
+            self._victims[victim.uid] = tuple(of_replica(victim.uid, pids.get(victim.uid)))
+        killed = self._ask("kill", uids=[victim.uid for victim in victims], grace_s=fault.grace_period_s)[
+            "killed"
+        ]
+        return [Injection(row["name"], row["uid"], row["at_s"]) for row in killed]
+
+    def verify(self, injections: Sequence[Injection], within_s: float) -> Sequence[Evidence]:
+        """Look in the process table for each victim's processes, and in the list of replicas for its uid.
+
+        Returns as soon as every victim is verified, or after `within_s` with what was seen last. With a grace
+        period, `within_s` must be longer than it.
+        """
+        deadline_s = time.monotonic() + within_s
+        while True:
+            listed = {replica.uid for replica in self.replicas()}
+            evidence = [
+                self._look(injection, still_listed=injection.uid in listed) for injection in injections
+            ]
+            if all(each.verified for each in evidence) or time.monotonic() > deadline_s:
+                return evidence
+            time.sleep(_LOOK_EVERY_S)
+
+    def _look(self, injection: Injection, *, still_listed: bool) -> Evidence:
+        processes = self._victims.get(injection.uid)
+        if processes is None:
+            return Evidence(
+                injection.replica, injection.uid, verified=False, how="was never seen before the fault"
+            )
+        alive = [str(process.pid) for process in processes if process.alive()]
+        pids = ", ".join(str(process.pid) for process in processes) or "none: it was waiting to be restarted"
+        seen = f"of its processes ({pids}), {', '.join(alive) or 'none'} still live"
+        listing = f"uid {injection.uid} is {'still' if still_listed else 'no longer'} listed"
+        return Evidence(
+            injection.replica,
+            injection.uid,
+            verified=not alive and not still_listed,
+            how=f"{seen}; {listing}",
+        )
+
+    def _wait_until_ready(self, deadline_s: float) -> None:
+        while (
+            not (seen := self._describe())["complete"]
+            or ("prometheus" in seen["ports"]) < self._spec.prometheus
+        ):
+            rows = seen["replicas"]
+            self._on_progress(sum(row["replica"]["ready"] for row in rows), self.wanted_replicas)
+            for row in rows:
+                if row["restarts"] >= _CRASHES_BEFORE_GIVING_UP and not row["replica"]["ready"]:
+                    raise self._refusal(
+                        f"{row['replica']['name']} ends again and again", row["replica"]["name"]
+                    )
+            if time.monotonic() > deadline_s:
+                unready = [row["replica"]["name"] for row in rows if not row["replica"]["ready"]]
+                raise self._refusal(
+                    f"{len(unready)} of {self.wanted_replicas} replicas were not ready within "
+                    f"{self._spec.ready_within_s:g} s",
+                    *unready[:1],
+                )
+            time.sleep(_LOOK_EVERY_S)
+        self._ports = seen["ports"]
+        self._on_progress(self.wanted_replicas, self.wanted_replicas)
+
+    def _wait_until_scraped(self, deadline_s: float) -> None:
+        url = self.endpoints().prometheus_url
+        if url is None:
+            return
+        client = PrometheusClient(url)
+        while (
+            up := sum(series.value for series in client.instant("up", time.time()))
+        ) < self.wanted_replicas + 1:
+            if time.monotonic() > deadline_s:
+                raise self._refusal(
+                    f"Prometheus reaches {up:g} of {self.wanted_replicas + 1} metrics endpoints: "
+                    "do the replicas serve /metrics at {metrics_port}?"
+                )
+            time.sleep(_LOOK_EVERY_S)
+
+    def _refusal(self, message: str, *suspects: str) -> RefusedError:
+        log = self._spec.log_folder / f"{suspects[0] if suspects else 'prometheus'}.log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        last = next((line for line in reversed(lines) if line.strip()), "(it is empty)")
+        return RefusedError(message, hint=f"the last line of {log}: {last}")
+
+    def _describe(self) -> Message:
+        return self._ask("describe")
+
+    def _ask(self, op: str, **fields: Any) -> Message:
+        if self._link is None or self._stopped is not None:
+            raise InconclusiveError("the local target is not running")
+        return self._link.ask(op, **fields)
+
+    def _end(self) -> None:
+        if self._link is not None and self._stopped is None:
+            self._link.stop()
+            end_lost_run(self._spec.run_id)
+            shutil.rmtree(self._spec.scratch_folder, ignore_errors=True)
+            self._stopped = Event(time.monotonic(), "target_stopped")
