@@ -41,7 +41,7 @@ def possible(candidates: Sequence[Replica], mode: Mode, value: str) -> Possible:
     fewest = 0
     if mode != "random-max-percent":
         left = drawn
-        for copies in sorted(Counter(replica.uid for replica in candidates).values(), reverse=True):
+        for copies in sorted(Counter(map(_incarnation, candidates)).values(), reverse=True):
             fewest, left = fewest + (left > 0), left - copies
     return Possible(fewest, min(drawn, len(replicas)), replicas)
 
@@ -89,7 +89,12 @@ def _is_protected(replica: Replica, radius: BlastRadius) -> bool:
 
 
 def _each_once(replicas: Sequence[Replica]) -> tuple[Replica, ...]:
-    return tuple({replica.uid: replica for replica in replicas}.values())
+    return tuple({_incarnation(replica): replica for replica in replicas}.values())
+
+
+def _incarnation(replica: Replica) -> tuple[str, str, str]:
+    # Planned replicas have names but no uid yet.
+    return replica.namespace, replica.name, replica.uid
 
 
 def _names(replicas: Sequence[Replica]) -> str:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from chaos import documents
 from chaos.assertions import Assertion, parse
-from chaos.chaos_mesh import PodKill, pod_kill
+from chaos.chaos_mesh import PodKill, Selector, pod_kill
 from chaos.documents import Document, Problem
 from chaos.errors import InputError
-from chaos.experiment_file import ExperimentSpec
+from chaos.experiment_file import ExperimentSpec, LocalTarget
 from chaos.quantities import duration_text
 from chaos.strict import build
+from chaos.targets.local.naming import node_name
 
 MANIFEST_COPY = "manifest.yaml"
 """Lies beside the experiment in a run folder, so that the folder can be run again as it is."""
@@ -106,16 +107,35 @@ def _target_problems(spec: ExperimentSpec) -> Iterator[Problem]:
 def _refuse_foreign_selector(manifest: Document, kill: PodKill, spec: ExperimentSpec) -> None:
     """Refuse what could select nothing, or fail, in the target of this experiment."""
     selector, local = kill.selector, spec.target.local
-    nodes = [f"node-{zone}" for zone in local.zones]
     problems = []
-    reached = selector.pods or selector.namespaces
-    if local.namespace not in reached:
-        where = ("spec", "selector", "pods" if selector.pods else "namespaces")
+    if local.namespace not in (selector.pods or selector.namespaces):
+        where = "pods" if selector.pods else "namespaces"
         complaint = f"expected to include {local.namespace}, where the target's replicas live"
-        problems.append(Problem(where, complaint, ", ".join(reached)))
-    for index, node in enumerate(() if selector.pods else selector.nodes):
-        if node not in nodes:
-            complaint = f"expected a node of the target: {', '.join(nodes)}"
-            problems.append(Problem(("spec", "selector", "nodes", index), complaint, node))
+        problems.append(Problem((where,), complaint, ", ".join(selector.pods or selector.namespaces)))
+    if not selector.pods:
+        problems += [*_label_problems(selector, local), *_node_problems(selector, local)]
     if problems:
-        raise manifest.refusal(problems)
+        raise manifest.refusal(
+            Problem(("spec", "selector", *problem.key_path), problem.complaint, problem.value)
+            for problem in problems
+        )
+
+
+def _label_problems(selector: Selector, local: LocalTarget) -> Iterator[Problem]:
+    labels = {"app": [local.app], "zone": local.zones, **{key: [text] for key, text in local.labels.items()}}
+    for key, value in selector.label_selectors.items():
+        if key == "pod-template-hash":
+            continue
+        if key not in labels:
+            complaint = f"expected a label of the target's replicas: {', '.join(labels)}"
+            yield Problem(("labelSelectors", key), complaint, value)
+        elif value not in labels[key]:
+            complaint = f"expected what the target's replicas have: {' or '.join(labels[key])}"
+            yield Problem(("labelSelectors", key), complaint, value)
+
+
+def _node_problems(selector: Selector, local: LocalTarget) -> Iterator[Problem]:
+    nodes = [node_name(zone) for zone in local.zones]
+    for index, node in enumerate(selector.nodes):
+        if node not in nodes:
+            yield Problem(("nodes", index), f"expected a node of the target: {', '.join(nodes)}", node)

@@ -21,8 +21,15 @@ from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
 PLACEHOLDERS = ("{port}", "{metrics_port}", "{name}")
 TARGET_LABELS = ("app", "zone", "pod-template-hash")
 DEFAULT_COMMAND = (
-    *("python", "-m", "reference_server", "--replica-name", "{name}"),
-    *("--port", "{port}", "--metrics-port", "{metrics_port}"),
+    "python",
+    "-m",
+    "reference_server",
+    "--replica-name",
+    "{name}",
+    "--port",
+    "{port}",
+    "--metrics-port",
+    "{metrics_port}",
 )
 
 
