@@ -120,7 +120,7 @@ def parse(text: str) -> Assertion:
     """Read one assertion.
 
     Raises:
-        InputError: the column, what was expected and what stands there; the hint points at it with a caret.
+        InputError: the column, what was expected there and what was found instead.
     """
     reader = _Reader(text)
     term = _term(reader)
@@ -194,12 +194,8 @@ class _Reader:
 
     def error(self, at: int, expected: str, found: str, choices: tuple[str, ...] = ()) -> InputError:
         similar = difflib.get_close_matches(found.lower()[:40], choices, n=1)
-        line = "".join(character if character.isprintable() else " " for character in self.text)
         advice = f" (did you mean {similar[0]}?)" if similar else ""
-        return InputError(
-            f"column {at + 1}: expected {expected}, not {found!r}{advice}",
-            hint=f"{line}\n      {' ' * at}^",
-        )
+        return InputError(f"column {at + 1}: expected {expected}, not {found!r}{advice}")
 
 
 def _listed(words: tuple[str, ...]) -> str:

@@ -15,7 +15,7 @@ from chaos.errors import InputError
 from chaos.events import Event
 from chaos.measurements import Measurements, PhaseSlis
 from chaos.quantiles import needed_for_interval, quantile
-from chaos.recovery import Criteria, RecoveryTime
+from chaos.recovery import Criteria
 from chaos.slis import Objectives
 from chaos.timeline import FaultWindow, Timeline
 from chaos.verdict import AssertionResult, Judgement
@@ -82,14 +82,14 @@ def definitions(objectives: Objectives, criteria: Criteria) -> dict[str, str]:
         "error ratio": "failures, by the instant of the failure, per planned arrivals",
         "quantiles": "over every planned arrival, failures as +inf, rank ceil(q n), no interpolation",
         "baseline": (
-            f"from the end of the warm-up to {objectives.e2e_s:g} s before the fault: whatever arrives then "
+            f"from the end of the warm-up to {objectives.e2e_s:g} s before the fault: what arrives then "
             "is good or bad before the fault strikes"
         ),
         "service recovery": (
             "from the start of the fault to the first good arrival from which every window of "
-            f"{criteria.window_s:g} s passes for {criteria.hold_s:g} s: goodput at least {criteria.goodput:g} "
-            f"of the baseline's, error ratio at most {criteria.error_ratio:g}; later than "
-            f"{criteria.within_s:g} s is not recovered"
+            f"{criteria.window_s:g} s passes for {criteria.hold_s:g} s: goodput at least "
+            f"{criteria.goodput:g} of the baseline's, error ratio at most {criteria.error_ratio:g}; "
+            f"later than {criteria.within_s:g} s is not recovered"
         ),
         "capacity recovery": (
             f"from the start of the fault to all wanted replicas ready for {criteria.hold_s:g} s, each new "
@@ -193,32 +193,26 @@ def _phase(slis: PhaseSlis) -> dict[str, Any]:
 def _recovery(measurements: Measurements) -> dict[str, Any]:
     service, capacity = measurements.service, measurements.capacity
     after_end = measurements.service_after_end
-    seconds = {
-        **_recovery_time("service", service),
-        **_recovery_time("capacity", capacity),
+    entry = {
+        "service_s": service.value_s,
+        "service_status": service.status,
         "service_after_end_s": None if after_end is None else after_end.value_s,
+        "capacity_s": capacity.value_s,
+        "capacity_status": capacity.status,
         "first_touch_s": service.first_touch_s,
         "resolution_s": service.resolution_s,
         "relapse_s": service.relapse_s,
         "lost_requests": measurements.lost_requests,
     }
-    unseen = service.reason or "no window passed"
+    one_shot = "a one-shot fault has no end to count from"
     reasons = {
-        "service_after_end_s": (after_end and after_end.reason)
-        or "a one-shot fault has no end to count from",
-        "first_touch_s": unseen,
-        "resolution_s": unseen,
-        "relapse_s": "no window failed after the full hold" if service.reason is None else unseen,
-        "lost_requests": unseen,
+        **dict.fromkeys(entry, service.reason),
+        "service_after_end_s": one_shot if after_end is None else after_end.reason,
+        "capacity_s": capacity.reason,
+        "relapse_s": service.reason or "no window failed after the full hold",
     }
-    return {**_with_reasons(seconds, reasons), **asdict(measurements.criteria)}
-
-
-def _recovery_time(name: str, time: RecoveryTime) -> dict[str, Any]:
-    entry: dict[str, Any] = {f"{name}_s": time.value_s, f"{name}_status": time.status}
-    if time.reason is not None:
-        entry[f"{name}_s_reason"] = time.reason
-    return entry
+    never = {f"{key}_reason": reasons[key] for key in ("service_s", "capacity_s") if entry[key] == math.inf}
+    return {**_with_reasons(entry, reasons), **never, **asdict(measurements.criteria)}
 
 
 def _assertion(result: AssertionResult) -> dict[str, Any]:

@@ -1,0 +1,466 @@
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chaos.events import Event
+from chaos.recovery import (
+    Criteria,
+    Status,
+    capacity_recovery,
+    fault_end_s,
+    phases,
+    service_recovery,
+    service_recovery_after_end,
+)
+from chaos.slis import Objectives
+from chaos.timeline import FaultWindow, Timeline
+from chaos.windows import Tolerance, Traffic, failing_stretches, first_hold, has_empty_window
+from loadtests.records import RequestRecord
+
+FAULT_S = 20.0
+PLAN_END_S = 50.0
+SLO = Objectives(ttft_s=0.1, e2e_s=1.0)
+CRITERIA = Criteria(goodput=0.95, error_ratio=0.02, window_s=2.0, hold_s=5.0, within_s=25.0)
+KILL = FaultWindow("kill", "pod-kill", "exact", FAULT_S, None, ("r0",), 2, verified=True)
+
+
+def constant(rate: float, end_s: float = PLAN_END_S) -> list[float]:
+    return [index / rate for index in range(int(end_s * rate))]
+
+
+def poisson(rate: float, seed: int, end_s: float = PLAN_END_S) -> list[float]:
+    draw = random.Random(seed)
+    instants_s, at_s = [], 0.0
+    while at_s < end_s:
+        instants_s.append(at_s)
+        at_s += draw.expovariate(rate)
+    return instants_s
+
+
+def silent_server(
+    instants_s: Sequence[float], silent_s: float, *, delay_s: float = 0.01
+) -> list[RequestRecord]:
+    """Answers after `delay_s`; says nothing for `silent_s` from the fault on, then answers everything."""
+
+    def said(at_s: float) -> float:
+        return FAULT_S + silent_s if FAULT_S <= at_s < FAULT_S + silent_s else at_s
+
+    return [
+        RequestRecord(
+            index=index,
+            intended_s=at_s,
+            outcome="ok",
+            dispatched_s=at_s,
+            token_s=(said(at_s + delay_s),),
+            ended_s=said(at_s + 2 * delay_s),
+        )
+        for index, at_s in enumerate(instants_s)
+    ]
+
+
+def broken(
+    instants_s: Sequence[float], is_broken: Callable[[float], bool], outcome: str = "http_503"
+) -> list[RequestRecord]:
+    """Answers at once, but fails the arrivals of chosen instants at once."""
+    rows = silent_server(instants_s, 0.0)
+    return [replace(row, outcome=outcome, token_s=()) if is_broken(row.intended_s) else row for row in rows]
+
+
+def timeline(
+    rows: Sequence[RequestRecord],
+    *events: Event,
+    faults: tuple[FaultWindow, ...] = (KILL,),
+    plan_end_s: float = PLAN_END_S,
+) -> Timeline:
+    return Timeline(tuple(rows), events, len(rows), 5.0, plan_end_s, wanted_replicas=2, faults=faults)
+
+
+# --- The truth property: a server that is silent for exactly D seconds.
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    silent_s=st.floats(0.3, 10.0),
+    bound_s=st.floats(0.05, 0.25),
+    rate=st.sampled_from([100.0, 200.0, 400.0]),
+    seed=st.none() | st.integers(0, 1000),
+)
+def test_service_recovery_of_a_silent_server_is_its_silence_less_what_the_ttft_bound_forgives(
+    silent_s: float, bound_s: float, rate: float, seed: int | None
+) -> None:
+    instants_s = constant(rate) if seed is None else poisson(rate, seed)
+    found = service_recovery(
+        timeline(silent_server(instants_s, silent_s)), Objectives(bound_s, silent_s + 1), CRITERIA
+    )
+    assert found.status is Status.RECOVERED
+    assert found.value_s is not None
+    assert found.resolution_s is not None
+    last_bad_s = max(at_s for at_s in instants_s if at_s < FAULT_S + silent_s - bound_s) - FAULT_S
+    assert found.value_s > last_bad_s - 1e-6, "a tolerated share of bad arrivals must not make it earlier"
+    assert silent_s - bound_s - 2e-6 <= found.value_s <= silent_s - bound_s + found.resolution_s + 2e-6
+    assert found.first_touch_s == found.value_s
+
+
+@settings(max_examples=20, deadline=None)
+@given(rate=st.sampled_from([20.0, 200.0]), seed=st.none() | st.integers(0, 1000))
+def test_no_outage_is_no_impact(rate: float, seed: int | None) -> None:
+    instants_s = constant(rate) if seed is None else poisson(rate, seed)
+    found = service_recovery(timeline(silent_server(instants_s, 0.0)), SLO, CRITERIA)
+    assert (found.status, found.value_s, found.first_touch_s) == (Status.NO_IMPACT, 0.0, 0.0)
+
+
+def test_an_outage_shorter_than_the_ttft_bound_is_no_impact() -> None:
+    found = service_recovery(timeline(silent_server(constant(200), 0.08)), SLO, CRITERIA)
+    assert found.status is Status.NO_IMPACT
+
+
+# --- Small tables, worked out by hand. Ten arrivals a second, so 20 in a window, of which one may be bad.
+
+
+def span(*stretches: tuple[float, float]) -> Callable[[float], bool]:
+    """Whether an arrival lies in one of the stretches from the fault; rounded, as 21.2 - 20 is below 1.2."""
+    return lambda at_s: any(start_s <= round(at_s - FAULT_S, 6) < end_s for start_s, end_s in stretches)
+
+
+TOLERANT = replace(CRITERIA, error_ratio=0.05)
+
+
+@pytest.mark.parametrize(
+    ("broken_then", "status", "value_s", "first_touch_s"),
+    [
+        pytest.param(span((0, 3)), Status.RECOVERED, 3.0, 3.0, id="three seconds down"),
+        pytest.param(span((0, 0.1)), Status.RECOVERED, 0.1, 0.1, id="one bad arrival at the very start"),
+        pytest.param(span((1, 1.1)), Status.NO_IMPACT, 0.0, 0.0, id="one bad arrival is within tolerance"),
+        pytest.param(span((1, 1.2)), Status.RECOVERED, 1.2, 1.2, id="two are not"),
+        pytest.param(
+            span((0, 1), (1.5, 2)), Status.RECOVERED, 2.0, 2.0, id="a window never passes in between"
+        ),
+        pytest.param(span((0, 1), (4, 5)), Status.RECOVERED, 5.0, 1.0, id="a flap restarts the clock"),
+        pytest.param(
+            span((0, 1), (4, 5), (8, 9)), Status.RECOVERED, 9.0, 1.0, id="two flaps restart it twice"
+        ),
+        pytest.param(span((0, 1), (6.1, 7)), Status.RECOVERED, 1.0, 1.0, id="a full hold before a relapse"),
+        pytest.param(span((0, 26)), Status.NOT_RECOVERED, math.inf, 26.0, id="longer than within"),
+        pytest.param(span((0, 99)), Status.NOT_RECOVERED, math.inf, math.inf, id="to the end"),
+        pytest.param(span((0, 24.9)), Status.RECOVERED, 24.9, 24.9, id="the last hold that fits"),
+        pytest.param(span((8, 9)), Status.RECOVERED, 9.0, 9.0, id="a fault that bites late has impact"),
+    ],
+)
+def test_service_recovery_worked_out_by_hand(
+    broken_then: Callable[[float], bool], status: Status, value_s: float, first_touch_s: float
+) -> None:
+    found = service_recovery(timeline(broken(constant(10), broken_then)), SLO, TOLERANT)
+    assert found.status is status
+    assert found.value_s == pytest.approx(value_s, abs=1e-6)
+    assert found.first_touch_s == pytest.approx(first_touch_s, abs=1e-6)
+
+
+def test_resolution_is_the_gap_around_the_recovery_instant() -> None:
+    rows = broken(
+        [*constant(10, FAULT_S + 3.0), *(23.25 + at_s for at_s in constant(10, 26.7))], span((0, 3))
+    )
+    found = service_recovery(timeline(rows), SLO, TOLERANT)
+    assert found.value_s == pytest.approx(3.25)
+    assert found.resolution_s == pytest.approx(0.35)
+
+
+def test_resolution_is_never_finer_than_a_millisecond() -> None:
+    found = service_recovery(timeline(silent_server(constant(2000, 30), 1.0), plan_end_s=30), SLO, CRITERIA)
+    assert found.resolution_s == 0.001
+
+
+def test_requests_in_flight_at_the_kill_fail_at_the_kill_although_they_arrived_before() -> None:
+    rows = silent_server(constant(20), 0.0)
+    victims = {round(19.8 * 20), round(19.9 * 20)}
+    rows = [
+        replace(row, outcome="reset_mid_stream", ended_s=FAULT_S + 0.02) if row.index in victims else row
+        for row in rows
+    ]
+    found = service_recovery(timeline(rows), SLO, CRITERIA)
+    assert found.status is Status.RECOVERED
+    assert found.value_s == pytest.approx(0.05), "the first good arrival after the failures"
+    assert phases(timeline(rows), SLO, CRITERIA)[0].end_s == FAULT_S - SLO.e2e_s
+
+
+def test_a_relapse_after_the_full_hold_is_told_beside_the_recovery() -> None:
+    found = service_recovery(timeline(broken(constant(10), span((0, 1), (12, 13)))), SLO, TOLERANT)
+    assert found.value_s == pytest.approx(1.0)
+    assert found.relapse_s == pytest.approx(10.1, abs=0.01), "the first window that reaches two bad arrivals"
+
+
+@pytest.mark.parametrize(
+    ("bad", "plan_end_s", "at_least_s", "reason"),
+    [
+        pytest.param((0, 3), 27.0, 3.0, "ended before a hold of 5 s", id="hold cut short"),
+        pytest.param((0, 3), 24.0, 0.0, "observed for 4.000 s", id="less than a hold"),
+    ],
+)
+def test_a_hold_that_the_plan_cuts_short_is_unknown_not_recovered(
+    bad: tuple[float, float], plan_end_s: float, at_least_s: float, reason: str
+) -> None:
+    rows = broken(constant(10, plan_end_s), span(bad))
+    found = service_recovery(timeline(rows, plan_end_s=plan_end_s), SLO, TOLERANT)
+    assert (found.status, found.value_s) == (Status.UNKNOWN, None)
+    assert found.at_least_s == pytest.approx(at_least_s)
+    assert reason in (found.reason or "")
+
+
+def test_arrivals_whose_outcome_was_cut_off_do_not_complete_a_hold() -> None:
+    rows = silent_server(constant(10, 30), 3.0)
+    rows = [
+        replace(row, outcome="censored", token_s=(), ended_s=row.intended_s + 0.5)
+        if row.intended_s >= 27
+        else row
+        for row in rows
+    ]
+    found = service_recovery(timeline(rows, plan_end_s=30), SLO, CRITERIA)
+    assert found.status is Status.UNKNOWN
+    assert "before a hold" in (found.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("rows", "faults", "reason"),
+    [
+        pytest.param(silent_server(constant(10), 1), (), "nothing was injected", id="no fault"),
+        pytest.param(silent_server(constant(0.4), 1), (KILL,), "has no planned arrival", id="too sparse"),
+        pytest.param(
+            broken(constant(10), lambda at_s: at_s < FAULT_S), (KILL,), "no good arrival", id="bad baseline"
+        ),
+    ],
+)
+def test_what_cannot_be_measured_is_unknown_with_its_reason(
+    rows: list[RequestRecord], faults: tuple[FaultWindow, ...], reason: str
+) -> None:
+    found = service_recovery(timeline(rows, faults=faults), SLO, CRITERIA)
+    assert (found.status, found.value_s) == (Status.UNKNOWN, None)
+    assert reason in (found.reason or "")
+
+
+def test_recovery_from_the_end_of_a_lasting_fault() -> None:
+    lasting = replace(KILL, kind="network-delay", ended_s=FAULT_S + 4.0)
+    run = timeline(broken(constant(10), span((0, 6))), faults=(lasting,))
+    after_end = service_recovery_after_end(run, SLO, TOLERANT)
+    assert service_recovery(run, SLO, TOLERANT).value_s == pytest.approx(6.0)
+    assert after_end is not None
+    assert after_end.value_s == pytest.approx(2.0)
+    assert service_recovery_after_end(timeline(run.rows), SLO, TOLERANT) is None, "one-shot: no end"
+
+
+# --- Windows against brute force, on a clock of whole ticks.
+
+
+def brute_passes(seen: Traffic, tolerance: Tolerance, start_us: int) -> bool:
+    end_us = start_us + tolerance.window_us
+    inside = [good for at, good in zip(seen.arrivals_us, seen.good, strict=True) if start_us <= at < end_us]
+    failed = sum(start_us <= at < end_us for at in seen.failures_us)
+    return (
+        bool(inside)
+        and sum(inside) >= tolerance.goodput * len(inside)
+        and failed <= tolerance.error_ratio * len(inside)
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[Traffic, Tolerance, int, int]:
+    ticks = st.integers(5, 44)
+    arrivals = sorted(draw(st.lists(ticks, min_size=1, max_size=40)))
+    seen = Traffic(
+        start_us=5,
+        end_us=45,
+        arrivals_us=tuple(arrivals),
+        good=tuple(draw(st.lists(st.booleans(), min_size=len(arrivals), max_size=len(arrivals)))),
+        failures_us=tuple(sorted(draw(st.lists(ticks, max_size=4)))),
+    )
+    window_us = draw(st.integers(1, 8))
+    tolerance = Tolerance(window_us, draw(st.sampled_from([0.3, 0.5, 0.8, 1.0])), draw(st.floats(0, 0.5)))
+    return seen, tolerance, draw(st.integers(window_us, 15)), draw(st.integers(5, 45))
+
+
+@given(worlds())
+def test_failing_stretches_are_exactly_the_windows_that_fail(
+    world: tuple[Traffic, Tolerance, int, int],
+) -> None:
+    seen, tolerance, *_ = world
+    stretches = failing_stretches(seen, tolerance)
+    for start_us in range(seen.start_us, seen.end_us - tolerance.window_us + 1):
+        fails = any(stretch.after_us < start_us <= stretch.until_us for stretch in stretches)
+        assert fails is not brute_passes(seen, tolerance, start_us), start_us
+
+
+@given(worlds())
+def test_the_first_hold_is_the_first_good_arrival_after_which_every_window_passes(
+    world: tuple[Traffic, Tolerance, int, int],
+) -> None:
+    seen, tolerance, hold_us, disturbed_us = world
+    last_us = seen.end_us - tolerance.window_us
+    failing = [at for at in range(seen.start_us, last_us + 1) if not brute_passes(seen, tolerance, at)]
+    hit = bool(failing) and failing[0] <= disturbed_us
+    candidates = [at for at in seen.good_arrivals_us if not hit or at > failing[0]]
+    holds = [
+        at
+        for at in candidates
+        if at + hold_us <= seen.end_us
+        and not any(at <= start <= at + hold_us - tolerance.window_us for start in failing)
+    ]
+    touches = [at for at in candidates if at <= last_us and at not in failing]
+    found = first_hold(seen, tolerance, hold_us, disturbed_us)
+    assert found.begins_us == (holds[0] if holds else None)
+    if found.begins_us is not None:
+        assert found.touched_us == touches[0]
+        led = any(at < found.begins_us for at in (*seen.failures_us, *seen.arrivals_us))
+        assert found.untouched is (not hit and not led)
+        relapses = [at for at in failing if at > found.begins_us]
+        assert (found.relapsed_us is None) is (not relapses)
+
+
+@given(worlds())
+def test_an_empty_window_is_noticed(world: tuple[Traffic, Tolerance, int, int]) -> None:
+    seen, tolerance, *_ = world
+    empty = any(
+        not any(start <= at < start + tolerance.window_us for at in seen.arrivals_us)
+        for start in range(seen.start_us, seen.end_us - tolerance.window_us + 1)
+    )
+    assert has_empty_window(seen, tolerance.window_us) is empty
+
+
+# --- Capacity: two replicas, r0 is killed at the fault.
+
+UP = (Event(-2.0, "replica_ready", "r0"), Event(-2.0, "replica_ready", "r1"))
+KILLED = (*UP, Event(FAULT_S, "replica_killed", "r0"), Event(FAULT_S + 0.5, "replica_created", "r2"))
+READY = Event(FAULT_S + 4.0, "replica_ready", "r2")
+
+
+def served(*answers: tuple[str, float]) -> list[RequestRecord]:
+    return [
+        RequestRecord(index, at_s - 0.1, "ok", at_s - 0.1, token_s=(at_s,), ended_s=at_s, replica=replica)
+        for index, (replica, at_s) in enumerate(answers)
+    ]
+
+
+BOTH_SERVE = served(("r1", 3.0), ("r1", 21.0), ("r2", 24.75), ("r2", 30.0))
+
+
+@pytest.mark.parametrize(
+    ("events", "rows", "status", "value_s", "reason"),
+    [
+        pytest.param(UP, BOTH_SERVE, Status.NO_IMPACT, 0.0, "", id="no replica was lost"),
+        pytest.param((*KILLED, READY), BOTH_SERVE, Status.RECOVERED, 4.75, "", id="ready, then serving"),
+        pytest.param(
+            (*KILLED, READY), served(("r1", 3.0)), Status.NOT_RECOVERED, math.inf, "no request: r2", id="idle"
+        ),
+        pytest.param((*KILLED, READY), [], Status.UNKNOWN, None, "no row names", id="nobody is named"),
+        pytest.param(KILLED, BOTH_SERVE, Status.NOT_RECOVERED, math.inf, "1 of 2", id="never ready"),
+        pytest.param((), BOTH_SERVE, Status.UNKNOWN, None, "no event tells", id="readiness unknown"),
+        pytest.param(
+            (*KILLED, READY, Event(26.0, "replica_unready", "r2"), Event(29.5, "replica_ready", "r2")),
+            BOTH_SERVE,
+            Status.RECOVERED,
+            9.5,
+            "",
+            id="a flap restarts the clock",
+        ),
+        pytest.param(
+            (*KILLED, READY, Event(40.0, "replica_killed", "r1")),
+            BOTH_SERVE,
+            Status.RECOVERED,
+            4.75,
+            "",
+            id="a later loss is not this recovery",
+        ),
+        pytest.param(
+            (*KILLED, Event(47.0, "replica_ready", "r2")),
+            BOTH_SERVE,
+            Status.UNKNOWN,
+            None,
+            "before a hold",
+            id="late",
+        ),
+        pytest.param(
+            (*KILLED, READY),
+            served(("r1", 3.0), ("r2", 49.0)),
+            Status.NOT_RECOVERED,
+            math.inf,
+            "only after 29.000 s",
+            id="served later than within",
+        ),
+        pytest.param(
+            (
+                *KILLED,
+                Event(22.0, "replica_gone", "r2"),
+                Event(22.0, "replica_created", "r3"),
+                Event(25.0, "replica_ready", "r3"),
+            ),
+            served(("r1", 3.0), ("r3", 25.5)),
+            Status.RECOVERED,
+            5.5,
+            "",
+            id="a replacement that died itself need not serve",
+        ),
+    ],
+)
+def test_capacity_recovery_worked_out_by_hand(
+    events: tuple[Event, ...], rows: list[RequestRecord], status: Status, value_s: float | None, reason: str
+) -> None:
+    found = capacity_recovery(timeline(rows, *events), CRITERIA)
+    assert found.status is status
+    assert found.value_s == (value_s if value_s is None else pytest.approx(value_s))
+    assert reason in (found.reason or "")
+    assert (found.reason is None) is (status in (Status.RECOVERED, Status.NO_IMPACT))
+
+
+def test_what_a_dead_incarnation_answered_does_not_count_for_its_replacement_of_the_same_name() -> None:
+    events = (
+        *UP,
+        Event(20.0, "replica_killed", "r0"),
+        Event(20.2, "replica_restarted", "r0"),
+        Event(23.0, "replica_ready", "r0"),
+    )
+    rows = served(("r0", 19.0), ("r0", 20.1), ("r0", 23.4))
+    assert capacity_recovery(timeline(rows, *events), CRITERIA).value_s == pytest.approx(3.4)
+
+
+@pytest.mark.parametrize(
+    ("faults", "events", "end_s"),
+    [
+        pytest.param((KILL,), (*KILLED, READY), 24.75, id="one-shot: until capacity has recovered"),
+        pytest.param((KILL,), KILLED, PLAN_END_S, id="one-shot: never recovered"),
+        pytest.param((KILL,), (), PLAN_END_S, id="one-shot: unknown"),
+        pytest.param((replace(KILL, ended_s=30.0),), (*KILLED, READY), 30.0, id="lasting: its own end"),
+        pytest.param((KILL, replace(KILL, ended_s=30.0)), (*KILLED, READY), 30.0, id="the later of two"),
+        pytest.param((replace(KILL, ended_s=90.0),), (), PLAN_END_S, id="not beyond the plan"),
+    ],
+)
+def test_the_fault_phase_ends_when_the_disturbance_does(
+    faults: tuple[FaultWindow, ...], events: tuple[Event, ...], end_s: float
+) -> None:
+    run = timeline(BOTH_SERVE, *events, faults=faults)
+    assert fault_end_s(run, CRITERIA) == pytest.approx(end_s)
+    baseline, fault, recovery = phases(run, SLO, CRITERIA)
+    assert (baseline.start_s, baseline.end_s) == (5.0, FAULT_S - SLO.e2e_s)
+    assert (fault.start_s, fault.end_s) == (FAULT_S, recovery.start_s)
+    assert recovery.end_s == PLAN_END_S
+
+
+def test_without_a_fault_everything_after_the_warm_up_is_baseline() -> None:
+    (baseline,) = phases(timeline(BOTH_SERVE, faults=()), SLO, CRITERIA)
+    assert (baseline.name, baseline.start_s, baseline.end_s) == ("baseline", 5.0, PLAN_END_S)
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"goodput": 0.0}, "ratios"),
+        ({"error_ratio": 1.1}, "ratios"),
+        ({"hold_s": 1.0}, "at least one window"),
+        ({"window_s": 0.0}, "at least one window"),
+        ({"within_s": 0.0}, "within"),
+    ],
+)
+def test_criteria_that_make_no_sense_are_refused(changed: dict[str, float], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        replace(CRITERIA, **changed)
