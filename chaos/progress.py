@@ -1,0 +1,213 @@
+"""What a watcher of a run sees: live lines on a terminal, one plain line per phase elsewhere, a last word.
+
+Colour appears on terminals alone and NO_COLOR is respected: rich does both.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol, TextIO, TypedDict, Unpack
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from chaos.report import story
+from chaos.report.lifecycle import short_names
+from chaos.report.words import plain, seconds
+from chaos.run_folder import RunFolder
+from chaos.verdict import Verdict
+
+_STYLES = {Verdict.PASSED: "bold green", Verdict.DEVIATED: "bold red", Verdict.INCONCLUSIVE: "bold yellow"}
+_MOST_ASSERTIONS = 8
+_MOST_REASONS = 3
+_MOST_LINES = 3
+
+
+class Facts(TypedDict, total=False):
+    """What is known of the run by now; a fact that is not named again keeps its last value."""
+
+    total_s: float | None
+    """How long the phase is planned to last; forgotten when the next one begins."""
+    rate: float
+    """Requests per second that ended lately."""
+    ttft_p99_s: float | None
+    """Infinite when failures reach the percentile, None before the first answer."""
+    errors: int
+    """Failed requests so far."""
+    ready: int
+    """Replicas ready now."""
+    wanted: int
+    """Replicas there should be."""
+    victims: tuple[str, ...]
+    """Replicas that a fault hit."""
+
+
+class Progress(Protocol):
+    """Somebody to tell how a run goes."""
+
+    def phase(self, name: str, detail: str = "") -> None:
+        """A phase begins; the one before it is over."""
+
+    def update(self, **facts: Unpack[Facts]) -> None:
+        """Something changed within the phase: cheap, from any thread."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was; harmless a second time."""
+
+
+class QuietProgress:
+    """For logs and pipes: one line per phase, nothing else."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def phase(self, name: str, detail: str = "") -> None:
+        """Print the phase's one line."""
+        print(f"aftershock: {name}" + (f": {detail}" if detail else ""), file=self._file, flush=True)
+
+    def update(self, **facts: Unpack[Facts]) -> None:
+        """Say nothing."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class TerminalProgress:
+    """For people: a line for each phase that is over, and two lines that live for the one that runs."""
+
+    def __init__(self, console: Console) -> None:
+        self._lock = threading.Lock()
+        self._facts: Facts = {}
+        self._name = self._detail = ""
+        self._began_s = time.monotonic()
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._render)
+
+    def phase(self, name: str, detail: str = "") -> None:
+        """Leave the finished phase's line behind and begin the next."""
+        self._turn_to(name, detail)
+        self._live.start()
+
+    def update(self, **facts: Unpack[Facts]) -> None:
+        """Show these facts at the next refresh, at most a quarter of a second away."""
+        with self._lock:
+            self._facts.update(facts)
+
+    def close(self) -> None:
+        """Leave the last phase's line behind and give the cursor back."""
+        self._turn_to("", "")
+        self._live.stop()
+
+    def _turn_to(self, name: str, detail: str) -> None:
+        with self._lock:
+            elapsed = Text(f"{time.monotonic() - self._began_s:.1f} s", style="dim")
+            over = _row(Text("\N{BULLET}", style="dim"), self._name, Text(self._detail, style="dim"), elapsed)
+            had_name, self._name, self._detail = bool(self._name), name, detail
+            self._began_s = time.monotonic()
+            self._facts.pop("total_s", None)
+        if had_name:
+            self._live.refresh()
+            self._console.print(over)
+
+    def _render(self) -> Group:
+        with self._lock:
+            if not self._name:
+                return Group()
+            elapsed_s, total_s = time.monotonic() - self._began_s, self._facts.get("total_s")
+            clock = f"{elapsed_s:.0f} / {total_s:.0f} s" if total_s else f"{elapsed_s:.0f} s"
+            head = _row(Text("▸", style="bold cyan"), self._name, Text(self._detail), Text(clock))
+            facts = Text(" · ", no_wrap=True, overflow="ellipsis").join(_fact_texts(self._facts))
+            bar = ProgressBar(total=total_s, completed=elapsed_s, width=12) if total_s else Text("")
+            tail = Table.grid(padding=(0, 1, 0, 0))
+            tail.add_row(" ", bar, facts) if total_s else tail.add_row(" ", facts)
+            return Group(head, tail)
+
+
+def for_stream(file: TextIO) -> Progress:
+    """Live lines where `file` is a terminal that can move its cursor, else one plain line per phase."""
+    console = Console(file=file, highlight=False)
+    return (
+        TerminalProgress(console)
+        if console.is_terminal and not console.is_dumb_terminal
+        else QuietProgress(file)
+    )
+
+
+def print_summary(journal: Mapping[str, Any], folder: RunFolder, file: TextIO | None = None) -> None:
+    """Print what came of a run, short enough for 80 columns and 24 lines, to `file` or stdout."""
+    console = Console(file=file, highlight=False)
+    head = Text.assemble(
+        (f"{story.MARKS[journal['verdict']]} {story.word(journal).upper()}: ", _STYLES[journal["verdict"]]),
+        story.finding(journal),
+    )
+    console.print("", *head.wrap(console, console.width)[:_MOST_LINES], "", sep="\n")
+    console.print(_assertions(journal), "", _figures(journal))
+    # On one line however long: a path broken in two cannot be copied.
+    console.print(Text.assemble(("report    ", "dim"), str(folder.report)), soft_wrap=True)
+
+
+def _row(mark: Text, name: str, detail: Text, clock: Text) -> Table:
+    row = Table.grid(padding=(0, 1), expand=True)
+    row.add_column(width=1)
+    row.add_column(width=10, no_wrap=True)
+    row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    row.add_column(justify="right", no_wrap=True)
+    row.add_row(mark, Text(name, style="bold"), detail, clock)
+    return row
+
+
+def _fact_texts(facts: Facts) -> list[Text]:
+    texts = []
+    if "rate" in facts:
+        texts.append(Text(f"{facts['rate']:.1f} req/s"))
+    if "ttft_p99_s" in facts:
+        texts.append(Text(f"TTFT p99 {seconds(facts['ttft_p99_s'])}"))
+    if "errors" in facts:
+        texts.append(Text(f"{facts['errors']} failed", style="yellow" if facts["errors"] else ""))
+    if "ready" in facts and "wanted" in facts:
+        short = facts["ready"] < facts["wanted"]
+        texts.append(Text(f"replicas {facts['ready']}/{facts['wanted']}", style="yellow" if short else ""))
+    if facts.get("victims"):
+        texts.append(Text(f"killed {len(facts['victims'])}", style="magenta"))
+    return texts
+
+
+def _assertions(journal: Mapping[str, Any]) -> Table:
+    """What did not pass comes first: it must not be among those that do not fit."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("assertion", no_wrap=True, overflow="ellipsis")
+    table.add_column("observed", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True, min_width=14)
+    table.add_column("reason", no_wrap=True, overflow="ellipsis", style="dim")
+    ordered = sorted(journal["assertions"], key=lambda one: one["verdict"] == Verdict.PASSED)
+    for one in ordered[:_MOST_ASSERTIONS]:
+        verdict = Text(f"{story.MARKS[one['verdict']]} {one['verdict']}", style=_STYLES[one["verdict"]])
+        table.add_row(Text(one["expression"]), story.observed(one), verdict, Text(story.reason(one)))
+    if len(ordered) > _MOST_ASSERTIONS:
+        table.add_row(f"and {len(ordered) - _MOST_ASSERTIONS} more in the report")
+    return table
+
+
+def _figures(journal: Mapping[str, Any]) -> Table:
+    load, recovery = journal["load"], journal["recovery"]
+    service, capacity = (story.recovery_value(journal, name) for name in ("service", "capacity"))
+    lost = plain(recovery["lost_requests"])
+    lag = seconds(load["lag_p99_s"])
+    targets = [name for fault in journal["faults"] for name in fault["targets"]]
+    prefix, names = short_names(targets)
+    victims = f"{', '.join(names)} of {prefix.removesuffix('-')}" if prefix else ", ".join(targets)
+    lines = [
+        *(("unsound", reason) for reason in journal["reasons"][:_MOST_REASONS]),
+        ("recovery", f"goodput {service}, capacity {capacity}, {lost} requests lost"),
+        ("victims", victims or "none"),
+        ("load", f"{load['planned']:,} planned, {load['ok']:,} ok, generator lag p99 {lag}"),
+    ]
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(min_width=9, style="dim", no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    for name, text in lines:
+        table.add_row(name, Text(text))
+    return table

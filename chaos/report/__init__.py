@@ -1,0 +1,17 @@
+"""The reports of a run, from its folder alone: HTML for people, Markdown for jobs, JUnit for CI."""
+
+from chaos.report import html, junit, recorded, summary
+from chaos.run_folder import RunFolder
+
+
+def write_reports(folder: RunFolder) -> None:
+    """Write `report.html`, `summary.md` and `junit.xml` into a run folder.
+
+    Raises:
+        InputError: the journal is missing, not JSON, or of another schema.
+        ValueError: a row or an event is not what a run writes, naming file and line.
+    """
+    run = recorded.read(folder)
+    folder.report.write_text(html.render(run))
+    (folder.path / "summary.md").write_text(summary.render(run))
+    (folder.path / "junit.xml").write_text(junit.render(run.journal))

@@ -1,0 +1,230 @@
+"""The data of the report's charts: what the page's script draws, and nothing that it would have to work out.
+
+Infinity is the string "inf", as everywhere in the run folder; a missing value is null.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chaos.report.recorded import Recorded
+from chaos.report.words import seconds
+from chaos.slis import Bin, Objectives
+from chaos.timeline import Timeline, ready_steps
+
+Chart = dict[str, Any]
+_OUTCOME_COLOURS = ("orange", "purple", "yellow", "sky", "pink")
+
+
+def clock(run: Recorded, end_s: float) -> dict[str, Any]:
+    """What all charts share: the stretch of the run clock, its phases, and the instants that matter."""
+    load, phases = run.journal["load"], run.journal["phases"]
+    stretches = [
+        ("warm-up", 0, load["warmup_s"]),
+        *((phase["name"], phase["start_s"], phase["end_s"]) for phase in phases),
+        ("drain", load["plan_end_s"], end_s),
+    ]
+    return {
+        "start_s": 0,
+        "end_s": end_s,
+        "phases": [
+            {"name": name, "start_s": start_s, "end_s": until_s}
+            for name, start_s, until_s in stretches
+            if until_s > start_s
+        ],
+        "marks": _marks(run),
+    }
+
+
+def _marks(run: Recorded) -> list[dict[str, Any]]:
+    marks = []
+    for fault in run.journal["faults"]:
+        done = "killed" if "kill" in fault["kind"] else fault["kind"]
+        marks.append(_mark(fault["started_s"], f"{len(fault['targets'])} {done}", "orange"))
+        if fault["ended_s"] is not None:
+            marks.append(_mark(fault["ended_s"], "fault ended", "orange", dashed=True))
+    recovery, fault_s = run.journal["recovery"], run.timeline.fault_start_s
+    for name, label, colour in (("service", "goodput", "blue"), ("capacity", "capacity", "green")):
+        if fault_s is not None and recovery[f"{name}_status"] == "recovered":
+            after_s = recovery[f"{name}_s"]
+            marks.append(_mark(fault_s + after_s, f"{label} back +{seconds(after_s)}", colour, dashed=True))
+    return marks
+
+
+def _mark(at_s: float, label: str, colour: str, *, dashed: bool = False) -> dict[str, Any]:
+    return {"at_s": at_s, "label": label, "colour": colour, "dashed": dashed}
+
+
+def of_run(timeline: Timeline, bins: Sequence[Bin], objectives: Objectives) -> list[Chart]:
+    """Every chart of the report, top to bottom, on the run clock in seconds."""
+    return [
+        _goodput(timeline, bins),
+        _ttft(bins, objectives),
+        _errors(timeline, bins),
+        _in_flight(bins),
+        _replicas(timeline, len(bins)),
+    ]
+
+
+def of_series(series: Mapping[str, Any], end_s: float) -> list[Chart]:
+    """A chart for each Prometheus series that the run kept."""
+    found = []
+    for place, (name, one) in enumerate(series.items()):
+        points = [(at_s, value) for at_s, value in one["points"] if 0 <= at_s <= end_s]
+        values = [None, *(_plain(None if value is None else float(value)) for _, value in points), None]
+        finite = [value for value in values if isinstance(value, float)]
+        chart = _chart(
+            f"series-{place}",
+            name,
+            ", ".join(f"{label}={value}" for label, value in one["labels"].items()),
+            x=[0, *(_plain(at_s) for at_s, _ in points), end_s],
+            series=[{"label": name, "colour": "sky", "style": "line", "values": values}],
+        )
+        highest = max(finite, default=0)
+        found.append(chart | {"range": [min(0, *finite), highest * 1.12 if highest > 0 else 1]})
+    return found
+
+
+def _goodput(timeline: Timeline, bins: Sequence[Bin]) -> Chart:
+    arriving = [second for second in bins if second.start_s < timeline.plan_end_s]
+    drain = [None] * (len(bins) - len(arriving))
+    planned = _closed([second.planned for second in arriving])
+    good = _closed([second.good for second in arriving])
+    return _chart(
+        "goodput",
+        "Goodput",
+        "requests per second, by intended start; good means answered completely and within the SLO",
+        x=_edges(bins),
+        series=[
+            {"label": "planned", "colour": "grey", "style": "step", "values": [*planned, *drain]},
+            {"label": "good", "colour": "blue", "style": "step", "fill": "area", "values": [*good, *drain]},
+        ],
+        top=max(planned, default=0),
+    )
+
+
+def _ttft(bins: Sequence[Bin], objectives: Objectives) -> Chart:
+    lines = (
+        ("p50", "green", [second.ttft_p50_s for second in bins]),
+        ("p95", "blue", [second.ttft_p95_s for second in bins]),
+        ("p99", "orange", [second.ttft_p99_s for second in bins]),
+    )
+    finite = [
+        value for _, _, values in lines for value in values if value is not None and math.isfinite(value)
+    ]
+    infinite = any(value == math.inf for _, _, values in lines for value in values)
+    highest = max(*finite, objectives.ttft_s, 0) * (3 if infinite else 1.6)
+    lowest = min(value for value in (*finite, objectives.ttft_s) if value > 0) / 1.6
+    chart = _chart(
+        "ttft",
+        "Time to first token",
+        "of the arrivals of each second, from their intended start; failures count as infinite; logarithmic",
+        # Null at both ends: every chart spans the same stretch of the run clock.
+        x=[0, *(second.start_s + 0.5 for second in bins), len(bins)],
+        series=[
+            {"label": label, "colour": colour, "style": "line", "values": [None, *map(_plain, values), None]}
+            for label, colour, values in lines
+        ],
+    )
+    return chart | {
+        "unit": "s",
+        "scale": "log",
+        "range": [_plain(lowest), _plain(highest)],
+        "bound": {"label": f"SLO {seconds(objectives.ttft_s)}", "value": objectives.ttft_s},
+        "extra_px": 40,
+    }
+
+
+def _errors(timeline: Timeline, bins: Sequence[Bin]) -> Chart:
+    totals = Counter(row.outcome for row in timeline.rows if not row.ok)
+    shown = [outcome for outcome, _ in totals.most_common(len(_OUTCOME_COLOURS))]
+    by_second = Counter(
+        (row.outcome if row.outcome in shown else "other", math.floor(row.failed_at_s))
+        for row in timeline.rows
+        if row.failed_at_s is not None
+    )
+    names = [*shown, *(["other"] if len(totals) > len(shown) else [])]
+    series = [
+        {
+            "label": name,
+            "colour": colour,
+            "style": "bar",
+            "values": _closed([by_second[name, second.start_s] for second in bins], last=0),
+        }
+        for name, colour in zip(names, (*_OUTCOME_COLOURS, "grey"), strict=False)
+    ]
+    quiet = {"label": "failed", "colour": "grey", "style": "bar", "values": [0] * (len(bins) + 1)}
+    return _chart(
+        "errors",
+        "Failures",
+        "per second, at the instant of failure, by outcome" if names else "no request failed",
+        x=_edges(bins),
+        series=series or [quiet],
+        top=max((second.failed for second in bins), default=0),
+    ) | {"kind": "stack"}
+
+
+def _in_flight(bins: Sequence[Bin]) -> Chart:
+    values = [0, *(second.in_flight for second in bins)]
+    return _chart(
+        "in-flight",
+        "Requests in flight",
+        "at the end of each second",
+        x=_edges(bins),
+        series=[{"label": "in flight", "colour": "purple", "style": "line", "values": values}],
+        top=max(values),
+    )
+
+
+def _replicas(timeline: Timeline, end_s: int) -> Chart:
+    before = [step for step in ready_steps(timeline) if step.at_s <= 0][-1:]
+    after = [step for step in ready_steps(timeline) if 0 < step.at_s < end_s]
+    ready = [len(step.replicas) for step in before] or [0]
+    ready += [len(step.replicas) for step in after]
+    wanted = [timeline.wanted_replicas] * (len(ready) + 1)
+    return _chart(
+        "replicas",
+        "Replicas ready",
+        "against the number wanted",
+        x=[0, *(_plain(step.at_s) for step in after), end_s],
+        series=[
+            {"label": "wanted", "colour": "grey", "style": "step", "dashed": True, "values": wanted},
+            {"label": "ready", "colour": "green", "style": "step", "values": _closed(ready)},
+        ],
+        top=max(*ready, timeline.wanted_replicas),
+    )
+
+
+def _chart(
+    name: str, title: str, note: str, *, x: Sequence[object], series: list[dict[str, Any]], top: float = 0
+) -> Chart:
+    return {
+        "id": name,
+        "title": title,
+        "note": note,
+        "kind": "lines",
+        "unit": "count",
+        "scale": "linear",
+        "x": x,
+        "series": series,
+        "range": [0, max(1, math.ceil(top * 1.12))],
+        "bound": None,
+        "extra_px": 0,
+    }
+
+
+def _edges(bins: Sequence[Bin]) -> list[int]:
+    return list(range(len(bins) + 1))
+
+
+def _closed(values: Sequence[int], last: int | None = None) -> list[int]:
+    """Steps need the right edge of their last second."""
+    return [*values, *([values[-1] if last is None else last] if values else [0])]
+
+
+def _plain(value: float | None) -> float | str | None:
+    """Four significant digits are finer than a pixel."""
+    if value is None:
+        return None
+    return "inf" if math.isinf(value) else float(f"{value:.4g}")

@@ -1,0 +1,104 @@
+"""The report for people: one HTML file that opens offline, with uPlot, styles and data inside."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from chaos.errors import RefusedError
+from chaos.report import charts, lifecycle, story, words
+from chaos.report.recorded import Recorded
+
+LANE_PX = 20
+"""Height of one replica's line, here and in the style sheet."""
+
+
+def render(run: Recorded) -> str:
+    """The page; every text of the run is escaped.
+
+    Raises:
+        RefusedError: uPlot is not installed.
+    """
+    end_s = len(run.bins)
+    drawn = charts.of_run(run.timeline, run.bins, run.objectives)
+    kept = charts.of_series(run.series, end_s)
+    clock = charts.clock(run, end_s)
+    lanes = lifecycle.lanes(run.timeline, end_s)
+    prefix, short_names = lifecycle.short_names([lane.replica for lane in lanes])
+    environment = Environment(
+        loader=PackageLoader("chaos.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        seconds=words.seconds,
+        instant=words.instant,
+        plain=words.plain,
+        share=words.share,
+        unbroken=_unbroken,
+        facts=_facts,
+        across=partial(_across, end_s),
+    )
+    return environment.get_template("report.html.j2").render(
+        journal=run.journal,
+        story=story,
+        charts=drawn,
+        kept=kept,
+        lanes=list(zip(short_names, lanes, strict=True)),
+        lane_px=LANE_PX,
+        name_prefix=prefix,
+        phases=clock["phases"],
+        victims=lifecycle.victims(run.timeline),
+        chart_json=_json({"clock": clock, "charts": [*drawn, *kept]}),
+        journal_json=_json(run.journal),
+        css=files("chaos.report").joinpath("report.css").read_text(),
+        script=files("chaos.report").joinpath("report.js").read_text(),
+        uplot_css=_uplot("uPlot.min.css"),
+        uplot_script=_uplot("uPlot.iife.js"),
+    )
+
+
+def _uplot(name: str) -> str:
+    """A file of uPlot, found without importing the package around it: that would import IPython."""
+    spec = find_spec("uplot")
+    if spec is None or not spec.submodule_search_locations:
+        raise RefusedError("the report needs uPlot: uplot-python", hint="install it: make setup")
+    return (Path(spec.submodule_search_locations[0]) / "static" / name).read_text()
+
+
+def _json(value: object) -> str:
+    """JSON that can stand inside a script element: nothing in it can close one."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", r"\u003c")
+
+
+def _unbroken(text: str) -> str:
+    """The text with each number tied to its unit."""
+    return re.sub(r"(?<=\d) (?=m?s\b|%)", "\N{NO-BREAK SPACE}", text)
+
+
+def _facts(mapping: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
+    """Every leaf of nested mappings as a name in words and a figure with its unit."""
+    for key, value in mapping.items():
+        seconds = key.endswith("_s")
+        name = f"{within} {key.removesuffix('_s').replace('_', ' ')}".strip()
+        if isinstance(value, Mapping):
+            yield from _facts(value, name)
+        elif isinstance(value, list):
+            yield name, ", ".join(str(item) for item in value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield name, words.seconds(value) if seconds else words.plain(value)
+        else:
+            yield name, words.NOTHING if value is None else str(value)
+
+
+def _across(end_s: float, at_s: float) -> str:
+    """Where an instant lies between the left and the right edge of the run."""
+    return f"{100 * at_s / max(end_s, 1):.3f}%"

@@ -1,0 +1,64 @@
+"""JUnit XML for CI: a case per assertion, one for the proof of the fault, one for the soundness of the data.
+
+Green exactly when the exit code is 0: deviated is a failure, and what decides nothing is an error, no skip.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from chaos.report import story
+from chaos.verdict import Verdict
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TAGS = {Verdict.DEVIATED: "failure", Verdict.INCONCLUSIVE: "error"}
+
+
+def render(journal: Mapping[str, Any]) -> str:
+    """The XML document."""
+    suite = ET.Element("testsuite", name=_text(f"aftershock.{journal['experiment']}"))
+    suite.set("timestamp", _text(journal["started_at"]))
+    for assertion in journal["assertions"]:
+        _add(suite, assertion["expression"], assertion["verdict"], _explain(assertion))
+    unproved = _unproved(journal)
+    _add(suite, "the fault is proved", Verdict.INCONCLUSIVE if unproved else Verdict.PASSED, unproved)
+    unsound = "; ".join(journal["reasons"])
+    if not unsound and journal["exit_code"] != 0 and not suite.findall("testcase/*"):
+        unsound = story.headline(journal)
+    _add(suite, "the data is sound", Verdict.INCONCLUSIVE if unsound else Verdict.PASSED, unsound)
+    suite.set("tests", str(len(suite)))
+    suite.set("failures", str(len(suite.findall("testcase/failure"))))
+    suite.set("errors", str(len(suite.findall("testcase/error"))))
+    suite.set("skipped", "0")
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _add(suite: ET.Element, name: str, verdict: str, message: str) -> None:
+    case = ET.SubElement(suite, "testcase", classname=suite.get("name", ""), name=_text(name))
+    if verdict != Verdict.PASSED:
+        ET.SubElement(case, _TAGS[Verdict(verdict)], type=str(verdict), message=_text(message))
+
+
+def _explain(assertion: Mapping[str, Any]) -> str:
+    told = f"observed {story.observed(assertion)}, bound {story.bound(assertion)}"
+    reason = story.reason(assertion)
+    return f"{told}: {reason}" if reason else told
+
+
+def _unproved(journal: Mapping[str, Any]) -> str:
+    if not journal["faults"]:
+        return "no fault was injected"
+    return "; ".join(
+        f"{fault['name']}: not every target is proved to have been hit"
+        for fault in journal["faults"]
+        if not fault["verified"]
+    )
+
+
+def _text(value: object) -> str:
+    """XML has no way to write control characters."""
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", str(value))

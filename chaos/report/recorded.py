@@ -1,0 +1,43 @@
+"""A run as its folder tells it: the journal, and the raw records on one timeline."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chaos import journal as journals
+from chaos.events import read_events
+from chaos.run_folder import RunFolder
+from chaos.slis import Bin, Objectives, per_second
+from chaos.timeline import Timeline
+from loadtests.records import read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Everything a report is made of."""
+
+    journal: Mapping[str, Any]
+    timeline: Timeline
+    objectives: Objectives
+    bins: tuple[Bin, ...]
+    """The run second by second, drain included."""
+    series: Mapping[str, Any]
+    """Prometheus series by name, as in metrics.json; empty when none were kept."""
+
+
+def read(folder: RunFolder) -> Recorded:
+    """Read a run folder.
+
+    Raises:
+        InputError: the journal is missing, not JSON, or of another schema.
+        ValueError: a row or an event is not what a run writes.
+    """
+    journal = journals.read(folder.journal)
+    rows = read_rows(folder.requests) if folder.requests.is_file() else ()
+    events = read_events(folder.events) if folder.events.is_file() else ()
+    timeline = journals.timeline_of(journal, rows, events)
+    slo = journal["slo"]
+    objectives = Objectives(slo["ttft_s"], slo["e2e_s"], slo["itl_s"])
+    kept = json.loads(folder.metrics.read_text()) if folder.metrics.is_file() else {}
+    return Recorded(journal, timeline, objectives, per_second(timeline, objectives), kept.get("series", {}))

@@ -1,0 +1,160 @@
+"""What a run comes to, in sentences: the headline, what was done, and when the service came back."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.errors import ExitCode
+from chaos.journal import number
+from chaos.report.words import count, measured, plain, seconds, share
+from chaos.verdict import Verdict
+
+Journal = Mapping[str, Any]
+MARKS = {Verdict.PASSED: "✓", Verdict.DEVIATED: "✗", Verdict.INCONCLUSIVE: "?"}
+"""Beside each colour a sign, for those who see no colour."""
+_ENDED_EARLY = {
+    ExitCode.ABORTED: "aborted",
+    ExitCode.CLEANUP_INCOMPLETE: "cleanup incomplete",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure of the page's head."""
+
+    title: str
+    value: str
+    terms: str
+    """What the figure rests on, or why there is none."""
+
+
+def word(journal: Journal) -> str:
+    """The verdict in a word, or how the run ended where that matters more."""
+    return _ENDED_EARLY.get(journal["exit_code"], str(journal["verdict"]))
+
+
+def headline(journal: Journal) -> str:
+    """The verdict in one sentence: `PASSED: goodput was back 4.1 s after 3 of 10 replicas were killed`."""
+    return f"{word(journal).upper()}: {finding(journal)}"
+
+
+def finding(journal: Journal) -> str:
+    """What was found, in one clause and the reason where it is not a pass."""
+    found = _recovery_clause(journal)
+    deviated = [a["expression"] for a in journal["assertions"] if a["verdict"] == Verdict.DEVIATED]
+    if journal["verdict"] == Verdict.DEVIATED:
+        rest = f" and {len(deviated) - 1} more" if len(deviated) > 1 else ""
+        return f"{found}, but {deviated[0]}{rest} did not hold" if deviated else found
+    if journal["verdict"] == Verdict.INCONCLUSIVE and (reasons := why_inconclusive(journal)):
+        return f"{found}, but this proves nothing: {reasons[0]}"
+    return found
+
+
+def why_inconclusive(journal: Journal) -> list[str]:
+    """Every reason for which the run, or one of its assertions, decides nothing."""
+    undecided = [a for a in journal["assertions"] if a["verdict"] == Verdict.INCONCLUSIVE]
+    reasons = [*journal["reasons"], *(f"{a['expression']}: {a.get('reason')}" for a in undecided)]
+    if not journal["assertions"]:
+        reasons.append("nothing was asserted")
+    return reasons
+
+
+def disturbance(journal: Journal) -> str | None:
+    """What was done to the replicas, as a clause: `3 of 10 replicas were killed`; None when nothing was."""
+    clauses = []
+    for fault in journal["faults"]:
+        hit = f"{len(fault['targets'])} of {fault['candidates']} replicas"
+        clauses.append(f"{hit} were killed" if "kill" in fault["kind"] else f"{fault['kind']} hit {hit}")
+    return " and ".join(clauses) or None
+
+
+def recovery_value(journal: Journal, name: str) -> str:
+    """The service's or the capacity's recovery in words: `4.1 s`, or its status where that is no number."""
+    recovery = journal["recovery"]
+    status = recovery[f"{name}_status"]
+    return seconds(recovery[f"{name}_s"]) if status == "recovered" else str(status)
+
+
+def tiles(journal: Journal) -> list[Tile]:
+    """The figures that most readers come for."""
+    planned = count(journal["load"]["planned"], "planned arrival")
+    return [
+        _recovery_tile(journal, "service", "Goodput back after"),
+        _recovery_tile(journal, "capacity", "Capacity back after"),
+        Tile("Requests lost", plain(journal["recovery"]["lost_requests"]), f"of {planned}"),
+        *(
+            Tile(
+                f"TTFT p99, {phase['name']}",
+                seconds(phase["ttft_p99_s"]),
+                f"goodput {share(phase['goodput'])}, n = {phase['n']}",
+            )
+            for phase in journal["phases"][:2]
+        ),
+    ]
+
+
+def recovery_terms(journal: Journal) -> str:
+    """Under which terms goodput counts as back, in a phrase."""
+    recovery = journal["recovery"]
+    return (
+        f"{share(recovery['goodput'])} of baseline goodput, at most {share(recovery['error_ratio'])} errors, "
+        f"in every {seconds(recovery['window_s'])} window for {seconds(recovery['hold_s'])}"
+    )
+
+
+def observed(assertion: Mapping[str, Any]) -> str:
+    """What was observed, in the unit of the assertion."""
+    return measured(assertion["observed"], assertion["dimension"])
+
+
+def bound(assertion: Mapping[str, Any]) -> str:
+    """What it was held to, in the same unit."""
+    return measured(assertion["bound"], assertion["dimension"])
+
+
+def reason(assertion: Mapping[str, Any]) -> str:
+    """Why it came out as it did; empty when it passed."""
+    if assertion["verdict"] == Verdict.PASSED:
+        return ""
+    if assertion.get("reason"):
+        return str(assertion["reason"])
+    seen, wanted = number(assertion["observed"]), number(assertion["bound"])
+    if seen is None or wanted is None or math.isinf(seen) or seen == wanted:
+        return ""
+    missed_by = measured(abs(seen - wanted), assertion["dimension"])
+    return f"{missed_by} {'above' if seen > wanted else 'below'} the bound"
+
+
+def outcomes(journal: Journal) -> Sequence[tuple[str, int, str]]:
+    """Each outcome with its count and share of all planned arrivals, the most frequent first."""
+    counts, planned = journal["load"]["outcomes"], journal["load"]["planned"]
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [(name, n, share(n / planned) if planned else share(None)) for name, n in ordered]
+
+
+def _recovery_tile(journal: Journal, name: str, title: str) -> Tile:
+    recovery = journal["recovery"]
+    terms = {
+        "service": f"resolution {seconds(recovery['resolution_s'])}",
+        "capacity": "all wanted replicas ready and serving",
+    }
+    held = terms[name] if recovery[f"{name}_status"] == "recovered" else "never out of tolerance"
+    return Tile(title, recovery_value(journal, name), recovery.get(f"{name}_s_reason", held))
+
+
+def _recovery_clause(journal: Journal) -> str:
+    done = disturbance(journal)
+    if done is None:
+        return "no fault was injected"
+    recovery = journal["recovery"]
+    match recovery["service_status"]:
+        case "recovered":
+            return f"goodput was back {seconds(recovery['service_s'])} after {done}"
+        case "no impact":
+            return f"goodput never left its tolerance when {done}"
+        case "not recovered":
+            return f"goodput was not back within {seconds(recovery['within_s'])} after {done}"
+        case _:
+            return f"how fast goodput was back after {done} is not known"

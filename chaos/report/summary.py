@@ -1,0 +1,122 @@
+"""The summary in GitHub-flavoured Markdown, verdict first: made for a CI job's summary page."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from chaos.report import lifecycle, story
+from chaos.report.recorded import Recorded
+from chaos.report.words import instant, plain, seconds, share
+
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~])")
+_MOST_ROWS = 25
+
+
+def render(run: Recorded) -> str:
+    """The document: below the megabyte that a job summary may have, and the 64 KiB of a comment."""
+    journal = run.journal
+    mark = story.MARKS[journal["verdict"]]
+    parts = [
+        f"## {mark} {_text(story.headline(journal))}",
+        f"> {_text(journal['hypothesis'])}",
+        "\n".join(f"- {_text(reason)}" for reason in story.why_inconclusive(journal)[:_MOST_ROWS]),
+        _assertions(run),
+        "### Recovery",
+        _recovery(run),
+        "### Phases",
+        _phases(run),
+        *_victims(run),
+        "### Outcomes",
+        _table(
+            ("outcome", "requests", "share"),
+            ((_text(name), f"{n:,}", of) for name, n, of in story.outcomes(journal)),
+        ),
+        _how(run),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _assertions(run: Recorded) -> str:
+    rows = (
+        (
+            _code(one["expression"]),
+            story.observed(one),
+            plain(one["n"]),
+            f"{story.MARKS[one['verdict']]} {one['verdict']}",
+            _text(story.reason(one)),
+        )
+        for one in run.journal["assertions"]
+    )
+    return _table(("assertion", "observed", "n", "verdict", "reason"), rows)
+
+
+def _recovery(run: Recorded) -> str:
+    journal, recovery = run.journal, run.journal["recovery"]
+    rows = [
+        (name, story.recovery_value(journal, name), _text(recovery.get(f"{name}_s_reason", "")))
+        for name in ("service", "capacity")
+    ]
+    why_lost = _text(recovery.get("lost_requests_reason", ""))
+    rows.append(("lost requests", plain(recovery["lost_requests"]), why_lost))
+    table = _table(("from the start of the fault", "value", "reason"), rows)
+    terms = f"Goodput is back at {story.recovery_terms(journal)}"
+    return f"{table}\n\n{terms}; resolution {seconds(recovery['resolution_s'])}."
+
+
+def _phases(run: Recorded) -> str:
+    rows = (
+        (
+            _text(phase["name"]),
+            f"{seconds(phase['start_s'])} to {seconds(phase['end_s'])}",
+            plain(phase["n"]),
+            share(phase["goodput"]),
+            seconds(phase["ttft_p50_s"]),
+            seconds(phase["ttft_p99_s"]),
+            seconds(phase["e2e_p99_s"]),
+            share(phase["error_ratio"]),
+        )
+        for phase in run.journal["phases"]
+    )
+    heads = ("phase", "run clock", "n", "goodput", "TTFT p50", "TTFT p99", "e2e p99", "errors")
+    return _table(heads, rows)
+
+
+def _victims(run: Recorded) -> Sequence[str]:
+    rows = [
+        (
+            _text(victim.replica),
+            instant(victim.killed_s),
+            _text(victim.replacement or "none"),
+            seconds(victim.ready_after_s),
+            seconds(victim.served_after_s),
+        )
+        for victim in lifecycle.victims(run.timeline)
+    ]
+    heads = ("killed", "at", "replacement", "ready after", "first request served after")
+    more = f"and {len(rows) - _MOST_ROWS} more" if len(rows) > _MOST_ROWS else ""
+    return ("### Victims", _table(heads, rows[:_MOST_ROWS]), more) if rows else ()
+
+
+def _how(run: Recorded) -> str:
+    journal = run.journal
+    versions = ", ".join(f"{name} {version}" for name, version in journal["versions"].items())
+    load = journal["load"]
+    return (
+        f"{_text(journal['experiment'])} on {_text(journal['target'])}, seed {journal['seed']}, "
+        f"{_text(journal['started_at'])}; {load['planned']:,} planned arrivals, generator lag p99 "
+        f"{seconds(load['lag_p99_s'])}; {_text(versions)}"
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([f"| {' | '.join(heads)} |", "|" + "---|" * len(heads), *lines]) if lines else ""
+
+
+def _text(value: object) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(str(value).split()))
+
+
+def _code(value: str) -> str:
+    """A code span in a table cell: there a bar needs its backslash, and a backtick would end the span."""
+    return "`" + " ".join(value.split()).replace("`", "'").replace("|", r"\|") + "`"

@@ -1,0 +1,63 @@
+"""How every report says a figure: one spelling for HTML, Markdown, JUnit and terminal.
+
+Figures come as the journal has them: a float, the string "inf", or None for what could not be had.
+"""
+
+import math
+
+from chaos.journal import number
+
+Figure = float | str | None
+NOTHING = "\N{EN DASH}"
+
+
+def seconds(figure: Figure) -> str:
+    """A duration in seconds with three significant digits: `42 ms`, `4.1 s`, `inf`, or a dash for None."""
+    value_s = number(figure)
+    if value_s is None or math.isinf(value_s):
+        return plain(figure)
+    return f"{plain(value_s * 1000)} ms" if 0 < abs(value_s) < 0.9995 else f"{plain(value_s)} s"
+
+
+def instant(at_s: float) -> str:
+    """A place on the run clock, to the millisecond: `30.024 s`."""
+    return f"{at_s:.3f} s"
+
+
+def plain(figure: Figure) -> str:
+    """A number with three significant digits, never in powers of ten: `0.125`, `4.1`, `1234`."""
+    value = number(figure)
+    if value is None:
+        return NOTHING
+    if math.isinf(value):
+        return "inf"
+    if float(value).is_integer():
+        return str(int(value))
+    text = f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def share(figure: Figure) -> str:
+    """A ratio in percent: `99.4 %`; never rounded up to all nor down to nothing."""
+    value = number(figure)
+    if value is None or math.isinf(value):
+        return plain(figure)
+    if 0 < value < 0.0005:
+        return "< 0.1 %"
+    if 0.9995 <= value < 1:
+        return "> 99.9 %"
+    return f"{value:.1%}".replace(".0%", "%").replace("%", " %")
+
+
+def measured(figure: Figure, dimension: str) -> str:
+    """What an assertion compares, in the unit of its dimension: duration, ratio, count or rate."""
+    if figure is None:
+        return NOTHING
+    if dimension == "rate":
+        return f"{plain(figure)} /s"
+    return {"duration": seconds, "ratio": share}.get(dimension, plain)(figure)
+
+
+def count(value: int, singular: str) -> str:
+    """`1 replica`, `3 replicas`, `1,260 requests`."""
+    return f"{value:,} {singular}{'' if value == 1 else 's'}"
