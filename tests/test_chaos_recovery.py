@@ -7,19 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.events import Event
-from chaos.recovery import (
-    Criteria,
-    Status,
-    capacity_recovery,
-    fault_end_s,
-    phases,
-    service_recovery,
-    service_recovery_after_end,
-)
+from chaos.recovery import Criteria, Status, phases, service_recovery, service_recovery_after_end
 from chaos.slis import Objectives
 from chaos.timeline import FaultWindow, Timeline
-from chaos.windows import Tolerance, Traffic, failing_stretches, first_hold, has_empty_window
 from loadtests.records import RequestRecord
 
 FAULT_S = 20.0
@@ -73,11 +63,11 @@ def broken(
 
 def timeline(
     rows: Sequence[RequestRecord],
-    *events: Event,
+    *,
     faults: tuple[FaultWindow, ...] = (KILL,),
     plan_end_s: float = PLAN_END_S,
 ) -> Timeline:
-    return Timeline(tuple(rows), events, len(rows), 5.0, plan_end_s, wanted_replicas=2, faults=faults)
+    return Timeline(tuple(rows), (), len(rows), 5.0, plan_end_s, wanted_replicas=2, faults=faults)
 
 
 # --- The truth property: a server that is silent for exactly D seconds.
@@ -249,206 +239,6 @@ def test_recovery_from_the_end_of_a_lasting_fault() -> None:
     assert after_end is not None
     assert after_end.value_s == pytest.approx(2.0)
     assert service_recovery_after_end(timeline(run.rows), SLO, TOLERANT) is None, "one-shot: no end"
-
-
-# --- Windows against brute force, on a clock of whole ticks.
-
-
-def brute_passes(seen: Traffic, tolerance: Tolerance, start_us: int) -> bool:
-    end_us = start_us + tolerance.window_us
-    inside = [good for at, good in zip(seen.arrivals_us, seen.good, strict=True) if start_us <= at < end_us]
-    failed = sum(start_us <= at < end_us for at in seen.failures_us)
-    return (
-        bool(inside)
-        and sum(inside) >= tolerance.goodput * len(inside)
-        and failed <= tolerance.error_ratio * len(inside)
-    )
-
-
-@st.composite
-def worlds(draw: st.DrawFn) -> tuple[Traffic, Tolerance, int, int]:
-    ticks = st.integers(5, 44)
-    arrivals = sorted(draw(st.lists(ticks, min_size=1, max_size=40)))
-    seen = Traffic(
-        start_us=5,
-        end_us=45,
-        arrivals_us=tuple(arrivals),
-        good=tuple(draw(st.lists(st.booleans(), min_size=len(arrivals), max_size=len(arrivals)))),
-        failures_us=tuple(sorted(draw(st.lists(ticks, max_size=4)))),
-    )
-    window_us = draw(st.integers(1, 8))
-    tolerance = Tolerance(window_us, draw(st.sampled_from([0.3, 0.5, 0.8, 1.0])), draw(st.floats(0, 0.5)))
-    return seen, tolerance, draw(st.integers(window_us, 15)), draw(st.integers(5, 45))
-
-
-@given(worlds())
-def test_failing_stretches_are_exactly_the_windows_that_fail(
-    world: tuple[Traffic, Tolerance, int, int],
-) -> None:
-    seen, tolerance, *_ = world
-    stretches = failing_stretches(seen, tolerance)
-    for start_us in range(seen.start_us, seen.end_us - tolerance.window_us + 1):
-        fails = any(stretch.after_us < start_us <= stretch.until_us for stretch in stretches)
-        assert fails is not brute_passes(seen, tolerance, start_us), start_us
-
-
-@given(worlds())
-def test_the_first_hold_is_the_first_good_arrival_after_which_every_window_passes(
-    world: tuple[Traffic, Tolerance, int, int],
-) -> None:
-    seen, tolerance, hold_us, disturbed_us = world
-    last_us = seen.end_us - tolerance.window_us
-    failing = [at for at in range(seen.start_us, last_us + 1) if not brute_passes(seen, tolerance, at)]
-    hit = bool(failing) and failing[0] <= disturbed_us
-    candidates = [at for at in seen.good_arrivals_us if not hit or at > failing[0]]
-    holds = [
-        at
-        for at in candidates
-        if at + hold_us <= seen.end_us
-        and not any(at <= start <= at + hold_us - tolerance.window_us for start in failing)
-    ]
-    touches = [at for at in candidates if at <= last_us and at not in failing]
-    found = first_hold(seen, tolerance, hold_us, disturbed_us)
-    assert found.begins_us == (holds[0] if holds else None)
-    if found.begins_us is not None:
-        assert found.touched_us == touches[0]
-        led = any(at < found.begins_us for at in (*seen.failures_us, *seen.arrivals_us))
-        assert found.untouched is (not hit and not led)
-        relapses = [at for at in failing if at > found.begins_us]
-        assert (found.relapsed_us is None) is (not relapses)
-
-
-@given(worlds())
-def test_an_empty_window_is_noticed(world: tuple[Traffic, Tolerance, int, int]) -> None:
-    seen, tolerance, *_ = world
-    empty = any(
-        not any(start <= at < start + tolerance.window_us for at in seen.arrivals_us)
-        for start in range(seen.start_us, seen.end_us - tolerance.window_us + 1)
-    )
-    assert has_empty_window(seen, tolerance.window_us) is empty
-
-
-# --- Capacity: two replicas, r0 is killed at the fault.
-
-UP = (Event(-2.0, "replica_ready", "r0"), Event(-2.0, "replica_ready", "r1"))
-KILLED = (*UP, Event(FAULT_S, "replica_killed", "r0"), Event(FAULT_S + 0.5, "replica_created", "r2"))
-READY = Event(FAULT_S + 4.0, "replica_ready", "r2")
-
-
-def served(*answers: tuple[str, float]) -> list[RequestRecord]:
-    return [
-        RequestRecord(index, at_s - 0.1, "ok", at_s - 0.1, token_s=(at_s,), ended_s=at_s, replica=replica)
-        for index, (replica, at_s) in enumerate(answers)
-    ]
-
-
-BOTH_SERVE = served(("r1", 3.0), ("r1", 21.0), ("r2", 24.75), ("r2", 30.0))
-
-
-@pytest.mark.parametrize(
-    ("events", "rows", "status", "value_s", "reason"),
-    [
-        pytest.param(UP, BOTH_SERVE, Status.NO_IMPACT, 0.0, "", id="no replica was lost"),
-        pytest.param((*KILLED, READY), BOTH_SERVE, Status.RECOVERED, 4.75, "", id="ready, then serving"),
-        pytest.param(
-            (*KILLED, READY), served(("r1", 3.0)), Status.NOT_RECOVERED, math.inf, "no request: r2", id="idle"
-        ),
-        pytest.param((*KILLED, READY), [], Status.UNKNOWN, None, "no row names", id="nobody is named"),
-        pytest.param(KILLED, BOTH_SERVE, Status.NOT_RECOVERED, math.inf, "1 of 2", id="never ready"),
-        pytest.param((), BOTH_SERVE, Status.UNKNOWN, None, "no event tells", id="readiness unknown"),
-        pytest.param(
-            (*KILLED, READY, Event(26.0, "replica_unready", "r2"), Event(29.5, "replica_ready", "r2")),
-            BOTH_SERVE,
-            Status.RECOVERED,
-            9.5,
-            "",
-            id="a flap restarts the clock",
-        ),
-        pytest.param(
-            (*KILLED, READY, Event(40.0, "replica_killed", "r1")),
-            BOTH_SERVE,
-            Status.RECOVERED,
-            4.75,
-            "",
-            id="a later loss is not this recovery",
-        ),
-        pytest.param(
-            (*KILLED, Event(47.0, "replica_ready", "r2")),
-            BOTH_SERVE,
-            Status.UNKNOWN,
-            None,
-            "before a hold",
-            id="late",
-        ),
-        pytest.param(
-            (*KILLED, READY),
-            served(("r1", 3.0), ("r2", 49.0)),
-            Status.NOT_RECOVERED,
-            math.inf,
-            "only after 29.000 s",
-            id="served later than within",
-        ),
-        pytest.param(
-            (
-                *KILLED,
-                Event(22.0, "replica_gone", "r2"),
-                Event(22.0, "replica_created", "r3"),
-                Event(25.0, "replica_ready", "r3"),
-            ),
-            served(("r1", 3.0), ("r3", 25.5)),
-            Status.RECOVERED,
-            5.5,
-            "",
-            id="a replacement that died itself need not serve",
-        ),
-    ],
-)
-def test_capacity_recovery_worked_out_by_hand(
-    events: tuple[Event, ...], rows: list[RequestRecord], status: Status, value_s: float | None, reason: str
-) -> None:
-    found = capacity_recovery(timeline(rows, *events), CRITERIA)
-    assert found.status is status
-    assert found.value_s == (value_s if value_s is None else pytest.approx(value_s))
-    assert reason in (found.reason or "")
-    assert (found.reason is None) is (status in (Status.RECOVERED, Status.NO_IMPACT))
-
-
-def test_what_a_dead_incarnation_answered_does_not_count_for_its_replacement_of_the_same_name() -> None:
-    events = (
-        *UP,
-        Event(20.0, "replica_killed", "r0"),
-        Event(20.2, "replica_restarted", "r0"),
-        Event(23.0, "replica_ready", "r0"),
-    )
-    rows = served(("r0", 19.0), ("r0", 20.1), ("r0", 23.4))
-    assert capacity_recovery(timeline(rows, *events), CRITERIA).value_s == pytest.approx(3.4)
-
-
-@pytest.mark.parametrize(
-    ("faults", "events", "end_s"),
-    [
-        pytest.param((KILL,), (*KILLED, READY), 24.75, id="one-shot: until capacity has recovered"),
-        pytest.param((KILL,), KILLED, PLAN_END_S, id="one-shot: never recovered"),
-        pytest.param((KILL,), (), PLAN_END_S, id="one-shot: unknown"),
-        pytest.param((replace(KILL, ended_s=30.0),), (*KILLED, READY), 30.0, id="lasting: its own end"),
-        pytest.param((KILL, replace(KILL, ended_s=30.0)), (*KILLED, READY), 30.0, id="the later of two"),
-        pytest.param((replace(KILL, ended_s=90.0),), (), PLAN_END_S, id="not beyond the plan"),
-    ],
-)
-def test_the_fault_phase_ends_when_the_disturbance_does(
-    faults: tuple[FaultWindow, ...], events: tuple[Event, ...], end_s: float
-) -> None:
-    run = timeline(BOTH_SERVE, *events, faults=faults)
-    assert fault_end_s(run, CRITERIA) == pytest.approx(end_s)
-    baseline, fault, recovery = phases(run, SLO, CRITERIA)
-    assert (baseline.start_s, baseline.end_s) == (5.0, FAULT_S - SLO.e2e_s)
-    assert (fault.start_s, fault.end_s) == (FAULT_S, recovery.start_s)
-    assert recovery.end_s == PLAN_END_S
-
-
-def test_without_a_fault_everything_after_the_warm_up_is_baseline() -> None:
-    (baseline,) = phases(timeline(BOTH_SERVE, faults=()), SLO, CRITERIA)
-    assert (baseline.name, baseline.start_s, baseline.end_s) == ("baseline", 5.0, PLAN_END_S)
 
 
 @pytest.mark.parametrize(
