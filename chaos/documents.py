@@ -53,9 +53,9 @@ class Document:
     values: dict[str, Any]
     marks: Mapping[KeyPath, Mark]
 
-    def refusal(self, problems: Iterable[Problem], *, hint: str | None = None) -> InputError:
+    def refusal(self, problems: Iterable[Problem]) -> InputError:
         """The error that names every problem, one per line, in the order of the file."""
-        return InputError(_report(self.path, self.marks, problems), hint=hint)
+        return _refusal(self.path, self.marks, problems)
 
 
 class _Loader(yaml.SafeLoader):
@@ -160,7 +160,7 @@ def _document(path: Path, root: yaml.Node, loader: _Loader) -> Document:
     if not isinstance(root, yaml.MappingNode):
         survey.problems.append(Problem((), "expected a mapping of keys to values", _plain(root)))
     if survey.problems:
-        raise InputError(_report(path, survey.marks, survey.problems))
+        raise _refusal(path, survey.marks, survey.problems)
     return Document(path, loader.construct_document(root), survey.marks)
 
 
@@ -224,11 +224,10 @@ def _syntax_error(path: Path, error: yaml.MarkedYAMLError) -> InputError:
     return InputError(f"{place}: {'expected spaces, got a tab' if repr(chr(9)) in problem else problem}")
 
 
-def _report(path: Path, marks: Mapping[KeyPath, Mark], problems: Iterable[Problem]) -> str:
+def _refusal(path: Path, marks: Mapping[KeyPath, Mark], problems: Iterable[Problem]) -> InputError:
     ordered = sorted(problems, key=lambda problem: _line(marks, problem.key_path))
-    return "\n".join(
-        f"{path}:{_line(marks, problem.key_path)}: {_sentence(marks, problem)}" for problem in ordered
-    )
+    lines = [f"{path}:{_line(marks, problem.key_path)}: {_sentence(marks, problem)}" for problem in ordered]
+    return InputError("\n".join(lines))
 
 
 def _line(marks: Mapping[KeyPath, Mark], key_path: KeyPath) -> int:

@@ -39,20 +39,17 @@ def read_experiment(path: Path) -> Experiment:
     document = documents.read_document(path)
     spec = build(document, ExperimentSpec)
     manifest_path = path.parent / spec.fault.manifest
-    parsed = [_parsed(expression) for expression in spec.assertions]
-    wrong = {index: error for index, error in enumerate(parsed) if isinstance(error, InputError)}
-    problems = [*_timing_problems(spec), *_target_problems(spec)]
-    problems += [Problem(("assertions", index), str(error)) for index, error in wrong.items()]
+    assertions, problems = _parsed(spec.assertions)
+    problems += [*_timing_problems(spec), *_target_problems(spec)]
     if not manifest_path.is_file():
         complaint = f"expected a file, there is none at {manifest_path}"
         problems.append(Problem(("fault", "manifest"), complaint, spec.fault.manifest))
     if problems:
-        hints = [error.hint for error in wrong.values() if error.hint]
-        raise document.refusal(problems, hint="\n".join(hints) or None)
+        raise document.refusal(problems)
     manifest = documents.read_document(manifest_path)
     kill = pod_kill(manifest)
     _refuse_foreign_selector(manifest, kill, spec)
-    return Experiment(path, spec, kill, tuple(each for each in parsed if isinstance(each, Assertion)))
+    return Experiment(path, spec, kill, assertions)
 
 
 def read_file(path: Path) -> Experiment | tuple[PodKill, ...]:
@@ -76,11 +73,14 @@ def write_as_run(experiment: Experiment, path: Path, *, seed: int, versions: Map
     return read_experiment(path)
 
 
-def _parsed(expression: str) -> Assertion | InputError:
-    try:
-        return parse(expression)
-    except InputError as error:
-        return error
+def _parsed(expressions: tuple[str, ...]) -> tuple[tuple[Assertion, ...], list[Problem]]:
+    parsed, problems = [], []
+    for index, expression in enumerate(expressions):
+        try:
+            parsed.append(parse(expression))
+        except InputError as error:
+            problems.append(Problem(("assertions", index), str(error)))
+    return tuple(parsed), problems
 
 
 def _timing_problems(spec: ExperimentSpec) -> Iterator[Problem]:

@@ -70,10 +70,10 @@ def _term_ns(whole: str, fraction: str, unit: str) -> int:
 
 
 def duration_text(duration_s: float) -> str:
-    """The shortest Go duration that reads back as the same number of seconds, to the nanosecond."""
+    """The duration in its largest unit, seconds at most, to the nanosecond: 90s, 2.5s, 250ms."""
     duration_ns = round(duration_s * 1e9)
-    unit = next(unit for unit in ("s", "ms", "us", "ns") if duration_ns % _UNITS_NS[unit] == 0)
-    return f"{duration_ns // _UNITS_NS[unit]}{unit}"
+    unit = next((unit for unit in ("s", "ms", "us") if duration_ns >= _UNITS_NS[unit]), "ns")
+    return f"{(Decimal(duration_ns) / _UNITS_NS[unit]).normalize():f}{unit}" if duration_ns else "0s"
 
 
 def go_atoi(text: str) -> int:

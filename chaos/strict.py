@@ -66,7 +66,7 @@ def _problem(model: type[BaseModel], detail: Mapping[str, Any]) -> Problem:
         return Problem(key_path, f"unknown key{hint}, expected one of {', '.join(known)}", detail["input"])
     if detail["type"] == "missing":
         meaning = keys(_model_at(model, key_path[:-1]))[str(key_path[-1])]
-        return Problem(key_path, f"expected this key ({meaning.rstrip('.')}), got nothing")
+        return Problem(key_path, f"expected this key ({meaning}), got nothing")
     expected = detail["msg"].removeprefix("Input should be ")
     if detail["type"] in _EXPECTED:
         expected = _EXPECTED[detail["type"]].format(**detail.get("ctx", {}))

@@ -155,9 +155,19 @@ def test_written_duration_reads_back_as_the_same_seconds(microseconds: int) -> N
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0, "0s"), (90.0, "90s"), (0.25, "250ms"), (2.5, "2500ms"), (1e-6, "1us"), (1e-9, "1ns")],
+    [
+        (0.0, "0s"),
+        (90.0, "90s"),
+        (1200.0, "1200s"),
+        (0.0015, "1.5ms"),
+        (2.000000001, "2.000000001s"),
+        (0.25, "250ms"),
+        (2.5, "2.5s"),
+        (1e-6, "1us"),
+        (1e-9, "1ns"),
+    ],
 )
-def test_duration_is_written_in_the_largest_whole_unit(seconds: float, text: str) -> None:
+def test_duration_is_written_in_its_largest_unit(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
 
 

@@ -1,0 +1,86 @@
+"""The reference page of the experiment file, held to the models: keys, types, defaults, meanings."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from chaos.experiment_file import ExperimentSpec, ExtraLabelKey
+from chaos.names import DnsLabel, LabelValue, PodReference
+from chaos.quantities import Duration, DurationOrZero, Ratio, duration_text
+
+PAGE = Path(__file__).parent.parent / "docs" / "experiment-file.md"
+NAMED: dict[Any, str] = {
+    Duration: "duration",
+    DurationOrZero: "duration, or 0s",
+    Ratio: "ratio",
+    DnsLabel: "name",
+    ExtraLabelKey: "label key",
+    LabelValue: "label value",
+    PodReference: "namespace/name",
+    str: "text",
+    int: "whole number",
+    float: "number",
+}
+
+
+def type_words(hint: Any) -> str:
+    """A type as the page names it."""
+    named = next((words for known, words in NAMED.items() if known == hint), None)
+    if named:
+        return named
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return type_words(inner[0])
+    if origin is Literal:
+        return " or ".join(f"`{choice}`" for choice in inner)
+    if origin in (Union, UnionType):
+        return type_words(next(each for each in inner if each is not NoneType))
+    if origin is tuple:
+        return f"list of {type_words(inner[0])}"
+    assert origin is Mapping
+    return f"{type_words(inner[0])}: {type_words(inner[1])}"
+
+
+def default_words(default: object, words: str) -> str:
+    """A default as one would write it in the file."""
+    if default is PydanticUndefined:
+        return "required"
+    if default is None:
+        return "none"
+    if words.startswith("duration"):
+        return f"`{duration_text(float(str(default)))}`"
+    if words == "ratio":
+        return f"`{float(str(default)):.0%}`"
+    plain = list(default) if isinstance(default, tuple) else default
+    flow = yaml.safe_dump(plain, default_flow_style=True, width=1000)
+    return f"`{flow.splitlines()[0]}`"
+
+
+def reference(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Key, type, default and meaning of everything that a model reads."""
+    hints = get_type_hints(model, include_extras=True)
+    for name, info in model.model_fields.items():
+        key = prefix + (info.alias or name)
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from reference(info.annotation, f"{key}.")
+        else:
+            words = type_words(hints[name])
+            yield key, words, default_words(info.default, words), info.description or ""
+
+
+def test_reference_page_lists_every_key_with_type_default_and_meaning() -> None:
+    expected = [f"| `{key}` | " + " | ".join(others) + " |" for key, *others in reference(ExperimentSpec)]
+    listed = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    assert sorted(listed) == sorted(expected)
+
+
+def test_smallest_experiment_of_the_page_is_one() -> None:
+    example = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)[0]
+    spec = ExperimentSpec.model_validate(yaml.safe_load(example))
+    assert spec.load.rate * spec.phases.baseline_s >= 299
