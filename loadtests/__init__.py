@@ -1,1 +1,1 @@
-"""Open-loop load against any OpenAI-compatible server: the plan, the streaming client, one row per planned arrival."""
+"""Open-loop load against any OpenAI-compatible server: plan, streaming client, a row per planned arrival."""

@@ -1,1 +1,82 @@
-"""The open-loop user of `locust`."""
+"""The load as `locust` runs it: one user per process, and that user offers an open-loop plan.
+
+    locust --host http://127.0.0.1:8000                      the web UI, with the options of a run in its form
+    locust --headless --host URL --rate 20 --duration 30 --rows out.jsonl
+    locust --headless --host URL --rate 2000 --processes 2   the plan, cut in two
+
+Import this file nowhere: Locust runs it, and importing Locust patches the whole process.
+"""
+
+import signal
+from functools import partial
+from typing import Any, ClassVar
+
+import gevent
+from locust import LoadTestShape, User, constant, events, task
+from locust.env import Environment
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+
+from loadtests.completions import PATH
+from loadtests.coordination import Master, Worker
+from loadtests.parent_watch import end_with_parent
+from loadtests.records import RequestRecord
+from loadtests.settings import add_arguments
+
+
+class OutcomeError(Exception):
+    """Any outcome but ok, as Locust's statistics group it."""
+
+
+class OpenLoopUser(User):
+    """Offers this process's slice of the plan. Its wait time only matters before a run and after it."""
+
+    wait_time = constant(0.1)
+    worker: ClassVar[Worker]
+
+    @task
+    def offer(self) -> None:
+        """Play what the master announced; at once nothing when there is nothing to play."""
+        self.worker.play()
+
+
+class PlanShape(LoadTestShape):
+    """One user per worker while the plan and its drain last; then Locust stops, and ends when headless."""
+
+    master: ClassVar[Master]
+
+    def tick(self) -> tuple[int, float] | None:
+        """What Locust asks once a second: users and users per second, or None for the end."""
+        users = self.master.wanted_users
+        return None if users is None else (users, users)
+
+
+def _set_up(environment: Environment, runner: LocalRunner | MasterRunner | WorkerRunner, **_: object) -> None:
+    options: Any = environment.parsed_options
+    # What the server answers is in the rows; the exit code speaks of the load alone.
+    environment.process_exit_code = 0
+    if options.exit_with_parent_fd >= 0:
+        end_with_parent(options.exit_with_parent_fd)
+    if not isinstance(runner, MasterRunner):
+        OpenLoopUser.worker = Worker(environment, runner, partial(_report, environment.events))
+    if not isinstance(runner, WorkerRunner):
+        PlanShape.master = Master(environment, runner)
+        if options.headless:  # Locust's own handler only comes up when a headless shape is over
+            gevent.signal_handler(signal.SIGTERM, PlanShape.master.end)
+
+
+def _report(hooks: Any, record: RequestRecord) -> None:
+    """Exactly one Locust request per arrival, measured from its intended start."""
+    ended_s = record.ended_s
+    hooks.request.fire(
+        request_type="POST",
+        name=PATH,
+        response_time=None if ended_s is None else (ended_s - record.intended_s) * 1000,
+        response_length=0,
+        exception=None if record.ok else OutcomeError(record.outcome),
+        context={"index": record.index},
+    )
+
+
+HOOKS: Any = events  # Locust's event hooks are not typed
+HOOKS.init_command_line_parser.add_listener(add_arguments)
+HOOKS.init.add_listener(_set_up)

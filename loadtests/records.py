@@ -1,12 +1,13 @@
 """One row per planned arrival: what was asked, when each thing happened, and exactly one outcome.
 
-Standard library only: the load writes these rows, the analysis reads them, and nothing else passes between the two.
-All stamps are seconds on the run clock: 0 is the first instant of the arrival plan, read off one monotonic clock.
+Standard library only: the load writes these rows, the analysis reads them, and nothing else passes between
+the two. All stamps are seconds on the run clock: 0 is the first instant of the arrival plan, read off one
+monotonic clock.
 """
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +114,12 @@ class RequestRecord:
         return max((stamp for stamp in progress if stamp is not None), default=self.intended_s)
 
 
-_FIELDS = frozenset(field.name for field in fields(RequestRecord))
+_FIELDS = tuple(field.name for field in fields(RequestRecord))
 
 
 def to_line(record: RequestRecord) -> str:
     """One JSON object, microsecond stamps, no newline."""
-    row = {key: _rounded(value) for key, value in asdict(record).items() if value not in (None, ())}
+    row = {key: _rounded(value) for key in _FIELDS if (value := getattr(record, key)) not in (None, ())}
     return json.dumps(row, separators=(",", ":"))
 
 
@@ -126,10 +127,10 @@ def from_line(line: str) -> RequestRecord:
     """The record of one line.
 
     Raises:
-        ValueError: the line is not JSON, has an unknown key or lacks a required one, or names an unknown outcome.
+        ValueError: the line is not JSON, has an unknown key, lacks a required one, or an unknown outcome.
     """
     row: dict[str, Any] = json.loads(line)
-    unknown = row.keys() - _FIELDS
+    unknown = row.keys() - set(_FIELDS)
     missing = {"index", "intended_s", "outcome"} - row.keys()
     if unknown or missing:
         raise ValueError(f"row has unknown keys {sorted(unknown)}, lacks {sorted(missing)}")
@@ -142,7 +143,7 @@ def write_rows(path: Path, records: Iterable[RequestRecord]) -> None:
 
 
 def read_rows(path: Path) -> Iterator[RequestRecord]:
-    """Every complete row of a file; a last line without its newline is one still being written, and is left out.
+    """Every complete row of a file; a last line without its newline is still being written, and left out.
 
     Raises:
         ValueError: naming file and line number, when a complete line is not a row.

@@ -1,0 +1,80 @@
+"""The dialect of streaming chat completions: the request, and what each event of the answer means."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from loadtests.sse import ServerEvent
+
+PATH = "/v1/chat/completions"
+DONE = "[DONE]"
+_TOKEN_KEYS = ("content", "reasoning_content", "reasoning", "tool_calls")
+
+
+class BadEventError(Exception):
+    """An event that is no chunk of a completion."""
+
+
+class ErrorEventError(Exception):
+    """The server said inside the stream that it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one event of a stream says."""
+
+    has_token: bool = False
+    """Text, reasoning or a tool call that is not empty; role-only and usage-only chunks have none."""
+    finished: bool = False
+    """A finish_reason is there: no more tokens will come."""
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+def request_body(model: str, prompt: str, output_tokens: int, *, ignore_eos: bool) -> bytes:
+    """One streaming request for at most `output_tokens` tokens; exactly as many with `ignore_eos`.
+
+    `ignore_eos` is an extension of inference engines (vLLM, SGLang, the reference server), so it is left
+    out unless wanted.
+    """
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": "user", "content": prompt}],
+        "max_tokens": output_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if ignore_eos:
+        body["ignore_eos"] = True
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def read_chunk(event: ServerEvent) -> Chunk:
+    """What an event other than `[DONE]` says.
+
+    Raises:
+        ErrorEventError: it reports an error.
+        BadEventError: it is not a JSON object with a list of choices.
+    """
+    if event.type == "error":
+        raise ErrorEventError(event.data)
+    try:
+        body = json.loads(event.data)
+        if body.get("error"):
+            raise ErrorEventError(json.dumps(body["error"]))
+        choices = body["choices"]
+        usage = body.get("usage") or {}
+        return Chunk(
+            has_token=any(_has_token(choice) for choice in choices),
+            finished=any(choice.get("finish_reason") for choice in choices),
+            prompt_tokens=usage.get("prompt_tokens"),
+            output_tokens=usage.get("completion_tokens"),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadEventError(f"not a completion chunk: {event.data[:200]!r}") from error
+
+
+def _has_token(choice: dict[str, Any]) -> bool:
+    """Chat puts text into `delta`, plain completions into `text`."""
+    delta = choice.get("delta") or {}
+    return bool(choice.get("text") or any(delta.get(key) for key in _TOKEN_KEYS))

@@ -1,0 +1,140 @@
+"""What has happened to one request so far, and how long it may go on like that."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from loadtests.completions import DONE, BadEventError, ErrorEventError, read_chunk
+from loadtests.records import RequestRecord
+from loadtests.sse import ServerEvent
+
+REPLICA_HEADER = "x-aftershock-replica"
+ATTEMPTS_HEADER = "x-aftershock-attempts"
+"""How a gateway names the replica that answered, and how many it tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a request may take, in seconds; all but the stall run from its dispatch, as in any client."""
+
+    ttft_s: float
+    """To the first token, connecting included."""
+    stall_s: float
+    """Between two events, once the first token is there; a heartbeat comment is no event."""
+    deadline_s: float
+    """In all."""
+
+
+class Headers(Protocol):
+    """The head of a response."""
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header."""
+
+
+class RequestFailedError(Exception):
+    """A request's end other than success: one of the outcomes of `records`, and what was seen."""
+
+    def __init__(self, outcome: str, message: str) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+@dataclass(slots=True)
+class Progress:
+    """A request under way; all stamps in seconds on the run clock."""
+
+    index: int
+    intended_s: float
+    dispatched_s: float
+    connected_s: float | None = None
+    sent_s: float | None = None
+    headers_s: float | None = None
+    token_s: list[float] = field(default_factory=list)
+    last_event_s: float = 0.0
+    ended_s: float | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    status: int | None = None
+    attempts: int | None = None
+    replica: str | None = None
+    finished: bool = False
+    """A finish_reason came: all that is missing is the terminal event."""
+
+    def next_limit(self, limits: Limits) -> tuple[float, str]:
+        """The instant by which something has to happen, and the outcome if nothing does."""
+        if self.connected_s is None:
+            silence = (self.dispatched_s + limits.ttft_s, "connect_timeout")
+        elif not self.token_s:
+            silence = (self.dispatched_s + limits.ttft_s, "ttft_timeout")
+        else:
+            silence = (self.last_event_s + limits.stall_s, "stall_timeout")
+        return min(silence, (self.dispatched_s + limits.deadline_s, "deadline"))
+
+    def take_headers(self, headers: Headers, now_s: float) -> None:
+        """Note the status, and what a gateway says about the replica."""
+        self.headers_s = now_s
+        self.status = headers.status_code
+        self.replica = headers.header(REPLICA_HEADER)
+        attempts = headers.header(ATTEMPTS_HEADER)
+        self.attempts = int(attempts) if attempts and attempts.isdecimal() else None
+
+    def take_event(self, event: ServerEvent, now_s: float) -> bool:
+        """Note one event of the stream; whether it was the terminal one.
+
+        Raises:
+            RequestFailedError: the event is an error, or no event that this stream could have now.
+        """
+        self.last_event_s = now_s
+        if event.data == DONE:
+            if not self.finished:
+                raise RequestFailedError("truncated", f"{DONE} came without a finish_reason before it")
+            self.ended_s = now_s
+            return True
+        try:
+            chunk = read_chunk(event)
+        except BadEventError as error:
+            raise RequestFailedError("bad_event", str(error)) from error
+        except ErrorEventError as error:
+            raise RequestFailedError("error_event", str(error)) from error
+        if chunk.has_token:
+            self.token_s.append(now_s)
+        self.finished = self.finished or chunk.finished
+        self.prompt_tokens = chunk.prompt_tokens or self.prompt_tokens
+        self.output_tokens = chunk.output_tokens or self.output_tokens
+        return False
+
+    def closed(self) -> RequestFailedError:
+        """The failure that the server's closing means now."""
+        if self.headers_s is None:
+            return RequestFailedError("eof_before_headers", "the server closed without an answer")
+        seen = f"the stream ended after {len(self.token_s)} tokens without {DONE}"
+        return RequestFailedError("truncated", seen)
+
+    def broken(self, error: OSError) -> RequestFailedError:
+        """The failure that an error of the connection means now."""
+        outcome = "reset_before_headers" if self.headers_s is None else "reset_mid_stream"
+        return RequestFailedError(outcome, str(error))
+
+    def record(self, outcome: str, error: str | None) -> RequestRecord:
+        """The row that this request leaves."""
+        return RequestRecord(
+            index=self.index,
+            intended_s=self.intended_s,
+            outcome=outcome,
+            dispatched_s=self.dispatched_s,
+            connected_s=self.connected_s,
+            sent_s=self.sent_s,
+            headers_s=self.headers_s,
+            token_s=tuple(self.token_s),
+            ended_s=self.ended_s,
+            prompt_tokens=self.prompt_tokens,
+            output_tokens=self.output_tokens,
+            status=self.status,
+            attempts=self.attempts,
+            replica=self.replica,
+            error=error,
+        )

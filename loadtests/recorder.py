@@ -1,0 +1,92 @@
+"""Rows on disk the moment their requests end, and the summary of a run beside them."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from loadtests.records import CENSORED, CLIENT_DROPPED, RequestRecord, read_rows, to_line, write_rows
+
+_LAG_PERCENTILES = {"p50": 50, "p99": 99, "max": 100}
+
+
+class Recorder:
+    """Gives every planned arrival exactly one row; what has none when it closes is `censored`."""
+
+    def __init__(
+        self,
+        arrivals: Iterable[tuple[int, float]],
+        path: Path | None,
+        on_row: Callable[[RequestRecord], None] = lambda _: None,
+    ) -> None:
+        """`arrivals` are (index, intended_s); without a path rows only go to `on_row`."""
+        self._pending = dict(arrivals)
+        # Line by line: a row is out within microseconds, and a killed process leaves whole rows.
+        self._file = path.open("w", buffering=1) if path else None
+        self._on_row = on_row
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for index, intended_s in list(self._pending.items()):
+            self.append(RequestRecord(index, intended_s, CENSORED))
+        if self._file:
+            self._file.close()
+
+    def append(self, record: RequestRecord) -> None:
+        """Write one row. Raises KeyError for an arrival that was not planned or already has its row."""
+        del self._pending[record.index]
+        if self._file:
+            self._file.write(to_line(record) + "\n")
+        self._on_row(record)
+
+
+def part_path(rows: Path, worker: int) -> Path:
+    """Where worker number `worker` of a distributed run writes its rows: `requests.jsonl.0`, and so on."""
+    return rows.with_name(f"{rows.name}.{worker}")
+
+
+def merge_parts(rows: Path, workers: int) -> None:
+    """Write `rows` from the parts of all workers, by index, and remove the parts.
+
+    A worker on another host leaves its part there: copy it beside the others and call this again. A part
+    that a dying worker left counts as far as it goes, and one that is not there is empty, so the sum of
+    rows tells what is missing.
+    """
+    parts = [part for worker in range(workers) if (part := part_path(rows, worker)).exists()]
+    merged = [row for source in (rows, *parts) if source.exists() for row in read_rows(source)]
+    write_rows(rows, sorted(merged, key=lambda row: row.index))
+    for part in parts:
+        part.unlink()
+
+
+def lag_quantiles(name: str, lags_s: Sequence[float]) -> dict[str, float | None]:
+    """p50, p99 and the maximum by rank ceil(q * n), as seconds; None without samples."""
+    ordered = sorted(lags_s)
+    ranks = {key: -(-percent * len(ordered) // 100) for key, percent in _LAG_PERCENTILES.items()}
+    return {
+        f"{name}_{key}_s": round(ordered[rank - 1], 6) if ordered else None for key, rank in ranks.items()
+    }
+
+
+def summarise(records: Iterable[RequestRecord]) -> dict[str, Any]:
+    """What the rows say about the generator itself: rows, dispatch lag, arrivals dropped and censored."""
+    rows = list(records)
+    return {
+        "rows": len(rows),
+        "dropped": sum(row.outcome == CLIENT_DROPPED for row in rows),
+        "censored": sum(row.outcome == CENSORED for row in rows),
+        "lag": lag_quantiles("dispatch", [row.lag_s for row in rows if row.lag_s is not None]),
+    }
+
+
+def write_summary(path: Path, summary: dict[str, Any]) -> None:
+    """Replace the file in one step, so that a reader sees the old summary or the new one."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(json.dumps(summary, indent=2) + "\n")
+    fresh.replace(path)

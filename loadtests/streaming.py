@@ -1,0 +1,217 @@
+"""One streaming request, every instant of its life stamped, and exactly one outcome at its end.
+
+Written on gevent sockets and geventhttpclient's response parser (llhttp in C), because each layer above
+them hides what matters here: Locust's `iter_lines` reads blocks of 1,024 bytes and so sees a token only
+when many have come, clients retry silently, and none says when it connected or whether a reset came before
+or after the headers.
+
+**One connection per request**, on purpose. A pooled keep-alive socket stays pinned to the replica it first
+met, so a balancer in front cannot move the load; and a pool meets a dead replica as a stale socket, which
+it replaces with a silent retry. A connection costs about 0.1 ms on loopback, and `connected_s` says what it
+cost elsewhere.
+
+Nothing is ever retried and no redirect is followed.
+"""
+
+import errno
+import time
+from contextlib import suppress
+from typing import Any
+
+import gevent
+from gevent import socket, ssl
+from geventhttpclient.response import HTTPParseError, HTTPResponse
+
+from loadtests.completions import PATH
+from loadtests.endpoint import Endpoint
+from loadtests.progress import Limits, Progress, RequestFailedError
+from loadtests.records import CENSORED, CLIENT_DROPPED, OK, RequestRecord
+from loadtests.sse import EventParser
+
+_OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
+"""This machine out of descriptors, ports or memory: not to be read as the server's failure."""
+
+_READ_BYTES = 65536
+_ERROR_TEXT_LENGTH = 200
+_FAREWELL_S = 1.0
+
+
+class StreamingClient:
+    """Sends requests to one endpoint; any number of greenlets may share it."""
+
+    def __init__(self, endpoint: Endpoint, limits: Limits, start_s: float) -> None:
+        """`start_s` is the instant of the host's monotonic clock at which the run clock reads 0."""
+        self._endpoint = endpoint
+        self._limits = limits
+        self._start_s = start_s
+        self._tls = ssl.create_default_context() if endpoint.scheme == "https" else None
+        headers = {
+            "Host": endpoint.authority,
+            "User-Agent": "aftershock",
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",  # a compressor would hold tokens back
+            "Connection": "close",
+            "Content-Type": "application/json",
+            **endpoint.authorization,
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self._head = f"POST {endpoint.prefix}{PATH} HTTP/1.1\r\n{lines}"
+
+    def request(self, index: int, intended_s: float, body: bytes) -> RequestRecord:
+        """Send one request now and follow it to its end; errors are outcomes, being killed is `censored`."""
+        progress = Progress(index, intended_s, dispatched_s=self._now_s())
+        outcome, message = OK, None
+        try:
+            self._exchange(progress, body)
+        except RequestFailedError as failure:
+            outcome, message = failure.outcome, str(failure)[:_ERROR_TEXT_LENGTH]
+        except gevent.GreenletExit:
+            outcome = OK if progress.ended_s is not None else CENSORED
+        except Exception as error:  # a mistake of ours must neither be the server's nor end the schedule
+            outcome, message = CLIENT_DROPPED, f"in the client: {error!r}"
+        if progress.ended_s is None:
+            progress.ended_s = self._now_s()
+        return progress.record(outcome, message)
+
+    def _now_s(self) -> float:
+        return time.monotonic() - self._start_s
+
+    def _exchange(self, progress: Progress, body: bytes) -> None:
+        connection = self._connect(progress)
+        try:
+            progress.connected_s = self._now_s()
+            head = f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode("latin-1")
+            self._within_limit(progress, connection, connection.sendall, head + body)
+            progress.sent_s = self._now_s()
+            self._receive(progress, connection)
+        finally:
+            connection.close()
+
+    def _connect(self, progress: Progress) -> Any:
+        """A connection, TLS included, to the first address of the host that takes one."""
+        error: OSError = socket.gaierror(socket.EAI_NONAME, "the name has no address")
+        for family, kind, protocol, _, address in self._addresses(progress):
+            try:
+                connection = socket.socket(family, kind, protocol)
+            except OSError as own:
+                raise _unconnected(own) from own
+            try:
+                self._set_timeout(progress, connection)
+                connection.connect(address)
+                return self._secured(connection)
+            except OSError as refusal:
+                connection.close()
+                error = refusal
+            except gevent.GreenletExit:
+                connection.close()
+                raise
+        raise _unconnected(error) from error
+
+    def _addresses(self, progress: Progress) -> list[Any]:
+        """Resolved for every request, because pods move."""
+        limit_s, _ = progress.next_limit(self._limits)
+        try:
+            with gevent.Timeout(max(0.0, limit_s - self._now_s()), TimeoutError("no address in time")):
+                found = socket.getaddrinfo(self._endpoint.host, self._endpoint.port, type=socket.SOCK_STREAM)
+                return list(found)
+        except OSError as error:
+            raise RequestFailedError("dns", str(error)) from error
+
+    def _secured(self, connection: Any) -> Any:
+        if self._tls is None:
+            return connection
+        return self._tls.wrap_socket(connection, server_hostname=self._endpoint.host)
+
+    def _receive(self, progress: Progress, connection: Any) -> None:
+        response, events = _Response(), EventParser()
+        while True:
+            data = self._within_limit(progress, connection, connection.recv, _READ_BYTES)
+            now_s = self._now_s()
+            if not data:
+                raise progress.closed()
+            try:
+                response.feed(data)
+            except HTTPParseError as error:
+                raise RequestFailedError("bad_event", f"not HTTP: {error}") from error
+            if not response.has_headers:
+                continue
+            if progress.headers_s is None:
+                progress.take_headers(response, now_s)
+            if progress.status != 200:
+                raise _refused(connection, response)
+            for event in events.feed(response.take_body()):
+                if progress.take_event(event, now_s):
+                    _await_end(connection, response)
+                    return
+            if response.message_complete:
+                raise progress.closed()
+
+    def _within_limit(self, progress: Progress, connection: Any, operation: Any, argument: object) -> Any:
+        try:
+            self._set_timeout(progress, connection)
+            return operation(argument)
+        except TimeoutError as error:
+            limit_s, outcome = progress.next_limit(self._limits)
+            raise RequestFailedError(outcome, f"nothing until {limit_s:.3f} s on the run clock") from error
+        except OSError as error:
+            raise progress.broken(error) from error
+
+    def _set_timeout(self, progress: Progress, connection: Any) -> None:
+        limit_s, _ = progress.next_limit(self._limits)
+        remaining_s = limit_s - self._now_s()
+        if remaining_s <= 0:
+            raise TimeoutError("no time left")
+        connection.settimeout(remaining_s)
+
+
+class _Response(HTTPResponse):
+    """geventhttpclient's parser, handing out the body as it comes."""
+
+    def __init__(self) -> None:
+        super().__init__("POST")
+        self._chunks: list[bytes] = []
+
+    def _on_body(self, buf: bytearray) -> None:
+        self._chunks.append(bytes(buf))
+
+    def take_body(self) -> bytes:
+        body = b"".join(self._chunks)
+        self._chunks.clear()
+        return body
+
+    @property
+    def has_headers(self) -> bool:
+        """Of the final response: interim ones (1xx) have headers too."""
+        return self.headers_complete and self.status_code >= 200
+
+    def header(self, name: str) -> str | None:
+        value = self.get(name)
+        return value[0] if isinstance(value, list) else value
+
+
+def _await_end(connection: Any, response: _Response) -> None:
+    """Read to the end of the response, for a moment: going earlier would look like an abort to a gateway."""
+    with suppress(OSError, HTTPParseError), gevent.Timeout(_FAREWELL_S, exception=False):
+        while not response.message_complete and (data := connection.recv(_READ_BYTES)):
+            response.feed(data)
+
+
+def _refused(connection: Any, response: _Response) -> RequestFailedError:
+    """A status other than 200; 429 and 503 apart, redirects counted as `http_4xx`."""
+    _await_end(connection, response)
+    status = response.status_code
+    outcome = f"http_{status}" if status in (429, 503) else "http_5xx" if status >= 500 else "http_4xx"
+    return RequestFailedError(outcome, f"{status} {response.take_body().decode(errors='replace')}")
+
+
+def _unconnected(error: OSError) -> RequestFailedError:
+    """Unreachable networks and failed TLS handshakes count as refused: nobody took the connection."""
+    if error.errno in _OWN_LIMITS:
+        outcome = CLIENT_DROPPED
+    elif isinstance(error, socket.gaierror):
+        outcome = "dns"
+    elif isinstance(error, TimeoutError):
+        outcome = "connect_timeout"
+    else:
+        outcome = "reset_before_headers" if isinstance(error, ConnectionResetError) else "connect_refused"
+    return RequestFailedError(outcome, str(error))

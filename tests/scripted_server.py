@@ -1,0 +1,283 @@
+"""A streaming completion server that does exactly what the path tells it, on real sockets.
+
+`/ok/v1/chat/completions` streams; the first segment of the path is the script, and numbers in it are its
+parameters: `/ok-6-50` is 6 tokens, 50 ms apart. The silence is the other half: from one instant to another,
+measured here, nothing is accepted, read or written on any connection, because the only thread that could do
+it sleeps.
+
+Also runs alone: `python -m tests.scripted_server --port 8000`.
+"""
+
+import argparse
+import asyncio
+import json
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+CHUNKED = (
+    HEADERS
+    + b"Transfer-Encoding: chunked\r\nX-Aftershock-Replica: replica-a\r\nX-Aftershock-Attempts: 2\r\n\r\n"
+)
+UNFRAMED = HEADERS + b"Connection: close\r\n\r\n"
+MODELS = json.dumps({"object": "list", "data": [{"id": "tiny", "object": "model"}]}).encode()
+
+
+def event(**choice: object) -> bytes:
+    """One SSE event with one choice."""
+    return (
+        b"data: " + json.dumps({"choices": [{"index": 0, "finish_reason": None} | choice]}).encode() + b"\n\n"
+    )
+
+
+def token(number: int) -> bytes:
+    """One event with one word."""
+    return event(delta={"content": f"w{number} "})
+
+
+def ending(count: int) -> bytes:
+    """finish_reason, usage and the terminal event."""
+    usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": count}}
+    finish = event(delta={}, finish_reason="length")
+    return finish + b"data: " + json.dumps(usage).encode() + b"\n\ndata: [DONE]\n\n"
+
+
+def framed(body: bytes) -> bytes:
+    """One chunk of a chunked body."""
+    return b"%x\r\n%s\r\n" % (len(body), body)
+
+
+ROLE = event(delta={"role": "assistant", "content": ""})
+
+
+@dataclass
+class Connection:
+    """One accepted connection, for the scripts."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def say(self, *parts: bytes) -> None:
+        self.writer.write(b"".join(parts))
+        await self.writer.drain()
+
+    def reset(self) -> None:
+        """RST instead of FIN: linger with a timeout of zero."""
+        raw = self.writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+    async def never(self) -> None:
+        """Say no more until the client goes."""
+        await self.reader.read()
+
+
+async def _ok(client: Connection, count: int = 2, gap_ms: int = 0) -> None:
+    if gap_ms == 0:
+        words = b"".join(map(token, range(count)))
+        await client.say(CHUNKED, framed(ROLE + words + ending(count)), b"0\r\n\r\n")
+        return
+    await client.say(CHUNKED, framed(ROLE))
+    for number in range(count):
+        await asyncio.sleep(gap_ms / 1000)
+        await client.say(framed(b": heartbeat\n\n" + token(number)))
+    await client.say(framed(ending(count)), b"0\r\n\r\n")
+
+
+async def _unframed(client: Connection) -> None:
+    await client.say(UNFRAMED, ROLE, token(0), ending(1))
+
+
+async def _status(client: Connection, status: int) -> None:
+    body = b'{"error":{"message":"scripted"}}'
+    await client.say(b"HTTP/1.1 %d Scripted\r\nContent-Length: %d\r\n\r\n" % (status, len(body)), body)
+
+
+async def _interim(client: Connection) -> None:
+    await client.say(b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n")
+    await asyncio.sleep(0.02)
+    await _ok(client)
+
+
+async def _reset(client: Connection) -> None:
+    client.reset()
+
+
+async def _eof(_client: Connection) -> None:
+    return
+
+
+async def _half_a_head(client: Connection) -> None:
+    await client.say(CHUNKED[:20])
+
+
+async def _silent(client: Connection) -> None:
+    await client.never()
+
+
+async def _heartbeats(client: Connection) -> None:
+    await client.say(CHUNKED, framed(ROLE))
+    while not client.reader.at_eof():
+        await client.say(framed(b": heartbeat\n\n"))
+        await asyncio.sleep(0.02)
+
+
+async def _stall(client: Connection, count: int = 2) -> None:
+    await client.say(CHUNKED, *(framed(token(number)) for number in range(count)))
+    await client.never()
+
+
+async def _reset_mid(client: Connection) -> None:
+    await client.say(CHUNKED, framed(token(0)))
+    await asyncio.sleep(0.05)
+    client.reset()
+
+
+async def _cut(client: Connection) -> None:
+    await client.say(CHUNKED, framed(token(0)))
+
+
+async def _cut_unframed(client: Connection) -> None:
+    await client.say(UNFRAMED, token(0))
+
+
+async def _no_done(client: Connection) -> None:
+    finish = event(delta={}, finish_reason="stop")
+    await client.say(CHUNKED, framed(token(0) + finish), b"0\r\n\r\n")
+
+
+async def _no_finish(client: Connection) -> None:
+    await client.say(CHUNKED, framed(token(0) + b"data: [DONE]\n\n"), b"0\r\n\r\n")
+
+
+async def _garbage(client: Connection) -> None:
+    await client.say(CHUNKED, framed(token(0) + b"data: {oops\n\n"))
+    await client.never()
+
+
+async def _not_http(client: Connection) -> None:
+    await client.say(b"SSH-2.0-scripted\r\n")
+
+
+async def _error_event(client: Connection) -> None:
+    await client.say(CHUNKED, framed(token(0) + b'data: {"error":{"message":"engine died"}}\n\n'))
+    await client.never()
+
+
+async def _trickle(client: Connection) -> None:
+    await _ok(client, count=1000, gap_ms=20)
+
+
+SCRIPTS: dict[str, Callable[..., Awaitable[None]]] = {
+    "ok": _ok,
+    "unframed": _unframed,
+    "status": _status,
+    "interim": _interim,
+    "reset": _reset,
+    "eof": _eof,
+    "half_a_head": _half_a_head,
+    "silent": _silent,
+    "heartbeats": _heartbeats,
+    "stall": _stall,
+    "reset_mid": _reset_mid,
+    "cut": _cut,
+    "cut_unframed": _cut_unframed,
+    "no_done": _no_done,
+    "no_finish": _no_finish,
+    "garbage": _garbage,
+    "not_http": _not_http,
+    "error_event": _error_event,
+    "trickle": _trickle,
+}
+
+
+@dataclass
+class ScriptedServer:
+    """The server in a thread of its own; `with` starts and ends it."""
+
+    port: int = 0
+    tls: ssl.SSLContext | None = None
+    requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    """(path, headers in lower case, body) of everything that was asked, in order."""
+    silences: list[tuple[float, float]] = field(default_factory=list)
+    """(began, ended) on the monotonic clock."""
+
+    def __enter__(self) -> Self:
+        started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(started)), daemon=True)
+        self._thread.start()
+        assert started.wait(5)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    def url(self, script: str = "ok") -> str:
+        """The base URL under which everything follows `script`."""
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/{script}"
+
+    def silence(self, at_s: float, for_s: float) -> None:
+        """Freeze at an instant of the monotonic clock, for a time."""
+        self._loop.call_soon_threadsafe(self._loop.call_at, at_s, self._freeze, for_s)
+
+    def _freeze(self, for_s: float) -> None:
+        began_s = time.monotonic()
+        time.sleep(for_s)
+        self.silences.append((began_s, time.monotonic()))
+
+    async def _serve(self, started: threading.Event) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        # The longest queue that the kernel grants: a full one drops SYNs, and their retries blur the silence.
+        server = await asyncio.start_server(self._answer, "127.0.0.1", self.port, ssl=self.tls, backlog=65535)
+        self.port = server.sockets[0].getsockname()[1]
+        started.set()
+        async with server:
+            await self._stop.wait()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._follow_script(Connection(reader, writer))
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client or the test went away: what the client saw is what the tests look at
+        finally:
+            writer.close()
+
+    async def _follow_script(self, client: Connection) -> None:
+        head = (await client.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        request, *lines = head.rstrip("\r\n").split("\r\n")
+        path = request.split()[1]
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        body = await client.reader.readexactly(int(headers.get("content-length", "0")))
+        self.requests.append((path, headers, body))
+        if path.endswith("/v1/models"):
+            await client.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(MODELS), MODELS)
+            return
+        script, *parameters = path.split("/")[1].split("-")
+        await SCRIPTS[script](client, *map(int, parameters))
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description="A scripted streaming server, for trying the load by hand.")
+    parser.add_argument("--port", type=int, default=0)
+    with ScriptedServer(port=parser.parse_args().port) as server:
+        print(server.url(), flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
