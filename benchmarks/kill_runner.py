@@ -26,7 +26,10 @@ def leftovers(mark: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("AFTERSHOCK_TEST_MARK") == mark and process.status() != psutil.STATUS_ZOMBIE:
+            if (
+                process.environ().get("AFTERSHOCK_TEST_MARK") == mark
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
                 found.append(process)
         except (psutil.Error, OSError):
             continue
@@ -67,7 +70,10 @@ def one_kill(experiment: Path, after_s: float, mark: str) -> list[str]:
         while (left := leftovers(mark)) and time.monotonic() < deadline:
             time.sleep(0.1)
         gone_after_s = time.monotonic() - deadline + GRACE_S
-        print(f"  killed at {after_s:5.1f} s with {started:2d} processes; all gone after {gone_after_s:.1f} s", flush=True)
+        print(
+            f"  killed at {after_s:5.1f} s with {started:2d} processes; all gone after {gone_after_s:.1f} s",
+            flush=True,
+        )
         problems = [f"process {process.pid} {' '.join(process.cmdline()[:4])}" for process in left]
         problems += [f"listening port {port}" for port in sorted(listening() - ports_before)]
         for process in left:
@@ -77,16 +83,22 @@ def one_kill(experiment: Path, after_s: float, mark: str) -> list[str]:
 
 def main() -> int:
     """Kill as often as asked; the exit code says whether anything was ever left."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--longest", type=float, default=85.0, help="latest instant of a kill, seconds after the start")
+    parser.add_argument(
+        "--longest", type=float, default=85.0, help="latest instant of a kill, seconds after the start"
+    )
     parser.add_argument("--experiment", type=Path, default=ROOT / "chaos/experiments/pod-kill-30.yaml")
     options = parser.parse_args()
     draw = random.Random(options.seed)
     clean = 0
     for number in range(options.times):
-        problems = one_kill(options.experiment, draw.uniform(0.2, options.longest), f"kill-{options.seed}-{number}")
+        problems = one_kill(
+            options.experiment, draw.uniform(0.2, options.longest), f"kill-{options.seed}-{number}"
+        )
         clean += not problems
         for problem in problems:
             print(f"  LEFT BEHIND: {problem}", flush=True)

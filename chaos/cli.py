@@ -42,13 +42,15 @@ def _parser() -> argparse.ArgumentParser:
     run = verbs.add_parser(
         "run",
         help="run an experiment: load, fault, observation, verdict, report",
-        description="Bring the target up, load it, wait for a healthy baseline, inject, observe, judge, report.",
-        epilog=f"example:\n  aftershock run chaos/experiments/pod-kill-30.yaml --out /tmp/first --seed 7\n\n{EXIT_CODES}",
+        description="Start the target, load it, wait for a healthy baseline, inject, observe, judge, report.",
+        epilog=f"example:\n  aftershock run chaos/experiments/pod-kill-30.yaml --seed 7\n\n{EXIT_CODES}",
         formatter_class=raw,
     )
     run.add_argument("experiment", type=Path, help="an experiment file")
     run.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME-UTC)")
-    run.add_argument("--seed", type=int, help="replaces the file's seed: arrivals, names and victims follow it")
+    run.add_argument(
+        "--seed", type=int, help="replaces the file's seed: arrivals, names and victims follow it"
+    )
     run.set_defaults(command=lambda options: commands.run(options.experiment, options.out, options.seed))
 
     validate = verbs.add_parser(
@@ -62,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     plan = verbs.add_parser(
         "plan",
         help="say which replicas a fault could hit, and which it will with this seed",
-        description="Select and draw as `run` would, on the replicas that the target would have. Touches nothing.",
+        description="Select and draw as `run` would, on the replicas that there would be. Touches nothing.",
     )
     plan.add_argument("experiment", type=Path, help="an experiment file")
     plan.add_argument("--seed", type=int, help="replaces the file's seed")
@@ -71,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     report = verbs.add_parser(
         "report",
         help="write the reports of a run folder again",
-        description="Judge the raw records of a run folder again and rewrite journal.json, report.html, summary.md, junit.xml.",
+        description="Judge the raw records of a run again; rewrite journal, report, summary and JUnit XML.",
     )
     report.add_argument("folder", type=Path, help="a run folder")
     report.set_defaults(command=lambda options: commands.report(options.folder))

@@ -1,4 +1,6 @@
-"""Every error that a user can meet, and the exit code it ends with. Raised where the knowledge is, caught in the CLI alone.
+"""Every error that a user can meet, and the exit code it ends with.
+
+Raised where the knowledge is, caught in the CLI alone.
 
 AftershockError
 ├── InputError            2  a file or option is wrong; nothing was injected
@@ -24,7 +26,7 @@ class ExitCode(IntEnum):
 
 
 class AftershockError(Exception):
-    """Base of all errors shown to a user: one message that ends with the offending value, and a hint on its own line."""
+    """Base of all errors shown to a user: a message that ends with the offending value, a hint on its own line."""
 
     exit_code = ExitCode.INCONCLUSIVE
 

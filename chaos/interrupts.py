@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a run in order: the first stops it, the rest only say that it is cleaning up already."""
+"""Ctrl-C, SIGTERM and SIGHUP end a run in order: the first stops it, later ones say that it is cleaning up already."""
 
 import signal
 import sys
@@ -19,7 +19,7 @@ class Interrupted(BaseException):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within this block the first signal raises Interrupted in the main thread, once; later ones cannot break cleanup."""
+    """Here the first signal raises Interrupted in the main thread, once; later ones cannot break cleanup."""
     seen = False
 
     def stop(number: int, _frame: FrameType | None) -> None:

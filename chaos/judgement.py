@@ -1,4 +1,4 @@
-"""From the raw files of a run folder to its journal: what `run` does at its end, and `report` can do again at any time."""
+"""From the raw files of a run folder to its journal: what `run` does at its end, and `report` at any later time."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -21,6 +21,7 @@ from chaos.run_folder import RunFolder
 from chaos.verdict import Verdict
 
 _STYLES = {Verdict.PASSED: "bold green", Verdict.DEVIATED: "bold red", Verdict.INCONCLUSIVE: "bold yellow"}
+_URGENCY = (Verdict.DEVIATED, Verdict.INCONCLUSIVE, Verdict.PASSED)
 _MOST_ASSERTIONS = 8
 _MOST_REASONS = 3
 _MOST_LINES = 3
@@ -177,15 +178,15 @@ def _fact_texts(facts: Facts) -> list[Text]:
 
 def _assertions(journal: Mapping[str, Any]) -> Table:
     """What did not pass comes first: it must not be among those that do not fit."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("assertion", no_wrap=True, overflow="ellipsis")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", expand=True)
+    table.add_column("assertion", no_wrap=True, overflow="ellipsis", max_width=40)
     table.add_column("observed", justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True, min_width=14)
-    table.add_column("reason", no_wrap=True, overflow="ellipsis", style="dim")
-    ordered = sorted(journal["assertions"], key=lambda one: one["verdict"] == Verdict.PASSED)
+    table.add_column("reason", no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
+    ordered = sorted(journal["assertions"], key=lambda one: _URGENCY.index(one["verdict"]))
     for one in ordered[:_MOST_ASSERTIONS]:
         verdict = Text(f"{story.MARKS[one['verdict']]} {one['verdict']}", style=_STYLES[one["verdict"]])
-        table.add_row(Text(one["expression"]), story.observed(one), verdict, Text(story.reason(one)))
+        table.add_row(Text(one["expression"]), story.observed(one), verdict, Text(story.reason(journal, one)))
     if len(ordered) > _MOST_ASSERTIONS:
         table.add_row(f"and {len(ordered) - _MOST_ASSERTIONS} more in the report")
     return table

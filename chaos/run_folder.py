@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from chaos.errors import InputError
+from chaos.errors import InconclusiveError, InputError
+from loadtests.records import RequestRecord, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,29 @@ class RunFolder:
         """What was about to be done, written before it was done."""
         return self.path / "state.jsonl"
 
+    def rows(self) -> tuple[RequestRecord, ...]:
+        """Every row that is there.
+
+        Raises:
+            InconclusiveError: there is no file of rows, or a line of it is not one.
+        """
+        try:
+            return tuple(read_rows(self.requests))
+        except (OSError, ValueError) as error:
+            raise InconclusiveError(f"the load left no readable rows: {error}") from error
+
     def intend(self, intent: str, **facts: Any) -> None:
         """Append one intent and force it to disk; only then may its effect be caused.
 
         Raises:
             OSError: the disk refused; the effect must not be caused.
         """
-        row = {"intent": intent, "at": datetime.now(UTC).isoformat(), "monotonic_s": time.monotonic(), **facts}
+        row = {
+            "intent": intent,
+            "at": datetime.now(UTC).isoformat(),
+            "monotonic_s": time.monotonic(),
+            **facts,
+        }
         with self.intents.open("a") as log:
             log.write(json.dumps(row) + "\n")
             log.flush()

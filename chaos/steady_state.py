@@ -27,7 +27,7 @@ def require_healthy_baseline(
     good = sum(is_good(row, objectives) for row in rows) / len(rows)
     if failed > error_ratio or good < goodput:
         raise RefusedError(
-            f"the baseline is unhealthy, nothing was injected: {good:.1%} of {len(rows)} requests met the objectives "
-            f"(at least {goodput:.1%} wanted), {failed:.1%} failed (at most {error_ratio:.1%})",
+            f"the baseline is unhealthy, nothing was injected: {good:.1%} of {len(rows)} requests met "
+            f"the objectives (at least {goodput:.1%} wanted), {failed:.1%} failed (at most {error_ratio:.1%})",
             hint="lower load.rate, or widen slo; logs/ in the run folder has every process's output",
         )

@@ -1,0 +1,44 @@
+"""What can be said of a run while it goes on: rows as they end, for the gate before injection and the display."""
+
+from collections import deque
+
+from chaos.load import Load
+from chaos.progress import Progress
+from chaos.quantiles import quantile
+from chaos.slis import samples
+from chaos.targets import Target
+from loadtests.records import RequestRecord
+
+_RATE_OVER_S = 5.0
+
+
+class LiveView:
+    """Follows the load's rows and the target's readiness, and tells a display."""
+
+    def __init__(self, load: Load, target: Target, progress: Progress) -> None:
+        self.rows: list[RequestRecord] = []
+        self._load = load
+        self._target = target
+        self._progress = progress
+        self._ended: deque[float] = deque()
+
+    def look(self, now_s: float) -> None:
+        """Take in what ended since the last look; `now_s` on the run clock.
+
+        Raises:
+            InconclusiveError: the load has died.
+        """
+        self._load.poll()
+        fresh = self._load.new_rows()
+        self.rows += fresh
+        self._ended.extend(sorted(row.ended_s for row in fresh if row.ended_s is not None))
+        while self._ended and self._ended[0] < now_s - _RATE_OVER_S:
+            self._ended.popleft()
+        ttft_s = samples(self.rows, "ttft")
+        self._progress.update(
+            rate=len(self._ended) / min(_RATE_OVER_S, max(now_s, 1.0)),
+            ttft_p99_s=quantile(ttft_s, 99) if ttft_s else None,
+            errors=sum(not row.ok for row in self.rows),
+            ready=sum(replica.ready for replica in self._target.replicas()),
+            wanted=self._target.wanted_replicas,
+        )

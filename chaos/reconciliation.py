@@ -1,0 +1,145 @@
+"""Do client, gateway and replicas tell of the same requests? Counts kept by three programs, side by side."""
+
+import time
+import urllib.request
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from chaos.prometheus import REPLICA_JOB, PrometheusClient, Series
+from chaos.targets import Endpoints
+from exporters import metrics
+from loadtests.records import RequestRecord
+
+_REACHED_NOTHING = "unreachable"
+_SCRAPED_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayCounts:
+    """The gateway's counters at one instant."""
+
+    requests: int
+    retries: int
+    attempts: dict[str, int] = field(default_factory=dict)
+    """By replica."""
+    unreachable: dict[str, int] = field(default_factory=dict)
+    """Those of them that may not have reached it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaCounts:
+    """One replica as the gateway and as it itself counted."""
+
+    replica: str
+    killed: bool
+    gateway_attempts: int
+    replica_requests: int | None
+    """None when the replica exports no such counter; for a killed one, as last scraped."""
+    agrees: bool | None
+    """None when there is nothing to compare with."""
+
+
+def gateway_counts(url: str) -> GatewayCounts:
+    """Read the gateway's counters from its own endpoint, without waiting for a scrape.
+
+    Raises:
+        OSError: the gateway cannot be reached.
+    """
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - the URL is that of our own gateway
+        text = answer.read().decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    attempts: dict[str, int] = {}
+    unreachable: dict[str, int] = {}
+    for sample in samples:
+        if sample.name == metrics.GATEWAY_ATTEMPTS.name:
+            name = sample.labels["replica"]
+            attempts[name] = attempts.get(name, 0) + int(sample.value)
+            if sample.labels["outcome"] == _REACHED_NOTHING:
+                unreachable[name] = unreachable.get(name, 0) + int(sample.value)
+    return GatewayCounts(
+        requests=sum(int(s.value) for s in samples if s.name == metrics.GATEWAY_REQUESTS.name),
+        retries=sum(int(s.value) for s in samples if s.name == metrics.GATEWAY_RETRIES.name),
+        attempts=attempts,
+        unreachable=unreachable,
+    )
+
+
+def reconcile(
+    rows: Sequence[RequestRecord],
+    before: GatewayCounts,
+    endpoints: Endpoints,
+    killed: Collection[str],
+    run_s: float,
+) -> dict[str, Any]:
+    """The three counts of a run whose load has ended, and each disagreement as a sentence.
+
+    Args:
+        rows: every row of the run.
+        before: the gateway's counters when the load started.
+        endpoints: the target's, still up.
+        killed: replicas that died: their last requests were never scraped, so they may have counted fewer.
+        run_s: seconds since the target started: how far back to look for a dead replica's last count.
+    """
+    assert endpoints.gateway_metrics_url is not None
+    after = gateway_counts(endpoints.gateway_metrics_url)
+    own = _replica_requests(endpoints.prometheus_url, killed, run_s)
+    sent = sum(row.sent_s is not None for row in rows)
+    replicas = [
+        _replica(
+            name,
+            count - before.attempts.get(name, 0),
+            after.unreachable.get(name, 0),
+            own.get(name),
+            killed=name in killed,
+        )
+        for name, count in sorted(after.attempts.items())
+    ]
+    requests, retries = after.requests - before.requests, after.retries - before.retries
+    attempts = sum(after.attempts.values()) - sum(before.attempts.values())
+    problems = [
+        f"{each.replica} counted {each.replica_requests} requests, the gateway sent {each.gateway_attempts}"
+        for each in replicas
+        if each.agrees is False
+    ]
+    if sent != requests:
+        problems.append(f"the client sent {sent} requests, the gateway counted {requests}")
+    return {
+        "client_sent": sent,
+        "gateway_requests": requests,
+        "gateway_attempts": attempts,
+        "gateway_retries": retries,
+        "replica_requests": sum(each.replica_requests or 0 for each in replicas),
+        "replicas": [asdict(each) for each in replicas],
+        "problems": problems,
+    }
+
+
+def _replica(name: str, attempts: int, unreachable: int, own: int | None, *, killed: bool) -> ReplicaCounts:
+    agrees = None
+    if own is not None:
+        agrees = own <= attempts if killed else attempts - unreachable <= own <= attempts
+    return ReplicaCounts(name, killed, attempts, own, agrees)
+
+
+def _replica_requests(url: str | None, killed: Collection[str], run_s: float) -> dict[str, int]:
+    """Each replica's own count, each living one scraped after the call; empty when none exports it."""
+    if url is None:
+        return {}
+    client, asked_s = PrometheusClient(url), time.time()
+    look_back = f"[{int(run_s) + 60}s]"
+    counter = f'{metrics.REQUESTS.name}{{job="{REPLICA_JOB}"}}'
+    while True:
+        now_s = time.time()
+        scraped = client.instant(f"min by (pod) (timestamp({counter}))", now_s)
+        fresh = all(each.value > asked_s for each in scraped if each.labels["pod"] not in killed)
+        if fresh or now_s - asked_s > _SCRAPED_WITHIN_S:
+            counts = client.instant(f"sum by (pod) (last_over_time({counter}{look_back}))", now_s)
+            return _by_pod(counts)
+        time.sleep(0.2)
+
+
+def _by_pod(series: Sequence[Series]) -> dict[str, int]:
+    return {each.labels["pod"]: int(each.value) for each in series}

@@ -1,0 +1,131 @@
+"""One run as one sentence: start the target, load it, gate on a healthy baseline, inject, observe, recover, judge.
+
+What the run learns goes to its folder as it is learnt; the verdict is made from that folder alone.
+"""
+
+import json
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from chaos import injection, journal, judgement, kept_series, reconciliation
+from chaos.errors import AbortedError, InconclusiveError
+from chaos.events import Event, write_events
+from chaos.experiment import Experiment
+from chaos.live import LiveView
+from chaos.load import Load
+from chaos.local_run import load_config, local_target, served_model
+from chaos.progress import Progress
+from chaos.reconciliation import GatewayCounts, gateway_counts
+from chaos.run_folder import RunFolder
+from chaos.steady_state import require_healthy_baseline
+from chaos.targets import Target
+from chaos.timeline import align
+
+_LOOK_EVERY_S = 0.2
+_DRAIN_SLACK_S = 10.0
+
+
+@dataclass(slots=True)
+class Run:
+    """One run from its experiment to its journal."""
+
+    experiment: Experiment
+    """As run: with its seed."""
+    folder: RunFolder
+    progress: Progress
+    _events: list[Event] = field(default_factory=list)
+    _started_s: float = field(default_factory=time.monotonic)
+    _injected: bool = False
+
+    def run(self) -> dict[str, Any]:
+        """Run the experiment and return its journal.
+
+        Raises:
+            AftershockError: a guard refused or aborted, or something could not be measured; the target is
+                gone, and the folder holds what was recorded.
+        """
+        with ExitStack() as stack:
+            stack.callback(self.progress.close)
+            self.progress.phase("target", f"{self.experiment.spec.target.local.replicas} replicas starting")
+            target = stack.enter_context(local_target(self.experiment, self.folder, self.progress))
+            self._under_load(target)
+            self.progress.phase("cleanup", "ending every process of the run")
+        return self._judge()
+
+    def _under_load(self, target: Target) -> None:
+        spec = self.experiment.spec
+        injection.candidates(target, self.experiment.kill, spec.fault.blast_radius)
+        endpoints = target.endpoints()
+        model = served_model(endpoints.url)
+        before = gateway_counts(str(endpoints.gateway_metrics_url))
+        zero_s = None
+        try:
+            with Load(load_config(self.experiment, self.folder, endpoints.url, model)) as load:
+                zero_s = load.start().start_monotonic_s
+                self._note("load_started", zero_s, wall=datetime.now(UTC).isoformat(timespec="seconds"))
+                self._through_phases(target, load, zero_s)
+                load.wait(spec.load.timeouts.deadline_s + _DRAIN_SLACK_S)
+                self._note("load_finished", time.monotonic())
+            self._count(target, before, zero_s)
+        finally:
+            if zero_s is not None:
+                write_events(self.folder.events, align([*target.events(), *self._events], zero_s))
+
+    def _through_phases(self, target: Target, load: Load, zero_s: float) -> None:
+        spec, view = self.experiment.spec, LiveView(load, target, self.progress)
+        warmup_s, baseline_s = spec.phases.warmup_s, spec.phases.baseline_s
+        self._watch("warm-up", view, zero_s, zero_s + warmup_s)
+        self._watch("baseline", view, zero_s, zero_s + warmup_s + baseline_s)
+        require_healthy_baseline(
+            [row for row in view.rows if row.intended_s >= warmup_s],
+            judgement.objectives(spec),
+            spec.recovery.goodput,
+            spec.recovery.error_ratio,
+        )
+        fault = injection.inject(
+            target, self.experiment.kill, spec.fault.blast_radius, spec.seed or 0, self.folder
+        )
+        self._injected = True
+        self._events += fault.events
+        names = tuple(victim.name for victim in fault.victims)
+        self.progress.update(victims=names)
+        try:
+            self._watch(
+                "observe", view, zero_s, zero_s + load.config.duration_s, f"killed {', '.join(names)}"
+            )
+        except InconclusiveError as error:
+            raise AbortedError(f"aborted after injection: {error}", hint=error.hint) from error
+
+    def _watch(self, name: str, view: LiveView, zero_s: float, until_s: float, detail: str = "") -> None:
+        self.progress.phase(name, detail)
+        self.progress.update(total_s=until_s - time.monotonic())
+        while (left_s := until_s - time.monotonic()) > 0:
+            view.look(time.monotonic() - zero_s)
+            time.sleep(min(_LOOK_EVERY_S, left_s))
+
+    def _count(self, target: Target, before: GatewayCounts, zero_s: float) -> None:
+        """Keep what only the living cluster can tell."""
+        self.progress.phase("counts", "client, gateway and replicas, side by side")
+        endpoints, now_s = target.endpoints(), time.monotonic()
+        killed = {
+            event.replica for event in target.events() if event.kind == "replica_gone" and event.replica
+        }
+        kept: dict[str, Any] = {"step_s": kept_series.STEP_S, "series": {}}
+        if endpoints.prometheus_url is not None:
+            kept = kept_series.keep(endpoints.prometheus_url, zero_s, now_s)
+        rows = self.folder.rows()
+        kept["reconciliation"] = reconciliation.reconcile(
+            rows, before, endpoints, killed, now_s - self._started_s
+        )
+        self.folder.metrics.write_text(json.dumps(kept) + "\n")
+
+    def _judge(self) -> dict[str, Any]:
+        journaled = judgement.judge_folder(self.folder)
+        journal.write(self.folder.journal, journaled)
+        return journaled
+
+    def _note(self, kind: str, at_s: float, **detail: Any) -> None:
+        self._events.append(Event(at_s, kind, detail=detail))
