@@ -1,0 +1,160 @@
+"""The HTTP routes: OpenAI's endpoints, streamed or whole, and the probes."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+from reference_server.api_errors import ApiError, invalid, unavailable
+from reference_server.config import Settings
+from reference_server.engine import Engine
+from reference_server.generation import Generation
+from reference_server.health import why_not_alive, why_not_ready
+from reference_server.instrumentation import Instrumentation
+from reference_server.openai_answers import CHAT, COMPLETION, Answer, Format, event
+from reference_server.openai_protocol import Order, chat_order, completion_order
+from reference_server.served_model import ServedModel
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+OrderParser = Callable[[bytes, ServedModel], Order]
+
+REPLICA_HEADER = "x-aftershock-replica"
+STREAM_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+
+
+class Api:
+    """The routes of one replica, and the requests in flight on them."""
+
+    def __init__(
+        self, settings: Settings, served: ServedModel, engine: Engine, instrumentation: Instrumentation
+    ) -> None:
+        self._settings = settings
+        self._served = served
+        self._engine = engine
+        self._instrumentation = instrumentation
+        self._created = int(time.time())
+        self.in_flight: set[Generation] = set()
+        self.idle = asyncio.Event()
+        """Set while no request is in flight."""
+        self.idle.set()
+        self.draining = False
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(middlewares=[_errors_in_openai_shape])
+        app.on_response_prepare.append(self._name_replica)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/v1/models/{name}", self._model)
+        app.router.add_post("/v1/completions", self._handler(COMPLETION, completion_order))
+        app.router.add_post("/v1/chat/completions", self._handler(CHAT, chat_order))
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        return app
+
+    async def _name_replica(self, _: web.Request, response: web.StreamResponse) -> None:
+        response.headers[REPLICA_HEADER] = self._settings.replica_name
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        stall_s, min_step_s = self._settings.stall_s, self._settings.min_step_s
+        return _probe(why_not_alive(self._engine, stall_s=stall_s, min_step_s=min_step_s))
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        return _probe(why_not_ready(self._engine, draining=self.draining))
+
+    async def _models(self, _: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [self._card()]})
+
+    async def _model(self, request: web.Request) -> web.Response:
+        if request.match_info["name"] != self._served.name:
+            raise ApiError(
+                404, f"The model {request.match_info['name']!r} does not exist.", code="model_not_found"
+            )
+        return web.json_response(self._card())
+
+    def _card(self) -> dict[str, object]:
+        return {
+            "id": self._served.name,
+            "object": "model",
+            "created": self._created,
+            "owned_by": "aftershock",
+            "max_model_len": self._served.longest,
+        }
+
+    def _handler(self, form: Format, parse: OrderParser) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            order = parse(await request.read(), self._served)
+            if order.streaming and self._settings.serving_mode == "batch":
+                raise invalid("stream: this replica serves whole answers only", "stream")
+            events = self._instrumentation.request(streaming=order.streaming)
+            if reason := why_not_ready(self._engine, draining=self.draining):
+                events.finished("rejected")
+                raise unavailable(reason)
+            answer = Answer(form, self._served.name, include_usage=order.include_usage)
+            generation = Generation(self._engine, order, events, within_s=self._settings.request_s)
+            with self._tracked(generation):
+                if order.streaming:
+                    return await _streamed(request, generation, answer)
+                return await _whole(generation, answer)
+
+        return handle
+
+    @contextmanager
+    def _tracked(self, generation: Generation) -> Iterator[None]:
+        self.in_flight.add(generation)
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self.in_flight.remove(generation)
+            if not self.in_flight:
+                self.idle.set()
+
+
+async def _whole(generation: Generation, answer: Answer) -> web.Response:
+    pieces: list[str] = []
+    finish_reason = ""
+    with generation:
+        async for output in generation.outputs():
+            pieces.append(output.text)
+            finish_reason = output.finish_reason or ""
+    return web.json_response(answer.whole("".join(pieces), finish_reason, generation.usage()))
+
+
+async def _streamed(request: web.Request, generation: Generation, answer: Answer) -> web.StreamResponse:
+    """Send each output as it comes. The status waits for the first one: until then an error can still be one."""
+    response = web.StreamResponse(headers=STREAM_HEADERS)
+    try:
+        with generation:
+            async for output in generation.outputs():
+                data = answer.text(output.text)
+                if not response.prepared:
+                    await response.prepare(request)
+                    data = answer.opening() + data
+                if output.finish_reason is not None:
+                    data += answer.ending(output.finish_reason, generation.usage())
+                if data:
+                    await response.write(data)
+    except ApiError as error:
+        if not response.prepared:
+            raise
+        await response.write(event(error.body))
+    return response
+
+
+def _probe(problem: str | None) -> web.Response:
+    if problem is None:
+        return web.Response(text="ok\n")
+    return web.Response(status=503, text=f"{problem}\n")
+
+
+@web.middleware
+async def _errors_in_openai_shape(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return web.json_response(error.body, status=error.status, headers=error.headers)
+    except web.HTTPException as error:
+        shaped = ApiError(error.status, f"{error.reason}: {request.method} {request.path}")
+        return web.json_response(shaped.body, status=error.status)

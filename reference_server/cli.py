@@ -1,0 +1,67 @@
+"""The command line: `python -m reference_server`."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from reference_server.config import DECLARED, DEFAULTS, Settings, settings_from, unknown_variables
+from reference_server.errors import ConfigError
+
+WRONG_INPUT = 2
+
+EXAMPLES = """\
+Each flag has an environment variable of the same meaning; a flag wins.
+
+examples:
+  A tiny model with random weights, ready in about two seconds:
+    python -m reference_server --port 8000
+    curl localhost:8000/v1/completions -d '{"prompt": "Hello", "max_tokens": 32, "seed": 1}'
+
+  Behave like a model that takes 30 ms a step, on a machine that could not run one:
+    DS_MIN_STEP_SECONDS=0.03 python -m reference_server
+
+  Your own byte-level Llama:
+    python -m reference_server --model-path ./checkpoint --model-name mine
+
+probes and metrics: /healthz  200 while the engine makes progress or idles      /readyz  200 when it can
+generate and is not draining /metrics  on --metrics-port
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the server; the exit code is 0 after a drain, 1 when the engine failed, 2 when a setting is wrong."""
+    flags = {name: value for name, value in vars(_parser().parse_args(argv)).items() if value is not None}
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = settings_from(flags, os.environ)
+        for name in unknown_variables(os.environ):
+            logging.getLogger(__name__).warning("%s is not a setting of this server: ignored", name)
+        return asyncio.run(_run(settings))
+    except ConfigError as error:
+        print(f"reference_server: {error}", file=sys.stderr)
+        return WRONG_INPUT
+
+
+async def _run(settings: Settings) -> int:
+    # Imported late: --help and a wrong setting need not wait for the HTTP library.
+    from reference_server.server import run
+
+    return await run(settings)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m reference_server",
+        description="A small LLM inference server with an OpenAI-compatible API.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for name, setting in DECLARED.items():
+        default = "" if DEFAULTS[name] in (None, "") else f" (default: {DEFAULTS[name]})"
+        help_text = f"{setting.purpose}{default} [{setting.variable}]"
+        parser.add_argument(setting.flag, dest=name, metavar="VALUE", help=help_text)
+    return parser

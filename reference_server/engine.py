@@ -1,0 +1,146 @@
+"""The engine's thread: loads the model, then steps for as long as there is work.
+
+Other threads talk to it through two queues, one for new sequences and one for aborted ones, and it talks back
+with one message per step. It says truthfully when it last began a step: that is what liveness is judged by.
+"""
+
+import gc
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from reference_server.sampler import Sampling
+from reference_server.sequence import Sequence
+
+if TYPE_CHECKING:  # the core brings torch, which is imported on the engine's own thread
+    from reference_server.core import Core, Outputs
+
+logger = logging.getLogger(__name__)
+
+
+class QueueFullError(Exception):
+    """As many sequences wait as may."""
+
+
+class Engine:
+    """One model, stepped by one thread.
+
+    Args of the constructor:
+        load: makes the core, on the engine's thread.
+        deliver: takes the outputs of one step, on the engine's thread.
+        ended: called on the engine's thread as its last act; `failure` says why, None when it was told to stop.
+        max_queue: sequences that may wait.
+        min_step_s: each step takes at least this long.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], "Core"],
+        deliver: Callable[["Outputs"], None],
+        ended: Callable[[], None],
+        *,
+        max_queue: int,
+        min_step_s: float = 0.0,
+    ) -> None:
+        self._load = load
+        self._deliver = deliver
+        self._ended = ended
+        self._max_queue = max_queue
+        self._min_step_s = min_step_s
+        self._waiting: deque[Sequence] = deque()
+        self._aborted: deque[Sequence] = deque()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._step_began_s: float | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.ready = False
+        self.failure: Exception | None = None
+
+    def start(self) -> None:
+        """Begin to load."""
+        self._thread.start()
+
+    def stop(self, within_s: float) -> None:
+        """End after the current step; a thread that does not is left behind."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(within_s)
+
+    def submit(self, sequence: Sequence) -> None:
+        """Queue a sequence for the next step. One thread submits.
+
+        Raises:
+            QueueFullError: as many wait as may.
+        """
+        if len(self._waiting) >= self._max_queue:
+            raise QueueFullError
+        self._waiting.append(sequence)
+        self._wake.set()
+
+    def abort(self, sequence: Sequence) -> None:
+        """Drop a sequence before the next step; one that has finished stays finished."""
+        self._aborted.append(sequence)
+        self._wake.set()
+
+    def step_age_s(self) -> float:
+        """How long ago the current step began; 0 when there is nothing to do."""
+        began_s = self._step_began_s
+        return 0.0 if began_s is None else time.monotonic() - began_s
+
+    def _run(self) -> None:
+        try:
+            began_s = time.monotonic()
+            core = self._load()
+            self._warm_up(core)
+            # What was loaded lives as long as the process: the collector need not look at it again.
+            gc.freeze()
+            self.ready = True
+            logger.info("Model initialized seconds=%.2f", time.monotonic() - began_s)
+            while self._has_work(core):
+                self._step(core)
+        except Exception as error:
+            self.failure = error
+        finally:
+            self.ready = False
+            self._step_began_s = None
+            self._ended()
+
+    @staticmethod
+    def _warm_up(core: "Core") -> None:
+        core.admit(deque([Sequence(prompt=[0], max_tokens=1, sampling=Sampling(seed=0))]))
+        core.step()
+
+    def _has_work(self, core: "Core") -> bool:
+        """Wait for work; False when the engine is to stop."""
+        while not self._stopping.is_set():
+            self._wake.clear()
+            if core.scheduler.running or self._waiting or self._aborted:
+                return True
+            self._step_began_s = None
+            self._wake.wait()
+        return False
+
+    def _step(self, core: "Core") -> None:
+        self._step_began_s = began_s = time.monotonic()
+        while self._aborted:
+            self._drop(core, self._aborted.popleft())
+        core.admit(self._waiting)
+        if not core.scheduler.running:
+            return
+        outputs = core.step()
+        if (left_s := began_s + self._min_step_s - time.monotonic()) > 0:
+            self._stopping.wait(left_s)
+        for sequence, _ in outputs:
+            sequence.events.token()
+        if outputs:
+            self._deliver(outputs)
+
+    def _drop(self, core: "Core", sequence: Sequence) -> None:
+        if sequence in core.scheduler.running:
+            core.retire(sequence)
+        elif sequence in self._waiting:
+            self._waiting.remove(sequence)

@@ -1,0 +1,83 @@
+"""One request on the API's side: it enters the engine, its outputs come back, and it ends once, whichever way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+from reference_server.api_errors import ApiError, queue_full, timed_out
+from reference_server.engine import Engine, QueueFullError
+from reference_server.instrumentation import RequestEvents
+from reference_server.openai_answers import Usage
+from reference_server.openai_protocol import Order
+from reference_server.sequence import Output, Sequence
+from reference_server.text_stream import TextStream
+
+
+class Generation:
+    """A request in flight; a context manager, so that leaving it early drops its work from the engine's next step.
+
+    Entering raises ApiError 429 when the queue is full.
+    """
+
+    def __init__(self, engine: Engine, order: Order, events: RequestEvents, *, within_s: float) -> None:
+        self._engine = engine
+        self._events = events
+        self._within_s = within_s
+        self._arrivals: asyncio.Queue[Output | ApiError] = asyncio.Queue()
+        self._sequence = Sequence(
+            prompt=order.prompt,
+            max_tokens=order.max_tokens,
+            sampling=order.sampling,
+            text=TextStream(order.stops),
+            ignore_eos=order.ignore_eos,
+            salt=order.salt,
+            events=events,
+            receive=self._arrivals.put_nowait,
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            self._engine.submit(self._sequence)
+        except QueueFullError:
+            self._events.finished("rejected")
+            raise queue_full() from None
+        self._timer = asyncio.get_running_loop().call_later(
+            self._within_s, self.fail, timed_out(self._within_s)
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if error is not None:
+            self._engine.abort(self._sequence)
+        self._events.finished(_outcome(error), prompt_tokens=len(self._sequence.prompt))
+
+    async def outputs(self) -> AsyncIterator[Output]:
+        """Every token's output, to the last; raises what `fail` was given."""
+        while True:
+            arrival = await self._arrivals.get()
+            if isinstance(arrival, ApiError):
+                raise arrival
+            yield arrival
+            if arrival.finish_reason is not None:
+                return
+
+    def fail(self, error: ApiError) -> None:
+        """End it from outside."""
+        self._arrivals.put_nowait(error)
+
+    def usage(self) -> Usage:
+        """Token counts; complete once the last output came."""
+        sequence = self._sequence
+        return Usage(len(sequence.prompt), sequence.cached, sequence.generated)
+
+
+def _outcome(error: BaseException | None) -> str:
+    if error is None:
+        return "ok"
+    if isinstance(error, asyncio.CancelledError | ConnectionError):
+        return "aborted"
+    return "timeout" if isinstance(error, ApiError) and error.status == 504 else "error"

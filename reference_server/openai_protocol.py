@@ -1,0 +1,189 @@
+"""Request bodies: OpenAI's fields, strictly typed, into what the engine needs. Fields we do not know are ignored.
+
+What would change an answer but cannot be done here (several choices, log probabilities) is refused, not
+ignored. `ignore_eos` and `cache_salt` are the extensions that vLLM also has.
+"""
+
+import secrets
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from reference_server.api_errors import ApiError, invalid
+from reference_server.sampler import Sampling
+from reference_server.served_model import ServedModel
+from reference_server.tokenizer import BYTES, chat_prompt, encode
+
+MAX_STOPS = 4
+COMPLETION_MAX_TOKENS = 16
+"""OpenAI's default for completions; a chat answer may fill the context."""
+
+INT64 = 1 << 63
+
+
+def _stops(value: Any) -> Any:
+    stops = [] if value is None else [value] if isinstance(value, str) else value
+    if (
+        not isinstance(stops, list)
+        or len(stops) > MAX_STOPS
+        or not all(isinstance(s, str) and s for s in stops)
+    ):
+        raise ValueError(f"a string or a list of up to {MAX_STOPS} strings, none of them empty, is expected")
+    return tuple(stops)
+
+
+def _prompt(value: Any) -> Any:
+    if isinstance(value, str):
+        return encode(value)
+    if isinstance(value, list) and all(type(token) is int and 0 <= token < BYTES for token in value):
+        return value
+    raise ValueError(f"one string, or one list of tokens 0 to {BYTES - 1}, is expected")
+
+
+def _content(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(_is_text_part(part) for part in value):
+        return "".join(part["text"] for part in value)
+    raise ValueError("a string or a list of text parts is expected")
+
+
+def _is_text_part(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class StreamOptions(_Body):
+    """`include_usage`: one more event before the end, with the token counts."""
+
+    include_usage: bool | None = None
+
+
+class _Request(_Body):
+    model: str | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    seed: Annotated[int, Field(ge=-INT64, lt=INT64)] | None = None
+    stop: Annotated[tuple[str, ...], BeforeValidator(_stops)] = ()
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Literal[1] | None = None
+    ignore_eos: bool | None = None
+    cache_salt: str | None = None
+
+
+class CompletionRequest(_Request):
+    """The body of `/v1/completions`."""
+
+    prompt: Annotated[list[int], BeforeValidator(_prompt)]
+    best_of: Literal[1] | None = None
+    echo: Literal[False] | None = None
+    logprobs: None = None
+
+
+class Message(_Body):
+    """One turn of a chat."""
+
+    role: str
+    content: Annotated[str, BeforeValidator(_content)]
+
+
+class ChatRequest(_Request):
+    """The body of `/v1/chat/completions`."""
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: Literal[False] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a request asks for, in the engine's terms."""
+
+    prompt: list[int]
+    max_tokens: int
+    sampling: Sampling
+    stops: tuple[str, ...]
+    ignore_eos: bool
+    salt: str
+    streaming: bool
+    include_usage: bool
+
+
+def completion_order(body: bytes, served: ServedModel) -> Order:
+    """The order in the body of `/v1/completions`.
+
+    Raises:
+        ApiError: the body is not one that can be served.
+    """
+    request = _parsed(CompletionRequest, body, served)
+    wanted = COMPLETION_MAX_TOKENS if request.max_tokens is None else request.max_tokens
+    return _order(request, request.prompt, wanted, served.longest)
+
+
+def chat_order(body: bytes, served: ServedModel) -> Order:
+    """The order in the body of `/v1/chat/completions`.
+
+    Raises:
+        ApiError: the body is not one that can be served.
+    """
+    request = _parsed(ChatRequest, body, served)
+    prompt = encode(chat_prompt((message.role, message.content) for message in request.messages))
+    wanted = request.max_completion_tokens or request.max_tokens or max(1, served.longest - len(prompt))
+    return _order(request, prompt, wanted, served.longest)
+
+
+_AnyRequest = TypeVar("_AnyRequest", bound=_Request)
+
+
+def _parsed(kind: type[_AnyRequest], body: bytes, served: ServedModel) -> _AnyRequest:
+    try:
+        request = kind.model_validate_json(body)
+    except ValidationError as error:
+        raise _explained(error) from None
+    if request.model not in (None, served.name):
+        raise ApiError(
+            404,
+            f"The model {request.model!r} does not exist; this replica serves {served.name!r}.",
+            code="model_not_found",
+            param="model",
+        )
+    return request
+
+
+def _explained(error: ValidationError) -> ApiError:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    param = ".".join(str(step) for step in first["loc"]) or None
+    problem = first["msg"].removeprefix("Value error, ")
+    return invalid(f"{param}: {problem}" if param else problem, param, first["type"])
+
+
+def _order(request: _Request, prompt: list[int], max_tokens: int, longest: int) -> Order:
+    if not prompt:
+        raise invalid("prompt: at least one token is expected", "prompt")
+    if len(prompt) + max_tokens > longest:
+        raise invalid(
+            f"This model's maximum context length is {longest} tokens; the prompt has {len(prompt)} and "
+            f"{max_tokens} were asked for.",
+            "max_tokens",
+            "context_length_exceeded",
+        )
+    return Order(
+        prompt=prompt,
+        max_tokens=max_tokens,
+        sampling=Sampling(
+            seed=secrets.randbits(63) if request.seed is None else request.seed,
+            temperature=1.0 if request.temperature is None else request.temperature,
+            top_p=1.0 if request.top_p is None else request.top_p,
+        ),
+        stops=request.stop,
+        ignore_eos=bool(request.ignore_eos),
+        salt=request.cache_salt or "",
+        streaming=bool(request.stream),
+        include_usage=bool(request.stream_options and request.stream_options.include_usage),
+    )

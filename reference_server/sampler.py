@@ -1,0 +1,53 @@
+"""Logits to token.
+
+The noise is a pure function of the seed and the token's position in its sequence, of nothing else: what ran beside
+a request, and which replica continues it, cannot change its text.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """What a request asks of the sampler."""
+
+    seed: int
+    """64 bits, of either sign."""
+    temperature: float = 1.0
+    """0 takes the likeliest token."""
+    top_p: float = 1.0
+    """Draw from the smallest set of likeliest tokens whose probability reaches this."""
+
+
+def sample(logits: NDArray[np.float32], sampling: Sampling, position: int) -> int:
+    """The index of the token at `position`: the likeliest, or one drawn by inverting the distribution."""
+    if sampling.temperature == 0:
+        return int(logits.argmax())
+    weights = np.exp(np.subtract(logits, logits.max(), dtype=np.float64) / sampling.temperature)
+    if sampling.top_p < 1:
+        weights[outside_nucleus(weights, sampling.top_p)] = 0.0
+    cumulative = weights.cumsum()
+    return int(cumulative.searchsorted(uniform(sampling.seed, position) * cumulative[-1], side="right"))
+
+
+def outside_nucleus(weights: NDArray[np.float64], top_p: float) -> NDArray[np.intp]:
+    """All but the smallest set of largest weights whose share reaches `top_p`; of equals, the earlier is in first.
+
+    Nucleus sampling, arXiv 1904.09751. At least one token is always in.
+    """
+    order = np.argsort(-weights, kind="stable")
+    cumulative = weights[order].cumsum()
+    return order[int(cumulative.searchsorted(top_p * cumulative[-1])) + 1 :]
+
+
+def uniform(seed: int, position: int) -> float:
+    """A number in [0, 1) with 53 random bits: the keyed hash BLAKE2b (RFC 7693) as a counter-based generator."""
+    counter = position.to_bytes(8, "little")
+    key = (seed % (1 << 64)).to_bytes(8, "little")
+    return (
+        int.from_bytes(hashlib.blake2b(counter, key=key, digest_size=8).digest(), "little") >> 11
+    ) * 2.0**-53

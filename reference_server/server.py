@@ -1,0 +1,156 @@
+"""The life of one replica: listen, load, serve, drain when told to leave, end with an exit code.
+
+The API listens before the model is loaded, so that probes are answered from the start.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from exporters.gpu import watch_gpus
+from exporters.inference import InferenceMetrics, serve
+from reference_server.api import Api
+from reference_server.api_errors import failed, unavailable
+from reference_server.config import Settings
+from reference_server.engine import Engine
+from reference_server.errors import ConfigError
+from reference_server.instrumentation import Instrumentation, Uninstrumented
+from reference_server.served_model import ServedModel, served_model
+
+if TYPE_CHECKING:
+    from reference_server.core import Core, Outputs
+
+logger = logging.getLogger(__name__)
+
+Loader = Callable[[Settings, ServedModel, Instrumentation], "Core"]
+
+FAREWELL_S = 1.0
+"""For handlers to write their last bytes, and for the engine to end its step."""
+
+
+def load_lean(settings: Settings, served: ServedModel, instrumentation: Instrumentation) -> "Core":
+    """Import torch, the lean way, and load the model."""
+    from reference_server.lean_torch import import_torch
+
+    import_torch()
+    from reference_server.loading import load_core
+
+    return load_core(settings, served, instrumentation)
+
+
+class Server:
+    """One replica in this process. `start` it, wait for `leave`, `drain` it, `stop` it."""
+
+    def __init__(self, settings: Settings, load: Loader = load_lean) -> None:
+        """Raises ConfigError when the settings lead to no model."""
+        self._settings = settings
+        served = served_model(settings)
+        self._owned = ExitStack()
+        instrumentation = self._instrumentation(served)
+        self.leave = asyncio.Event()
+        """Set when the replica is to go: told by a signal, or because its engine ended."""
+        self.hurry = asyncio.Event()
+        """Set by a second signal: do not wait for running requests."""
+        self.engine = Engine(
+            lambda: load(settings, served, instrumentation),
+            self._deliver,
+            self._notify_engine_ended,
+            max_queue=settings.max_queue,
+            min_step_s=settings.min_step_s,
+        )
+        self._api = Api(settings, served, self.engine, instrumentation)
+        self._runner = web.AppRunner(
+            self._api.application(), handler_cancellation=True, access_log=None, shutdown_timeout=FAREWELL_S
+        )
+
+    async def start(self) -> None:
+        """Listen, and begin to load; raises OSError when the address is taken."""
+        self._loop = asyncio.get_running_loop()
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
+        self.engine.start()
+        logger.info("listening host=%s port=%d", self._settings.host, self._runner.addresses[0][1])
+
+    def told_to_leave(self) -> None:
+        """Leave after running requests; told again, leave now."""
+        (self.hurry if self.leave.is_set() else self.leave).set()
+
+    async def drain(self) -> None:
+        """Refuse new requests and wait, within bounds, for the running ones; those that are left fail."""
+        self._api.draining = True
+        logger.info("draining in_flight=%d", len(self._api.in_flight))
+        ends = [asyncio.ensure_future(event.wait()) for event in (self._api.idle, self.hurry)]
+        await asyncio.wait(ends, timeout=self._settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+        for generation in self._api.in_flight:
+            generation.fail(unavailable("it is shutting down"))
+
+    async def stop(self) -> None:
+        """Close everything. Handlers that are still there get a moment to say their last word."""
+        await self._runner.cleanup()
+        self.engine.stop(FAREWELL_S + self._settings.min_step_s)
+        self._owned.close()
+
+    def _instrumentation(self, served: ServedModel) -> Instrumentation:
+        if self._settings.metrics == "off":
+            return Uninstrumented()
+        metrics = InferenceMetrics(served.name)
+        host, port = self._settings.host, self._settings.metrics_port
+        self._owned.enter_context(serve(metrics.registry, host=host, port=port))
+        self._owned.callback(watch_gpus(metrics.collectors).close)
+        return metrics
+
+    def _deliver(self, outputs: "Outputs") -> None:
+        self._loop.call_soon_threadsafe(_hand_over, outputs)
+
+    def _notify_engine_ended(self) -> None:
+        self._loop.call_soon_threadsafe(self._engine_ended)
+
+    def _engine_ended(self) -> None:
+        if self.engine.failure is not None:
+            for generation in self._api.in_flight:
+                generation.fail(failed())
+        self.leave.set()
+
+
+def _hand_over(outputs: "Outputs") -> None:
+    for sequence, output in outputs:
+        sequence.receive(output)
+
+
+async def run(settings: Settings) -> int:
+    """Serve until a signal or the engine's end.
+
+    Returns:
+        0 after a drain, 1 when the engine failed.
+
+    Raises:
+        ConfigError: the settings lead to no model, or to an address that cannot be listened on.
+    """
+    try:
+        server = Server(settings)
+        try:
+            await server.start()
+            loop = asyncio.get_running_loop()
+            for told in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(told, server.told_to_leave)
+            await server.leave.wait()
+            await server.drain()
+        finally:
+            await server.stop()
+    except OSError as error:
+        raise ConfigError(
+            f"DS_HOST, DS_PORT, DS_METRICS_PORT: addresses that are free are expected: {error}"
+        ) from error
+    if isinstance(server.engine.failure, ConfigError):
+        raise server.engine.failure
+    if server.engine.failure is not None:
+        logger.error("engine failed", exc_info=server.engine.failure)
+        return 1
+    return 0

@@ -1,0 +1,126 @@
+"""Model shapes: the named ones, and those that a Hugging Face `config.json` describes."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reference_server.errors import ConfigError
+from reference_server.tokenizer import BYTES, EOS, VOCABULARY
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A Llama-shaped decoder: everything about it but its weights."""
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    feed_forward: int
+    max_context: int = 4096
+    vocabulary: int = VOCABULARY
+    rope_theta: float = 10_000.0
+    norm_epsilon: float = 1e-5
+    tied_head: bool = False
+    eos: tuple[int, ...] = (EOS,)
+
+    def __post_init__(self) -> None:
+        if self.heads % self.kv_heads or self.head_dim % 2 or self.vocabulary < BYTES:
+            raise ConfigError(
+                "shape: heads in equal groups per KV head, an even head_dim and a vocabulary of at least "
+                f"{BYTES} are expected, not {self}"
+            )
+
+
+NAMED_SHAPES = {
+    "tiny": Shape(layers=2, hidden=64, heads=4, kv_heads=2, head_dim=16, feed_forward=192),
+    "small": Shape(layers=4, hidden=256, heads=8, kv_heads=4, head_dim=32, feed_forward=768),
+    "135m": Shape(layers=30, hidden=576, heads=9, kv_heads=3, head_dim=64, feed_forward=1536, tied_head=True),
+}
+DEFAULT_SHAPE = "tiny"
+
+
+def named_shape(name: str) -> Shape:
+    """The shape of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in NAMED_SHAPES:
+        raise ConfigError(f"DS_MODEL_NAME: one of {', '.join(NAMED_SHAPES)} is expected, not {name!r}")
+    return NAMED_SHAPES[name]
+
+
+def read_shape(path: Path) -> Shape:
+    """The shape that a `config.json` in Hugging Face's Llama layout describes.
+
+    Raises:
+        ConfigError: the file cannot be read, lacks a key, or describes what this decoder cannot compute.
+    """
+    try:
+        config: dict[str, Any] = json.loads(path.read_text())
+        _refuse_other_architectures(path, config)
+        heads = config["num_attention_heads"]
+        eos = config.get("eos_token_id", EOS)
+        return Shape(
+            layers=config["num_hidden_layers"],
+            hidden=config["hidden_size"],
+            heads=heads,
+            kv_heads=config.get("num_key_value_heads") or heads,
+            head_dim=config.get("head_dim") or config["hidden_size"] // heads,
+            feed_forward=config["intermediate_size"],
+            max_context=config.get("max_position_embeddings", 2048),
+            vocabulary=config["vocab_size"],
+            rope_theta=float(_rope(config).get("rope_theta", config.get("rope_theta", 10_000.0))),
+            norm_epsilon=float(config.get("rms_norm_eps", 1e-6)),
+            tied_head=bool(config.get("tie_word_embeddings", False)),
+            eos=() if eos is None else tuple(eos) if isinstance(eos, list) else (eos,),
+        )
+    except (OSError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{path}: a readable JSON file is expected: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{path}: a Llama configuration is expected; missing or malformed: {error}"
+        ) from error
+
+
+def config_json(shape: Shape) -> dict[str, Any]:
+    """What `read_shape` reads back as the same shape, and other Llama implementations understand."""
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "num_hidden_layers": shape.layers,
+        "hidden_size": shape.hidden,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head_dim,
+        "intermediate_size": shape.feed_forward,
+        "max_position_embeddings": shape.max_context,
+        "vocab_size": shape.vocabulary,
+        "rope_theta": shape.rope_theta,
+        "rms_norm_eps": shape.norm_epsilon,
+        "tie_word_embeddings": shape.tied_head,
+        "eos_token_id": list(shape.eos),
+        "hidden_act": "silu",
+    }
+
+
+def _rope(config: dict[str, Any]) -> dict[str, Any]:
+    """Newer files write `rope_parameters`, older ones `rope_scaling` beside a plain `rope_theta`."""
+    return config.get("rope_parameters") or config.get("rope_scaling") or {}
+
+
+def _refuse_other_architectures(path: Path, config: dict[str, Any]) -> None:
+    rope = _rope(config)
+    found = {
+        "model_type": (config.get("model_type"), ("llama",)),
+        "hidden_act": (config.get("hidden_act", "silu"), ("silu",)),
+        "rope type": (rope.get("rope_type", rope.get("type", "default")), ("default",)),
+        "attention_bias": (config.get("attention_bias", False), (False,)),
+        "mlp_bias": (config.get("mlp_bias", False), (False,)),
+    }
+    for key, (value, expected) in found.items():
+        if value not in expected:
+            raise ConfigError(f"{path}: {key} {expected[0]!r} is expected, not {value!r}")

@@ -1,0 +1,74 @@
+"""Weights by their Hugging Face Llama names: seeded random ones, and safetensors files read and written."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from reference_server.errors import ConfigError
+from reference_server.shapes import Shape
+
+EMBEDDING = "model.embed_tokens.weight"
+FINAL_NORM = "model.norm.weight"
+HEAD = "lm_head.weight"
+
+
+def layer_name(layer: int, part: str) -> str:
+    """The name of one layer's tensor, e.g. `self_attn.q_proj`."""
+    return f"model.layers.{layer}.{part}.weight"
+
+
+def tensor_sizes(shape: Shape) -> dict[str, tuple[int, ...]]:
+    """Name and size of every tensor of a model; projections are (output, input)."""
+    query, key_value = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    parts: dict[str, tuple[int, ...]] = {
+        "input_layernorm": (shape.hidden,),
+        "self_attn.q_proj": (query, shape.hidden),
+        "self_attn.k_proj": (key_value, shape.hidden),
+        "self_attn.v_proj": (key_value, shape.hidden),
+        "self_attn.o_proj": (shape.hidden, query),
+        "post_attention_layernorm": (shape.hidden,),
+        "mlp.gate_proj": (shape.feed_forward, shape.hidden),
+        "mlp.up_proj": (shape.feed_forward, shape.hidden),
+        "mlp.down_proj": (shape.hidden, shape.feed_forward),
+    }
+    sizes = {layer_name(layer, part): size for layer in range(shape.layers) for part, size in parts.items()}
+    sizes |= {EMBEDDING: (shape.vocabulary, shape.hidden), FINAL_NORM: (shape.hidden,)}
+    return sizes if shape.tied_head else sizes | {HEAD: (shape.vocabulary, shape.hidden)}
+
+
+def random_weights(shape: Shape, seed: int) -> dict[str, Tensor]:
+    """Float32 weights that keep activations near unit size, so that the text depends on the whole prompt."""
+    source = np.random.default_rng(seed)
+    return {
+        name: torch.ones(size)
+        if len(size) == 1
+        else torch.from_numpy(source.standard_normal(size, dtype=np.float32) * np.float32(size[1] ** -0.5))
+        for name, size in tensor_sizes(shape).items()
+    }
+
+
+def read_weights(path: Path, shape: Shape) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU.
+
+    Raises:
+        ConfigError: the file cannot be read, or a tensor of the shape is missing from it or has another size.
+    """
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"{path}: a safetensors file is expected: {error}") from error
+    for name, size in tensor_sizes(shape).items():
+        found = tuple(tensors[name].shape) if name in tensors else "nothing"
+        if found != size:
+            raise ConfigError(f"{path}: tensor {name} of size {size} is expected, not {found}")
+    return tensors
+
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors to a safetensors file."""
+    save_file(dict(tensors), path)
