@@ -34,7 +34,8 @@ def judge_folder(folder: RunFolder) -> dict[str, Any]:
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder.path}: not the records of a run: {error}") from error
     measurements = measure(timeline, objectives(experiment.spec), criteria(experiment.spec))
-    judgement = judge(measurements, [evaluate(each, measurements) for each in experiment.assertions])
+    results = [evaluate(each, measurements) for each in experiment.assertions]
+    judgement = judge(measurements, results, counted["reconciliation"]["problems"])
     run = _facts(experiment, generator, counted, events)
     return journal.build(run, measurements, judgement)
 

@@ -68,9 +68,14 @@ class Judgement:
     """Why the data is not sound; empty when it is."""
 
 
-def judge(measurements: Measurements, results: Sequence[AssertionResult]) -> Judgement:
-    """The verdict on a run from its measurements and evaluated assertions."""
-    reasons = tuple(unsound(measurements))
+def judge(
+    measurements: Measurements, results: Sequence[AssertionResult], found: Sequence[str] = ()
+) -> Judgement:
+    """The verdict on a run from its measurements and evaluated assertions.
+
+    `found` is why the data is not sound where the timeline cannot show it, such as counts that disagree.
+    """
+    reasons = (*unsound(measurements), *found)
     verdicts = {result.verdict for result in results}
     if reasons or not results:
         verdict = Verdict.INCONCLUSIVE

@@ -1,0 +1,114 @@
+"""The command line: what is wrong is refused before anything starts, and help teaches."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaos.cli import main
+from chaos.errors import ExitCode
+from tests.test_chaos_run import EXPERIMENT, MANIFEST, write_experiment
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = ROOT / "chaos/experiments/pod-kill-30.yaml"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("rate: 25", "raet: 25", ("small.yaml", "load.raet", "25")),
+        ("rate: 25", "rate: -1", ("small.yaml", "load.rate", "-1")),
+        ("warmup: 1s", "warmup: 1", ("small.yaml", "phases.warmup", "1")),
+        ("seed: 5", "seed: five", ("small.yaml", "seed", "five")),
+        ("recovery.service <= 18s", "recovery.servcie <= 18s", ("small.yaml", "assertions[0]", "servcie")),
+        ("manifest: kill.yaml", "manifest: gone.yaml", ("small.yaml", "fault.manifest", "gone.yaml")),
+        ('value: "1"', "value: 1", ("kill.yaml", "spec.value", "1")),
+        ("mode: fixed", "moed: fixed", ("kill.yaml", "spec.moed", "fixed")),
+        ("action: pod-kill", "action: pod-kil", ("kill.yaml", "spec.action", "pod-kil")),
+        ("kind: PodChaos", "kind: NetworkChaos", ("kill.yaml", "kind", "NetworkChaos")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_not_understood_exits_2_naming_file_key_path_and_value(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, named: tuple[str, ...]
+) -> None:
+    assert old in EXPERIMENT + MANIFEST
+    experiment = write_experiment(tmp_path / "in", EXPERIMENT.replace(old, new), MANIFEST.replace(old, new))
+    assert main(["run", str(experiment), "--out", str(tmp_path / "out")]) == ExitCode.WRONG_INPUT
+    complaint = capsys.readouterr().err
+    assert all(word in complaint for word in named), complaint
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_folder_that_holds_files_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "precious.txt").write_text("do not touch")
+    assert main(["run", str(SHIPPED), "--out", str(tmp_path)]) == ExitCode.WRONG_INPUT
+    assert str(tmp_path) in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_a_blast_radius_too_small_refuses_before_anything_is_injected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = EXPERIMENT.replace("replicas: 3", "replicas: 2")
+    manifest = MANIFEST.replace('mode: fixed\n  value: "1"', "mode: all")
+    experiment = write_experiment(tmp_path / "in", text, manifest)
+    assert main(["run", str(experiment), "--out", str(tmp_path / "out")]) == ExitCode.INCONCLUSIVE
+    assert "max_targets 1" in capsys.readouterr().err
+    assert not (tmp_path / "out/state.jsonl").exists()
+
+
+def test_validate_tells_every_file_and_exits_2_when_one_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(MANIFEST.replace("pod-kill", "pod-kil"))
+    manifest = SHIPPED.parent.parent / "manifests/pod-kill-30.yaml"
+    assert main(["validate", str(SHIPPED), str(wrong), str(manifest)]) == ExitCode.WRONG_INPUT
+    told = capsys.readouterr()
+    assert "experiment pod-kill-30" in told.out
+    assert "fixed-percent 30" in told.out
+    assert "wrong.yaml" in told.err
+
+
+def test_plan_names_ten_candidates_and_the_same_three_victims_for_one_seed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plans = []
+    for _ in range(2):
+        assert main(["plan", str(SHIPPED), "--seed", "7"]) == ExitCode.PASSED
+        plans.append(capsys.readouterr().out)
+    assert plans[0] == plans[1]
+    assert "would hit 3 of 10 candidates" in plans[0]
+    assert plans[0].count("would be hit") == 3
+    assert plans[0].count("could be hit") == 7
+    assert main(["plan", str(SHIPPED), "--seed", "8"]) == ExitCode.PASSED
+    assert capsys.readouterr().out != plans[0]
+
+
+def test_report_of_what_is_no_run_folder_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path)]) == ExitCode.WRONG_INPUT
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_recover_says_when_there_is_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recover", "--dry-run"]) == ExitCode.PASSED
+    assert "nothing to recover" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["run", "validate", "plan", "report", "recover"])
+def test_every_verb_has_help(verb: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "chaos", verb, "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) > 4
+
+
+def test_help_teaches_every_verb_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert all(verb in text for verb in ("run", "validate", "plan", "report", "recover"))
+    assert all(f"\n  {code} " in text for code in (0, 1, 2, 3, 4, 5, 130))
