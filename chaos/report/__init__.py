@@ -12,6 +12,11 @@ def write_reports(folder: RunFolder) -> None:
         ValueError: a row or an event is not what a run writes, naming file and line.
     """
     run = recorded.read(folder)
-    folder.report.write_text(html.render(run))
-    (folder.path / "summary.md").write_text(summary.render(run))
-    (folder.path / "junit.xml").write_text(junit.render(run.journal))
+    reports = {
+        folder.report: html.render(run),
+        folder.path / "summary.md": summary.render(run),
+        folder.path / "junit.xml": junit.render(run.journal),
+    }
+    for path, text in reports.items():
+        # What a server sent as text may hold code points that no file can.
+        path.write_text(text, encoding="utf-8", errors="replace")

@@ -40,8 +40,9 @@ def clock(run: Recorded, end_s: float) -> dict[str, Any]:
 def _marks(run: Recorded) -> list[dict[str, Any]]:
     marks = []
     for fault in run.journal["faults"]:
-        done = "killed" if "kill" in fault["kind"] else fault["kind"]
-        marks.append(_mark(fault["started_s"], f"{len(fault['targets'])} {done}", "orange"))
+        hit = len(fault["targets"])
+        label = f"{hit} killed" if "kill" in fault["kind"] else f"{fault['kind']} on {hit}"
+        marks.append(_mark(fault["started_s"], label, "orange"))
         if fault["ended_s"] is not None:
             marks.append(_mark(fault["ended_s"], "fault ended", "orange", dashed=True))
     recovery, fault_s = run.journal["recovery"], run.timeline.fault_start_s
@@ -130,7 +131,7 @@ def _ttft(bins: Sequence[Bin], objectives: Objectives) -> Chart:
     return chart | {
         "unit": "s",
         "scale": "log",
-        "range": [_plain(lowest), _plain(highest)],
+        "range": [_round_below(lowest), _plain(highest)],
         "bound": {"label": f"SLO {seconds(objectives.ttft_s)}", "value": objectives.ttft_s},
         "extra_px": 40,
     }
@@ -221,6 +222,12 @@ def _edges(bins: Sequence[Bin]) -> list[int]:
 def _closed(values: Sequence[int], last: int | None = None) -> list[int]:
     """Steps need the right edge of their last second."""
     return [*values, *([values[-1] if last is None else last] if values else [0])]
+
+
+def _round_below(value: float) -> float:
+    """The next 1, 2 or 5 times a power of ten: an axis that starts there starts with a round label."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return float(f"{max(step * power for step in (1, 2, 5) if step * power <= value):.4g}")
 
 
 def _plain(value: float | None) -> float | str | None:

@@ -20,7 +20,7 @@ def render(journal: Mapping[str, Any]) -> str:
     suite = ET.Element("testsuite", name=_text(f"aftershock.{journal['experiment']}"))
     suite.set("timestamp", _text(journal["started_at"]))
     for assertion in journal["assertions"]:
-        _add(suite, assertion["expression"], assertion["verdict"], _explain(assertion))
+        _add(suite, assertion["expression"], assertion["verdict"], _explain(journal, assertion))
     unproved = _unproved(journal)
     _add(suite, "the fault is proved", Verdict.INCONCLUSIVE if unproved else Verdict.PASSED, unproved)
     unsound = "; ".join(journal["reasons"])
@@ -43,9 +43,9 @@ def _add(suite: ET.Element, name: str, verdict: str, message: str) -> None:
         ET.SubElement(case, _TAGS[Verdict(verdict)], type=str(verdict), message=_text(message))
 
 
-def _explain(assertion: Mapping[str, Any]) -> str:
+def _explain(journal: Mapping[str, Any], assertion: Mapping[str, Any]) -> str:
     told = f"observed {story.observed(assertion)}, bound {story.bound(assertion)}"
-    reason = story.reason(assertion)
+    reason = story.reason(journal, assertion)
     return f"{told}: {reason}" if reason else told
 
 

@@ -86,8 +86,11 @@
       ctx.lineWidth = 1.5 * ratio();
       ctx.setLineDash(mark.dashed ? [5 * ratio(), 4 * ratio()] : []);
       ctx.beginPath();
-      ctx.moveTo(across(u, mark.at_s), rowTop(mark));
-      ctx.lineTo(across(u, mark.at_s), bbox.top + bbox.height);
+      // The line leaves out the strip of phase names.
+      for (const [from, to] of [[rowTop(mark), bbox.top - PHASE * ratio()], [bbox.top, bbox.top + bbox.height]]) {
+        ctx.moveTo(across(u, mark.at_s), from);
+        ctx.lineTo(across(u, mark.at_s), to);
+      }
       ctx.stroke();
     }
     pen(ctx, 11, "600").textAlign = "left";

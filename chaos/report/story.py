@@ -7,7 +7,7 @@ from typing import Any
 
 from chaos.errors import ExitCode
 from chaos.journal import number
-from chaos.report.words import count, measured, plain, seconds, share
+from chaos.report.words import NOTHING, count, measured, plain, seconds, share
 from chaos.verdict import Verdict
 
 Journal = Mapping[str, Any]
@@ -41,21 +41,27 @@ def headline(journal: Journal) -> str:
 
 
 def finding(journal: Journal) -> str:
-    """What was found, in one clause and the reason where it is not a pass."""
+    """What was found, in a clause, and what did not hold or could not be decided."""
     found = _recovery_clause(journal)
-    deviated = [a["expression"] for a in journal["assertions"] if a["verdict"] == Verdict.DEVIATED]
+    if not journal["faults"]:
+        return found
     if journal["verdict"] == Verdict.DEVIATED:
-        rest = f" and {len(deviated) - 1} more" if len(deviated) > 1 else ""
-        return f"{found}, but {deviated[0]}{rest} did not hold" if deviated else found
-    if journal["verdict"] == Verdict.INCONCLUSIVE and (reasons := why_inconclusive(journal)):
-        return f"{found}, but this proves nothing: {reasons[0]}"
+        deviated = [a["expression"] for a in journal["assertions"] if a["verdict"] == Verdict.DEVIATED]
+        more = f" and {len(deviated) - 1} more" if len(deviated) > 1 else ""
+        return f"{found}; {deviated[0]}{more} did not hold"
+    if journal["verdict"] == Verdict.INCONCLUSIVE:
+        return f"{found}; undecided because {why_inconclusive(journal)[0]}"
     return found
 
 
 def why_inconclusive(journal: Journal) -> list[str]:
     """Every reason for which the run, or one of its assertions, decides nothing."""
-    undecided = [a for a in journal["assertions"] if a["verdict"] == Verdict.INCONCLUSIVE]
-    reasons = [*journal["reasons"], *(f"{a['expression']}: {a.get('reason')}" for a in undecided)]
+    reasons = list(journal["reasons"])
+    reasons += [
+        f"{one['expression']}: {one.get('reason', NOTHING)}"
+        for one in journal["assertions"]
+        if one["verdict"] == Verdict.INCONCLUSIVE and one.get("reason") not in reasons
+    ]
     if not journal["assertions"]:
         reasons.append("nothing was asserted")
     return reasons
@@ -114,15 +120,18 @@ def bound(assertion: Mapping[str, Any]) -> str:
     return measured(assertion["bound"], assertion["dimension"])
 
 
-def reason(assertion: Mapping[str, Any]) -> str:
+def reason(journal: Journal, assertion: Mapping[str, Any]) -> str:
     """Why it came out as it did; empty when it passed."""
     if assertion["verdict"] == Verdict.PASSED:
         return ""
     if assertion.get("reason"):
         return str(assertion["reason"])
     seen, wanted = number(assertion["observed"]), number(assertion["bound"])
-    if seen is None or wanted is None or math.isinf(seen) or seen == wanted:
+    if seen is None or wanted is None or seen == wanted:
         return ""
+    if math.isinf(seen):
+        name = assertion["expression"].partition(" ")[0].removeprefix("recovery.")
+        return str(journal["recovery"].get(f"{name}_s_reason", "failures reach the percentile"))
     missed_by = measured(abs(seen - wanted), assertion["dimension"])
     return f"{missed_by} {'above' if seen > wanted else 'below'} the bound"
 

@@ -20,16 +20,10 @@ def render(run: Recorded) -> str:
         f"> {_text(journal['hypothesis'])}",
         "\n".join(f"- {_text(reason)}" for reason in story.why_inconclusive(journal)[:_MOST_ROWS]),
         _assertions(run),
-        "### Recovery",
-        _recovery(run),
-        "### Phases",
-        _phases(run),
-        *_victims(run),
-        "### Outcomes",
-        _table(
-            ("outcome", "requests", "share"),
-            ((_text(name), f"{n:,}", of) for name, n, of in story.outcomes(journal)),
-        ),
+        _section("Recovery", _recovery(run)),
+        _section("Phases", _phases(run)),
+        _section("Victims", _victims(run)),
+        _section("Outcomes", _outcomes(run)),
         _how(run),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -42,7 +36,7 @@ def _assertions(run: Recorded) -> str:
             story.observed(one),
             plain(one["n"]),
             f"{story.MARKS[one['verdict']]} {one['verdict']}",
-            _text(story.reason(one)),
+            _text(story.reason(run.journal, one)),
         )
         for one in run.journal["assertions"]
     )
@@ -80,7 +74,7 @@ def _phases(run: Recorded) -> str:
     return _table(heads, rows)
 
 
-def _victims(run: Recorded) -> Sequence[str]:
+def _victims(run: Recorded) -> str:
     rows = [
         (
             _text(victim.replica),
@@ -92,8 +86,13 @@ def _victims(run: Recorded) -> Sequence[str]:
         for victim in lifecycle.victims(run.timeline)
     ]
     heads = ("killed", "at", "replacement", "ready after", "first request served after")
-    more = f"and {len(rows) - _MOST_ROWS} more" if len(rows) > _MOST_ROWS else ""
-    return ("### Victims", _table(heads, rows[:_MOST_ROWS]), more) if rows else ()
+    more = f"\n\nand {len(rows) - _MOST_ROWS} more" if len(rows) > _MOST_ROWS else ""
+    return _table(heads, rows[:_MOST_ROWS]) + more
+
+
+def _outcomes(run: Recorded) -> str:
+    rows = ((_text(name), f"{n:,}", of) for name, n, of in story.outcomes(run.journal))
+    return _table(("outcome", "requests", "share"), rows)
 
 
 def _how(run: Recorded) -> str:
@@ -105,6 +104,10 @@ def _how(run: Recorded) -> str:
         f"{_text(journal['started_at'])}; {load['planned']:,} planned arrivals, generator lag p99 "
         f"{seconds(load['lag_p99_s'])}; {_text(versions)}"
     )
+
+
+def _section(title: str, text: str) -> str:
+    return f"### {title}\n\n{text}" if text else ""
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -112,8 +112,8 @@ def request(index: int, intended_s: float, dice: random.Random) -> RequestRecord
         wait_s *= 1.6
     first_s = dispatched_s + wait_s
     tokens = [first_s]
-    while len(tokens) < 8:
-        tokens.append(tokens[-1] + dice.uniform(0.02, 0.05))
+    while len(tokens) < 4:
+        tokens.append(tokens[-1] + dice.uniform(0.05, 0.1))
     names = [*SURVIVORS, *(name for name, (_, ready_s) in REPLACEMENTS.items() if ready_s < dispatched_s)]
     victims_serve = dispatched_s < killed_s
     replica = dice.choice([*names, *VICTIMS] if victims_serve else names)
@@ -138,7 +138,7 @@ def request(index: int, intended_s: float, dice: random.Random) -> RequestRecord
         headers_s=first_s - 0.001,
         token_s=tuple(tokens),
         ended_s=tokens[-1] + 0.001,
-        output_tokens=8,
+        output_tokens=4,
         status=200,
     )
 

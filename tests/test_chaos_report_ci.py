@@ -1,0 +1,94 @@
+"""What a CI job reads: the Markdown summary and the JUnit file."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from chaos import journal as journals
+from chaos.report import junit, write_reports
+from chaos.run_folder import RunFolder
+
+SAMPLE = RunFolder(Path(__file__).parent / "data" / "run-sample")
+HOSTILE = "</td><script>|`*_[x](y)\x00\x1b[2J\ud800"
+
+
+@pytest.fixture
+def journal() -> dict[str, Any]:
+    return journals.read(SAMPLE.journal)
+
+
+def suite_of(journal: dict[str, Any]) -> ET.Element:
+    suite = ET.fromstring(junit.render(journal).encode()).find("testsuite")
+    assert suite is not None
+    return suite
+
+
+def test_junit_has_a_case_per_assertion_and_two_for_the_run_itself(journal: dict[str, Any]) -> None:
+    suite = suite_of(journal)
+    names = [case.get("name") for case in suite]
+    assert names == [a["expression"] for a in journal["assertions"]] + [
+        "the fault is proved",
+        "the data is sound",
+    ]
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == (str(len(names)), "0", "0")
+
+
+@pytest.mark.parametrize(("verdict", "tag"), [("deviated", "failure"), ("inconclusive", "error")])
+def test_junit_tells_deviated_from_inconclusive_with_the_reason(
+    verdict: str, tag: str, journal: dict[str, Any]
+) -> None:
+    journal["assertions"][0].update(verdict=verdict, reason="too few", observed=20.0)
+    [problem] = suite_of(journal)[0]
+    assert problem.tag == tag
+    assert problem.get("message") == "observed 20 s, bound 15 s: too few"
+
+
+def test_junit_errs_when_the_fault_was_not_proved(journal: dict[str, Any]) -> None:
+    journal["faults"][0]["verified"] = False
+    assert [case.get("name") for case in suite_of(journal) if len(case)] == ["the fault is proved"]
+
+
+@pytest.mark.parametrize("exit_code", [3, 4, 5, 130], ids=str)
+def test_junit_is_never_green_when_the_exit_code_is_not_zero(exit_code: int, journal: dict[str, Any]) -> None:
+    journal["exit_code"] = exit_code
+    assert suite_of(journal).get("errors") == "1"
+
+
+def test_junit_stays_xml_whatever_the_texts_hold(journal: dict[str, Any]) -> None:
+    journal["assertions"][0].update(verdict="inconclusive", expression=HOSTILE, reason=HOSTILE)
+    journal["experiment"] = HOSTILE
+    journal["reasons"] = [HOSTILE]
+    assert "</td><script>|`*_[x](y)" in str(suite_of(journal)[0].get("name"))
+
+
+def test_summary_puts_the_verdict_first_and_stays_small(tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE.path, tmp_path, dirs_exist_ok=True)
+    write_reports(RunFolder(tmp_path))
+    text = (tmp_path / "summary.md").read_text()
+    assert re.match(r"## . (PASSED|DEVIATED|INCONCLUSIVE): ", text)
+    assert len(text.encode()) < 20_000
+    headings = re.findall(r"^### (.+)$", text, re.MULTILINE)
+    assert headings == ["Recovery", "Phases", "Victims", "Outcomes"]
+
+
+def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE.path, tmp_path, dirs_exist_ok=True)
+    journal = journals.read(SAMPLE.journal)
+    journal["assertions"][0].update(
+        verdict="inconclusive", expression=HOSTILE, reason=f"{HOSTILE}\n| a | b |"
+    )
+    journal["hypothesis"] = f"one\n\n## two {HOSTILE}"
+    (tmp_path / "journal.json").write_text(json.dumps(journal))
+    write_reports(RunFolder(tmp_path))
+    text = (tmp_path / "summary.md").read_text()
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert len(tables) == 5
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
+    assert "<" not in re.sub(r"`[^`]*`", "", re.sub(r"\\.", "", text))
+    assert "\n## two" not in text

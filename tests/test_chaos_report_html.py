@@ -1,0 +1,202 @@
+"""The page is opened in a real browser: what a test cannot see there, it does not show."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.report import write_reports
+from chaos.run_folder import RunFolder
+
+SAMPLE = Path(__file__).parent / "data" / "run-sample"
+HOSTILE = '</script><img src=x onerror="document.documentElement.dataset.pwned=1">{{ 7*7 }}'
+Edit = Callable[[dict[str, Any]], None]
+
+
+class Page(HTMLParser):
+    """Elements by tag, embedded JSON by id, and the words between."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text, self.words = text, ""
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.data: dict[str, Any] = {}
+        self._inside: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.elements.append((tag, attributes))
+        self._inside = attributes.get("id") if attributes.get("type") == "application/json" else None
+
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - the parser's signature
+        self._inside = None
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.data[self._inside] = json.loads(data)
+        else:
+            self.words += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def report_of(folder: Path, edit: Edit | None = None) -> Path:
+    shutil.copytree(SAMPLE, folder, dirs_exist_ok=True)
+    if edit:
+        journal = json.loads((folder / "journal.json").read_text())
+        edit(journal)
+        (folder / "journal.json").write_text(json.dumps(journal))
+    write_reports(RunFolder(folder))
+    return folder / "report.html"
+
+
+def in_browser(report: Path, profile: Path) -> Page:
+    """The page after its scripts ran."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("chromium is not on PATH")
+    options = (
+        *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+        *(
+            "--disable-component-update",
+            "--disable-sync",
+            f"--user-data-dir={profile}",
+            "--window-size=1280,3000",
+        ),
+    )
+    dom = subprocess.run(
+        (browser, *options, "--dump-dom", report.as_uri()),
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return Page(dom.stdout)
+
+
+def assert_every_chart_is_drawn(page: Page) -> None:
+    [root] = page.all("html")
+    assert "data-errors" not in root, root["data-errors"]
+    charts = page.data["charts"]["charts"]
+    assert root["data-charts"] == str(len(charts)) == str(len(page.all("canvas")))
+    for chart in charts:
+        values = [value for series in chart["series"] for value in series["values"]]
+        [place] = [div for div in page.all("div") if div.get("id") == f"chart-{chart['id']}"]
+        assert place["data-drawn"] == str(sum(isinstance(value, int | float) for value in values)), chart[
+            "id"
+        ]
+
+
+def test_report_is_one_small_file_that_reaches_for_nothing_outside_itself(tmp_path: Path) -> None:
+    report = report_of(tmp_path)
+    text = report.read_text()
+    assert len(text.encode()) < 500_000
+    package = find_spec("uplot")
+    assert package is not None
+    assert package.submodule_search_locations
+    uplot = (Path(package.submodule_search_locations[0]) / "static" / "uPlot.iife.js").read_text()
+    assert uplot in text
+    assert all(re.match(r"\s*(//|\*)", line) for line in uplot.splitlines() if "://" in line)
+    own = text.replace(uplot, "")
+    assert not re.search(r"://|\bsrc=|href=|@import|url\(", own)
+
+
+def test_every_chart_of_a_recorded_run_is_drawn_with_every_value(tmp_path: Path) -> None:
+    page = in_browser(report_of(tmp_path / "run"), tmp_path / "profile")
+    assert_every_chart_is_drawn(page)
+    assert [chart["id"] for chart in page.data["charts"]["charts"]] == [
+        "goodput",
+        "ttft",
+        "errors",
+        "in-flight",
+        "replicas",
+    ]
+
+
+def test_report_carries_the_journal_unchanged(tmp_path: Path) -> None:
+    page = Page(report_of(tmp_path).read_text())
+    assert page.data["journal"] == json.loads((tmp_path / "journal.json").read_text())
+
+
+def test_charts_count_what_the_rows_say(tmp_path: Path) -> None:
+    data = Page(report_of(tmp_path).read_text()).data
+    charts = {chart["id"]: chart for chart in data["charts"]["charts"]}
+    load = data["journal"]["load"]
+    planned = charts["goodput"]["series"][0]["values"]
+    # The last value repeats: it closes the last step.
+    assert (
+        sum(value for value in planned if value is not None) - planned[int(load["plan_end_s"])]
+        == load["planned"]
+    )
+    failed = {series["label"]: sum(series["values"]) for series in charts["errors"]["series"]}
+    assert failed == {name: n for name, n in load["outcomes"].items() if name != "ok"}
+
+
+def test_instants_on_the_charts_are_those_of_the_journal(tmp_path: Path) -> None:
+    data = Page(report_of(tmp_path).read_text()).data
+    journal, marks = data["journal"], data["charts"]["clock"]["marks"]
+    fault_s, recovery = journal["faults"][0]["started_s"], journal["recovery"]
+    expected = [fault_s, fault_s + recovery["service_s"], fault_s + recovery["capacity_s"]]
+    assert [mark["at_s"] for mark in marks] == pytest.approx(expected)
+
+
+def _poison(journal: dict[str, Any]) -> None:
+    journal.update(
+        experiment=HOSTILE, hypothesis=HOSTILE, verdict="inconclusive", reasons=[HOSTILE], target=HOSTILE
+    )
+    journal["assertions"][0].update(expression=HOSTILE, reason=HOSTILE, verdict="inconclusive")
+    journal["faults"][0].update(name=HOSTILE, kind=HOSTILE)
+    journal["versions"] = {HOSTILE: HOSTILE}
+    journal["definitions"] = {HOSTILE: HOSTILE}
+    journal["reconciliation"]["problems"] = [HOSTILE]
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(SAMPLE, folder)
+    first = json.loads((folder / "journal.json").read_text())["faults"][0]["targets"][0]
+    events = (folder / "events.jsonl").read_text()
+    (folder / "events.jsonl").write_text(events.replace(first, json.dumps(HOSTILE)[1:-1]))
+    series = {HOSTILE: {"labels": {HOSTILE: HOSTILE}, "points": [[1, 2.0], [2, "inf"], [3, None]]}}
+    (folder / "metrics.json").write_text(json.dumps({"step_s": 1, "series": series}))
+    journal = json.loads((folder / "journal.json").read_text())
+    _poison(journal)
+    (folder / "journal.json").write_text(json.dumps(journal))
+    write_reports(RunFolder(folder))
+    page = in_browser(folder / "report.html", tmp_path / "profile")
+    assert_every_chart_is_drawn(page)
+    assert page.all("img") == []
+    assert "data-pwned" not in page.all("html")[0]
+    for field in (
+        HOSTILE,
+        f"Hypothesis. {HOSTILE}",
+        f"{HOSTILE}: {HOSTILE}",
+        f"{HOSTILE} target",
+        f"{HOSTILE}={HOSTILE}",
+    ):
+        assert field in page.words
+
+
+def test_infinity_is_a_gap_in_the_line_and_a_word_in_the_data(tmp_path: Path) -> None:
+    data = Page(report_of(tmp_path).read_text()).data
+    [ttft] = [chart for chart in data["charts"]["charts"] if chart["id"] == "ttft"]
+    p99 = next(series["values"] for series in ttft["series"] if series["label"] == "p99")
+    assert "inf" in p99
+    assert max(value for value in p99 if isinstance(value, float)) < ttft["range"][1]
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "word"), [(4, "ABORTED:"), (5, "CLEANUP INCOMPLETE:"), (130, "INTERRUPTED:")], ids=str
+)
+def test_a_run_that_ended_early_says_so_before_its_verdict(exit_code: int, word: str, tmp_path: Path) -> None:
+    page = Page(report_of(tmp_path, lambda journal: journal.update(exit_code=exit_code)).read_text())
+    assert word in page.words

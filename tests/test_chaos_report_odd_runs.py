@@ -1,0 +1,151 @@
+"""Runs that went wrong are the ones whose report is read most: each kind is written and opened."""
+
+import io
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from chaos import journal as journals
+from chaos.assertions import parse
+from chaos.evaluation import evaluate
+from chaos.events import Event, read_events, write_events
+from chaos.measurements import measure
+from chaos.progress import print_summary
+from chaos.recovery import Criteria
+from chaos.report import write_reports
+from chaos.report.words import seconds
+from chaos.run_folder import RunFolder
+from chaos.slis import Objectives
+from chaos.timeline import Timeline
+from chaos.verdict import judge
+from loadtests.records import RequestRecord, read_rows, write_rows
+
+SAMPLE = RunFolder(Path(__file__).parent / "data" / "run-sample")
+ROWS = tuple(read_rows(SAMPLE.requests))
+EVENTS = tuple(read_events(SAMPLE.events))
+RECORDED = journals.timeline_of(journals.read(SAMPLE.journal), ROWS, EVENTS)
+FAULT = RECORDED.faults[0]
+RUN = journals.RunFacts("odd", "It holds.", "local", 7, "2026-01-01T00:00:00Z", {"aftershock": "0.1.0"})
+ASSERTIONS = (
+    "recovery.service <= 15s",
+    "recovery.capacity <= 15s",
+    "p99(ttft, fault) <= 2s",
+    "lost_requests <= 20",
+)
+
+
+def _all_fail(rows: Sequence[RequestRecord]) -> tuple[RequestRecord, ...]:
+    return tuple(
+        row
+        if row.intended_s < FAULT.started_s - 1
+        else RequestRecord(
+            row.index, row.intended_s, "connect_refused", row.intended_s, ended_s=row.intended_s + 0.1
+        )
+        for row in rows
+    )
+
+
+def _calm(rows: Sequence[RequestRecord]) -> tuple[RequestRecord, ...]:
+    return tuple(
+        RequestRecord(
+            row.index,
+            row.intended_s,
+            "ok",
+            dispatched_s=row.intended_s,
+            token_s=(row.intended_s + 0.05,),
+            ended_s=row.intended_s + 0.1,
+        )
+        for row in rows
+    )
+
+
+def _short_outage(rows: Sequence[RequestRecord]) -> tuple[RequestRecord, ...]:
+    """Two seconds of failures, then calm."""
+    pairs = zip(_calm(rows), _all_fail(rows), strict=True)
+    return tuple(bad if 0 <= bad.intended_s - FAULT.started_s < 2 else good for good, bad in pairs)
+
+
+def _without_replacements(events: Sequence[Event]) -> tuple[Event, ...]:
+    return tuple(event for event in events if event.kind != "replica_ready" or event.at_s < FAULT.started_s)
+
+
+OUTAGE = replace(RECORDED, rows=_short_outage(ROWS))
+LASTING = replace(FAULT, kind="latency", ended_s=FAULT.started_s + 5)
+ODD_RUNS = {
+    "no-rows": replace(OUTAGE, rows=()),
+    "nothing-at-all": replace(OUTAGE, rows=(), events=(), faults=(), planned=0),
+    "no-events": replace(OUTAGE, events=()),
+    "nothing-injected": replace(OUTAGE, faults=()),
+    "fault-not-proved": replace(OUTAGE, faults=(replace(FAULT, verified=False, evidence=()),)),
+    "fault-that-lasts": replace(OUTAGE, faults=(LASTING,)),
+    "not-recovered": replace(OUTAGE, rows=_all_fail(ROWS), events=_without_replacements(EVENTS)),
+    "no-impact": replace(OUTAGE, rows=_calm(ROWS)),
+}
+FINDINGS = {
+    "no-rows": "INCONCLUSIVE: how fast goodput was back after 3 of 10 replicas were killed is not known",
+    "nothing-at-all": "INCONCLUSIVE: no fault was injected",
+    "no-events": "goodput was back {back} after 3 of 10 replicas were killed",
+    "nothing-injected": "INCONCLUSIVE: no fault was injected",
+    "fault-not-proved": "goodput was back {back} after 3 of 10 replicas were killed; undecided because",
+    "fault-that-lasts": "goodput was back {back} after latency hit 3 of 10 replicas",
+    "not-recovered": "DEVIATED: goodput was not back within 30 s after 3 of 10 replicas were killed",
+    "no-impact": "goodput never left its tolerance when 3 of 10 replicas were killed",
+}
+
+
+def written(path: Path, timeline: Timeline) -> RunFolder:
+    folder = RunFolder(path)
+    path.mkdir()
+    measurements = measure(timeline, Objectives(ttft_s=0.5, e2e_s=2.5), Criteria())
+    results = [evaluate(parse(expression), measurements) for expression in ASSERTIONS]
+    journals.write(folder.journal, journals.build(RUN, measurements, judge(measurements, results)))
+    write_rows(folder.requests, timeline.rows)
+    write_events(folder.events, timeline.events)
+    write_reports(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", ODD_RUNS)
+def test_all_reports_of_an_odd_run_say_what_is_known(name: str, tmp_path: Path) -> None:
+    folder = written(tmp_path / "run", ODD_RUNS[name])
+    journal = journals.read(folder.journal)
+    finding = FINDINGS[name].format(back=seconds(journal["recovery"]["service_s"]))
+    page = folder.report.read_text().replace("\N{NO-BREAK SPACE}", " ").replace(":</b>", ":")
+    assert finding in page
+    assert finding in (folder.path / "summary.md").read_text().replace("\\", "")
+    suite = ET.parse(folder.path / "junit.xml").getroot().find("testsuite")
+    assert suite is not None
+    problems = int(suite.get("failures", "")) + int(suite.get("errors", ""))
+    assert (problems == 0) == (journal["exit_code"] == 0)
+    screen = io.StringIO()
+    print_summary(journal, folder, screen)
+    assert len(screen.getvalue().splitlines()) <= 24
+
+
+@pytest.mark.parametrize("name", ["no-rows", "nothing-at-all", "not-recovered"])
+def test_page_of_an_odd_run_has_no_script_error(name: str, tmp_path: Path) -> None:
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("chromium is not on PATH")
+    folder = written(tmp_path / "run", ODD_RUNS[name])
+    options = (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        f"--user-data-dir={tmp_path / 'p'}",
+    )
+    dom = subprocess.run(
+        (browser, *options, "--dump-dom", folder.report.as_uri()),
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    assert "data-errors" not in dom[: dom.index("<head>")]
+    assert dom.count("<canvas") == dom.count('class="chart"') == 5
