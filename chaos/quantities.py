@@ -63,7 +63,7 @@ def _term_ns(whole: str, fraction: str, unit: str) -> int:
     numerator, scale = 0, 1.0
     for digit in fraction:
         # Go stops taking digits when the next one could overflow, and truncates the product of floats.
-        if numerator > _INT64_MAX // 10 or numerator * 10 + int(digit) > 2**63:
+        if numerator > _INT64_MAX // 10:
             break
         numerator, scale = numerator * 10 + int(digit), scale * 10
     return int(whole or "0") * unit_ns + int(float(numerator) * (unit_ns / scale))

@@ -92,7 +92,12 @@ def expression(key: str, operator: str, *values: str) -> list[dict[str, object]]
         ),
         pytest.param({"annotationSelectors": {"team": "serving"}}, "r0", id="annotation"),
         pytest.param({"fieldSelectors": {"metadata.name": "r3"}}, "r3", id="field name"),
-        pytest.param({"fieldSelectors": {"metadata.namespace": "other"}}, "", id="field namespace"),
+        pytest.param(
+            {"fieldSelectors": {"metadata.namespace": "other"}}, "", id="field of another namespace"
+        ),
+        pytest.param(
+            {"fieldSelectors": {"metadata.namespace": "inference"}}, "r0 r1 r2 r3 r4 r5", id="field namespace"
+        ),
         pytest.param({"fieldSelectors": {"spec.nodeName": "node-b"}}, "r1", id="field node"),
         pytest.param({"fieldSelectors": {"status.phase": "Running"}}, "r0 r2 r3 r4", id="field phase"),
         pytest.param({"fieldSelectors": {"spec.restartPolicy": "Always"}}, "r3", id="further field"),
