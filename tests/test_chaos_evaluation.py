@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -155,6 +156,13 @@ def test_a_hold_cut_short_rules_out_the_bounds_before_it() -> None:
     beyond = evaluate(parse("recovery.service <= 11s"), measurements)
     assert (beyond.verdict, beyond.observed) == (Verdict.INCONCLUSIVE, None)
     assert "the plan ended before a hold" in (beyond.reason or "")
+
+
+def test_lost_requests_arrived_after_the_warm_up_and_failed_once_the_fault_had_started() -> None:
+    rows = [row(index, index / 10) for index in range(600)]
+    for index, failed_s in ((10, 45.0), (100, 10.1), (398, 40.0), (399, 45.0), (500, 50.1)):
+        rows[index] = replace(row(index, index / 10, "reset_mid_stream"), ended_s=failed_s)
+    assert evaluate(parse("lost_requests == 3"), measured(rows, *LIFE)).observed == 3
 
 
 def test_no_impact_is_zero_and_passes() -> None:

@@ -177,6 +177,41 @@ def test_requests_in_flight_at_the_kill_fail_at_the_kill_although_they_arrived_b
     assert phases(timeline(rows), SLO, CRITERIA)[0].end_s == FAULT_S - SLO.e2e_s
 
 
+def test_a_failure_before_the_first_arrival_is_impact_although_a_window_tolerates_it() -> None:
+    victim = round(19.9 * 10)
+    rows = silent_server(constant(10), 0.0)
+    rows[victim] = replace(rows[victim], outcome="reset_mid_stream", ended_s=20.06)
+    fault = replace(KILL, started_s=20.03)
+    found = service_recovery(timeline(rows, faults=(fault,)), SLO, TOLERANT)
+    assert found.status is Status.RECOVERED
+    assert found.value_s == pytest.approx(0.07)
+
+
+@pytest.mark.parametrize(
+    ("slow_since_s", "status"),
+    [
+        pytest.param(0.0, Status.NO_IMPACT, id="as many were slow before"),
+        pytest.param(FAULT_S, Status.NOT_RECOVERED, id="none was slow before"),
+    ],
+)
+def test_goodput_is_compared_with_that_of_the_baseline(slow_since_s: float, status: Status) -> None:
+    rows = [
+        replace(row, token_s=(row.intended_s + 0.2,))
+        if row.index % 5 == 1 and row.intended_s >= slow_since_s
+        else row
+        for row in silent_server(constant(10), 0.0)
+    ]
+    assert service_recovery(timeline(rows), SLO, CRITERIA).status is status
+
+
+def test_a_recovery_later_than_within_is_not_recovered_even_when_it_was_seen() -> None:
+    run = timeline(broken(constant(10), span((0, 22))))
+    found = service_recovery(run, SLO, replace(TOLERANT, within_s=21.0))
+    assert (found.status, found.value_s, found.at_least_s) == (Status.NOT_RECOVERED, math.inf, 21.0)
+    assert found.reason == "recovered only after 22.000 s"
+    assert found.first_touch_s == pytest.approx(22.0)
+
+
 def test_a_relapse_after_the_full_hold_is_told_beside_the_recovery() -> None:
     found = service_recovery(timeline(broken(constant(10), span((0, 1), (12, 13)))), SLO, TOLERANT)
     assert found.value_s == pytest.approx(1.0)
@@ -238,7 +273,23 @@ def test_recovery_from_the_end_of_a_lasting_fault() -> None:
     assert service_recovery(run, SLO, TOLERANT).value_s == pytest.approx(6.0)
     assert after_end is not None
     assert after_end.value_s == pytest.approx(2.0)
-    assert service_recovery_after_end(timeline(run.rows), SLO, TOLERANT) is None, "one-shot: no end"
+
+
+@pytest.mark.parametrize(
+    ("faults", "value_s"),
+    [
+        pytest.param((KILL,), None, id="one-shot: no end to count from"),
+        pytest.param((KILL, replace(KILL, ended_s=24.0)), None, id="one of them is one-shot"),
+        pytest.param((replace(KILL, ended_s=23.0), replace(KILL, ended_s=24.0)), 2.0, id="the later end"),
+        pytest.param((replace(KILL, ended_s=28.0),), 0.0, id="recovered before the end"),
+    ],
+)
+def test_recovery_counts_from_the_end_of_the_last_fault(
+    faults: tuple[FaultWindow, ...], value_s: float | None
+) -> None:
+    run = timeline(broken(constant(10), span((0, 6))), faults=faults)
+    found = service_recovery_after_end(run, SLO, TOLERANT)
+    assert (found and found.value_s) == (value_s and pytest.approx(value_s))
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,8 @@ def test_fewest_ready_looks_at_every_instant_of_the_stretch(
 
 
 def test_replicas_created_since_an_instant_count_with_their_latest_incarnation() -> None:
-    assert created_since(timeline(*KILL_AND_REPLACE), 10.0) == {"c": 10.2, "b": 30.0}
+    assert created_since(timeline(*KILL_AND_REPLACE), 10.2) == {"c": 10.2, "b": 30.0}
+    assert created_since(timeline(*KILL_AND_REPLACE), 10.3) == {"b": 30.0}
 
 
 def test_fault_start_is_that_of_the_first_fault() -> None:

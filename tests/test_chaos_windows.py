@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,3 +79,18 @@ def test_an_empty_window_is_noticed(world: tuple[Traffic, Tolerance, int, int]) 
         for start in range(seen.start_us, seen.end_us - tolerance.window_us + 1)
     )
     assert has_empty_window(seen, tolerance.window_us) is empty
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "empty"),
+    [
+        pytest.param((2, 5, 8), False, id="gaps of just a window"),
+        pytest.param((2, 5, 9), True, id="a gap of more"),
+        pytest.param((3, 5, 8), True, id="nothing in the first window"),
+        pytest.param((2, 5, 6), True, id="nothing in the last window"),
+        pytest.param((), True, id="nothing at all"),
+    ],
+)
+def test_an_empty_window_hides_in_a_gap_longer_than_a_window(arrivals: tuple[int, ...], empty: bool) -> None:
+    seen = Traffic(0, 10, arrivals, tuple(True for _ in arrivals), ())
+    assert has_empty_window(seen, 3) is empty
