@@ -11,7 +11,7 @@ from functools import partial
 from itertools import pairwise
 
 from chaos.slis import Objectives, good_count, observed_until_s
-from chaos.timeline import Phase, ReadyStep, Timeline, created_since, ready_at, ready_steps
+from chaos.timeline import Phase, ReadyStep, Timeline, created_between, ready_at, ready_steps
 from chaos.windows import (
     MICROSECONDS,
     Hold,
@@ -168,7 +168,8 @@ def _serving_again(
 ) -> RecoveryTime:
     """Capacity recovery once enough replicas are ready: when the last new one has completed a request."""
     start_s = timeline.fault_start_s or 0.0
-    created = {name: at_s for name, at_s in created_since(timeline, start_s).items() if name in ready}
+    created = created_between(timeline, start_s, back_s)
+    created = {name: at_s for name, at_s in created.items() if name in ready}
     served_s: dict[str, float] = {}
     for row in timeline.rows:
         name = row.replica

@@ -128,12 +128,12 @@ def fewest_ready(steps: Sequence[ReadyStep], start_s: float, end_s: float) -> in
     return min((len(ready_at(steps, start_s)), *inside))
 
 
-def created_since(timeline: Timeline, at_s: float) -> dict[str, float]:
-    """Names of the replicas that came into being at or after `at_s`, and when the latest incarnation did."""
+def created_between(timeline: Timeline, start_s: float, end_s: float) -> dict[str, float]:
+    """Names of the replicas that came into being in [start_s, end_s], and when the latest incarnation did."""
     return {
         event.replica: event.at_s
         for event in timeline.events
-        if event.at_s >= at_s and event.kind in _COMES_INTO_BEING and event.replica is not None
+        if start_s <= event.at_s <= end_s and event.kind in _COMES_INTO_BEING and event.replica is not None
     }
 
 

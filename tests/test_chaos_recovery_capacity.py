@@ -66,6 +66,14 @@ BOTH_SERVE = served(("r1", 3.0), ("r1", 21.0), ("r2", 24.75), ("r2", 30.0))
             id="a later loss is not this recovery",
         ),
         pytest.param(
+            (*KILLED, READY, Event(40.0, "replica_restarted", "r2")),
+            BOTH_SERVE,
+            Status.RECOVERED,
+            4.75,
+            "",
+            id="nor is a later restart of the replacement",
+        ),
+        pytest.param(
             (*KILLED, Event(47.0, "replica_ready", "r2")),
             BOTH_SERVE,
             Status.UNKNOWN,

@@ -5,7 +5,7 @@ from chaos.timeline import (
     FaultWindow,
     Timeline,
     align,
-    created_since,
+    created_between,
     fewest_ready,
     ready_at,
     ready_steps,
@@ -108,9 +108,10 @@ def test_fewest_ready_looks_at_every_instant_of_the_stretch(
     assert fewest_ready(ready_steps(timeline(*KILL_AND_REPLACE)), start_s, end_s) == fewest
 
 
-def test_replicas_created_since_an_instant_count_with_their_latest_incarnation() -> None:
-    assert created_since(timeline(*KILL_AND_REPLACE), 10.2) == {"c": 10.2, "b": 30.0}
-    assert created_since(timeline(*KILL_AND_REPLACE), 10.3) == {"b": 30.0}
+def test_replicas_created_in_a_stretch_count_with_their_latest_incarnation() -> None:
+    run = timeline(*KILL_AND_REPLACE, Event(40.0, "replica_restarted", "b"))
+    assert created_between(run, 10.2, 50.0) == {"c": 10.2, "b": 40.0}
+    assert created_between(run, 10.3, 30.0) == {"b": 30.0}
 
 
 def test_fault_start_is_that_of_the_first_fault() -> None:
