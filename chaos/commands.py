@@ -29,8 +29,11 @@ def run(path: Path, out: Path | None, seed: int | None) -> int:
     chosen = next(value for value in (seed, experiment.spec.seed, drawn) if value is not None)
     as_run = write_as_run(experiment, folder.experiment, seed=chosen, versions=versions())
     with interruptible():
-        journaled = Run(as_run, folder, for_stream(sys.stderr)).run()
-        write_reports(folder)
+        try:
+            journaled = Run(as_run, folder, for_stream(sys.stderr)).run()
+        finally:
+            if folder.journal.is_file():
+                write_reports(folder)
     print_summary(journaled, folder)
     return int(journaled["exit_code"])
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chaos import injection, journal, judgement, kept_series, reconciliation
-from chaos.errors import AbortedError, InconclusiveError
+from chaos.errors import AbortedError, AftershockError, InconclusiveError
 from chaos.events import Event, write_events
 from chaos.experiment import Experiment
 from chaos.live import LiveView
@@ -38,7 +38,6 @@ class Run:
     progress: Progress
     _events: list[Event] = field(default_factory=list)
     _started_s: float = field(default_factory=time.monotonic)
-    _injected: bool = False
 
     def run(self) -> dict[str, Any]:
         """Run the experiment and return its journal.
@@ -47,12 +46,18 @@ class Run:
             AftershockError: a guard refused or aborted, or something could not be measured; the target is
                 gone, and the folder holds what was recorded.
         """
-        with ExitStack() as stack:
-            stack.callback(self.progress.close)
-            self.progress.phase("target", f"{self.experiment.spec.target.local.replicas} replicas starting")
-            target = stack.enter_context(local_target(self.experiment, self.folder, self.progress))
-            self._under_load(target)
-            self.progress.phase("cleanup", "ending every process of the run")
+        try:
+            with ExitStack() as stack:
+                stack.callback(self.progress.close)
+                self.progress.phase(
+                    "target", f"{self.experiment.spec.target.local.replicas} replicas starting"
+                )
+                target = stack.enter_context(local_target(self.experiment, self.folder, self.progress))
+                self._under_load(target)
+                self.progress.phase("cleanup", "ending every process of the run")
+        except AftershockError as error:
+            self._keep_what_there_is(error)
+            raise
         return self._judge()
 
     def _under_load(self, target: Target) -> None:
@@ -88,7 +93,6 @@ class Run:
         fault = injection.inject(
             target, self.experiment.kill, spec.fault.blast_radius, spec.seed or 0, self.folder
         )
-        self._injected = True
         self._events += fault.events
         names = tuple(victim.name for victim in fault.victims)
         self.progress.update(victims=names)
@@ -121,6 +125,16 @@ class Run:
             rows, before, endpoints, killed, now_s - self._started_s
         )
         self.folder.metrics.write_text(json.dumps(kept) + "\n")
+
+    def _keep_what_there_is(self, error: AftershockError) -> None:
+        """A run that was cut short under load leaves a journal too, and says in it why it proves nothing."""
+        if not self.folder.events.is_file():
+            return
+        kept = {"series": {}, "reconciliation": {"problems": [f"the run was cut short: {error}"]}}
+        self.folder.metrics.write_text(json.dumps(kept) + "\n")
+        journal.write(
+            self.folder.journal, {**judgement.judge_folder(self.folder), "exit_code": error.exit_code}
+        )
 
     def _judge(self) -> dict[str, Any]:
         journaled = judgement.judge_folder(self.folder)

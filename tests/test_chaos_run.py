@@ -1,4 +1,4 @@
-"""One real run of the real parts, small: three reference servers, gateway, Locust, Prometheus, a kill; then its folder."""
+"""One real run of the real parts, small: reference servers, gateway, Locust, Prometheus, a kill; then its folder."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,19 @@ def write_experiment(folder: Path, text: str = EXPERIMENT, manifest: str = MANIF
     path = folder / "small.yaml"
     path.write_text(text)
     return path
+
+
+def processes_marked(mark: str) -> list[str]:
+    """The command lines of living processes that inherited a run's mark."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if (
+                process.environ().get("AFTERSHOCK_TEST_MARK") == mark
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
+                found.append(" ".join(process.cmdline()))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -148,14 +162,7 @@ def test_the_intent_was_on_disk_before_the_effect(
 
 
 def test_a_finished_run_leaves_no_process(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    left = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("AFTERSHOCK_TEST_MARK") == str(finished[0]):
-                left.append(process)
-        except psutil.Error:
-            continue
-    assert left == []
+    assert processes_marked(str(finished[0])) == []
 
 
 def test_off_a_terminal_the_run_says_one_line_per_phase_and_a_summary_without_scrolling(
