@@ -16,7 +16,7 @@ from rich.text import Text
 
 from chaos.report import story
 from chaos.report.lifecycle import short_names
-from chaos.report.words import plain, seconds
+from chaos.report.words import count, seconds
 from chaos.run_folder import RunFolder
 from chaos.verdict import Verdict
 
@@ -195,14 +195,15 @@ def _assertions(journal: Mapping[str, Any]) -> Table:
 def _figures(journal: Mapping[str, Any]) -> Table:
     load, recovery = journal["load"], journal["recovery"]
     service, capacity = (story.recovery_value(journal, name) for name in ("service", "capacity"))
-    lost = plain(recovery["lost_requests"])
+    lost = recovery["lost_requests"]
+    losses = "lost requests unknown" if lost is None else f"{count(lost, 'request')} lost"
     lag = seconds(load["lag_p99_s"])
     targets = [name for fault in journal["faults"] for name in fault["targets"]]
     prefix, names = short_names(targets)
     victims = f"{', '.join(names)} of {prefix.removesuffix('-')}" if prefix else ", ".join(targets)
     lines = [
         *(("unsound", reason) for reason in journal["reasons"][:_MOST_REASONS]),
-        ("recovery", f"goodput {service}, capacity {capacity}, {lost} requests lost"),
+        ("recovery", f"goodput {service}, capacity {capacity}, {losses}"),
         ("victims", victims or "none"),
         ("load", f"{load['planned']:,} planned, {load['ok']:,} ok, generator lag p99 {lag}"),
     ]

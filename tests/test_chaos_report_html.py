@@ -1,6 +1,7 @@
 """The page is opened in a real browser: what a test cannot see there, it does not show."""
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -122,6 +123,31 @@ def test_every_chart_of_a_recorded_run_is_drawn_with_every_value(tmp_path: Path)
     ]
 
 
+def test_the_cursor_is_shared_and_a_step_holds_until_the_next(tmp_path: Path) -> None:
+    report = report_of(tmp_path / "run")
+    text = report.read_text()
+    hover = """<script>addEventListener("load", () => {
+      const over = document.querySelector(".u-over"), { left, top, width } = over.getBoundingClientRect();
+      const move = (at) => over.dispatchEvent(
+        new MouseEvent("mousemove", { clientX: left + at * width, clientY: top + 9, bubbles: true, view: window }));
+      move(0.5);
+      document.body.dataset.seen = [...document.querySelectorAll(".uplot")].map((plot) => plot.classList.contains("idle")
+        ? "idle" : [...plot.querySelectorAll(".u-value")].map((cell) => cell.textContent).join(" ")).join("|");
+    });</script></body>"""
+    report.write_text(text.replace("</body>", hover))
+    page = in_browser(report, tmp_path / "profile")
+    assert_every_chart_is_drawn(page)
+    charts = page.data["charts"]["charts"]
+    at_s = page.data["charts"]["clock"]["end_s"] / 2
+    seen = str(page.all("body")[0]["data-seen"]).split("|")
+    assert len(seen) == len(charts)
+    assert "idle" not in seen
+    for chart, shown in zip(charts, seen, strict=True):
+        if chart["series"][0]["style"] == "step":
+            holds = max(index for index, x in enumerate(chart["x"]) if x <= at_s)
+            assert shown.split()[2:] == [str(series["values"][holds]) for series in chart["series"]]
+
+
 def test_report_carries_the_journal_unchanged(tmp_path: Path) -> None:
     page = Page(report_of(tmp_path).read_text())
     assert page.data["journal"] == json.loads((tmp_path / "journal.json").read_text())
@@ -166,7 +192,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     first = json.loads((folder / "journal.json").read_text())["faults"][0]["targets"][0]
     events = (folder / "events.jsonl").read_text()
     (folder / "events.jsonl").write_text(events.replace(first, json.dumps(HOSTILE)[1:-1]))
-    series = {HOSTILE: {"labels": {HOSTILE: HOSTILE}, "points": [[1, 2.0], [2, "inf"], [3, None]]}}
+    series = {HOSTILE: {"query": HOSTILE, "points": [[1, 2.0], [2, math.inf], [3, math.nan]]}}
     (folder / "metrics.json").write_text(json.dumps({"step_s": 1, "series": series}))
     journal = json.loads((folder / "journal.json").read_text())
     _poison(journal)
@@ -181,7 +207,6 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         f"Hypothesis. {HOSTILE}",
         f"{HOSTILE}: {HOSTILE}",
         f"{HOSTILE} target",
-        f"{HOSTILE}={HOSTILE}",
     ):
         assert field in page.words
 

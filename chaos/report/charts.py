@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chaos.journal import number
 from chaos.report.recorded import Recorded
 from chaos.report.words import seconds
 from chaos.slis import Bin, Objectives
@@ -73,17 +74,20 @@ def of_series(series: Mapping[str, Any], end_s: float) -> list[Chart]:
     found = []
     for place, (name, one) in enumerate(series.items()):
         points = [(at_s, value) for at_s, value in one["points"] if 0 <= at_s <= end_s]
-        values = [None, *(_plain(None if value is None else float(value)) for _, value in points), None]
+        values = [None, *(_plain(number(value)) for _, value in points), None]
         finite = [value for value in values if isinstance(value, float)]
         chart = _chart(
             f"series-{place}",
             name,
-            ", ".join(f"{label}={value}" for label, value in one["labels"].items()),
+            one["query"],
             x=[0, *(_plain(at_s) for at_s, _ in points), end_s],
             series=[{"label": name, "colour": "sky", "style": "line", "values": values}],
         )
         highest = max(finite, default=0)
-        found.append(chart | {"range": [min(0, *finite), highest * 1.12 if highest > 0 else 1]})
+        # Neither whole numbers nor seconds, as far as this page knows.
+        chart["unit"] = "value"
+        chart["range"] = [min(0, *finite), highest * 1.12 if highest > 0 else 1]
+        found.append(chart)
     return found
 
 
@@ -232,6 +236,6 @@ def _round_below(value: float) -> float:
 
 def _plain(value: float | None) -> float | str | None:
     """Four significant digits are finer than a pixel."""
-    if value is None:
+    if value is None or math.isnan(value):
         return None
     return "inf" if math.isinf(value) else float(f"{value:.4g}")

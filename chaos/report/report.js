@@ -43,8 +43,10 @@
     const marks = clock.marks.filter(({ at_s }) => at_s >= from && at_s <= to).map((mark) => {
       const x = ((mark.at_s - from) / (to - from)) * inner;
       const width = pen(ruler, 11, "600").measureText(mark.label).width / ratio() + 16;
-      const left = Math.max(-GUTTER, Math.min(x - 1, inner - width));
-      return { ...mark, left, right: left + width, row: 0 };
+      // At the right edge the label hangs on the left of its line.
+      const flipped = x + width > inner + EDGE;
+      const left = flipped ? x + 10 - width : x - 1;
+      return { ...mark, x, flipped, left, right: left + width, row: 0 };
     });
     marks.sort((a, b) => b.at_s - a.at_s).forEach((mark, i) => {
       const touching = marks.slice(0, i).filter((other) => other.left < mark.right && mark.left < other.right);
@@ -93,14 +95,15 @@
       }
       ctx.stroke();
     }
-    pen(ctx, 11, "600").textAlign = "left";
+    pen(ctx, 11, "600");
     for (const mark of marks) {
-      const left = bbox.left + mark.left * ratio();
+      const top = rowTop(mark), flag = bbox.left + (mark.x - 1) * ratio();
       ctx.fillStyle = colour("card");
-      ctx.fillRect(left, rowTop(mark), (mark.right - mark.left - 8) * ratio(), (LABEL - 1) * ratio());
+      ctx.fillRect(bbox.left + mark.left * ratio(), top, (mark.right - mark.left - 8) * ratio(), (LABEL - 1) * ratio());
       ctx.fillStyle = colour(`c-${mark.colour}`);
-      ctx.fillRect(left, rowTop(mark), 3 * ratio(), (LABEL - 1) * ratio());
-      ctx.fillText(mark.label, left + 6 * ratio(), rowTop(mark) + (LABEL / 2) * ratio());
+      ctx.fillRect(flag, top, 3 * ratio(), (LABEL - 1) * ratio());
+      ctx.textAlign = mark.flipped ? "right" : "left";
+      ctx.fillText(mark.label, flag + (mark.flipped ? -4 : 6) * ratio(), top + (LABEL / 2) * ratio());
     }
     ctx.restore();
   };
@@ -174,7 +177,7 @@
     return {
       width, height: height(chart, width), class: "idle",
       padding: [(u) => headroom(u.width), EDGE, 0, 0],
-      cursor: { sync: { key: "run-clock", scales: ["x", null] }, drag: { x: true, y: false }, y: false, points: { size: 7 } },
+      cursor: { sync: { key: "run-clock", scales: ["x", null] }, drag: { x: true, y: false }, y: false, points: { size: 7 }, ...(chart.series[0].style === "line" ? {} : { dataIdx: stepAt }) },
       scales: {
         x: { time: false },
         y: { distr: logarithmic ? 3 : 1, range: () => chart.range },
@@ -184,14 +187,16 @@
         { ...axis, size: GUTTER, space: 28, incrs: chart.unit === "count" ? WHOLE : undefined, values: (u, ticks) => ticks.map((tick) => (tick == null ? "" : say(tick))) },
       ],
       series: [{ label: "run clock", value: (u, value) => (value == null ? "" : `${number(value)} s`) }, ...seriesOf(chart)],
-      hooks: { drawClear: [drawGround], draw: [drawBound(chart), drawMarks, drawInfinite(chart), countPoints], setCursor: [moveLanes], setLegend: [hideIdle], setScale: [zoomLanes] },
+      hooks: { drawClear: [drawGround], draw: [drawBound(chart), drawMarks, drawInfinite(chart), countPoints], setCursor: [moveLanes, hideIdle], setScale: [zoomLanes] },
     };
   };
+  // A step holds until the next one: what counts is the last value before the cursor, not the nearest.
+  const stepAt = (u, series, nearest, at) => (u.data[0][nearest] > at ? Math.max(0, nearest - 1) : nearest);
   const countPoints = (u) => {
     u.root.parentElement.dataset.drawn = u.data.slice(1).reduce((sum, values) => sum + values.filter((value) => value != null).length, 0);
   };
 
-  const hideIdle = (u) => u.root.classList.toggle("idle", u.cursor.idx == null);
+  const hideIdle = (u) => u.root.classList.toggle("idle", u.cursor.left < 0);
 
   // The lanes below follow the cursor and the zoom of the charts.
   const lanes = document.getElementById("lane-plot");
