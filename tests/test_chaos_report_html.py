@@ -131,8 +131,9 @@ def test_the_cursor_is_shared_and_a_step_holds_until_the_next(tmp_path: Path) ->
       const move = (at) => over.dispatchEvent(
         new MouseEvent("mousemove", { clientX: left + at * width, clientY: top + 9, bubbles: true, view: window }));
       move(0.5);
-      document.body.dataset.seen = [...document.querySelectorAll(".uplot")].map((plot) => plot.classList.contains("idle")
-        ? "idle" : [...plot.querySelectorAll(".u-value")].map((cell) => cell.textContent).join(" ")).join("|");
+      const words = (plot) => [...plot.querySelectorAll(".u-value")].map((cell) => cell.textContent).join(" ");
+      document.body.dataset.seen = [...document.querySelectorAll(".uplot")]
+        .map((plot) => plot.classList.contains("idle") ? "idle" : words(plot)).join("|");
     });</script></body>"""
     report.write_text(text.replace("</body>", hover))
     page = in_browser(report, tmp_path / "profile")

@@ -11,7 +11,7 @@ KILL_S = 30.0
 def run(
     events: list[Event], rows: tuple[RequestRecord, ...] = (), targets: tuple[str, ...] = ("a",)
 ) -> Timeline:
-    evidence = tuple(f"{target}: gone" for target in reversed(targets))
+    evidence = tuple(f"{target}: {target} is gone" for target in reversed(targets))
     fault = FaultWindow("f", "pod-kill", "exact", KILL_S, None, targets, 3, verified=True, evidence=evidence)
     return Timeline(rows, tuple(events), len(rows), 5.0, 70.0, 3, (fault,))
 
@@ -41,8 +41,9 @@ def test_a_lane_shows_each_state_from_the_start_of_the_plan_to_the_end_of_the_ru
 
 
 def test_a_victim_is_told_with_its_replacement_and_its_own_evidence() -> None:
-    [victim] = victims(run(REPLACED, (served(0, "b", 37.5), served(1, "b", 36.5))))
-    assert (victim.replica, victim.killed_s, victim.evidence) == ("a", KILL_S, "gone")
+    rows = (served(0, "b", 37.5), served(1, "b", 36.5))
+    [victim] = victims(run(REPLACED, rows, targets=("a", "other")))
+    assert (victim.replica, victim.killed_s, victim.evidence) == ("a", KILL_S, "a is gone")
     assert (victim.replacement, victim.ready_after_s, victim.served_after_s) == ("b", 6.0, 6.5)
 
 
