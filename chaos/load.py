@@ -208,8 +208,10 @@ class Load:
 
     def _failure(self, message: str) -> InconclusiveError:
         log = self.config.log_path
-        tail = log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:] if log.exists() else []
-        return InconclusiveError(f"{message}; log: {log}", hint="\n".join(["its log ends with", *tail]))
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        told = [line for line in lines if line.strip() and "|" not in line]  # Locust ends with tables
+        tail = "\n".join(told[-_LOG_TAIL_LINES:])
+        return InconclusiveError(f"{message}; log: {log}", hint=f"its log ends with\n{tail}")
 
 
 def _locust() -> list[str]:

@@ -197,9 +197,9 @@ class Master:
             return
         if not run.reported:
             self._runner.send_message(STOP)
-            with gevent.Timeout(_GRACE_S, exception=False):
-                while not run.reported:
-                    gevent.sleep(0.05)
+            patience_s = min(run.overdue_s, time.monotonic() + _GRACE_S)
+            while not run.reported and time.monotonic() < patience_s:
+                gevent.sleep(0.05)
         self._run = None
         if run.settings.rows:
             self._conclude(run)

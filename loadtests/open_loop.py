@@ -1,9 +1,9 @@
 """The open loop: every request leaves at its planned instant, whatever the server does.
 
 One greenlet walks the plan by absolute deadlines and never looks at answers; a late start does not move the
-arrivals after it. Each request lives in a greenlet of its own. Only one thing keeps a planned request from
-leaving: as many as `max_in_flight` are under way already. That arrival is `client_dropped`, in the open, at
-its instant.
+arrivals after it. Each request lives in a greenlet of its own, which a timer of the event loop starts. Only one
+thing keeps a planned request from leaving: as many as `max_in_flight` are under way already. That arrival is
+`client_dropped`, in the open, at its instant.
 """
 
 import time
@@ -11,13 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import gevent
-from gevent.pool import Pool
+from gevent.pool import Group
 
 from loadtests.recorder import Recorder
 from loadtests.records import CLIENT_DROPPED, RequestRecord
 
 HUB_WATCH_S = 0.1
 """How often the watch looks whether greenlets are woken in time."""
+
+_ARM_AHEAD_S = 0.2
+"""How long before its instant an arrival gets its timer: so much stutter of the walking greenlet costs nothing."""
 
 
 @dataclass
@@ -32,6 +35,7 @@ class OpenLoop:
     """Performs one request; returns its row also when the greenlet is killed."""
     recorder: Recorder
     max_in_flight: int
+    in_flight: int = 0
     peak_in_flight: int = 0
     hub_lags_s: list[float] = field(default_factory=list)
     """How late a sleeping greenlet was woken, once per `HUB_WATCH_S`: the generator's own stutter."""
@@ -41,34 +45,39 @@ class OpenLoop:
 
         Being killed itself ends the run the same way, at once.
         """
-        pool = Pool(self.max_in_flight)
+        requests = Group()
         watch = gevent.spawn(self._watch_hub)
+        loop = gevent.get_hub().loop
         try:
             for index, intended_s in self.arrivals:
-                _sleep_until(self.start_s + intended_s)
-                if pool.full():
-                    self.recorder.append(RequestRecord(index, intended_s, CLIENT_DROPPED))
-                    continue
-                pool.spawn(self._one, index, intended_s)
-                self.peak_in_flight = max(self.peak_in_flight, len(pool))
-            _sleep_until(self.start_s + duration_s)
-            pool.join(timeout=drain_s)
+                due_s = self.start_s + intended_s
+                if (early_s := due_s - _ARM_AHEAD_S - time.monotonic()) > 0:
+                    gevent.sleep(early_s + _ARM_AHEAD_S / 2)  # arms a batch at once
+                request = gevent.Greenlet(self._one, index, intended_s)
+                requests.add(request)
+                # The timer starts the request from the loop itself, ahead of all answers that wait to be read;
+                # one that is merely spawned would queue up behind them.
+                loop.update_now()  # timers count from the time the loop knows: a stale one would fire early
+                request.start_later(max(0.0, due_s - time.monotonic()))
+            gevent.sleep(max(0.0, self.start_s + duration_s - time.monotonic()))
+            requests.join(timeout=drain_s)
         finally:
-            pool.kill()
+            requests.kill()
             watch.kill()
 
     def _one(self, index: int, intended_s: float) -> None:
-        self.recorder.append(self.send(index, intended_s))
+        if self.in_flight >= self.max_in_flight:
+            self.recorder.append(RequestRecord(index, intended_s, CLIENT_DROPPED))
+            return
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        try:
+            self.recorder.append(self.send(index, intended_s))
+        finally:
+            self.in_flight -= 1
 
     def _watch_hub(self) -> None:
         while True:
             due_s = time.monotonic() + HUB_WATCH_S
             gevent.sleep(HUB_WATCH_S)
             self.hub_lags_s.append(max(0.0, time.monotonic() - due_s))
-
-
-def _sleep_until(instant_s: float) -> None:
-    """Return at that instant or just after it; give way to other greenlets even when it is past."""
-    gevent.sleep(max(0.0, instant_s - time.monotonic()))
-    while (early_s := instant_s - time.monotonic()) > 0:  # the loop's timer may fire a moment too soon
-        gevent.sleep(early_s)

@@ -66,9 +66,7 @@ class Progress:
 
     def next_limit(self, limits: Limits) -> tuple[float, str]:
         """The instant by which something has to happen, and the outcome if nothing does."""
-        if self.connected_s is None:
-            silence = (self.dispatched_s + limits.ttft_s, "connect_timeout")
-        elif not self.token_s:
+        if not self.token_s:
             silence = (self.dispatched_s + limits.ttft_s, "ttft_timeout")
         else:
             silence = (self.last_event_s + limits.stall_s, "stall_timeout")

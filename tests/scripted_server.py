@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cache
 from types import TracebackType
 from typing import Self
 
@@ -79,10 +80,15 @@ class Connection:
         await self.reader.read()
 
 
+@cache
+def _whole_answer(count: int) -> bytes:
+    """Made once: after a silence hundreds wait for it, and the time that takes would blur the silence's end."""
+    return CHUNKED + framed(ROLE + b"".join(map(token, range(count))) + ending(count)) + b"0\r\n\r\n"
+
+
 async def _ok(client: Connection, count: int = 2, gap_ms: int = 0) -> None:
     if gap_ms == 0:
-        words = b"".join(map(token, range(count)))
-        await client.say(CHUNKED, framed(ROLE + words + ending(count)), b"0\r\n\r\n")
+        await client.say(_whole_answer(count))
         return
     await client.say(CHUNKED, framed(ROLE))
     for number in range(count):
@@ -175,10 +181,15 @@ async def _trickle(client: Connection) -> None:
     await _ok(client, count=1000, gap_ms=20)
 
 
+async def _no_models(client: Connection, status: int) -> None:
+    await _status(client, status)
+
+
 SCRIPTS: dict[str, Callable[..., Awaitable[None]]] = {
     "ok": _ok,
     "unframed": _unframed,
     "status": _status,
+    "no_models": _no_models,
     "interim": _interim,
     "reset": _reset,
     "eof": _eof,
@@ -263,7 +274,7 @@ class ScriptedServer:
         headers = dict(line.lower().split(": ", 1) for line in lines)
         body = await client.reader.readexactly(int(headers.get("content-length", "0")))
         self.requests.append((path, headers, body))
-        if path.endswith("/v1/models"):
+        if path.endswith("/v1/models") and not path.startswith("/no_models"):
             await client.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(MODELS), MODELS)
             return
         script, *parameters = path.split("/")[1].split("-")

@@ -1,0 +1,199 @@
+import json
+import os
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from loadtests.plan import Plan
+from loadtests.records import RequestRecord, read_rows
+from tests.conftest import Eventually
+from tests.scripted_server import ScriptedServer
+
+ROOT = Path(__file__).parent.parent
+Locust = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def locust(tmp_path: Path) -> Iterator[Locust]:
+    """Starts `locust` in the repository root, as a person would; whatever is left of it at the end is killed."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def start(*options: object, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
+        with (tmp_path / "log").open("wb") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "locust", *map(str, options)],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "OPENAI_API_KEY": "sk-secret"},
+                pass_fds=pass_fds,
+            )
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        if child.poll() is None:
+            child.kill()
+        child.wait()
+
+
+def planned(rows: list[RequestRecord], plan: Plan) -> bool:
+    """Exactly one row per planned arrival, each with its own intended start."""
+    by_index = {row.index: row.intended_s for row in rows}
+    wanted = {index: round(offset_s, 6) for index, offset_s in enumerate(plan.offsets_s)}
+    return len(rows) == len(wanted) and by_index == wanted
+
+
+def test_headless_alone_plays_the_plan_and_ends_with_zero(locust: Locust, tmp_path: Path) -> None:
+    rows, summary = tmp_path / "rows.jsonl", tmp_path / "load.json"
+    with ScriptedServer() as server:
+        options = ["--headless", "--host", server.url(), "-u", 1, "--rate", 40, "--duration", 1, "--seed", 5]
+        child = locust(*options, "--rows", rows, "--summary", summary)
+        assert child.wait(30) == 0
+        _, headers, body = server.requests[-1]
+
+    plan = Plan("poisson", 40.0, 1.0, 5)
+    assert planned(list(read_rows(rows)), plan)
+    assert {row.outcome for row in read_rows(rows)} == {"ok"}
+    finished = json.loads(summary.read_text())
+    assert (finished["state"], finished["planned"], finished["plan_sha256"]) == (
+        "finished",
+        len(plan.offsets_s),
+        plan.sha256,
+    )
+    assert headers["authorization"] == "bearer sk-secret"
+    asked = json.loads(body)
+    assert (asked["model"], len(asked["messages"][0]["content"]), asked["max_tokens"]) == ("tiny", 64, 32)
+    assert "sk-secret" not in (tmp_path / "log").read_text() + rows.read_text() + summary.read_text()
+
+
+def test_failing_answers_are_outcomes_and_not_the_exit_code(locust: Locust, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    with ScriptedServer() as server:
+        child = locust(
+            "--headless", "--host", server.url("status-500"), "--duration", 1, "--rate", 20, "--rows", rows
+        )
+        assert child.wait(30) == 0
+    assert {row.outcome for row in read_rows(rows)} == {"http_5xx"}
+
+
+def test_without_a_model_an_unreachable_server_is_a_clear_message(
+    locust: Locust, free_port: int, tmp_path: Path
+) -> None:
+    child = locust("--headless", "--host", f"http://127.0.0.1:{free_port}", "--duration", 1)
+    assert child.wait(30) == 1
+    assert (
+        f"cannot learn the model from http://127.0.0.1:{free_port}/v1/models; name it with --model"
+        in (tmp_path / "log").read_text()
+    )
+
+
+def test_options_that_make_no_sense_end_the_run_with_a_message(locust: Locust, tmp_path: Path) -> None:
+    child = locust("--headless", "--host", "http://127.0.0.1:1", "--model", "tiny", "--rate", 0)
+    assert child.wait(30) == 1
+    assert "rate_per_s must be positive and finite, not 0.0" in (tmp_path / "log").read_text()
+
+
+@contextmanager
+def two_processes(locust: Locust, tmp_path: Path, port: int, url: str, **options: float) -> Iterator[Any]:
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    ports = ["--master-bind-port", port, "--master-port", port, "--master-bind-host", "127.0.0.1"]
+    files = ["--rows", tmp_path / "rows.jsonl", "--summary", tmp_path / "load.json"]
+    yield locust("--headless", "--host", url, "--processes", 2, *ports, *flags, *files)
+
+
+def test_two_processes_play_one_plan_between_them(locust: Locust, tmp_path: Path, free_port: int) -> None:
+    with (
+        ScriptedServer() as server,
+        two_processes(locust, tmp_path, free_port, server.url(), rate=50, duration=1, seed=5) as master,
+    ):
+        assert master.wait(40) == 0
+    rows = list(read_rows(tmp_path / "rows.jsonl"))
+    assert planned(rows, Plan("poisson", 50.0, 1.0, 5))
+    assert {row.outcome for row in rows} == {"ok"}
+    assert json.loads((tmp_path / "load.json").read_text())["lag"]["hub_p99_s"] is not None
+    assert not list(tmp_path.glob("rows.jsonl.*"))
+
+
+def test_a_worker_that_dies_is_missed_in_the_rows(
+    locust: Locust, tmp_path: Path, free_port: int, eventually: Eventually
+) -> None:
+    with (
+        ScriptedServer() as server,
+        two_processes(locust, tmp_path, free_port, server.url(), rate=50, duration=3, drain=0) as master,
+    ):
+        eventually(lambda: len(server.requests) > 20, within_s=30, what="load under way")
+        psutil.Process(master.pid).children()[0].kill()
+        assert master.wait(40) == 1
+    summary = json.loads((tmp_path / "load.json").read_text())
+    assert summary["state"] == "finished"
+    assert summary["rows"] == len(list(read_rows(tmp_path / "rows.jsonl"))) < summary["planned"]
+
+
+def test_the_process_ends_when_the_pipe_of_its_parent_does(
+    locust: Locust, tmp_path: Path, eventually: Eventually
+) -> None:
+    reading_fd, writing_fd = os.pipe()
+    with ScriptedServer() as server:
+        options = ["--headless", "--host", server.url(), "--duration", 60, "--rows", tmp_path / "rows.jsonl"]
+        child = locust(*options, "--exit-with-parent-fd", reading_fd, pass_fds=(reading_fd,))
+        os.close(reading_fd)
+        eventually(lambda: server.requests[5:], within_s=30, what="load under way")
+        os.close(writing_fd)
+        assert child.wait(5) == 1
+
+
+def fetch(url: str, form: Mapping[str, object] | None = None) -> str:
+    data = urllib.parse.urlencode(form).encode() if form else None
+    try:
+        with urllib.request.urlopen(url, data, timeout=5) as response:
+            return str(response.read().decode())
+    except OSError:
+        return ""
+
+
+def test_the_web_form_has_our_options_and_starts_one_run_after_another(
+    locust: Locust, tmp_path: Path, free_port: int, eventually: Eventually
+) -> None:
+    rows, ui = tmp_path / "rows.jsonl", f"http://127.0.0.1:{free_port}"
+    with ScriptedServer() as server:
+        child = locust(
+            "--host", server.url(), "--web-host", "127.0.0.1", "--web-port", free_port, "--rows", rows
+        )
+        page = eventually(lambda: fetch(f"{ui}/"), within_s=30, what="the web UI")
+        for option in ("rate", "arrivals", "duration", "seed", "model", "prompt_tokens", "ttft_timeout"):
+            assert f'"{option}": {{' in str(page), option
+        assert '"exit_with_parent_fd": {' not in str(page)
+
+        for seed in (1, 2):
+            plan = Plan("constant", 40.0, 1.0, seed)
+            form = {
+                "rate": 40,
+                "duration": 1,
+                "seed": seed,
+                "arrivals": "constant",
+                "host": server.url("status-503"),
+            }
+            assert json.loads(fetch(f"{ui}/swarm", form))["success"]
+
+            def stopped() -> dict[str, Any] | None:
+                stats: dict[str, Any] = json.loads(fetch(f"{ui}/stats/requests"))
+                done = stats["state"] == "stopped" and stats["stats"][-1]["num_requests"] == 40
+                return stats if done else None
+
+            stats: Any = eventually(stopped, within_s=15, what="the end of the run")
+            assert stats["stats"][-1]["num_failures"] == 40
+            assert [error["error"] for error in stats["errors"]] == ["OutcomeError('http_503')"]
+            assert planned(list(read_rows(rows)), plan)
+        child.terminate()
+        assert child.wait(10) == 0

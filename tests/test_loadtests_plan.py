@@ -1,0 +1,84 @@
+import math
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.plan import PROCESSES, Plan
+
+processes = st.sampled_from(PROCESSES)
+rates = st.floats(0.5, 500)
+durations = st.floats(0.1, 4)
+seeds = st.integers(0, 2**32)
+plans = st.builds(Plan, processes, rates, durations, seeds)
+
+
+def test_a_plan_is_the_same_on_every_platform_and_version() -> None:
+    plan = Plan("poisson", 18.0, 70.0, 42)
+
+    assert len(plan.offsets_s) == 1234
+    assert plan.offsets_s[:3] == (0.05667001595971116, 0.058077173684307766, 0.07594517724402808)
+    assert plan.sha256 == "3f447d7d258860ccbfde00a2601fee5b4ff77a64457d8d408e7d7ad283cfe885"
+
+
+@given(plans)
+def test_offsets_ascend_within_the_duration(plan: Plan) -> None:
+    assert list(plan.offsets_s) == sorted(plan.offsets_s)
+    assert all(0 <= offset_s < plan.duration_s for offset_s in plan.offsets_s)
+
+
+@given(rates, durations, seeds)
+def test_constant_arrivals_are_exactly_one_gap_apart(rate_per_s: float, duration_s: float, seed: int) -> None:
+    plan = Plan("constant", rate_per_s, duration_s, seed)
+
+    gap = 1 / Fraction(rate_per_s)
+    assert plan.offsets_s == tuple(float(index * gap) for index in range(len(plan.offsets_s)))
+    assert float(len(plan.offsets_s) * gap) >= duration_s
+
+
+@given(seeds)
+def test_poisson_gaps_have_the_mean_and_the_spread_of_an_exponential(seed: int) -> None:
+    plan = Plan("poisson", 1000.0, 4.0, seed)
+    gaps_s = [later - earlier for earlier, later in pairwise((0.0, *plan.offsets_s))]
+
+    # 4,000 expected, standard deviation sqrt(4,000) = 63; seven of them leave one seed in 10^12 outside.
+    assert abs(len(gaps_s) - 4000) < 7 * 63.3
+    longer_than_the_mean = sum(gap_s > 0.001 for gap_s in gaps_s) / len(gaps_s)
+    assert abs(longer_than_the_mean - math.exp(-1)) < 7 * 0.0077
+
+
+@given(plans, st.integers(1, 9))
+def test_slices_of_all_workers_are_the_plan_cut_by_index(plan: Plan, workers: int) -> None:
+    slices = [plan.slice(worker, workers) for worker in range(workers)]
+
+    assert sorted(arrival for part in slices for arrival in part) == list(enumerate(plan.offsets_s))
+    assert all(index % workers == worker for worker, part in enumerate(slices) for index, _ in part)
+
+
+@given(plans)
+def test_equal_values_give_equal_plans_and_another_seed_another_plan(plan: Plan) -> None:
+    twin = Plan(plan.process, plan.rate_per_s, plan.duration_s, plan.seed)
+    assert twin.offsets_s == plan.offsets_s
+    assert twin.sha256 == plan.sha256
+    other = Plan("poisson", 100.0, 1.0, plan.seed + 1)
+    assert other.sha256 != Plan("poisson", 100.0, 1.0, plan.seed).sha256
+
+
+@pytest.mark.parametrize(
+    ("process", "rate_per_s", "duration_s", "complaint"),
+    [
+        ("gamma", 1.0, 1.0, "arrivals must be one of poisson, constant, not 'gamma'"),
+        ("poisson", 0.0, 1.0, "rate_per_s must be positive and finite, not 0.0"),
+        ("poisson", -1.0, 1.0, "rate_per_s must be positive and finite, not -1.0"),
+        ("poisson", math.nan, 1.0, "rate_per_s must be positive and finite, not nan"),
+        ("constant", 1.0, math.inf, "duration_s must be positive and finite, not inf"),
+    ],
+    ids=["process", "zero rate", "negative rate", "no rate", "endless"],
+)
+def test_a_plan_that_makes_no_sense_is_refused(
+    process: str, rate_per_s: float, duration_s: float, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Plan(process, rate_per_s, duration_s, 1)  # type: ignore[arg-type]  # what the test is about

@@ -1,0 +1,196 @@
+import json
+import resource
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from loadtests.endpoint import Endpoint
+from loadtests.progress import Limits
+from loadtests.records import RequestRecord
+from loadtests.streaming import StreamingClient
+from tests.scripted_server import ScriptedServer
+
+CERTIFICATE = Path(__file__).parent / "data" / "tls" / "loopback.pem"
+LIMITS = Limits(ttft_s=0.5, stall_s=0.3, deadline_s=0.8)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as server:
+        yield server
+
+
+@pytest.fixture
+def mute_port() -> Iterator[int]:
+    """Takes connections (the kernel does) and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def request(url: str, limits: Limits = LIMITS, body: bytes = b"{}") -> RequestRecord:
+    client = StreamingClient(Endpoint.parse(url, "sk-secret"), limits, start_s=time.monotonic())
+    return client.request(7, 0.0, body)
+
+
+OUTCOMES = [
+    # script, outcome, tokens seen, in the error
+    ("ok", "ok", 2, None),
+    ("ok-3-20", "ok", 3, None),
+    ("unframed", "ok", 1, None),
+    ("interim", "ok", 2, None),
+    ("status-301", "http_4xx", 0, '301 {"error"'),
+    ("status-400", "http_4xx", 0, '400 {"error"'),
+    ("status-401", "http_4xx", 0, '401 {"error"'),
+    ("status-429", "http_429", 0, '429 {"error"'),
+    ("status-500", "http_5xx", 0, '500 {"error"'),
+    ("status-503", "http_503", 0, '503 {"error"'),
+    ("status-504", "http_5xx", 0, '504 {"error"'),
+    ("reset", "reset_before_headers", 0, "reset by peer"),
+    ("half_a_head", "eof_before_headers", 0, "closed without an answer"),
+    ("eof", "eof_before_headers", 0, "closed without an answer"),
+    ("silent", "ttft_timeout", 0, "nothing until 0.5"),
+    ("heartbeats", "ttft_timeout", 0, "nothing until 0.5"),
+    ("stall", "stall_timeout", 2, "nothing until 0.3"),
+    ("trickle", "deadline", 1, "nothing until 0.8"),
+    ("reset_mid", "reset_mid_stream", 1, "reset by peer"),
+    ("cut", "truncated", 1, "ended after 1 tokens without [DONE]"),
+    ("cut_unframed", "truncated", 1, "ended after 1 tokens without [DONE]"),
+    ("no_done", "truncated", 1, "ended after 1 tokens without [DONE]"),
+    ("no_finish", "truncated", 1, "[DONE] came without a finish_reason"),
+    ("garbage", "bad_event", 1, "{oops"),
+    ("not_http", "bad_event", 0, "not HTTP"),
+    ("error_event", "error_event", 1, "engine died"),
+]
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome", "tokens", "message"), OUTCOMES, ids=[row[0] for row in OUTCOMES]
+)
+def test_every_end_of_a_request_has_its_outcome(
+    server: ScriptedServer, script: str, outcome: str, tokens: int, message: str | None
+) -> None:
+    before = len(server.requests)
+    record = request(server.url(script))
+
+    assert record.outcome == outcome
+    assert len(record.token_s) == tokens or (script == "trickle" and len(record.token_s) > 1)
+    assert message in (record.error or "") if message else record.error is None
+    assert len(server.requests) == before + 1, "a request was sent twice"
+    assert record.ended_s is not None
+
+
+def test_a_closed_port_refuses(free_port: int) -> None:
+    assert request(f"http://127.0.0.1:{free_port}").outcome == "connect_refused"
+
+
+def test_a_name_without_address_is_dns() -> None:
+    record = request("http://no-such-host.invalid")
+    assert (record.outcome, record.connected_s) == ("dns", None)
+
+
+def test_a_handshake_that_never_comes_is_a_connect_timeout(mute_port: int) -> None:
+    record = request(f"https://127.0.0.1:{mute_port}", Limits(ttft_s=0.2, stall_s=9, deadline_s=9))
+    assert (record.outcome, record.connected_s) == ("connect_timeout", None)
+
+
+def test_the_deadline_bounds_the_connection_too(mute_port: int) -> None:
+    record = request(f"https://127.0.0.1:{mute_port}", Limits(ttft_s=9, stall_s=9, deadline_s=0.2))
+    assert record.outcome == "connect_timeout"
+    assert record.ended_s is not None
+    assert record.ended_s < 5
+
+
+def test_stamps_ascend_and_tokens_are_seen_when_they_are_sent(server: ScriptedServer) -> None:
+    record = request(server.url("ok-6-50"), Limits(5, 5, 5))
+
+    stamps = [
+        record.dispatched_s,
+        record.connected_s,
+        record.sent_s,
+        record.headers_s,
+        *record.token_s,
+        record.ended_s,
+    ]
+    assert all(stamp is not None for stamp in stamps)
+    assert stamps == sorted(stamp or 0.0 for stamp in stamps)
+    assert len(record.token_s) == 6
+    # Six tokens, 50 ms apart: a client that reads blocks sees them together, or the first one at the end.
+    assert all(0.02 < gap_s < 0.2 for gap_s in record.itl_s), record.itl_s
+    assert record.token_s[-1] - record.token_s[0] == pytest.approx(0.25, abs=0.15)
+    assert record.headers_s is not None
+    assert record.token_s[0] - record.headers_s > 0.02, "a role-only chunk was taken for a token"
+
+
+def test_what_server_and_gateway_say_is_in_the_row(server: ScriptedServer) -> None:
+    record = request(server.url("ok-3"))
+    assert (record.index, record.status, record.replica, record.attempts) == (7, 200, "replica-a", 2)
+    assert (record.prompt_tokens, record.output_tokens) == (7, 3)
+
+
+def test_the_request_goes_under_the_prefix_with_the_key_and_without_compression(
+    server: ScriptedServer,
+) -> None:
+    request(server.url("ok"), body=json.dumps({"model": "tiny"}).encode())
+    path, headers, body = server.requests[-1]
+    assert path == "/ok/v1/chat/completions"
+    assert headers["authorization"] == "bearer sk-secret"
+    assert headers["accept-encoding"] == "identity"
+    assert headers["connection"] == "close"
+    assert headers["host"] == f"127.0.0.1:{server.port}"
+    assert json.loads(body) == {"model": "tiny"}
+
+
+def test_tls_and_a_path_work_when_the_certificate_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    with ScriptedServer(tls=context) as server:
+        distrusted = request(server.url("ok-2"), Limits(5, 5, 5))
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+        trusted = request(server.url("ok-2"), Limits(5, 5, 5))
+    assert (distrusted.outcome, distrusted.connected_s) == ("connect_refused", None)
+    assert "CERTIFICATE_VERIFY_FAILED" in (distrusted.error or "")
+    assert (trusted.outcome, len(trusted.token_s)) == ("ok", 2)
+
+
+@pytest.mark.parametrize(("script", "tokens"), [("silent", 0), ("stall-2", 2)], ids=["waiting", "mid-stream"])
+def test_a_killed_request_is_censored_and_keeps_what_it_saw(
+    server: ScriptedServer, script: str, tokens: int
+) -> None:
+    client = StreamingClient(Endpoint.parse(server.url(script)), Limits(9, 9, 9), time.monotonic())
+    greenlet = gevent.spawn(client.request, 1, 0.0, b"{}")
+    gevent.sleep(0.2)
+    greenlet.kill(block=False)
+    record = greenlet.get(timeout=5)
+    assert (record.outcome, len(record.token_s)) == ("censored", tokens)
+
+
+def test_running_out_of_descriptors_is_our_own_fault(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as probe:
+        highest = probe.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest, hard))
+    try:
+        record = request(server.url("ok"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert record.outcome == "client_dropped"
+    assert "Too many open files" in (record.error or "")
+
+
+def test_many_requests_share_a_client(server: ScriptedServer) -> None:
+    client = StreamingClient(Endpoint.parse(server.url("ok-4-20")), Limits(5, 5, 5), time.monotonic())
+    greenlets = [gevent.spawn(client.request, index, 0.0, b"{}") for index in range(50)]
+    gevent.joinall(greenlets, timeout=10)
+    records = [greenlet.value for greenlet in greenlets]
+    assert [record.outcome for record in records] == ["ok"] * 50
+    assert [record.index for record in records] == list(range(50))
+    starts = [record.sent_s for record in records]
+    ends = [record.ended_s for record in records]
+    assert max(starts) < min(ends), "they went one after another"
