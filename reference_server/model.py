@@ -1,6 +1,7 @@
 """A Llama-shaped decoder that computes rows: one row per token, prompt or generated, of any mix of sequences.
 
-Rows are independent to the bit on the CPU, which makes a request's text the same whatever it is batched with:
+Rows are independent to the bit on the CPU (where head_dim is a multiple of 16, as in all real models), which
+makes a request's text the same whatever it is batched with:
 - Matrix products run over tiles of a fixed number of rows. A BLAS picks its kernel, and with it the order of
   a sum, by the size of the product; here the size never changes.
 - Attention runs over pages of a fixed length, and the pages' sums are added in order. A masked page adds

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reference_server.config import Settings
+from reference_server.config import PATH, Settings
 from reference_server.errors import ConfigError
 from reference_server.shapes import DEFAULT_SHAPE, Shape, named_shape, read_shape
 from reference_server.tokenizer import ANY_BYTE, PRINTABLE
@@ -43,6 +43,8 @@ def served_model(settings: Settings) -> ServedModel:
         # Without EOS among the tokens that random weights may draw, an answer is as long as was asked for.
         shape = replace(named_shape(shape_name), eos=())
         return served(shape_name, shape, None, PRINTABLE)
+    if not path.exists():
+        raise ConfigError(f"DS_MODEL_PATH: {PATH.expected} is expected, not {str(path)!r}")
     if path.is_dir():
         if (path / "tokenizer.json").exists() or (path / "tokenizer.model").exists():
             raise ConfigError(

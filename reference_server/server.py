@@ -51,6 +51,7 @@ class Server:
         self._settings = settings
         served = served_model(settings)
         self._owned = ExitStack()
+        self.metrics_port: int | None = None
         instrumentation = self._instrumentation(served)
         self.leave = asyncio.Event()
         """Set when the replica is to go: told by a signal, or because its engine ended."""
@@ -74,7 +75,12 @@ class Server:
         await self._runner.setup()
         await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
         self.engine.start()
-        logger.info("listening host=%s port=%d", self._settings.host, self._runner.addresses[0][1])
+        logger.info("listening host=%s port=%d", self._settings.host, self.port)
+
+    @property
+    def port(self) -> int:
+        """The API's port: the system's choice where 0 was asked for."""
+        return int(self._runner.addresses[0][1])
 
     def told_to_leave(self) -> None:
         """Leave after running requests; told again, leave now."""
@@ -102,7 +108,9 @@ class Server:
             return Uninstrumented()
         metrics = InferenceMetrics(served.name)
         host, port = self._settings.host, self._settings.metrics_port
-        self._owned.enter_context(serve(metrics.registry, host=host, port=port))
+        exposition = self._owned.enter_context(serve(metrics.registry, host=host, port=port))
+        self.metrics_port = exposition.port
+        logger.info("metrics host=%s port=%d", host, self.metrics_port)
         self._owned.callback(watch_gpus(metrics.collectors).close)
         return metrics
 
@@ -124,7 +132,7 @@ def _hand_over(outputs: "Outputs") -> None:
         sequence.receive(output)
 
 
-async def run(settings: Settings) -> int:
+async def run(settings: Settings, load: Loader = load_lean) -> int:
     """Serve until a signal or the engine's end.
 
     Returns:
@@ -134,7 +142,7 @@ async def run(settings: Settings) -> int:
         ConfigError: the settings lead to no model, or to an address that cannot be listened on.
     """
     try:
-        server = Server(settings)
+        server = Server(settings, load)
         try:
             await server.start()
             loop = asyncio.get_running_loop()

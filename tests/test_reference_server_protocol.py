@@ -1,0 +1,192 @@
+"""Request bodies: what is understood, what is refused and how, what is ignored; and the shape of answers."""
+
+import json
+from typing import Any
+
+import pytest
+
+from reference_server.api_errors import ApiError
+from reference_server.config import Settings
+from reference_server.openai_answers import CHAT, COMPLETION, Answer, Usage
+from reference_server.openai_protocol import Order, chat_order, completion_order
+from reference_server.served_model import served_model
+
+SERVED = served_model(Settings(max_context=128))
+
+
+def completion(**fields: Any) -> Order:
+    return completion_order(json.dumps({"prompt": "Hi"} | fields).encode(), SERVED)
+
+
+def chat(**fields: Any) -> Order:
+    body = {"messages": [{"role": "user", "content": "Hi"}]} | fields
+    return chat_order(json.dumps(body).encode(), SERVED)
+
+
+def test_defaults_are_openais() -> None:
+    order = completion()
+    assert (order.prompt, order.max_tokens, order.streaming, order.include_usage) == (
+        [72, 105],
+        16,
+        False,
+        False,
+    )
+    assert (order.sampling.temperature, order.sampling.top_p, order.stops) == (1.0, 1.0, ())
+    assert completion().sampling.seed != completion().sampling.seed
+
+
+def test_a_chat_answer_may_fill_the_context() -> None:
+    order = chat()
+    assert bytes(order.prompt) == b"user: Hi\nassistant: "
+    assert len(order.prompt) + order.max_tokens == SERVED.longest
+    assert chat(max_tokens=5).max_tokens == 5
+    assert chat(max_tokens=5, max_completion_tokens=6).max_tokens == 6
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"prompt": [1, 2, 3]}, {"prompt": [1, 2, 3]}),
+        ({"prompt": "é"}, {"prompt": [0xC3, 0xA9]}),
+        ({"stop": "END"}, {"stops": ("END",)}),
+        ({"stop": ["a", "b"]}, {"stops": ("a", "b")}),
+        ({"stop": None}, {"stops": ()}),
+        ({"max_tokens": None}, {"max_tokens": 16}),
+        ({"ignore_eos": True}, {"ignore_eos": True}),
+        ({"cache_salt": "tenant"}, {"salt": "tenant"}),
+        ({"stream": True, "stream_options": {"include_usage": True}}, {"include_usage": True}),
+        ({"n": 1, "echo": False, "logprobs": None, "user": "me", "unheard_of": {"a": []}}, {}),
+    ],
+    ids=str,
+)
+def test_fields_are_understood_or_ignored(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    order = completion(**fields)
+    assert {name: getattr(order, name) for name in expected} == expected
+
+
+def test_sampling_is_passed_on() -> None:
+    sampling = completion(temperature=0, top_p=0.5, seed=-3).sampling
+    assert (sampling.temperature, sampling.top_p, sampling.seed) == (0.0, 0.5, -3)
+
+
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"max_tokens": "5"}, "max_tokens", "valid integer"),
+    ({"max_tokens": 0}, "max_tokens", "greater than or equal to 1"),
+    ({"max_tokens": 2.5}, "max_tokens", "valid integer"),
+    ({"max_tokens": True}, "max_tokens", "valid integer"),
+    ({"max_tokens": 1000}, "max_tokens", "maximum context length is 128 tokens"),
+    ({"temperature": "hot"}, "temperature", "valid number"),
+    ({"temperature": -1}, "temperature", "greater than or equal to 0"),
+    ({"temperature": 2.1}, "temperature", "less than or equal to 2"),
+    ({"top_p": 1.01}, "top_p", "less than or equal to 1"),
+    ({"seed": 1.5}, "seed", "valid integer"),
+    ({"seed": 1 << 63}, "seed", "less than"),
+    ({"stop": 5}, "stop", "a string or a list"),
+    ({"stop": ""}, "stop", "none of them empty"),
+    ({"stop": ["a", 1]}, "stop", "a string or a list"),
+    ({"stop": ["a"] * 5}, "stop", "up to 4"),
+    ({"stream": "yes"}, "stream", "valid boolean"),
+    ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage", "valid boolean"),
+    ({"n": 2}, "n", "Input should be 1"),
+    ({"model": 3}, "model", "valid string"),
+    ({"ignore_eos": "no"}, "ignore_eos", "valid boolean"),
+]
+
+
+@pytest.mark.parametrize(("fields", "param", "message"), REFUSED, ids=[str(row[0]) for row in REFUSED])
+@pytest.mark.parametrize("order", [completion, chat], ids=["completion", "chat"])
+def test_wrong_fields_are_refused_by_name(
+    order: Any, fields: dict[str, Any], param: str, message: str
+) -> None:
+    with pytest.raises(ApiError, match=message) as caught:
+        order(**fields)
+    error = caught.value
+    assert (error.status, error.param) == (400, param)
+    assert error.body["error"].keys() == {"message", "type", "param", "code"}
+    assert error.body["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": []}, "prompt"),
+        ({"prompt": ["two", "prompts"]}, "prompt"),
+        ({"prompt": [1, 256]}, "prompt"),
+        ({"prompt": [True]}, "prompt"),
+        ({"prompt": None}, "prompt"),
+        ({"echo": True}, "echo"),
+        ({"best_of": 2}, "best_of"),
+        ({"logprobs": 3}, "logprobs"),
+        ({"prompt": "x" * 128}, "max_tokens"),
+    ],
+    ids=str,
+)
+def test_wrong_fields_of_a_completion_are_refused_by_name(fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        completion(**fields)
+    assert (caught.value.status, caught.value.param) == (400, param)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"messages": []}, "messages"),
+        ({"messages": "Hi"}, "messages"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content"),
+        ({"messages": [{"role": 1, "content": "Hi"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": "x" * 200}]}, "max_tokens"),
+        ({"logprobs": True}, "logprobs"),
+    ],
+    ids=str,
+)
+def test_wrong_fields_of_a_chat_are_refused_by_name(fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        chat(**fields)
+    assert (caught.value.status, caught.value.param) == (400, param)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'"prompt"', b'{"prompt": NaN}', b"\xff"], ids=repr
+)
+def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(ApiError) as caught:
+        completion_order(body, SERVED)
+    assert caught.value.status == 400
+
+
+def test_an_unknown_model_is_not_found() -> None:
+    with pytest.raises(ApiError, match="'tiny'") as caught:
+        completion(model="gpt-5")
+    assert (caught.value.status, caught.value.code) == (404, "model_not_found")
+
+
+def test_text_parts_of_a_message_are_joined() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    assert bytes(chat(messages=[{"role": "user", "content": parts}]).prompt) == b"user: ab\nassistant: "
+
+
+@pytest.mark.parametrize("text", ["a", '"', "\\", "\n", "\0", "é€😀", "data: [DONE]"], ids=repr)
+@pytest.mark.parametrize("form", [COMPLETION, CHAT], ids=["completion", "chat"])
+def test_a_streamed_piece_is_one_event_with_exactly_its_text(form: Any, text: str) -> None:
+    answer = Answer(form, 'a "model"', include_usage=False)
+    sent = answer.text(text)
+    assert sent.startswith(b"data: ")
+    assert sent.endswith(b"\n\n")
+    assert sent.count(b"\n") == 2
+    body = json.loads(sent.removeprefix(b"data: "))
+    choice = body["choices"][0]
+    assert (choice.get("text") or choice["delta"]["content"]) == text
+    assert choice["finish_reason"] is None
+    assert body["model"] == 'a "model"'
+
+
+def test_no_text_is_no_event() -> None:
+    assert Answer(COMPLETION, "m", include_usage=False).text("") == b""
+
+
+def test_usage_adds_up() -> None:
+    counts = Usage(prompt=10, cached=8, generated=5).body()
+    assert counts["total_tokens"] == counts["prompt_tokens"] + counts["completion_tokens"] == 15
+    assert counts["prompt_tokens_details"] == {"cached_tokens": 8}
