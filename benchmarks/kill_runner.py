@@ -38,11 +38,8 @@ def leftovers(mark: str) -> list[psutil.Process]:
 
 def listening() -> set[int]:
     """Ports of this host that accept connections now."""
-    return {
-        connection.laddr.port
-        for connection in psutil.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    connections = psutil.net_connections("tcp")
+    return {each.laddr.port for each in connections if each.laddr and each.status == psutil.CONN_LISTEN}
 
 
 def one_kill(experiment: Path, after_s: float, mark: str) -> list[str]:
