@@ -128,7 +128,7 @@ def _send(writer: asyncio.StreamWriter, status: int, answer: dict[str, Any] | st
     )
 
 
-async def run() -> None:
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--metrics-port", type=int, required=True)
@@ -136,17 +136,28 @@ async def run() -> None:
     parser.add_argument("--gap-s", type=float, default=0.0)
     parser.add_argument("--unready", action="store_true")
     parser.add_argument("--ignore-sigterm", action="store_true")
+    parser.add_argument("--fork", action="store_true", help="have a worker process, as engines do")
     parser.add_argument("--exit", type=int, help="end at once with this code")
-    options = parser.parse_args()
-    if options.exit is not None:
-        sys.exit(options.exit)
-    if options.ignore_sigterm:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return parser.parse_args()
+
+
+async def run(options: argparse.Namespace) -> None:
     toy = Toy(Behaviour(options.name, ready=not options.unready, gap_s=options.gap_s))
     main = await asyncio.start_server(toy.serve, "127.0.0.1", options.port)
     await asyncio.start_server(toy.serve, "127.0.0.1", options.metrics_port)
     await main.serve_forever()
 
 
+def main() -> None:
+    options = parse()
+    if options.exit is not None:
+        sys.exit(options.exit)
+    if options.ignore_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if options.fork and os.fork() == 0:
+        time.sleep(600)
+    asyncio.run(run(options))
+
+
 if __name__ == "__main__":
-    asyncio.run(run())
+    main()

@@ -69,7 +69,7 @@ class Cluster:
                         await self.deployment.shut_down(STOP_GRACE_S)
         finally:
             living.cancel()
-            await asyncio.wait([living])
+            await asyncio.wait([living], timeout=_STOP_WITHIN_S)
             await self._processes.end_all(STOP_GRACE_S)
             shutil.rmtree(self._spec.scratch_folder, ignore_errors=True)
 
@@ -104,5 +104,6 @@ class Cluster:
             if not self.complete and sum(row["ready"] is True for row in rows) == self._spec.replicas:
                 self.complete = True
                 self._emit(Event(time.monotonic(), "target_started"))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._spec.readiness.period_s)
+            with suppress(TimeoutError):  # not wait_for: before Python 3.12 it can swallow a cancellation
+                async with asyncio.timeout(self._spec.readiness.period_s):
+                    await self._changed.wait()

@@ -30,7 +30,9 @@ class Helper:
     async def attend(self) -> None:
         """Deliver its answers for as long as it lives, then raise HelperDiedError."""
         await self.caller.listen()
-        raise HelperDiedError(f"the {self._name} ended by itself: {await self._child.wait()}")
+        error = HelperDiedError(f"the {self._name} ended by itself: {await self._child.wait()}")
+        self.caller.fail(error)
+        raise error
 
 
 def command(module: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class ProcessId:
 
     pid: int
     started: float
-    """Clock ticks since boot on Linux, where psutil's stamp moves with the wall clock; that stamp elsewhere."""
+    """Clock ticks since boot on Linux, where psutil's stamp moves with the wall clock; that elsewhere."""
 
     @classmethod
     def of(cls, pid: int) -> Self | None:
@@ -91,10 +91,11 @@ def of_run(run_id: str) -> list[ProcessId]:
 def of_replica(uid: str, leader: int | None) -> list[ProcessId]:
     """Every living process of a replica: all that carry its mark, and all in its leader's process group."""
     by_mark = {process for process, _ in marked(lambda environment: environment.get(REPLICA_UID) == uid)}
-    return sorted(by_mark | set(_group(leader)), key=lambda process: process.pid)
+    return sorted(by_mark | set(of_group(leader)), key=lambda process: process.pid)
 
 
-def _group(leader: int | None) -> Iterator[ProcessId]:
+def of_group(leader: int | None) -> Iterator[ProcessId]:
+    """Every living process of a process group; none when there is no leader."""
     for pid in psutil.pids() if leader is not None else ():
         with suppress(OSError):
             if os.getpgid(pid) == leader and (process := ProcessId.of(pid)):

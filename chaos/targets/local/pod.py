@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -200,10 +200,9 @@ class Pod:
         self._around.changed()
 
     async def _wait_for_deletion(self, within_s: float) -> None:
-        try:
-            await asyncio.wait_for(self._deleted.wait(), within_s)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._deleted.wait()
 
     def _emit(self, kind: str, **detail: Any) -> None:
         self._around.emit(Event(time.monotonic(), kind, self.name, {"uid": self.uid, **detail}))

@@ -17,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaos.targets.local.identity import of_group
+
 _PR_SET_PDEATHSIG = 1
 _REAP_WITHIN_S = 5.0
 _GROUP_GONE_WITHIN_S = 1.0
@@ -97,10 +99,8 @@ class Child:
 
     def _outlive_group(self, until_s: float) -> None:
         # Killed is not yet gone: a worker may hold the leader's port for some milliseconds more.
-        with suppress(ProcessLookupError, PermissionError):
-            while time.monotonic() < until_s:
-                os.killpg(self.pid, 0)
-                time.sleep(0.002)
+        while time.monotonic() < until_s and any(of_group(self.pid)):
+            time.sleep(0.002)
 
 
 class ProcessTable:

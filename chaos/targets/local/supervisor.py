@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
 from dataclasses import asdict
 
 from chaos.errors import AftershockError
@@ -101,18 +100,9 @@ def _cause(task: asyncio.Task[None]) -> str:
     if error is None:
         return "the cluster ended"
     traceback.print_exception(error)  # into the supervisor's log
-    causes = list(_leaves(error))
-    # A helper's death breaks whatever was waiting for its answers: it is the cause, the rest are effects.
-    cause = next((leaf for leaf in causes if isinstance(leaf, AftershockError)), causes[0])
-    return f"{cause}" if isinstance(cause, AftershockError) else f"{type(cause).__name__}: {cause}"
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{error}" if isinstance(error, AftershockError) else f"{type(error).__name__}: {error}"
 
 
 async def _main() -> None:

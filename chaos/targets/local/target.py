@@ -183,9 +183,9 @@ class LocalTarget:
                     )
             if time.monotonic() > deadline_s:
                 unready = [row["replica"]["name"] for row in rows if not row["replica"]["ready"]]
+                ready = len(rows) - len(unready)
                 raise self._refusal(
-                    f"{len(unready)} of {self.wanted_replicas} replicas were not ready within "
-                    f"{self._spec.ready_within_s:g} s",
+                    f"{ready} of {self.wanted_replicas} replicas were ready within {self._spec.ready_within_s:g} s",
                     *unready[:1],
                 )
             time.sleep(_LOOK_EVERY_S)

@@ -71,7 +71,7 @@ class Caller:
         self._channel = channel
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Message]] = {}
-        self._gone = False
+        self._failure: Exception | None = None
 
     def tell(self, op: str, **fields: Any) -> None:
         """Send something that wants no answer."""
@@ -81,11 +81,11 @@ class Caller:
         """Send a request and wait for its answer.
 
         Raises:
-            ConnectionError: the other side ended.
-            RuntimeError: it answered with an error.
+            RuntimeError: it was answered with an error.
+            Exception: whatever `fail` was given, now or earlier.
         """
-        if self._gone:
-            raise ConnectionError("the other side ended")
+        if self._failure is not None:
+            raise self._failure
         number = next(self._ids)
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
@@ -99,11 +99,14 @@ class Caller:
         return reply
 
     async def listen(self) -> None:
-        """Deliver answers until the other side is gone, then fail whatever still waits."""
+        """Deliver answers until the other side is gone; whoever still waits then waits for `fail`."""
         while (message := await self._channel.receive()) is not None:
             if (future := self._waiting.get(message["id"])) and not future.done():
                 future.set_result(message)
-        self._gone = True
+
+    def fail(self, error: Exception) -> None:
+        """No answer will come any more: raise this wherever one is awaited."""
+        self._failure = error
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(ConnectionError("the other side ended"))
+                future.set_exception(error)
