@@ -6,14 +6,16 @@ from importlib import metadata
 from pathlib import Path
 from random import SystemRandom
 
-from chaos import blast_radius, journal, judgement, run_folder, selector
-from chaos.chaos_mesh import PodKill
+from chaos import run_folder
 from chaos.errors import ExitCode, InputError
-from chaos.experiment import Experiment, read_experiment, read_file, write_as_run
-from chaos.injection import victims_rng
+from chaos.fault import blast_radius, selector
+from chaos.fault.injection import victims_rng
 from chaos.interrupts import interruptible
+from chaos.judging import journal, judgement
 from chaos.local_run import local_spec
 from chaos.progress import for_stream, print_summary
+from chaos.reading.chaos_mesh import PodKill
+from chaos.reading.experiment import Experiment, read_experiment, read_file, write_as_run
 from chaos.report import write_reports
 from chaos.runner import Run
 from chaos.targets.local import naming

@@ -3,9 +3,9 @@
 from collections import deque
 
 from chaos.load import Load
+from chaos.measuring.quantiles import quantile
+from chaos.measuring.slis import samples
 from chaos.progress import Progress
-from chaos.quantiles import quantile
-from chaos.slis import samples
 from chaos.targets import Target
 from loadtests.records import RequestRecord
 

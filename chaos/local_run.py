@@ -7,10 +7,10 @@ import uuid
 from pathlib import Path
 
 from chaos.errors import RefusedError
-from chaos.experiment import Experiment
-from chaos.experiment_file import ExperimentSpec
 from chaos.load import LoadConfig
 from chaos.progress import Progress
+from chaos.reading.experiment import Experiment
+from chaos.reading.experiment_file import ExperimentSpec
 from chaos.run_folder import RunFolder
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget

@@ -14,11 +14,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from chaos.judging.verdict import Verdict
 from chaos.report import story
 from chaos.report.lifecycle import short_names
 from chaos.report.words import count, seconds
 from chaos.run_folder import RunFolder
-from chaos.verdict import Verdict
 
 _STYLES = {Verdict.PASSED: "bold green", Verdict.DEVIATED: "bold red", Verdict.INCONCLUSIVE: "bold yellow"}
 _URGENCY = (Verdict.DEVIATED, Verdict.INCONCLUSIVE, Verdict.PASSED)

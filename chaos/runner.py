@@ -10,19 +10,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from chaos import injection, journal, judgement, kept_series, reconciliation
+from chaos import kept_series, reconciliation
 from chaos.errors import AbortedError, AftershockError, InconclusiveError
 from chaos.events import Event, write_events
-from chaos.experiment import Experiment
+from chaos.fault import injection
+from chaos.judging import journal, judgement
 from chaos.live import LiveView
 from chaos.load import Load
 from chaos.local_run import load_config, local_target, served_model
+from chaos.measuring.timeline import align
 from chaos.progress import Progress
+from chaos.reading.experiment import Experiment
 from chaos.reconciliation import GatewayCounts, gateway_counts
 from chaos.run_folder import RunFolder
 from chaos.steady_state import require_healthy_baseline
 from chaos.targets import Target
-from chaos.timeline import align
 
 _LOOK_EVERY_S = 0.2
 _DRAIN_SLACK_S = 10.0

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chaos.errors import RefusedError
-from chaos.slis import Objectives, is_good
+from chaos.measuring.slis import Objectives, is_good
 from loadtests.records import RequestRecord
 
 

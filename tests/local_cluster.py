@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from chaos.targets import Replica
 from chaos.targets.local.helpers import command
 from chaos.targets.local.ports import free_port
 from chaos.targets.local.spec import LIVENESS, READINESS, LocalSpec, ProbeSpec
@@ -42,6 +43,11 @@ def toy_spec(folder: Path, replicas: int, *flags: str, **changes: Any) -> LocalS
         replicas=replicas,
         **{**quick, **changes},
     )
+
+
+@dataclass(frozen=True)
+class Kill:
+    grace_period_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,10 +177,11 @@ def gateway_port(target: LocalTarget) -> int:
     return port
 
 
-def gateway_metrics_port(target: LocalTarget) -> int:
+def gateway_total(target: LocalTarget, family: str, *having: str) -> float:
+    """The sum over one of the gateway's families, as it is now."""
     port = urlsplit(target.endpoints().gateway_metrics_url or "").port
     assert port is not None
-    return port
+    return total(port, f"ds_gateway_{family}", *having)
 
 
 def last(target: LocalTarget, replica: str) -> dict[str, Any]:
@@ -189,3 +196,12 @@ def last(target: LocalTarget, replica: str) -> dict[str, Any]:
 
 def kinds(target: LocalTarget, replica: str) -> list[str]:
     return [event.kind for event in target.events() if event.replica == replica]
+
+
+def all_ready(target: LocalTarget) -> bool:
+    replicas = target.replicas()
+    return sum(replica.ready for replica in replicas) == len(replicas) == target.wanted_replicas
+
+
+def named(target: LocalTarget, name: str) -> Replica | None:
+    return next((replica for replica in target.replicas() if replica.name == name), None)

@@ -157,6 +157,7 @@ async def _cut_unframed(client: Connection) -> None:
 async def _no_done(client: Connection) -> None:
     finish = event(delta={}, finish_reason="stop")
     await client.say(CHUNKED, framed(token(0) + finish), b"0\r\n\r\n")
+    await client.never()  # the end of the body is the end, whether or not the connection stays
 
 
 async def _no_finish(client: Connection) -> None:

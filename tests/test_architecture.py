@@ -9,9 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("exporters", "dashboards", "chaos", "loadtests", "reference_server")
 MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-NAMED = {
-    match.group(1) for match in re.finditer(r"`([\w/]+\.py)`", (ROOT / "ARCHITECTURE.md").read_text())
-}
+NAMED = {match.group(1) for match in re.finditer(r"`([\w/]+\.py)`", (ROOT / "ARCHITECTURE.md").read_text())}
 
 
 def test_architecture_page_names_every_module_and_no_other() -> None:
@@ -51,6 +49,12 @@ def test_one_console_script_and_never_one_called_chaos() -> None:
 def test_no_registry_host_and_no_machine_path_is_named_in_any_committed_file() -> None:
     forbidden = re.compile(r"pypi\.org|pythonhosted|registry\.npmjs|deb\.debian\.org|/work/|/opt/pypi")
     suffixes = {".py", ".md", ".toml", ".yaml", ".yml", ".txt", ".json", ".j2", ".js", ".css"}
-    paths = [p for p in ROOT.rglob("*") if p.suffix in suffixes and ".venv" not in p.parts and "runs" not in p.parts]
-    hits = [str(p.relative_to(ROOT)) for p in paths if p != Path(__file__) and forbidden.search(p.read_text())]
+    paths = [
+        p
+        for p in ROOT.rglob("*")
+        if p.suffix in suffixes and ".venv" not in p.parts and "runs" not in p.parts
+    ]
+    hits = [
+        str(p.relative_to(ROOT)) for p in paths if p != Path(__file__) and forbidden.search(p.read_text())
+    ]
     assert hits == []

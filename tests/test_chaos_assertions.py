@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.assertions import OPERATORS, PHASES, TERMS, Dimension, parse
 from chaos.errors import InputError
-from chaos.slis import METRICS
+from chaos.measuring.slis import METRICS
+from chaos.reading.assertions import OPERATORS, PHASES, TERMS, Dimension, parse
 from loadtests.records import OUTCOMES
 
 DOC = (Path(__file__).parent.parent / "docs" / "assertions.md").read_text()

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.blast_radius import BlastRadius, check, possible, targets
-from chaos.chaos_mesh import Mode, PodKill, Selector
 from chaos.errors import ExitCode, InputError, RefusedError
-from chaos.selector import Draw, draw
+from chaos.fault.blast_radius import BlastRadius, check, possible, targets
+from chaos.fault.selector import Draw, draw
+from chaos.reading.chaos_mesh import Mode, PodKill, Selector
 from chaos.targets import Replica
 
 

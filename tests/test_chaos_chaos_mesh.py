@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from chaos.chaos_mesh import OTHER_KINDS, Mode, PodKill, amount, pod_kill
-from chaos.documents import dump, read_document, read_documents
 from chaos.errors import InputError
-from chaos.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue, PodReference
+from chaos.reading.chaos_mesh import OTHER_KINDS, Mode, PodKill, amount, pod_kill
+from chaos.reading.documents import dump, read_document, read_documents
+from chaos.reading.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue, PodReference
 
 SHIPPED = Path(__file__).parent.parent / "chaos" / "manifests" / "pod-kill-30.yaml"
 COUNTING: tuple[Mode, ...] = ("fixed", "fixed-percent", "random-max-percent")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chaos.documents import MAX_BYTES, Problem, dotted, dump, read_document, read_documents
 from chaos.errors import InputError
+from chaos.reading.documents import MAX_BYTES, Problem, dotted, dump, read_document, read_documents
 
 
 def write(folder: Path, content: str | bytes) -> Path:

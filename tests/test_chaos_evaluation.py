@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from chaos.assertions import TERMS, parse
-from chaos.evaluation import evaluate
 from chaos.events import Event
-from chaos.measurements import Measurements, measure
-from chaos.recovery import Criteria
-from chaos.slis import Objectives
-from chaos.timeline import FaultWindow, Timeline
-from chaos.verdict import Verdict
+from chaos.judging.evaluation import evaluate
+from chaos.judging.verdict import Verdict
+from chaos.measuring.measurements import Measurements, measure
+from chaos.measuring.recovery import Criteria
+from chaos.measuring.slis import Objectives
+from chaos.measuring.timeline import FaultWindow, Timeline
+from chaos.reading.assertions import TERMS, parse
 from loadtests.records import RequestRecord
 
 # 340 arrivals in the baseline, 43 in the fault and 157 in the recovery phase; the kill is at 40 s.

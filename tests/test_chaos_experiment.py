@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from chaos.documents import dump
 from chaos.errors import ExitCode, InputError
-from chaos.experiment import Experiment, read_experiment, read_file, write_as_run
 from chaos.quantities import duration_text
+from chaos.reading.documents import dump
+from chaos.reading.experiment import Experiment, read_experiment, read_file, write_as_run
 from chaos.targets.local.spec import LIVENESS, READINESS
 from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
 

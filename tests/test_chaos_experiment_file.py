@@ -10,9 +10,9 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from chaos.experiment_file import ExperimentSpec, ExtraLabelKey
-from chaos.names import DnsLabel, LabelValue, PodReference
 from chaos.quantities import Duration, DurationOrZero, Ratio, duration_text
+from chaos.reading.experiment_file import ExperimentSpec, ExtraLabelKey
+from chaos.reading.names import DnsLabel, LabelValue, PodReference
 
 PAGE = Path(__file__).parent.parent / "docs" / "experiment-file.md"
 NAMED: dict[Any, str] = {

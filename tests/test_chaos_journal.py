@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from chaos import journal
-from chaos.assertions import parse
 from chaos.errors import InputError
-from chaos.evaluation import evaluate
 from chaos.events import Event
-from chaos.measurements import measure
-from chaos.quantiles import needed_for_claim, needed_for_interval
-from chaos.recovery import Criteria
-from chaos.slis import Objectives
-from chaos.timeline import FaultWindow, Timeline
-from chaos.verdict import DRIFT_SHARE, LAG_SHARE, NOT_OFFERED_SHARE, judge
+from chaos.judging import journal
+from chaos.judging.evaluation import evaluate
+from chaos.judging.verdict import DRIFT_SHARE, LAG_SHARE, NOT_OFFERED_SHARE, judge
+from chaos.measuring.measurements import measure
+from chaos.measuring.quantiles import needed_for_claim, needed_for_interval
+from chaos.measuring.recovery import Criteria
+from chaos.measuring.slis import Objectives
+from chaos.measuring.timeline import FaultWindow, Timeline
+from chaos.reading.assertions import parse
 from loadtests.records import RequestRecord
 
 ROOT = Path(__file__).parent.parent

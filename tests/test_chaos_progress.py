@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chaos import journal as journals
+from chaos.judging import journal as journals
 from chaos.progress import print_summary
 from chaos.run_folder import RunFolder
 

@@ -3,7 +3,6 @@ import math
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,12 +23,7 @@ from chaos.prometheus import (
 from chaos.targets.local.identity import of_run
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
-from tests.local_cluster import complete, gateway_port, toy_spec
-
-
-@dataclass(frozen=True)
-class Kill:
-    grace_period_s: int = 0
+from tests.local_cluster import Kill, all_ready, complete, gateway_port, toy_spec
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +88,9 @@ def test_a_killed_replica_leaves_the_targets_and_its_replacement_joins_them(
         query = f'up{{job="{REPLICA_JOB}"}} == 1'
         return {series.labels["pod"] for series in client.instant(query, time.time())}
 
-    eventually(lambda: scraped() == {r.name for r in target.replicas() if r.ready}, within_s=20)
+    eventually(lambda: all_ready(target), within_s=10)
+    eventually(lambda: scraped() == {replica.name for replica in target.replicas()}, within_s=20)
     assert victim.name not in scraped()
-    assert len(scraped()) == 3
 
 
 @pytest.mark.parametrize("query", ["sum(", "1"], ids=["not PromQL", "a scalar, not series"])

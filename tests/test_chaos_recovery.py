@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.recovery import Criteria, Status, phases, service_recovery, service_recovery_after_end
-from chaos.slis import Objectives
-from chaos.timeline import FaultWindow, Timeline
+from chaos.measuring.recovery import Criteria, Status, phases, service_recovery, service_recovery_after_end
+from chaos.measuring.slis import Objectives
+from chaos.measuring.timeline import FaultWindow, Timeline
 from loadtests.records import RequestRecord
 
 FAULT_S = 20.0

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from chaos.events import Event
-from chaos.recovery import Criteria, Status, capacity_recovery, fault_end_s, phases
-from chaos.slis import Objectives
-from chaos.timeline import FaultWindow, Timeline
+from chaos.measuring.recovery import Criteria, Status, capacity_recovery, fault_end_s, phases
+from chaos.measuring.slis import Objectives
+from chaos.measuring.timeline import FaultWindow, Timeline
 from loadtests.records import RequestRecord
 
 # Two replicas, of which r0 is killed at the fault and replaced by r2.

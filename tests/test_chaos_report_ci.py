@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chaos import journal as journals
+from chaos.judging import journal as journals
 from chaos.report import junit, write_reports
 from chaos.run_folder import RunFolder
 

@@ -1,8 +1,8 @@
 import pytest
 
 from chaos.events import Event
+from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.report.lifecycle import MOST_LANES, Span, lanes, short_names, victims
-from chaos.timeline import FaultWindow, Timeline
 from loadtests.records import RequestRecord
 
 KILL_S = 30.0

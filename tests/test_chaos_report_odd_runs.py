@@ -10,19 +10,19 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chaos import journal as journals
-from chaos.assertions import parse
-from chaos.evaluation import evaluate
 from chaos.events import Event, read_events, write_events
-from chaos.measurements import measure
+from chaos.judging import journal as journals
+from chaos.judging.evaluation import evaluate
+from chaos.judging.verdict import judge
+from chaos.measuring.measurements import measure
+from chaos.measuring.recovery import Criteria
+from chaos.measuring.slis import Objectives
+from chaos.measuring.timeline import Timeline
 from chaos.progress import print_summary
-from chaos.recovery import Criteria
+from chaos.reading.assertions import parse
 from chaos.report import write_reports
 from chaos.report.words import seconds
 from chaos.run_folder import RunFolder
-from chaos.slis import Objectives
-from chaos.timeline import Timeline
-from chaos.verdict import judge
 from loadtests.records import RequestRecord, read_rows, write_rows
 
 SAMPLE = RunFolder(Path(__file__).parent / "data" / "run-sample")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.chaos_mesh import Mode, Selector
 from chaos.errors import InputError, RefusedError
-from chaos.selector import candidates, draw, victims_count
+from chaos.fault.selector import candidates, draw, victims_count
+from chaos.reading.chaos_mesh import Mode, Selector
 from chaos.targets import Node, Replica
 
 NODES = [

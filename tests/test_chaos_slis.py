@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.events import Event
-from chaos.quantiles import (
+from chaos.measuring.quantiles import (
     interval_ranks,
     needed_for_claim,
     needed_for_interval,
@@ -14,8 +14,8 @@ from chaos.quantiles import (
     quantile_interval,
     wilson_interval,
 )
-from chaos.slis import METRICS, Objectives, failures, is_good, observed_until_s, per_second, samples
-from chaos.timeline import Phase, Timeline
+from chaos.measuring.slis import METRICS, Objectives, failures, is_good, observed_until_s, per_second, samples
+from chaos.measuring.timeline import Phase, Timeline
 from loadtests.records import CENSORED, OUTCOMES, RequestRecord
 
 SLO = Objectives(ttft_s=0.5, e2e_s=2.0, itl_s=0.25)

@@ -1,7 +1,7 @@
 import pytest
 
 from chaos.events import Event
-from chaos.timeline import (
+from chaos.measuring.timeline import (
     FaultWindow,
     Timeline,
     align,

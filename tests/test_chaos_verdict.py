@@ -3,14 +3,14 @@ from dataclasses import replace
 
 import pytest
 
-from chaos.assertions import Dimension
 from chaos.errors import ExitCode
 from chaos.events import Event
-from chaos.measurements import measure
-from chaos.recovery import Criteria
-from chaos.slis import Objectives
-from chaos.timeline import FaultWindow, Timeline
-from chaos.verdict import AssertionResult, Verdict, judge, unsound
+from chaos.judging.verdict import AssertionResult, Verdict, judge, unsound
+from chaos.measuring.measurements import measure
+from chaos.measuring.recovery import Criteria
+from chaos.measuring.slis import Objectives
+from chaos.measuring.timeline import FaultWindow, Timeline
+from chaos.reading.assertions import Dimension
 from loadtests.records import RequestRecord
 
 SLO = Objectives(ttft_s=0.5, e2e_s=1.0)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.windows import Tolerance, Traffic, failing_stretches, first_hold, has_empty_window
+from chaos.measuring.windows import Tolerance, Traffic, failing_stretches, first_hold, has_empty_window
 
 # Everything is compared with brute force, on a clock of whole ticks.
 

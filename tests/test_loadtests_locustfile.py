@@ -162,7 +162,7 @@ def fetch(url: str, form: Mapping[str, object] | None = None) -> str:
         return ""
 
 
-def test_the_web_form_has_our_options_and_starts_one_run_after_another(
+def test_the_web_form_has_our_options_and_starts_one_run_after_another_even_after_a_refusal(
     locust: Locust, tmp_path: Path, free_port: int, eventually: Eventually
 ) -> None:
     rows, ui = tmp_path / "rows.jsonl", f"http://127.0.0.1:{free_port}"
@@ -174,6 +174,14 @@ def test_the_web_form_has_our_options_and_starts_one_run_after_another(
         for option in ("rate", "arrivals", "duration", "seed", "model", "prompt_tokens", "ttft_timeout"):
             assert f'"{option}": {{' in str(page), option
         assert '"exit_with_parent_fd": {' not in str(page)
+
+        assert json.loads(fetch(f"{ui}/swarm", {"rate": 0}))["success"]
+        eventually(lambda: "cannot start" in (tmp_path / "log").read_text(), within_s=10, what="the refusal")
+        eventually(
+            lambda: json.loads(fetch(f"{ui}/stats/requests"))["state"] == "stopped",
+            within_s=10,
+            what="the end of a run that could not start",
+        )
 
         for seed in (1, 2):
             plan = Plan("constant", 40.0, 1.0, seed)

@@ -70,6 +70,11 @@ def test_lag_quantiles_are_values_of_rank_ceil_of_q_times_n(lags_s: list[float])
     assert lag_quantiles("hub", lags_s) == expected
 
 
+def test_lag_quantiles_of_three_hundred_are_the_150th_the_297th_and_the_last() -> None:
+    lags_s = [float(rank) for rank in range(1, 301)]
+    assert lag_quantiles("hub", lags_s) == {"hub_p50_s": 150.0, "hub_p99_s": 297.0, "hub_max_s": 300.0}
+
+
 def test_without_samples_there_is_no_lag() -> None:
     assert set(lag_quantiles("hub", []).values()) == {None}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from chaos.load import Load, LoadConfig
-from chaos.recovery import Criteria, RecoveryTime, Status, service_recovery
-from chaos.slis import Objectives
-from chaos.timeline import FaultWindow, Timeline
+from chaos.measuring.recovery import Criteria, RecoveryTime, Status, service_recovery
+from chaos.measuring.slis import Objectives
+from chaos.measuring.timeline import FaultWindow, Timeline
 from loadtests.records import read_rows
 from tests.scripted_server import ScriptedServer
 

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chaos.journal import number
+from chaos.judging.journal import number
+from chaos.measuring.slis import Bin, Objectives
+from chaos.measuring.timeline import Timeline, ready_steps
 from chaos.report.recorded import Recorded
 from chaos.report.words import seconds
-from chaos.slis import Bin, Objectives
-from chaos.timeline import Timeline, ready_steps
 
 Chart = dict[str, Any]
 _OUTCOME_COLOURS = ("orange", "purple", "yellow", "sky", "pink")

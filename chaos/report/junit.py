@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from chaos.judging.verdict import Verdict
 from chaos.report import story
-from chaos.verdict import Verdict
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAGS = {Verdict.DEVIATED: "failure", Verdict.INCONCLUSIVE: "error"}

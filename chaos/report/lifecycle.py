@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import takewhile, zip_longest
 
 from chaos.events import Event
-from chaos.timeline import Timeline
+from chaos.measuring.timeline import Timeline
 
 _STATES = {
     "replica_created": "starting",

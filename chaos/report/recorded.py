@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chaos import journal as journals
 from chaos.events import read_events
+from chaos.judging import journal as journals
+from chaos.measuring.slis import Bin, Objectives, per_second
+from chaos.measuring.timeline import Timeline
 from chaos.run_folder import RunFolder
-from chaos.slis import Bin, Objectives, per_second
-from chaos.timeline import Timeline
 from loadtests.records import read_rows
 
 

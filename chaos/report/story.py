@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.errors import ExitCode
-from chaos.journal import number
+from chaos.judging.journal import number
+from chaos.judging.verdict import Verdict
 from chaos.report.words import NOTHING, count, measured, plain, seconds, share
-from chaos.verdict import Verdict
 
 Journal = Mapping[str, Any]
 MARKS = {Verdict.PASSED: "✓", Verdict.DEVIATED: "✗", Verdict.INCONCLUSIVE: "?"}

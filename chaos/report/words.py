@@ -5,7 +5,7 @@ Figures come as the journal has them: a float, the string "inf", or None for wha
 
 import math
 
-from chaos.journal import number
+from chaos.judging.journal import number
 
 Figure = float | str | None
 NOTHING = "\N{EN DASH}"

@@ -76,7 +76,7 @@ class KillFault(Protocol):
 
 
 class Target(Protocol):
-    """A cluster under experiment. Entering starts or attaches to it; leaving undoes every fault, on every path, twice if need be."""
+    """A cluster under experiment: entering starts or attaches to it, leaving undoes every fault, on every path."""
 
     kind: str
     wanted_replicas: int

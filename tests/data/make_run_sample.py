@@ -4,15 +4,15 @@ import random
 from pathlib import Path
 from typing import Any
 
-from chaos import journal as journals
-from chaos.assertions import parse
-from chaos.evaluation import evaluate
 from chaos.events import Event, write_events
-from chaos.measurements import measure
-from chaos.recovery import Criteria
-from chaos.slis import Objectives
-from chaos.timeline import FaultWindow, Timeline
-from chaos.verdict import judge
+from chaos.judging import journal as journals
+from chaos.judging.evaluation import evaluate
+from chaos.judging.verdict import judge
+from chaos.measuring.measurements import measure
+from chaos.measuring.recovery import Criteria
+from chaos.measuring.slis import Objectives
+from chaos.measuring.timeline import FaultWindow, Timeline
+from chaos.reading.assertions import parse
 from loadtests.records import RequestRecord, write_rows
 
 FOLDER = Path(__file__).parent / "run-sample"

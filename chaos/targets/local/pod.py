@@ -92,9 +92,9 @@ class Pod:
         Returns the monotonic seconds of the first signal. Without a fault to blame no replica_killed is
         reported: the cluster itself ends.
         """
-        at_s = self._signal(signal.SIGKILL if grace_s == 0 else signal.SIGTERM, fault)
         self.terminating = True
         self._set_ready(ready=False, why=fault or "the cluster ends")
+        at_s = self._signal(signal.SIGKILL if grace_s == 0 else signal.SIGTERM, fault)
         self._deleted.set()
         if grace_s > 0:
             asyncio.get_running_loop().call_later(grace_s, self._signal, signal.SIGKILL, fault)

@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from chaos.documents import Document, Problem
-from chaos.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue
 from chaos.quantities import GoDuration, go_atoi, go_duration_ns
-from chaos.strict import Listed, Strict, build, suggestion
+from chaos.reading.documents import Document, Problem
+from chaos.reading.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue
+from chaos.reading.strict import Listed, Strict, build, suggestion
 
 API_VERSION = "chaos-mesh.org/v1alpha1"
 OTHER_KINDS = (

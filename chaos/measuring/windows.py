@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from chaos.slis import Objectives, is_good
-from chaos.timeline import Timeline
+from chaos.measuring.slis import Objectives, is_good
+from chaos.measuring.timeline import Timeline
 
 MICROSECONDS = 1_000_000
 

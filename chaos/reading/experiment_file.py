@@ -1,6 +1,6 @@
 """What an experiment file may hold: every key with its type, default and meaning.
 
-Shapes only: what spans several keys, or other files, is checked in `chaos.experiment`. A test holds
+Shapes only: what spans several keys, or other files, is checked in `chaos.reading.experiment`. A test holds
 docs/experiment-file.md to these models.
 """
 
@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from chaos.blast_radius import BlastRadius
-from chaos.names import DnsLabel, LabelKey, LabelValue, PodReference
+from chaos.fault.blast_radius import BlastRadius
 from chaos.quantities import Duration, DurationOrZero, Ratio
-from chaos.strict import Listed, Strict
+from chaos.reading.names import DnsLabel, LabelKey, LabelValue, PodReference
+from chaos.reading.strict import Listed, Strict
 from chaos.targets.local.spec import LIVENESS, READINESS, ProbeSpec
 from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from chaos.quantiles import quantile, quantile_interval, wilson_interval
-from chaos.recovery import (
+from chaos.measuring.quantiles import quantile, quantile_interval, wilson_interval
+from chaos.measuring.recovery import (
     Criteria,
     RecoveryTime,
     capacity_recovery,
@@ -11,8 +11,8 @@ from chaos.recovery import (
     service_recovery,
     service_recovery_after_end,
 )
-from chaos.slis import Objectives, failures, good_count, samples
-from chaos.timeline import Phase, Timeline
+from chaos.measuring.slis import Objectives, failures, good_count, samples
+from chaos.measuring.timeline import Phase, Timeline
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ import time
 from dataclasses import dataclass
 from random import Random
 
-from chaos import blast_radius, selector
-from chaos.chaos_mesh import PodKill
 from chaos.events import Event
+from chaos.fault import blast_radius, selector
+from chaos.reading.chaos_mesh import PodKill
 from chaos.run_folder import RunFolder
 from chaos.targets import Replica, Target
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from chaos.errors import InputError
 from chaos.events import Event
-from chaos.measurements import Measurements, PhaseSlis
-from chaos.quantiles import needed_for_interval, quantile
-from chaos.recovery import Criteria
-from chaos.slis import Objectives
-from chaos.timeline import FaultWindow, Timeline
-from chaos.verdict import AssertionResult, Judgement
+from chaos.judging.verdict import AssertionResult, Judgement
+from chaos.measuring.measurements import Measurements, PhaseSlis
+from chaos.measuring.quantiles import needed_for_interval, quantile
+from chaos.measuring.recovery import Criteria
+from chaos.measuring.slis import Objectives
+from chaos.measuring.timeline import FaultWindow, Timeline
 from loadtests.records import RequestRecord
 
 SCHEMA = 1

@@ -10,9 +10,9 @@ from enum import StrEnum
 from functools import partial
 from itertools import pairwise
 
-from chaos.slis import Objectives, good_count, observed_until_s
-from chaos.timeline import Phase, ReadyStep, Timeline, created_between, ready_at, ready_steps
-from chaos.windows import (
+from chaos.measuring.slis import Objectives, good_count, observed_until_s
+from chaos.measuring.timeline import Phase, ReadyStep, Timeline, created_between, ready_at, ready_steps
+from chaos.measuring.windows import (
     MICROSECONDS,
     Hold,
     Tolerance,

@@ -4,18 +4,18 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chaos import journal
 from chaos.errors import InputError
-from chaos.evaluation import evaluate
 from chaos.events import Event, read_events
-from chaos.experiment import Experiment, read_experiment
-from chaos.experiment_file import ExperimentSpec
-from chaos.measurements import measure
-from chaos.recovery import Criteria
+from chaos.judging import journal
+from chaos.judging.evaluation import evaluate
+from chaos.judging.verdict import judge
+from chaos.measuring.measurements import measure
+from chaos.measuring.recovery import Criteria
+from chaos.measuring.slis import Objectives
+from chaos.measuring.timeline import FaultWindow, Timeline
+from chaos.reading.experiment import Experiment, read_experiment
+from chaos.reading.experiment_file import ExperimentSpec
 from chaos.run_folder import RunFolder
-from chaos.slis import Objectives
-from chaos.timeline import FaultWindow, Timeline
-from chaos.verdict import judge
 from loadtests.records import read_rows
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from chaos import quantities
 from chaos.errors import InputError
-from chaos.slis import METRICS
+from chaos.measuring.slis import METRICS
 from loadtests.records import OUTCOMES
 
 PHASES = ("baseline", "fault", "recovery", "all")

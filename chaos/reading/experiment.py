@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos import documents
-from chaos.assertions import Assertion, parse
-from chaos.chaos_mesh import PodKill, Selector, pod_kill
-from chaos.documents import Document, Problem
 from chaos.errors import InputError
-from chaos.experiment_file import ExperimentSpec, LocalTarget
 from chaos.quantities import duration_text
-from chaos.strict import build
+from chaos.reading import documents
+from chaos.reading.assertions import Assertion, parse
+from chaos.reading.chaos_mesh import PodKill, Selector, pod_kill
+from chaos.reading.documents import Document, Problem
+from chaos.reading.experiment_file import ExperimentSpec, LocalTarget
+from chaos.reading.strict import build
 from chaos.targets.local.naming import node_name
 
 MANIFEST_COPY = "manifest.yaml"

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from chaos.quantiles import quantile
-from chaos.timeline import Phase, Timeline, ready_at, ready_steps
+from chaos.measuring.quantiles import quantile
+from chaos.measuring.timeline import Phase, Timeline, ready_at, ready_steps
 from loadtests.records import CENSORED, RequestRecord
 
 METRICS = ("ttft", "e2e", "tpot", "itl", "lag")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from chaos.chaos_mesh import Expression, Mode, Selector, amount
 from chaos.errors import InputError, RefusedError
+from chaos.reading.chaos_mesh import Expression, Mode, Selector, amount
 from chaos.targets import Node, Replica
 
 

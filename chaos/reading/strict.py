@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from chaos.documents import Document, KeyPath, Problem
+from chaos.reading.documents import Document, KeyPath, Problem
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)

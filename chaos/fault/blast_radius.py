@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chaos.chaos_mesh import Mode, PodKill
 from chaos.errors import RefusedError
-from chaos.selector import Draw, victims_count
+from chaos.fault.selector import Draw, victims_count
+from chaos.reading.chaos_mesh import Mode, PodKill
 from chaos.targets import Replica
 
 

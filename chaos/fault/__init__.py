@@ -1,0 +1,1 @@
+"""One fault: whom it may hit, whom it does hit, and the proof that it did."""

@@ -1,0 +1,1 @@
+"""What the records of a run say: pure functions over one immutable timeline."""
