@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from chaos import commands
 from chaos.errors import AftershockError, ExitCode
@@ -29,30 +30,39 @@ exit codes:
   5    cleanup is incomplete: look now, then `aftershock recover`
   130  interrupted, and cleaned up
 """
+_RAW = argparse.RawDescriptionHelpFormatter
+_Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _parser() -> argparse.ArgumentParser:
-    raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="aftershock", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=raw
+        prog="aftershock", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=_RAW
     )
     parser.add_argument("--version", action="version", version=f"aftershock {commands.version()}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+    _add_run(verbs)
+    _add_checks(verbs)
+    _add_afterwards(verbs)
+    return parser
 
+
+def _add_run(verbs: _Verbs) -> None:
     run = verbs.add_parser(
         "run",
         help="run an experiment: load, fault, observation, verdict, report",
         description="Start the target, load it, wait for a healthy baseline, inject, observe, judge, report.",
         epilog=f"example:\n  aftershock run chaos/experiments/pod-kill-30.yaml --seed 7\n\n{EXIT_CODES}",
-        formatter_class=raw,
+        formatter_class=_RAW,
     )
     run.add_argument("experiment", type=Path, help="an experiment file")
     run.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME-UTC)")
     run.add_argument(
-        "--seed", type=int, help="replaces the file's seed: arrivals, names and victims follow it"
+        "--seed", type=_seed, help="replaces the file's seed: arrivals, names and victims follow it"
     )
     run.set_defaults(command=lambda options: commands.run(options.experiment, options.out, options.seed))
 
+
+def _add_checks(verbs: _Verbs) -> None:
     validate = verbs.add_parser(
         "validate",
         help="check experiments and bare Chaos Mesh manifests",
@@ -67,9 +77,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Select and draw as `run` would, on the replicas that there would be. Touches nothing.",
     )
     plan.add_argument("experiment", type=Path, help="an experiment file")
-    plan.add_argument("--seed", type=int, help="replaces the file's seed")
+    plan.add_argument("--seed", type=_seed, help="replaces the file's seed")
     plan.set_defaults(command=lambda options: commands.plan(options.experiment, options.seed))
 
+
+def _add_afterwards(verbs: _Verbs) -> None:
     report = verbs.add_parser(
         "report",
         help="write the reports of a run folder again",
@@ -85,7 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     recover.add_argument("--dry-run", action="store_true", help="only say what would be ended")
     recover.set_defaults(command=lambda options: commands.recover(dry_run=options.dry_run))
-    return parser
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 import time
 import urllib.request
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from loadtests.records import RequestRecord
 
 _REACHED_NOTHING = "unreachable"
 _SCRAPED_WITHIN_S = 10.0
+_SETTLED_WITHIN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,9 @@ def reconcile(
         killed: replicas that died: their last requests were never scraped, so they may have counted fewer.
         run_s: seconds since the target started: how far back to look for a dead replica's last count.
     """
-    assert endpoints.gateway_metrics_url is not None
-    after = gateway_counts(endpoints.gateway_metrics_url)
-    own = _replica_requests(endpoints.prometheus_url, killed, run_s)
     sent = sum(row.sent_s is not None for row in rows)
+    after = _settled(str(endpoints.gateway_metrics_url), before.requests + sent)
+    own = _replica_requests(endpoints.prometheus_url, killed, run_s)
     replicas = [
         _replica(
             name,
@@ -99,13 +99,6 @@ def reconcile(
     ]
     requests, retries = after.requests - before.requests, after.retries - before.retries
     attempts = sum(after.attempts.values()) - sum(before.attempts.values())
-    problems = [
-        f"{each.replica} counted {each.replica_requests} requests, the gateway sent {each.gateway_attempts}"
-        for each in replicas
-        if each.agrees is False
-    ]
-    if sent != requests:
-        problems.append(f"the client sent {sent} requests, the gateway counted {requests}")
     return {
         "client_sent": sent,
         "gateway_requests": requests,
@@ -113,8 +106,25 @@ def reconcile(
         "gateway_retries": retries,
         "replica_requests": sum(each.replica_requests or 0 for each in replicas),
         "replicas": [asdict(each) for each in replicas],
-        "problems": problems,
+        "problems": list(_problems(sent, requests, replicas)),
     }
+
+
+def _problems(sent: int, requests: int, replicas: Sequence[ReplicaCounts]) -> Iterator[str]:
+    if sent != requests:
+        yield f"the client sent {sent} requests, the gateway counted {requests}"
+    for each in replicas:
+        if each.agrees is False:
+            counted = f"{each.replica} counted {each.replica_requests} requests"
+            yield f"{counted}, the gateway sent it {each.gateway_attempts}"
+
+
+def _settled(url: str, expected: int) -> GatewayCounts:
+    """The gateway's counters, once it has noticed the end of every request that a client gave up."""
+    deadline_s = time.monotonic() + _SETTLED_WITHIN_S
+    while (counts := gateway_counts(url)).requests < expected and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    return counts
 
 
 def _replica(name: str, attempts: int, unreachable: int, own: int | None, *, killed: bool) -> ReplicaCounts:

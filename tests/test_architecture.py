@@ -14,11 +14,11 @@ NAMED = {match.group(1) for match in re.finditer(r"`([\w/]+\.py)`", (ROOT / "ARC
 
 def test_architecture_page_names_every_module_and_no_other() -> None:
     modules = {str(path) for path in MODULES if path.name not in ("__init__.py", "__main__.py")}
-    assert modules == NAMED - {"chaos/targets/__init__.py", "chaos/report/__init__.py"}
+    assert modules == NAMED
 
 
 def test_architecture_page_is_one_page() -> None:
-    assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) <= 130
+    assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) <= 175
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)

@@ -31,6 +31,30 @@ def render(run: Recorded) -> str:
     clock = charts.clock(run, end_s)
     lanes = lifecycle.lanes(run.timeline, end_s)
     prefix, short_names = lifecycle.short_names([lane.replica for lane in lanes])
+    return (
+        _environment(end_s)
+        .get_template("report.html.j2")
+        .render(
+            journal=run.journal,
+            story=story,
+            charts=drawn,
+            kept=kept,
+            lanes=list(zip(short_names, lanes, strict=True)),
+            lane_px=LANE_PX,
+            name_prefix=prefix,
+            phases=clock["phases"],
+            victims=lifecycle.victims(run.timeline),
+            chart_json=_json({"clock": clock, "charts": [*drawn, *kept]}),
+            journal_json=_json(run.journal),
+            css=files("chaos.report").joinpath("report.css").read_text(),
+            script=files("chaos.report").joinpath("report.js").read_text(),
+            uplot_css=_uplot("uPlot.min.css"),
+            uplot_script=_uplot("uPlot.iife.js"),
+        )
+    )
+
+
+def _environment(end_s: float) -> Environment:
     environment = Environment(
         loader=PackageLoader("chaos.report", "."),
         autoescape=True,
@@ -47,23 +71,7 @@ def render(run: Recorded) -> str:
         facts=_facts,
         across=partial(_across, end_s),
     )
-    return environment.get_template("report.html.j2").render(
-        journal=run.journal,
-        story=story,
-        charts=drawn,
-        kept=kept,
-        lanes=list(zip(short_names, lanes, strict=True)),
-        lane_px=LANE_PX,
-        name_prefix=prefix,
-        phases=clock["phases"],
-        victims=lifecycle.victims(run.timeline),
-        chart_json=_json({"clock": clock, "charts": [*drawn, *kept]}),
-        journal_json=_json(run.journal),
-        css=files("chaos.report").joinpath("report.css").read_text(),
-        script=files("chaos.report").joinpath("report.js").read_text(),
-        uplot_css=_uplot("uPlot.min.css"),
-        uplot_script=_uplot("uPlot.iife.js"),
-    )
+    return environment
 
 
 def _uplot(name: str) -> str:
