@@ -24,9 +24,10 @@ from tests.conftest import Eventually, wait_until
 from tests.local_cluster import gateway_port, toy_spec
 
 RUNNER_CODE = """
-import json, sys, time
+import json, resource, sys
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
+resource.setrlimit(resource.RLIMIT_NOFILE, (512, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 with LocalTarget(LocalSpec.from_wire(json.loads(sys.argv[1]))) as target:
     print(target._link.pid, flush=True)
     sys.stdin.read()
@@ -189,6 +190,12 @@ def test_a_supervisor_that_is_never_told_what_to_do_ends(tmp_path: Path) -> None
         command("supervisor"), input=b"", stdout=subprocess.PIPE, env=environment, timeout=10, check=False
     )
     assert (supervisor.returncode, supervisor.stdout) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="psutil reads another process's limits on Linux alone")
+def test_a_low_limit_of_open_files_is_raised_for_the_processes_that_carry_streams(run: Run) -> None:
+    soft, hard = run.supervisor.rlimit(psutil.RLIMIT_NOFILE)
+    assert soft >= min(10_240, hard)
 
 
 def test_ten_replicas_that_ignore_sigterm_end_together_and_not_one_after_another(tmp_path: Path) -> None:

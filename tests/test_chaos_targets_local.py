@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chaos.errors import InconclusiveError, InputError, RefusedError
+from chaos.targets import Target
 from chaos.targets.local import naming
 from chaos.targets.local.identity import REPLICA_UID, RUN_ID, of_run
 from chaos.targets.local.spec import LocalSpec, RestartSpec
@@ -130,6 +131,21 @@ def test_a_replica_that_says_so_is_unready_and_gets_no_request_until_it_is_ready
     assert kinds(target, replica.name)[-2:] == ["replica_unready", "replica_ready"]
 
 
+def test_a_replica_that_only_stumbled_gets_requests_again_after_its_next_probe(
+    target: LocalTarget, eventually: Eventually
+) -> None:
+    replica = target.replicas()[3]
+    tell(last(target, replica.name)["port"], drop_next=True)
+
+    def attempts(outcome: str) -> float:
+        return gateway_total(target, "attempts_total", replica.name, outcome)
+
+    while not attempts('"unreachable"'):
+        assert complete(gateway_port(target)).status == 200
+    served = attempts('"ok"')
+    eventually(lambda: complete(gateway_port(target)) and attempts('"ok"') > served, within_s=5)
+
+
 def test_a_replica_whose_port_was_taken_starts_again_on_another_at_once(
     tmp_path: Path, eventually: Eventually
 ) -> None:
@@ -154,6 +170,11 @@ def taken(thief: socket.socket, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_the_local_target_is_a_target(tmp_path: Path) -> None:
+    target: Target = LocalTarget(toy_spec(tmp_path, 5))
+    assert (target.kind, target.wanted_replicas) == ("local", 5)
 
 
 def test_progress_counts_up_to_all_ready(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ class Behaviour:
     """Of every completion."""
     silent: bool = False
     """Sends the head of a streaming answer and never a token."""
+    drop_next: bool = False
+    """Breaks the connection of the next completion off, and of no other."""
     exit: int | None = None
     outcomes: Counter[str] = field(default_factory=Counter)
 
@@ -82,6 +84,9 @@ class Toy:
         self, request: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.behaviour.outcomes["accepted"] += 1
+        if self.behaviour.drop_next:
+            self.behaviour.drop_next = False
+            raise ConnectionResetError
         if self.behaviour.status != 200:
             self.behaviour.outcomes["error"] += 1
             _send(writer, self.behaviour.status, {"error": {"message": "as told"}})

@@ -9,6 +9,7 @@ or SIGHUP end it like `stop`.
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -23,6 +24,7 @@ from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.wire import Channel, Message, answer
 
 STOPPED = "the runner asked for it"
+_OPEN_FILES = 10_240  # macOS allows a process no more
 
 
 class Supervisor:
@@ -105,6 +107,15 @@ def _cause(task: asyncio.Task[None]) -> str:
     return f"{error}" if isinstance(error, AftershockError) else f"{type(error).__name__}: {error}"
 
 
+def _allow_many_connections() -> None:
+    # A stream takes two descriptors in the proxy and two in the gateway; soft limits begin at 256 (macOS). The
+    # children inherit this one.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def _main() -> None:
     channel = await Channel.of_stdio()
     first = await channel.receive()
@@ -114,6 +125,7 @@ async def _main() -> None:
 
 def main() -> None:
     """Supervise one cluster; whatever goes wrong, no process of the run outlives this one."""
+    _allow_many_connections()
     try:
         asyncio.run(_main())
     finally:

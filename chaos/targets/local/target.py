@@ -222,8 +222,11 @@ class LocalTarget:
         return self._link.ask(op, **fields)
 
     def _end(self) -> None:
-        if self._link is not None and self._stopped is None:
-            self._link.stop()
-            end_lost_run(self._spec.run_id)
+        if self._stopped is None:
+            if self._link is not None:
+                self._link.stop()
+            end_lost_run(
+                self._spec.run_id
+            )  # even without a link: an interrupt may have come while it was made
             shutil.rmtree(self._spec.scratch_folder, ignore_errors=True)
             self._stopped = Event(time.monotonic(), "target_stopped")

@@ -1,0 +1,194 @@
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from chaos.errors import RefusedError
+from chaos.targets import Replica
+from chaos.targets.local.identity import of_run
+from chaos.targets.local.target import LocalTarget
+from tests.conftest import Eventually, wait_until
+from tests.local_cluster import (
+    Kill,
+    all_ready,
+    complete,
+    gateway_port,
+    gateway_total,
+    kinds,
+    last,
+    named,
+    total,
+    toy_spec,
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
+    spec = toy_spec(tmp_path_factory.mktemp("faults"), 4, "--fork")
+    with LocalTarget(spec) as started:
+        yield started
+    assert of_run(spec.run_id) == []
+
+
+@pytest.fixture
+def target(cluster: LocalTarget) -> LocalTarget:
+    """The module's one cluster of four, whole again after whatever the test before did to it."""
+    wait_until(lambda: all_ready(cluster), within_s=10, what="four ready replicas")
+    return cluster
+
+
+def test_a_killed_replica_is_gone_and_replaced_under_a_new_name_that_serves(
+    target: LocalTarget, eventually: Eventually
+) -> None:
+    before = target.replicas()
+    victim = before[1]
+    asked_s = time.monotonic()
+    (injection,) = target.inject(Kill(), [victim])
+    assert (injection.replica, injection.uid) == (victim.name, victim.uid)
+    assert asked_s <= injection.at_s <= time.monotonic()
+    (evidence,) = target.verify([injection], within_s=5)
+    assert evidence.verified, evidence.how
+    eventually(lambda: all_ready(target), within_s=5)
+    (fresh,) = [r for r in target.replicas() if r.name not in {b.name for b in before}]
+    assert fresh.uid not in {b.uid for b in before}
+    assert fresh.labels["zone"] == victim.labels["zone"]
+    assert named(target, victim.name) is None
+    eventually(
+        lambda: complete(gateway_port(target)).headers["x-aftershock-replica"] == fresh.name,
+        within_s=5,
+        what="a request served by the replacement",
+    )
+    assert kinds(target, victim.name)[-3:] == ["replica_unready", "replica_killed", "replica_gone"]
+    assert kinds(target, fresh.name) == ["replica_created", "replica_running", "replica_ready"]
+
+
+def test_victims_are_killed_one_after_another_and_events_tell_when(target: LocalTarget) -> None:
+    victims = target.replicas()[:3]
+    injections = target.inject(Kill(), victims)
+    assert [injection.uid for injection in injections] == [victim.uid for victim in victims]
+    stamps = [injection.at_s for injection in injections]
+    assert stamps == sorted(stamps)
+    killed = {event.detail["uid"]: event for event in target.events() if event.kind == "replica_killed"}
+    assert [killed[injection.uid].at_s for injection in injections] == stamps
+    assert {killed[injection.uid].detail["signal"] for injection in injections} == {"SIGKILL"}
+    assert all(evidence.verified for evidence in target.verify(injections, within_s=5))
+
+
+def test_a_kill_takes_everything_that_the_replica_forked(target: LocalTarget, eventually: Eventually) -> None:
+    victim = target.replicas()[0]
+    leader = psutil.Process(last(target, victim.name)["pid"])
+    workers = leader.children()
+    assert len(workers) == 1
+    (injection,) = target.inject(Kill(), [victim])
+    assert target.verify([injection], within_s=5)[0].verified
+    eventually(lambda: not workers[0].is_running() or workers[0].status() == psutil.STATUS_ZOMBIE, within_s=5)
+
+
+def test_an_incarnation_that_is_gone_is_refused_and_nothing_is_touched(target: LocalTarget) -> None:
+    gone, bystander = target.replicas()[:2]
+    target.verify(target.inject(Kill(), [gone]), within_s=5)
+    with pytest.raises(RefusedError, match=gone.uid):
+        target.inject(Kill(), [bystander, gone])
+    assert named(target, bystander.name) == bystander
+
+
+def test_a_mis_aimed_kill_fails_verification(target: LocalTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    aimed, hit = target.replicas()[:2]
+    link = target._link
+    assert link is not None
+    honest = link.ask
+
+    def lying(op: str, **fields: Any) -> dict[str, Any]:
+        """An injector that hits another replica and claims the one it was asked for."""
+        if op != "kill":
+            return honest(op, **fields)
+        (killed,) = honest(op, **{**fields, "uids": [hit.uid]})["killed"]
+        return {"killed": [{**killed, "uid": aimed.uid, "name": aimed.name}]}
+
+    monkeypatch.setattr(link, "ask", lying)
+    (evidence,) = target.verify(target.inject(Kill(), [aimed]), within_s=0.5)
+    assert not evidence.verified
+    assert str(last(target, aimed.name)["pid"]) in evidence.how
+    assert "still listed" in evidence.how
+
+
+def test_a_kill_that_only_deletes_the_name_fails_verification(
+    target: LocalTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = target.replicas()[0]
+    monkeypatch.setattr(target, "_ask", faithless(target, victim))
+    (evidence,) = target.verify(target.inject(Kill(), [victim]), within_s=0.3)
+    assert not evidence.verified
+    assert "no longer listed" in evidence.how
+
+
+def faithless(target: LocalTarget, victim: Replica) -> Callable[..., dict[str, Any]]:
+    """An injector that kills nothing and hides its victim from the list afterwards."""
+    honest, hidden = target._ask, False
+
+    def ask(op: str, **fields: Any) -> dict[str, Any]:
+        nonlocal hidden
+        if op == "kill":
+            hidden = True
+            return {"killed": [{"uid": victim.uid, "name": victim.name, "at_s": time.monotonic()}]}
+        answer = honest(op, **fields)
+        if hidden and op == "describe":
+            answer["replicas"] = [row for row in answer["replicas"] if row["replica"]["uid"] != victim.uid]
+        return answer
+
+    return ask
+
+
+def test_a_grace_period_is_a_polite_signal_first_and_no_new_requests_meanwhile(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    with LocalTarget(toy_spec(tmp_path, 2, "--ignore-sigterm")) as target:
+        victim, other = target.replicas()
+        injections = target.inject(Kill(grace_period_s=2), [victim])
+        dying = named(target, victim.name)
+        assert dying is not None
+        assert (dying.terminating, dying.ready, dying.phase) == (True, False, "Running")
+        served = eventually(lambda: avoiding(target, victim), within_s=1.5, what="no request for the dying")
+        assert other.name in str(served)
+        assert "replica_gone" not in kinds(target, victim.name)
+        assert target.verify(injections, within_s=5)[0].verified
+        signals = [(e.detail["signal"], e.at_s) for e in target.events() if e.kind == "replica_killed"]
+        assert [name for name, _ in signals] == ["SIGTERM", "SIGKILL"]
+        assert signals[1][1] - signals[0][1] >= 1.99
+        eventually(lambda: all_ready(target), within_s=5)
+
+
+def avoiding(target: LocalTarget, victim: Replica) -> set[str]:
+    """Who served twenty requests, if the victim was not among them."""
+    served = {complete(gateway_port(target)).headers["x-aftershock-replica"] for _ in range(20)}
+    return set() if victim.name in served else served
+
+
+def test_a_replica_that_obeys_the_polite_signal_is_gone_before_the_grace_is_over(target: LocalTarget) -> None:
+    victim = target.replicas()[0]
+    injections = target.inject(Kill(grace_period_s=30), [victim])
+    assert target.verify(injections, within_s=5)[0].verified
+    killed = [e for e in target.events() if e.kind == "replica_killed" and e.replica == victim.name]
+    assert [event.detail["signal"] for event in killed] == ["SIGTERM"]
+
+
+def test_requests_survive_a_kill_in_their_midst_and_are_counted_apart_from_attempts(
+    target: LocalTarget, eventually: Eventually
+) -> None:
+    port, survivors = gateway_port(target), target.replicas()[2:]
+    before_requests = gateway_total(target, "requests_total")
+    before_extra = gateway_total(target, "attempts_total") - gateway_total(target, "retries_total")
+    statuses = [complete(port).status for _ in range(50)]
+    target.inject(Kill(), target.replicas()[:2])
+    statuses += [complete(port).status for _ in range(50)]
+    assert statuses == [200] * 100
+    # The gateway counts a request when its last byte is out, a moment after the client has it.
+    eventually(lambda: gateway_total(target, "requests_total") == before_requests + 100, within_s=5)
+    extra = gateway_total(target, "attempts_total") - gateway_total(target, "retries_total")
+    assert extra == before_extra + 100
+    for survivor in survivors:
+        served = total(last(target, survivor.name)["metrics_port"], "toy_requests_total", '"accepted"')
+        assert gateway_total(target, "attempts_total", survivor.name) == served
