@@ -58,10 +58,13 @@ class Scheduler:
         return admitted
 
     def schedule(self) -> list[Chunk]:
-        """The next step: every sequence that is generating, then prompts in order as far as the step's tokens reach."""
+        """The next step: running sequences in order of admission, as far as the step's tokens reach.
+
+        No prompt delays a sequence that generates: those were admitted earlier, and need one token each.
+        """
         budget = self.limits.step_tokens
         chunks: list[Chunk] = []
-        for sequence in sorted(self.running, key=lambda one: one.generated == 0):
+        for sequence in self.running:
             count = min(len(sequence.tokens) - sequence.computed, budget)
             if count:
                 chunks.append(Chunk(sequence, count))

@@ -99,8 +99,8 @@ class Hold:
     """Set to let the model load."""
     stepping: threading.Event = field(default_factory=threading.Event)
     """Set to let steps happen."""
-    reached: threading.Event = field(default_factory=threading.Event)
-    """Set once a step was reached, the warm-up's included."""
+    steps: int = 0
+    """Steps begun, the warm-up's included."""
     failure: Exception | None = None
     """Raised by the next step."""
 
@@ -117,7 +117,7 @@ class Hold:
         step = core.step
 
         def obedient() -> "Outputs":
-            self.reached.set()
+            self.steps += 1
             self.stepping.wait()
             if self.failure is not None:
                 raise self.failure

@@ -179,11 +179,10 @@ def test_lookups_and_hits_are_counted_in_tokens_of_the_prompt() -> None:
 def test_an_answer_is_remembered_with_its_prompt() -> None:
     lookups = Lookups()
     core = new_core(lookups)
-    one = sequence(20, max_tokens=31)
-    text = text_of(core, one)
-    text_of(core, Sequence(prompt(20) + list(text.encode()), 1, Sampling(1)))
-    # The last token of the answer was never computed: its keys and values are not there.
-    assert lookups.looked_up == [(20, 0), (51, 48)]
+    text = text_of(core, sequence(20, max_tokens=28))
+    text_of(core, Sequence([*prompt(20), *text.encode(), 32], 1, Sampling(1)))
+    # The last of the 48 tokens was never computed: the block that it completes is not there.
+    assert lookups.looked_up == [(20, 0), (49, 32)]
 
 
 def test_a_whole_prompt_that_is_known_is_still_computed_from_its_last_block() -> None:
@@ -287,3 +286,8 @@ def test_a_stop_string_ends_an_answer_before_itself() -> None:
     core = new_core()
     assert text_of(core, sequence(20, stop=whole[4:7])) == whole[: whole.index(whole[4:7])]
     assert core.scheduler.running == []
+
+
+def test_what_only_looked_like_a_stop_string_is_sent_at_the_end() -> None:
+    whole = text_alone(20, 1.0)
+    assert text_of(new_core(), sequence(20, stop=whole[-1] + "never")) == whole

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from reference_server import prefix_cache
 from reference_server.prefix_cache import BLOCK_TOKENS, PrefixCache
 
 BLOCK_BYTES = 64
@@ -89,6 +91,25 @@ def test_what_is_larger_than_the_cache_keeps_its_beginning() -> None:
     cache, _ = new_cache(blocks=2)
     cache.store(prompt(1, 2, 3, 4), "", block_at)
     assert hits(cache, prompt(1, 2, 3, 4)) == 2
+
+
+def test_a_block_that_left_early_and_came_back_lives_its_whole_time() -> None:
+    cache, clock = new_cache(blocks=1)
+    cache.store(prompt(1), "", block_at)
+    cache.store(prompt(2), "", block_at)
+    clock.now_s += TTL_S / 2
+    cache.store(prompt(1), "", block_at)
+    clock.now_s += TTL_S / 2
+    cache.store([], "", block_at)
+    assert hits(cache, prompt(1)) == 1
+
+
+def test_equal_keys_of_other_tokens_are_a_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefix_cache, "block_keys", lambda tokens, _: [(b"collision", tuple(tokens))])
+    cache, _ = new_cache()
+    cache.store(prompt(1), "", block_at)
+    assert hits(cache, prompt(1)) == 1
+    assert hits(cache, prompt(2)) == 0
 
 
 @dataclass

@@ -71,6 +71,11 @@ def test_top_p_keeps_the_smallest_set_that_reaches_it(top_p: float, kept: set[in
     assert set(shares) == kept
 
 
+def test_of_equals_top_p_keeps_the_earlier() -> None:
+    shares = drawn(np.zeros(64, dtype=np.float32), Sampling(5, top_p=0.5))
+    assert set(shares) == set(range(32))
+
+
 def test_what_is_left_by_top_p_keeps_its_proportions() -> None:
     shares = drawn(LOGITS, Sampling(9, top_p=0.7))
     assert shares[0] == pytest.approx(2 / 3, abs=0.03)
