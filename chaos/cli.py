@@ -31,7 +31,7 @@ exit codes:
   130  interrupted, and cleaned up
 """
 _RAW = argparse.RawDescriptionHelpFormatter
-_Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+_Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - its only name
 
 
 def _parser() -> argparse.ArgumentParser:
