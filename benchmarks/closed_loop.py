@@ -1,0 +1,52 @@
+"""What `open_versus_closed.py` compares with: plain Locust users, same client, same server, same request rate.
+
+Each user sends, waits for the answer, and waits again so that it comes to ten requests a second. That is what Locust
+calls constant throughput, and it is a closed loop: a user whose answer does not come sends nothing.
+"""
+
+import itertools
+import time
+from pathlib import Path
+from typing import Any
+
+from locust import User, constant_throughput, events, task
+
+from loadtests.completions import request_body
+from loadtests.endpoint import Endpoint
+from loadtests.progress import Limits
+from loadtests.records import RequestRecord, to_line
+from loadtests.streaming import StreamingClient
+
+START_S = time.monotonic()
+NUMBERS = itertools.count()
+
+
+class ClosedLoopUser(User):
+    """One of the users; a row's intended start is its dispatch, because a closed loop intends nothing before it."""
+
+    wait_time = constant_throughput(10)
+
+    def on_start(self) -> None:
+        """One client for each user, as Locust has it."""
+        self.client = StreamingClient(Endpoint.parse(str(self.host)), Limits(10.0, 5.0, 30.0), START_S)
+        self.body = request_body("tiny", "hello", 2, ignore_eos=False)
+
+    @task
+    def ask(self) -> None:
+        """Send one request and wait for its end."""
+        record = self.client.request(next(NUMBERS), time.monotonic() - START_S, self.body)
+        with Path(self.environment.parsed_options.rows).open("a") as rows:
+            rows.write(to_line(record) + "\n")
+        self._report(self.environment.events, record)
+
+    def _report(self, hooks: Any, record: RequestRecord) -> None:
+        milliseconds = ((record.ended_s or 0.0) - record.intended_s) * 1000
+        hooks.request.fire(
+            request_type="POST", name="closed", response_time=milliseconds, response_length=0, exception=None
+        )
+
+
+HOOKS: Any = events  # Locust's event hooks are not typed
+HOOKS.init_command_line_parser.add_listener(
+    lambda parser: parser.add_argument("--rows", default="rows.jsonl")
+)
