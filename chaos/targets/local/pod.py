@@ -24,6 +24,9 @@ from chaos.targets.local.restarts import CrashLoop
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.wire import Caller
 
+NICENESS = 10
+"""Of every replica: what measures goes first where it shares the processors with what is measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -128,7 +131,10 @@ class Pod:
             REPLICA_UID: self.uid,
         }
         child = self._around.processes.start(
-            spec.command_for(self.name, *ports), env=environment, log=spec.log_folder / f"{self.name}.log"
+            spec.command_for(self.name, *ports),
+            env=environment,
+            log=spec.log_folder / f"{self.name}.log",
+            niceness=NICENESS,
         )
         restarted = self.ports is not None
         self.ports = ports

@@ -41,7 +41,13 @@ class Child:
     """One process group of ours. Belongs to the event loop that it was started from."""
 
     def __init__(
-        self, command: Sequence[str], *, env: Mapping[str, str], log: Path, pipes: bool = False
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        log: Path,
+        pipes: bool = False,
+        niceness: int = 0,
     ) -> None:
         """Start it, output into `log`; with `pipes`, its stdin and stdout are ours. OSError if it cannot."""
         self.end: Exit | None = None
@@ -56,7 +62,7 @@ class Child:
                 stdout=subprocess.PIPE if pipes else sink,
                 stderr=sink,
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - only prctl, resolved before: takes no lock
+                preexec_fn=_before_exec(niceness),  # noqa: PLW1509 - system calls alone: takes no lock
             )
         self.pid = self.process.pid
         threading.Thread(target=self._reap, name=f"reap-{self.pid}", daemon=True).start()
@@ -110,11 +116,17 @@ class ProcessTable:
         self._children: list[Child] = []
 
     def start(
-        self, command: Sequence[str], *, env: Mapping[str, str], log: Path, pipes: bool = False
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        log: Path,
+        pipes: bool = False,
+        niceness: int = 0,
     ) -> Child:
         """Start and remember a child; see `Child`."""
         self._children = [child for child in self._children if child.end is None]
-        child = Child(command, env=env, log=log, pipes=pipes)
+        child = Child(command, env=env, log=log, pipes=pipes, niceness=niceness)
         self._children.append(child)
         return child
 
@@ -136,14 +148,21 @@ async def _wait_for(children: Sequence[Child], within_s: float) -> None:
                 await child.wait()
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def _before_exec(niceness: int) -> Callable[[], None]:
+    """What a child does before it becomes its command: step back for others, and ask to die with its parent."""
     if sys.platform != "linux":
-        return None
+        return lambda: _step_back(niceness)
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
     def ask() -> None:
+        _step_back(niceness)
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # it died before the request: no signal will come
             os._exit(1)
 
     return ask
+
+
+def _step_back(niceness: int) -> None:
+    if niceness:
+        os.nice(niceness)
