@@ -116,7 +116,7 @@ async def _whole(generation: Generation, answer: Answer) -> web.Response:
     pieces: list[str] = []
     finish_reason = ""
     with generation:
-        async for output in generation.outputs():
+        async for output in generation:
             pieces.append(output.text)
             finish_reason = output.finish_reason or ""
     return web.json_response(answer.whole("".join(pieces), finish_reason, generation.usage()))
@@ -127,7 +127,7 @@ async def _streamed(request: web.Request, generation: Generation, answer: Answer
     response = web.StreamResponse(headers=STREAM_HEADERS)
     try:
         with generation:
-            async for output in generation.outputs():
+            async for output in generation:
                 data = answer.text(output.text)
                 if not response.prepared:
                     await response.prepare(request)

@@ -26,8 +26,10 @@ examples:
   Your own byte-level Llama:
     python -m reference_server --model-path ./checkpoint --model-name mine
 
-probes and metrics: /healthz  200 while the engine makes progress or idles      /readyz  200 when it can
-generate and is not draining /metrics  on --metrics-port
+probes and metrics:
+  /healthz  200 while the engine makes progress or idles
+  /readyz   200 when it can generate and is not draining
+  /metrics  on --metrics-port
 """
 
 

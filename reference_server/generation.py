@@ -1,7 +1,6 @@
 """One request on the API's side: it enters the engine, its outputs come back, and it ends once, whichever way."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
@@ -15,15 +14,17 @@ from reference_server.text_stream import TextStream
 
 
 class Generation:
-    """A request in flight; a context manager, so that leaving it early drops its work from the engine's next step.
+    """A request in flight, and an iterator over its outputs.
 
-    Entering raises ApiError 429 when the queue is full.
+    A context manager, so that leaving it early drops its work from the engine's next step. Entering raises
+    ApiError 429 when the queue is full.
     """
 
     def __init__(self, engine: Engine, order: Order, events: RequestEvents, *, within_s: float) -> None:
         self._engine = engine
         self._events = events
         self._within_s = within_s
+        self._complete = False
         self._arrivals: asyncio.Queue[Output | ApiError] = asyncio.Queue()
         self._sequence = Sequence(
             prompt=order.prompt,
@@ -55,15 +56,18 @@ class Generation:
             self._engine.abort(self._sequence)
         self._events.finished(_outcome(error), prompt_tokens=len(self._sequence.prompt))
 
-    async def outputs(self) -> AsyncIterator[Output]:
-        """Every token's output, to the last; raises what `fail` was given."""
-        while True:
-            arrival = await self._arrivals.get()
-            if isinstance(arrival, ApiError):
-                raise arrival
-            yield arrival
-            if arrival.finish_reason is not None:
-                return
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Output:
+        """The next token's output, to the last; raises what `fail` was given."""
+        if self._complete:
+            raise StopAsyncIteration
+        arrival = await self._arrivals.get()
+        if isinstance(arrival, ApiError):
+            raise arrival
+        self._complete = arrival.finish_reason is not None
+        return arrival
 
     def fail(self, error: ApiError) -> None:
         """End it from outside."""

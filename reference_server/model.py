@@ -67,7 +67,6 @@ class Model:
 
         self.shape = shape
         self.device = device
-        self.dtype = dtype
         self._layers = [
             Layer(
                 norm(layer_name(i, "input_layernorm")),

@@ -6,8 +6,8 @@ The API listens before the model is loaded, so that probes are answered from the
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -141,24 +141,30 @@ async def run(settings: Settings, load: Loader = load_lean) -> int:
     Raises:
         ConfigError: the settings lead to no model, or to an address that cannot be listened on.
     """
-    try:
+    with _addresses_named():
         server = Server(settings, load)
-        try:
+    try:
+        with _addresses_named():
             await server.start()
-            loop = asyncio.get_running_loop()
-            for told in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(told, server.told_to_leave)
-            await server.leave.wait()
-            await server.drain()
-        finally:
-            await server.stop()
-    except OSError as error:
-        raise ConfigError(
-            f"DS_HOST, DS_PORT, DS_METRICS_PORT: addresses that are free are expected: {error}"
-        ) from error
+        for told in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(told, server.told_to_leave)
+        await server.leave.wait()
+        await server.drain()
+    finally:
+        await server.stop()
     if isinstance(server.engine.failure, ConfigError):
         raise server.engine.failure
     if server.engine.failure is not None:
         logger.error("engine failed", exc_info=server.engine.failure)
         return 1
     return 0
+
+
+@contextmanager
+def _addresses_named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"DS_HOST, DS_PORT, DS_METRICS_PORT: free addresses are expected: {error}"
+        ) from error

@@ -27,10 +27,11 @@ class Shape:
     eos: tuple[int, ...] = (EOS,)
 
     def __post_init__(self) -> None:
-        if self.heads % self.kv_heads or self.head_dim % 2 or self.vocabulary < BYTES:
+        last_token = max((BYTES - 1, *self.eos))
+        if self.heads % self.kv_heads or self.head_dim % 2 or self.vocabulary <= last_token:
             raise ConfigError(
-                "shape: heads in equal groups per KV head, an even head_dim and a vocabulary of at least "
-                f"{BYTES} are expected, not {self}"
+                "shape: heads in equal groups per KV head, an even head_dim and a vocabulary with token "
+                f"{last_token} are expected, not {self}"
             )
 
 

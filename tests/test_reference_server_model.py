@@ -178,6 +178,7 @@ def test_weights_of_another_shape_are_refused_by_name(tmp_path: Path) -> None:
         ({"hidden_act": "gelu"}, "hidden_act 'silu' is expected"),
         ({"hidden_size": None}, "missing or malformed"),
         ({"num_key_value_heads": 3}, "heads in equal groups"),
+        ({"eos_token_id": 2000}, "a vocabulary with token 2000"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
