@@ -3,7 +3,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.recorder import Recorder, lag_quantiles, merge_parts, part_path, summarise, write_summary
@@ -60,6 +60,7 @@ def test_a_part_that_comes_later_from_another_host_merges_too(tmp_path: Path) ->
     assert [row.index for row in read_rows(rows)] == [0, 1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**6).map(lambda micros: micros / 1e6), min_size=1))
 def test_lag_quantiles_are_values_of_rank_ceil_of_q_times_n(lags_s: list[float]) -> None:
     ordered = sorted(lags_s)

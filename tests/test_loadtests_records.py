@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.records import OUTCOMES, RequestRecord, from_line, read_rows, to_line, write_rows
@@ -28,6 +28,7 @@ records = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(records)
 def test_a_record_comes_back_from_its_line(record: RequestRecord) -> None:
     line = to_line(record)

@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.sse import EventParser, ServerEvent
@@ -74,6 +74,7 @@ def test_the_event_field_names_the_type_of_one_event_only() -> None:
     assert parse(b"event: error\ndata: a\n\ndata: b\n\n") == [ServerEvent("a", "error"), ServerEvent("b")]
 
 
+@settings(deadline=None)
 @given(streams, st.lists(st.integers(0, 200)))
 def test_any_chunking_gives_the_same_events(stream: bytes, cuts: list[int]) -> None:
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
