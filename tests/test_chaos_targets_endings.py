@@ -33,6 +33,8 @@ with LocalTarget(LocalSpec.from_wire(json.loads(sys.argv[1]))) as target:
     sys.stdin.read()
 """
 
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -75,9 +77,14 @@ def listening(processes: Iterable[ProcessId]) -> frozenset[int]:
 
 
 def test_nothing_is_left_of_a_runner_that_is_killed(run: Run, eventually: Eventually) -> None:
+    run.spec.scratch_folder.mkdir()
+    stray = subprocess.Popen(SLEEP, env=psutil.Process(replica(run)).environ())  # as the load would be
     run.runner.kill()
     run.runner.wait()
     eventually(run.nothing_left, within_s=10)
+    assert stray.wait() == -signal.SIGKILL
+    assert not run.spec.scratch_folder.exists()
+    assert "ending: the runner is gone" in (run.spec.log_folder / "supervisor.log").read_text()
 
 
 def test_nothing_is_left_of_a_runner_that_stands_still_past_its_lease(
@@ -133,11 +140,7 @@ def replica(run: Run) -> int:
 def test_what_outlives_both_runner_and_supervisor_is_found_and_ended_as_a_lost_run(
     run: Run, eventually: Eventually
 ) -> None:
-    left = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(60)"],
-        env=psutil.Process(replica(run)).environ(),
-        start_new_session=True,
-    )
+    left = subprocess.Popen(SLEEP, env=psutil.Process(replica(run)).environ(), start_new_session=True)
     wait_until(lambda: len(of_run(run.spec.run_id)) == 7, within_s=5)
     assert run.spec.run_id not in {lost.run_id for lost in find_lost_runs()}
     run.supervisor.kill()
@@ -149,14 +152,17 @@ def test_what_outlives_both_runner_and_supervisor_is_found_and_ended_as_a_lost_r
     assert run.nothing_left()
 
 
-def test_a_process_of_the_run_that_the_supervisor_did_not_start_ends_with_it(tmp_path: Path) -> None:
+def test_leaving_a_target_ends_what_others_started_for_the_run_though_its_supervisor_is_dead(
+    tmp_path: Path,
+) -> None:
     spec = toy_spec(tmp_path, 1)
     with LocalTarget(spec) as target:
-        stray = subprocess.Popen(
-            [sys.executable, "-c", "import time; time.sleep(60)"], env={**os.environ, **target.marks}
-        )
+        stray = subprocess.Popen(SLEEP, env={**os.environ, **target.marks})
         wait_until(lambda: stray.pid in {process.pid for process in of_run(spec.run_id)}, within_s=5)
+        assert target._link
+        os.kill(target._link.pid, signal.SIGKILL)
     assert stray.wait() == -signal.SIGKILL
+    assert of_run(spec.run_id) == []
 
 
 @pytest.mark.parametrize("helper", ["gateway", "proxy"])

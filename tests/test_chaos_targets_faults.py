@@ -1,3 +1,5 @@
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -112,6 +114,27 @@ def test_a_mis_aimed_kill_fails_verification(target: LocalTarget, monkeypatch: p
     (evidence,) = target.verify(target.inject(Kill(), [aimed]), within_s=0.5)
     assert not evidence.verified
     assert str(last(target, aimed.name)["pid"]) in evidence.how
+    assert "still listed" in evidence.how
+
+
+def test_a_kill_of_the_process_alone_fails_verification(
+    target: LocalTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = target.replicas()[0]
+    pid = last(target, victim.name)["pid"]
+    honest = target._ask
+
+    def ask(op: str, **fields: Any) -> dict[str, Any]:
+        """An injector that kills the container and leaves the pod, which restarts it."""
+        if op != "kill":
+            return honest(op, **fields)
+        os.killpg(pid, signal.SIGKILL)
+        return {"killed": [{"uid": victim.uid, "name": victim.name, "at_s": time.monotonic()}]}
+
+    monkeypatch.setattr(target, "_ask", ask)
+    (evidence,) = target.verify(target.inject(Kill(), [victim]), within_s=0.5)
+    assert not evidence.verified
+    assert "none still live" in evidence.how
     assert "still listed" in evidence.how
 
 

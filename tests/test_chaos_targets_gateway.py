@@ -18,8 +18,6 @@ from chaos.targets.local.gateway_metrics import GatewayMetrics
 from tests.conftest import Eventually, wait_until
 from tests.local_cluster import Answer, Helper, Toy, complete, helper, request, samples, tell, total, toys
 
-PROMPT = {"stream": True, "max_tokens": 3}
-
 
 class Gateway:
     """The module's one gateway as one test sees it: idle, knowing no replica, its counters at zero."""
@@ -155,9 +153,9 @@ def test_the_replica_with_the_fewest_open_requests_gets_the_next(
         assert [gateway.counted("replica_outstanding", f'"{name}"') for name in "abc"] == [3, 3, 3]
 
 
-def socket_request(port: int) -> socket.socket:
+def socket_request(port: int, tokens: int = 3) -> socket.socket:
     client = socket.create_connection(("127.0.0.1", port), timeout=10)
-    body = json.dumps(PROMPT).encode()
+    body = json.dumps({"stream": True, "max_tokens": tokens}).encode()
     client.sendall(
         b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     )
@@ -276,11 +274,17 @@ def test_a_stream_whose_replica_dies_is_broken_off_and_never_ends_cleanly(
     assert gateway.counted("retries_total") == 0
 
 
-def test_a_client_that_leaves_ends_the_work_at_its_replica(gateway: Gateway, eventually: Eventually) -> None:
+@pytest.mark.parametrize("silent", [True, False], ids=["before the first token", "between tokens"])
+def test_a_client_that_leaves_ends_the_work_at_its_replica(
+    gateway: Gateway, silent: bool, eventually: Eventually
+) -> None:
     with toys(1, "--gap-s", "0.05") as (toy,):
+        tell(toy.port, silent=silent)
         gateway.show(toy)
-        with Stream(gateway.port, 1000) as stream:
-            stream.event()
+        with socket_request(gateway.port, tokens=1000) as client:
+            eventually(lambda: toy.accepted == 1, within_s=5)
+            if not silent:
+                assert client.recv(1)
         eventually(
             lambda: total(toy.metrics_port, "toy_requests_total", '"client_left"') == 1,
             within_s=5,

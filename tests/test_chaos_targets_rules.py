@@ -81,8 +81,8 @@ def test_placeholders_are_filled_in_the_command_and_the_environment_and_other_br
 
 def test_names_look_like_a_deployments() -> None:
     names = naming.Names(SPEC)
-    drawn = [names.draw() for _ in range(200)]
-    assert len(set(drawn)) == 200
+    drawn = [names.draw() for _ in range(20_000)]  # of 27 ** 5: some 14 would come twice by chance
+    assert len(set(drawn)) == 20_000
     prefix = f"reference-server-{naming.template_hash(SPEC)}-"
     assert all(name.startswith(prefix) and len(name) == len(prefix) + 5 for name in drawn)
     assert len(naming.template_hash(SPEC)) == 9
@@ -161,6 +161,8 @@ def test_a_verdict_turns_after_enough_answers_in_a_row(
 def test_a_promised_or_used_port_is_not_handed_out() -> None:
     taken = {free_port(()) for _ in range(50)}
     assert free_port(taken) not in taken
+    with pytest.raises(OSError, match="no free port"):
+        free_port(range(65_536))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert not is_free(listener.getsockname()[1])
 

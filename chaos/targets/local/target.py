@@ -225,8 +225,7 @@ class LocalTarget:
         if self._stopped is None:
             if self._link is not None:
                 self._link.stop()
-            end_lost_run(
-                self._spec.run_id
-            )  # even without a link: an interrupt may have come while it was made
+            # Even without a link: an interrupt may have come while it was being made.
+            end_lost_run(self._spec.run_id)
             shutil.rmtree(self._spec.scratch_folder, ignore_errors=True)
             self._stopped = Event(time.monotonic(), "target_stopped")
