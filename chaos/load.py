@@ -12,8 +12,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -49,6 +50,8 @@ class LoadConfig:
     stall_timeout_s: float = 5.0
     deadline_s: float = 30.0
     drain_s: float = 30.0
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """Put into the child's environment, so that a lost run's load can be found."""
 
 
 class Lag(BaseModel):
@@ -191,7 +194,7 @@ class Load:
                     stderr=subprocess.STDOUT,
                     # Locust would read a configuration where it runs, and LOCUST_* of the environment.
                     cwd=self.config.rows_path.parent,
-                    env={key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")},
+                    env=_environment(self.config),
                     pass_fds=(child_fd,),
                     start_new_session=True,
                 )
@@ -212,6 +215,11 @@ class Load:
         told = [line for line in lines if line.strip() and "|" not in line]  # Locust ends with tables
         tail = "\n".join(told[-_LOG_TAIL_LINES:])
         return InconclusiveError(f"{message}; log: {log}", hint=f"its log ends with\n{tail}")
+
+
+def _environment(config: LoadConfig) -> dict[str, str]:
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")}
+    return {**inherited, **config.marks}
 
 
 def _locust() -> list[str]:

@@ -12,6 +12,7 @@ from chaos.progress import Progress
 from chaos.reading.experiment import Experiment
 from chaos.reading.experiment_file import ExperimentSpec
 from chaos.run_folder import RunFolder
+from chaos.targets import Target
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
 
@@ -44,11 +45,12 @@ def local_target(experiment: Experiment, folder: RunFolder, progress: Progress) 
     )
 
 
-def load_config(experiment: Experiment, folder: RunFolder, url: str, model: str) -> LoadConfig:
-    """The load of a run."""
+def load_config(experiment: Experiment, folder: RunFolder, target: Target, model: str) -> LoadConfig:
+    """The load of a run, sent to its target."""
     load, phases = experiment.spec.load, experiment.spec.phases
     return LoadConfig(
-        url=url,
+        url=target.endpoints().url,
+        marks=target.marks,
         model=model,
         rate_per_s=load.rate,
         arrivals=load.arrivals,

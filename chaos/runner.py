@@ -70,7 +70,7 @@ class Run:
         before = gateway_counts(str(endpoints.gateway_metrics_url))
         zero_s = None
         try:
-            with Load(load_config(self.experiment, self.folder, endpoints.url, model)) as load:
+            with Load(load_config(self.experiment, self.folder, target, model)) as load:
                 zero_s = load.start().start_monotonic_s
                 self._note("load_started", zero_s, wall=datetime.now(UTC).isoformat(timespec="seconds"))
                 self._through_phases(target, load, zero_s)

@@ -81,6 +81,10 @@ class Target(Protocol):
     kind: str
     wanted_replicas: int
 
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """What any other process of the run must have in its environment, so that it is found if the run is lost."""
+
     def __enter__(self) -> Self:
         """Bring the target up until every wanted replica is ready."""
 
