@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from locust import User, constant_throughput, events, task
+from locust.exception import StopUser
 
 from loadtests.completions import request_body
 from loadtests.endpoint import Endpoint
 from loadtests.progress import Limits
-from loadtests.records import RequestRecord, to_line
+from loadtests.records import CENSORED, RequestRecord, to_line
 from loadtests.streaming import StreamingClient
 
 START_S = time.monotonic()
@@ -35,6 +36,8 @@ class ClosedLoopUser(User):
     def ask(self) -> None:
         """Send one request and wait for its end."""
         record = self.client.request(next(NUMBERS), time.monotonic() - START_S, self.body)
+        if record.outcome == CENSORED:  # the kill that ends the run came while this request was under way
+            raise StopUser
         with Path(self.environment.parsed_options.rows).open("a") as rows:
             rows.write(to_line(record) + "\n")
         self._report(self.environment.events, record)

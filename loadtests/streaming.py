@@ -60,7 +60,10 @@ class StreamingClient:
         self._head = f"POST {endpoint.prefix}{PATH} HTTP/1.1\r\n{lines}"
 
     def request(self, index: int, intended_s: float, body: bytes) -> RequestRecord:
-        """Send one request now and follow it to its end; errors are outcomes, being killed is `censored`."""
+        """Send one request now and follow it to its end, in a greenlet of its own.
+
+        Every error is an outcome. A kill is one too, `censored`, and ends here: the caller's greenlet goes on.
+        """
         progress = Progress(index, intended_s, dispatched_s=self._now_s())
         outcome, message = OK, None
         try:
