@@ -39,7 +39,7 @@ def closed_loop(folder: Path) -> list[RequestRecord]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        while not server.requests:
+        while not server.requests and child.poll() is None:
             time.sleep(0.01)
         server.silence(time.monotonic() + SILENCE_AT_S, SILENCE_S)
         child.wait()
