@@ -48,8 +48,13 @@ class End(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hold the bytes back until the other end exists."""
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.pause_reading()
+        # Not at once: before Python 3.11.4 a transport starts to read after this call, paused or not.
+        asyncio.get_running_loop().call_soon(self._hold_back)
         self._on_made()
+
+    def _hold_back(self) -> None:
+        if self.outgoing is None and self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         """Carry it over."""
