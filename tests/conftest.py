@@ -6,6 +6,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
+
+# A deadline per example would make a property fail for a busy neighbour's sake.
+settings.register_profile("aftershock", deadline=None)
+settings.load_profile("aftershock")
 
 T = TypeVar("T")
 Eventually = Callable[..., object]
