@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+BENCHMARKS := open_versus_closed generator_lag instrumentation_cost highest_rate kill_runner
 EXPERIMENT ?= chaos/experiments/pod-kill-30.yaml
 
 .PHONY: help demo test check slow benchmarks setup upgrade clean
@@ -25,8 +26,8 @@ check: .venv/.installed-dev ## format, lint, types, import rules, generated file
 slow: .venv/.installed-dev ## the tests marked slow: many repetitions, minutes
 	$(BIN)/python -m pytest -m slow
 
-benchmarks: .venv/.installed-dev ## every figure of the docs, measured again on this machine (about 20 minutes)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+benchmarks: .venv/.installed-dev ## every figure of the docs, measured again on this machine (about 30 minutes)
+	@for name in $(BENCHMARKS); do echo "== python -m benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 setup: .venv/.installed-dev ## only install
 

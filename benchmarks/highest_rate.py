@@ -1,6 +1,6 @@
 """The highest request rate that the demo cluster holds within its SLO, and the generator's lag at each rate.
 
-    python benchmarks/highest_rate.py [--rates 10,15,20,...] [--seconds 20] [--experiment FILE]
+    python -m benchmarks.highest_rate [--rates 10,15,20,...] [--seconds 20] [--experiment FILE]
 
 One cluster, one rate after another, open loop. A rate is held when at least 99 % of its arrivals met every objective
 and the generator's p99 lag stayed within 5 % of the TTFT bound. Takes about 4 minutes.

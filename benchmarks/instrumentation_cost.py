@@ -1,6 +1,6 @@
 """What the instrumentation costs: tokens per second of one reference server with it and without it, in one run.
 
-    python benchmarks/instrumentation_cost.py [--rounds 5] [--requests 60]
+    python -m benchmarks.instrumentation_cost [--rounds 5] [--requests 60]
 
 Both servers live side by side, idle but for their turn; rounds alternate their order. Prints each round, and the median
 of the ratios. Scraped once a second while measured, as a run does. Takes about 2 minutes.

@@ -1,6 +1,6 @@
 """SIGKILL `aftershock run` at random instants of the demo, 20 times: no process, listening port or fault may be left.
 
-    python benchmarks/kill_runner.py [--times 20] [--seed 1] [--experiment FILE]
+    python -m benchmarks.kill_runner [--times 20] [--seed 1] [--experiment FILE]
 
 Prints one line per kill and `20/20 left nothing behind` at the end; exits 1 otherwise. Takes about 15 minutes.
 """
