@@ -10,7 +10,7 @@ from exporters.metrics import GROUPS
 
 _EXAMPLES = """\
 examples:
-  python -m exporters docs            write METRICS.md after a change in exporters/metrics.py
+  python -m exporters docs            write METRICS.md after a change of a declared series
   python -m exporters docs --check    exit 1 when METRICS.md is not what the declarations say
 """
 
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     docs = commands.add_parser(
         "docs",
         help="write METRICS.md from the declared series, or check it",
-        description="Write METRICS.md from exporters/metrics.py, or check that it is current.",
+        description="Write METRICS.md from the declared series, or check that it is current.",
     )
     docs.add_argument("--check", action="store_true", help="write nothing; exit 1 when the page is stale")
     docs.add_argument(
