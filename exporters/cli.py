@@ -2,52 +2,99 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from exporters.documentation import metrics_page
-from exporters.metrics import GROUPS
+from exporters import commands
+from exporters.profiles.library import ProfileError
+from exporters.profiles.scraped import ExpositionError
 
 _EXAMPLES = """\
 examples:
-  python -m exporters docs            write METRICS.md after a change of a declared series
+  python -m exporters coverage http://127.0.0.1:8000/metrics   what this engine can and cannot tell
+  python -m exporters gpu                                      GPU series of this machine, port 8082
   python -m exporters docs --check    exit 1 when METRICS.md is not what the declarations say
 """
+GPU_PORT = 8082
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; returns the exit code: 0 done, 1 the page is stale, 2 wrong usage."""
+    """Run one subcommand; returns the exit code: 0 done, 1 the page is stale, 2 wrong usage or input."""
     options = _parser().parse_args(arguments)
-    return _docs(options.file, check=options.check)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except (commands.CommandError, ProfileError, ExpositionError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m exporters",
-        description="Prometheus series of LLM inference servers, declared once as data.",
+        description="Prometheus series of LLM inference servers, and of what surrounds them.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    docs = commands.add_parser(
-        "docs",
-        help="write METRICS.md from the declared series, or check it",
-        description="Write METRICS.md from the declared series, or check that it is current.",
+    added = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_coverage(
+        added.add_parser(
+            "coverage",
+            help="what an engine's series can tell, and what they cannot",
+            description="Detect the engine by its series and print one table: each signal, the series found, "
+            "their resolution and limits, or the reason why there is none.",
+        )
     )
-    docs.add_argument("--check", action="store_true", help="write nothing; exit 1 when the page is stale")
-    docs.add_argument(
-        "--file", type=Path, default=Path("METRICS.md"), help="the page (default: %(default)s in this folder)"
+    _add_gpu(
+        added.add_parser(
+            "gpu",
+            help="serve the GPU series of this machine",
+            description="Serve the GPU series of this machine, asked of NVML once a second; "
+            "without a GPU: ds_gpu_up 0.",
+        )
+    )
+    _add_docs(
+        added.add_parser(
+            "docs",
+            help="write METRICS.md from the declared series, or check it",
+            description="Write METRICS.md from the declared series, or check that it is current.",
+        )
     )
     return parser
 
 
-def _docs(page: Path, *, check: bool) -> int:
-    wanted = metrics_page(GROUPS)
-    if not check:
-        page.write_text(wanted)
-        print(f"wrote {page}")
-        return 0
-    if page.is_file() and page.read_text() == wanted:
-        return 0
-    print(f"{page} is not what the declarations say\nhint: run `python -m exporters docs`", file=sys.stderr)
-    return 1
+def _add_coverage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", metavar="URL|FILE", help="an endpoint (/metrics is added to a bare address) or a file"
+    )
+    parser.add_argument("--engine", help="read it as this engine's, whatever it looks like")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="a profile of your own")
+    parser.add_argument("--json", action="store_true", help="values for programs instead of the table")
+    parser.set_defaults(
+        run=lambda options: commands.show_coverage(
+            options.source, engine=options.engine, own=options.profile, as_values=options.json
+        )
+    )
+
+
+def _add_gpu(parser: argparse.ArgumentParser) -> None:
+    _add_address(parser, GPU_PORT)
+    parser.add_argument("--once", action="store_true", help="print the series once and end")
+    parser.set_defaults(
+        run=lambda options: commands.export_gpus(options.host, options.port, once=options.once)
+    )
+
+
+def _add_docs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the page is stale")
+    parser.add_argument(
+        "--file", type=Path, default=Path("METRICS.md"), help="the page (default: %(default)s in this folder)"
+    )
+    parser.set_defaults(run=lambda options: commands.write_page(options.file, check=options.check))
+
+
+def _add_address(parser: argparse.ArgumentParser, port: int) -> None:
+    parser.add_argument("--host", default="0.0.0.0", help="address to serve at (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=port, help="port to serve at, 0 for a free one (default: %(default)s)"
+    )
