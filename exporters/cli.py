@@ -13,9 +13,12 @@ _EXAMPLES = """\
 examples:
   python -m exporters coverage http://127.0.0.1:8000/metrics   what this engine can and cannot tell
   python -m exporters gpu                                      GPU series of this machine, port 8082
+  python -m exporters probe --url http://10.0.0.7:8000 --model tiny
+                                                               is it served, as a client sees it? port 8083
+  python -m exporters comm --peer 10.0.0.8:8085                round trips between hosts, port 8084
   python -m exporters docs --check    exit 1 when METRICS.md is not what the declarations say
 """
-GPU_PORT = 8082
+GPU_PORT, PROBE_PORT, COMM_PORT, RESPOND_PORT = 8082, 8083, 8084, 8085
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +56,22 @@ def _parser() -> argparse.ArgumentParser:
             "without a GPU: ds_gpu_up 0.",
         )
     )
+    _add_probe(
+        added.add_parser(
+            "probe",
+            help="send small streaming requests and serve what a client saw",
+            description="Send one small streaming request to each server every so often and serve success, TTFT, "
+            "TPOT and duration.",
+        )
+    )
+    _add_comm(
+        added.add_parser(
+            "comm",
+            help="time round trips between peers",
+            description="Time TCP round trips to each peer, answer theirs, and serve the latencies. "
+            "Run one on each host.",
+        )
+    )
     _add_docs(
         added.add_parser(
             "docs",
@@ -83,6 +102,81 @@ def _add_gpu(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(
         run=lambda options: commands.export_gpus(options.host, options.port, once=options.once)
     )
+
+
+def _add_probe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", action="append", required=True, help="a server's base URL; may be repeated")
+    parser.add_argument("--model", required=True, help="the model to ask for")
+    parser.add_argument(
+        "--every",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="pause after a probe (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="deadline of a probe (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--api-key-env", metavar="NAME", help="the environment variable that holds a bearer key"
+    )
+    _add_address(parser, PROBE_PORT)
+    parser.set_defaults(run=_run_probe)
+
+
+def _run_probe(options: argparse.Namespace) -> int:
+    asked = commands.ProbeOptions(
+        options.url, options.model, options.every, options.timeout, options.api_key_env
+    )
+    return commands.export_probes(asked, options.host, options.port)
+
+
+def _add_comm(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="another one's respond port; may be repeated",
+    )
+    parser.add_argument(
+        "--respond-port",
+        type=int,
+        default=RESPOND_PORT,
+        help="port that answers peers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--every",
+        type=_seconds,
+        default=1.0,
+        metavar="SECONDS",
+        help="pause after a trip (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=1.0,
+        metavar="SECONDS",
+        help="deadline of a trip (default: %(default)s)",
+    )
+    _add_address(parser, COMM_PORT)
+    parser.set_defaults(run=_run_comm)
+
+
+def _run_comm(options: argparse.Namespace) -> int:
+    asked = commands.CommOptions(options.peer, options.respond_port, options.every, options.timeout)
+    return commands.export_comm(asked, options.host, options.port)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 86400:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
+    return value
 
 
 def _add_docs(parser: argparse.ArgumentParser) -> None:

@@ -1,22 +1,28 @@
 """What each subcommand of `python -m exporters` does: options come in as values, errors go out to the command line."""
 
 import json
+import os
 import shutil
 import signal
 import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from prometheus_client import generate_latest
 
 from exporters.collectors import CollectorSet
+from exporters.comm import MAX_PEERS, CommMetrics, Pinger, Responder, peer_of
 from exporters.documentation import metrics_page
 from exporters.exposition import serve
 from exporters.gpu import watch_gpus
 from exporters.metrics import GROUPS
+from exporters.probe import MAX_TARGETS, ProbeCollector, Prober, ProbeTarget
 from exporters.profiles.coverage import coverage
 from exporters.profiles.library import profile, profiles, read
 from exporters.profiles.scraped import scraped_families
@@ -77,6 +83,86 @@ def export_gpus(host: str, port: int, *, once: bool) -> int:
             print(generate_latest(registry).decode(), end="")
             return 0
         return serve_until_told(registry, host, port, what="GPU series")
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOptions:
+    """What `probe` was asked to do; times in seconds."""
+
+    urls: Sequence[str]
+    model: str
+    every_s: float
+    timeout_s: float
+    api_key_env: str | None
+
+
+def export_probes(options: ProbeOptions, host: str, port: int) -> int:
+    """Probe the servers until told to end, and serve what was found.
+
+    Raises:
+        CommandError: a URL is none, comes twice, or there are too many; or the key's variable is not set.
+        OSError: the address cannot be bound.
+    """
+    targets = _probe_targets(options)
+    registry = Registry()
+    with ExitStack() as stack:
+        probers = [Prober(target, every_s=options.every_s) for target in targets]
+        for prober in probers:
+            stack.callback(prober.close)
+        CollectorSet(registry).add("probe", ProbeCollector(probers))
+        return serve_until_told(registry, host, port, what="probe series")
+
+
+def _probe_targets(options: ProbeOptions) -> Sequence[ProbeTarget]:
+    api_key = os.environ.get(options.api_key_env) if options.api_key_env else None
+    if options.api_key_env and not api_key:
+        raise CommandError(
+            f"--api-key-env: expected a key in the variable {options.api_key_env}, got nothing"
+        )
+    try:
+        targets = [ProbeTarget(url, options.model, options.timeout_s, api_key) for url in options.urls]
+    except ValueError as error:
+        raise CommandError(f"--url: {error}") from error
+    names = [target.name for target in targets]
+    if len(set(names)) < len(names) or len(names) > MAX_TARGETS:
+        raise CommandError(
+            f"--url: expected each server once, at most {MAX_TARGETS}, got {', '.join(names[:10])}"
+        )
+    return targets
+
+
+@dataclass(frozen=True, slots=True)
+class CommOptions:
+    """What `comm` was asked to do; times in seconds."""
+
+    peers: Sequence[str]
+    respond_port: int
+    every_s: float
+    timeout_s: float
+
+
+def export_comm(options: CommOptions, host: str, port: int) -> int:
+    """Time round trips to the peers and answer theirs, until told to end.
+
+    Raises:
+        CommandError: a peer is none, or there are too many.
+        OSError: an address cannot be bound.
+    """
+    try:
+        peers = [peer_of(text) for text in options.peers]
+    except ValueError as error:
+        raise CommandError(f"--peer: {error}") from error
+    if len(set(peers)) < len(peers) or len(peers) > MAX_PEERS:
+        raise CommandError(f"--peer: expected each peer once, at most {MAX_PEERS}, got {len(peers)}")
+    registry = Registry()
+    metrics = CommMetrics(registry)
+    with ExitStack() as stack:
+        responder = stack.enter_context(Responder(host, options.respond_port))
+        print(f"answers peers at port {responder.port}", flush=True)
+        for peer in peers:
+            pinger = Pinger(peer, metrics, every_s=options.every_s, timeout_s=options.timeout_s)
+            stack.callback(pinger.close)
+        return serve_until_told(registry, host, port, what="communication series")
 
 
 def serve_until_told(registry: Registry, host: str, port: int, *, what: str) -> int:

@@ -230,7 +230,7 @@ endpoint: ":8080/metrics"
 signals:
   running: [{name: requests_processing, type: gauge}]
 absent:
-  - {signals: [request, "*_seconds", waiting, kv_usage, "prefix_*", preemptions, tokens, "gpu_*"], reason: unknown to me}
+  - {signals: [request, "*_seconds", waiting, kv_usage, "prefix_*", preemptions, tokens, "gpu_*"], reason: not known}
 """
 
 
