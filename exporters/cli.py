@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from exporters import commands
@@ -40,46 +40,40 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     added = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_coverage(
-        added.add_parser(
-            "coverage",
-            help="what an engine's series can tell, and what they cannot",
-            description="Detect the engine by its series and print one table: each signal, the series found, "
-            "their resolution and limits, or the reason why there is none.",
-        )
-    )
-    _add_gpu(
-        added.add_parser(
-            "gpu",
-            help="serve the GPU series of this machine",
-            description="Serve the GPU series of this machine, asked of NVML once a second; "
-            "without a GPU: ds_gpu_up 0.",
-        )
-    )
-    _add_probe(
-        added.add_parser(
-            "probe",
-            help="send small streaming requests and serve what a client saw",
-            description="Send one small streaming request to each server every so often and serve success, TTFT, "
-            "TPOT and duration.",
-        )
-    )
-    _add_comm(
-        added.add_parser(
-            "comm",
-            help="time round trips between peers",
-            description="Time TCP round trips to each peer, answer theirs, and serve the latencies. "
-            "Run one on each host.",
-        )
-    )
-    _add_docs(
-        added.add_parser(
-            "docs",
-            help="write METRICS.md from the declared series, or check it",
-            description="Write METRICS.md from the declared series, or check that it is current.",
-        )
-    )
+    for name, (summary, description, add_options) in _commands().items():
+        add_options(added.add_parser(name, help=summary, description=description))
     return parser
+
+
+def _commands() -> Mapping[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]:
+    """Each subcommand's line of help, its description, and what adds its options."""
+    return {
+        "coverage": (
+            "what an engine's series can tell, and what they cannot",
+            "Detect the engine and print one table: the series of each signal and their limits, or why there is none.",
+            _add_coverage,
+        ),
+        "gpu": (
+            "serve the GPU series of this machine",
+            "Serve the GPU series of this machine, asked of NVML once a second; without a GPU: ds_gpu_up 0.",
+            _add_gpu,
+        ),
+        "probe": (
+            "send small streaming requests and serve what a client saw",
+            "Send a small streaming request to each server every so often; serve success, TTFT, TPOT and duration.",
+            _add_probe,
+        ),
+        "comm": (
+            "time round trips between peers",
+            "Time TCP round trips to each peer, answer theirs, and serve the latencies. Run one on each host.",
+            _add_comm,
+        ),
+        "docs": (
+            "write METRICS.md from the declared series, or check it",
+            "Write METRICS.md from the declared series, or check that it is current.",
+            _add_docs,
+        ),
+    }
 
 
 def _add_coverage(parser: argparse.ArgumentParser) -> None:
