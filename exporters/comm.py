@@ -164,7 +164,7 @@ class _Echo(socketserver.BaseRequestHandler):
 
 
 class Pinger:
-    """Times a round trip to one peer every `every_s` seconds until closed; connecting is not part of it."""
+    """Times a round trip to one peer every `every_s` seconds until stopped; connecting is not part of it."""
 
     def __init__(self, peer: Peer, metrics: CommMetrics, *, every_s: float, timeout_s: float) -> None:
         self._peer = peer
@@ -173,11 +173,18 @@ class Pinger:
         self._labels = (declared.TCP_RTT, scope_of(peer), peer.name)
         self._connection: socket.socket | None = None
         self._numbers = count(1)
+        self._stopped = threading.Event()
         metrics.expect(*self._labels)
         self._poller = Poller(self._ping, period_s=every_s)
 
+    def stop(self) -> None:
+        """Ping no more; a trip under way ends by its deadline."""
+        self._stopped.set()
+        self._poller.stop()
+
     def close(self) -> None:
-        """Ping no more."""
+        """Ping no more, and leave the peer."""
+        self.stop()
         self._poller.close()
         self._disconnect()
 
@@ -193,6 +200,8 @@ class Pinger:
             # An answer that comes late would be taken for the next one's: begin with a new connection.
             self._disconnect()
             self._metrics.failed(*self._labels)
+        if self._stopped.is_set():
+            self._disconnect()
 
     def _connect(self) -> socket.socket:
         connection = socket.create_connection((self._peer.host, self._peer.port), self._timeout_s)
@@ -201,9 +210,9 @@ class Pinger:
         return connection
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def _expect(connection: socket.socket, message: bytes, *, deadline_s: float) -> None:

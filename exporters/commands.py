@@ -108,7 +108,7 @@ def export_probes(options: ProbeOptions, host: str, port: int) -> int:
     with ExitStack() as stack:
         probers = [Prober(target, every_s=options.every_s) for target in targets]
         for prober in probers:
-            stack.callback(prober.close)
+            stack.callback(prober.stop)
         CollectorSet(registry).add("probe", ProbeCollector(probers))
         return serve_until_told(registry, host, port, what="probe series")
 
@@ -161,7 +161,7 @@ def export_comm(options: CommOptions, host: str, port: int) -> int:
         print(f"answers peers at port {responder.port}", flush=True)
         for peer in peers:
             pinger = Pinger(peer, metrics, every_s=options.every_s, timeout_s=options.timeout_s)
-            stack.callback(pinger.close)
+            stack.callback(pinger.stop)
         return serve_until_told(registry, host, port, what="communication series")
 
 
@@ -196,6 +196,9 @@ def _text_of(source: str) -> str:
     try:
         with urllib.request.urlopen(request, timeout=_FETCH_TIMEOUT_S) as response:  # noqa: S310
             body: bytes = response.read(_MAX_BYTES)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise CommandError(f"{url}: expected status 200, got {error.code} {error.reason}") from error
     except (OSError, ValueError) as error:
         raise CommandError(f"{url}: expected an endpoint that answers: {error}") from error
     return body.decode(errors="replace")

@@ -60,9 +60,13 @@ class Poller(Generic[T]):
         """Wait for the end of the first poll; False when none has ended within these seconds."""
         return self._answered.wait(within_s)
 
+    def stop(self) -> None:
+        """Ask no more; a poll under way goes on to its end."""
+        self._closed.set()
+
     def close(self) -> None:
         """Ask no more. Waits one period for a poll under way, then leaves it behind."""
-        self._closed.set()
+        self.stop()
         self._thread.join(self._period_s)
 
     def __enter__(self) -> Self:

@@ -168,7 +168,7 @@ def _has_text(event: object) -> bool:
 
 
 class Prober:
-    """Probes one target every `every_s` seconds until closed, and keeps the last result and all counts."""
+    """Probes one target every `every_s` seconds until stopped, and keeps the last result and all counts."""
 
     def __init__(self, target: ProbeTarget, *, every_s: float) -> None:
         self.target = target
@@ -182,9 +182,9 @@ class Prober:
         self.counts[result.outcome] += 1
         self.last = (time.monotonic(), result)
 
-    def close(self) -> None:
-        """Probe no more."""
-        self._poller.close()
+    def stop(self) -> None:
+        """Probe no more; a probe under way ends by its deadline."""
+        self._poller.stop()
 
 
 class ProbeCollector:

@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -83,7 +83,7 @@ def answering(answer: Callable[[bytes], bytes]) -> Iterator[Peer]:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            with closing(connection):
+            with closing(connection), suppress(OSError):
                 while message := connection.recv(4096):
                     connection.sendall(answer(message))
 

@@ -191,6 +191,19 @@ def test_an_unknown_engine_is_an_error_that_shows_what_was_there() -> None:
         covered("llamacpp:requests 1\n")
 
 
+def test_an_endpoint_that_refuses_is_an_error_with_its_status(capsys: pytest.CaptureFixture[str]) -> None:
+    with serve(CollectorRegistry(), host="127.0.0.1", port=0) as exposition_:
+        assert main(["coverage", f"http://127.0.0.1:{exposition_.port}/prometheus/metrics"]) == 2
+    assert "expected status 200, got 404 Not Found" in capsys.readouterr().err
+
+
+def test_what_every_reader_of_an_engine_must_know_stands_above_the_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["coverage", str(EXPOSITIONS / "dcgm-4.8.2.txt")]) == 0
+    assert "collected every 30 s unless" in capsys.readouterr().out.split("\nsignal", 1)[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -127,7 +127,7 @@ def test_series_follow_a_server_that_dies_and_promtool_likes_them(eventually: Ev
     eventually(lambda: (value("ds_probe_requests_total", outcome="refused") or 0) >= 1, within_s=10)
     eventually(lambda: value("ds_probe_success") == 0, within_s=10)
     assert value("ds_probe_time_to_first_token_seconds") is None, "a figure of an earlier probe must not stay"
-    prober.close()
+    prober.stop()
     checked = subprocess.run(
         ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )
@@ -144,7 +144,7 @@ def test_every_outcome_is_countable_from_zero_before_the_first_probe_has_ended(
     CollectorSet(registry).add("probe", ProbeCollector([prober]))
     lines = [line for line in generate_latest(registry).decode().splitlines() if line.startswith("ds_probe")]
     assert [line.rpartition(" ")[2] for line in lines] == ["0.0"] * len(PROBE_OUTCOMES)
-    prober.close()
+    prober.stop()
 
 
 def test_the_reference_server_is_probed_with_success(tmp_path: Path) -> None:

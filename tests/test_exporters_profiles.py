@@ -1,6 +1,8 @@
 """Engine profiles: every name is in a release's list of families and matches nothing else; files are read strictly."""
 
+import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,47 @@ def test_the_committed_expositions_are_what_the_lists_say_and_say_that_they_are_
     text = (EXPOSITIONS / f"{stem}.txt").read_text()
     assert text == exposition(LISTS[stem]), "run `python tests/data/make_expositions.py`"
     assert text.startswith("# synthetic: from the published series list of ")
+
+
+@pytest.mark.parametrize("stem", LISTS)
+def test_prometheus_reads_the_committed_expositions(stem: str) -> None:
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=exposition(LISTS[stem]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "pars" not in checked.stderr, (
+        "promtool may dislike an engine's names, but it must understand the lines"
+    )
+
+
+def test_prometheus_takes_every_expression_of_every_profile(tmp_path: Path) -> None:
+    """It reads regular expressions by RE2, which has no look-around and no back-references."""
+    expressions = [
+        *(one.name(series) for one in profiles() for parts in one.signals.values() for series in parts),
+        *(one.detect for one in profiles()),
+        *(
+            pattern
+            for one in profiles()
+            for parts in one.signals.values()
+            for series in parts
+            for pattern in (*series.where.values(), *(key for keys in series.values.values() for key in keys))
+        ),
+    ]
+    rules = [
+        {"record": f"x:{number}", "expr": f"count({{__name__=~{json.dumps(text)}}})"}
+        for number, text in enumerate(expressions)
+        if not re.fullmatch(text, "")
+    ]
+    file = tmp_path / "rules.yaml"
+    file.write_text(json.dumps({"groups": [{"name": "x", "rules": rules}]}))
+    checked = subprocess.run(
+        ["promtool", "check", "rules", file], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"{len(rules)} rules found" in checked.stdout
 
 
 def test_a_release_of_a_profile_is_one_whose_list_is_committed() -> None:

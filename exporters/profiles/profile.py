@@ -111,6 +111,8 @@ class Profile(_Strict):
     """Begins every name of `signals`."""
     endpoint: str
     """Where its series usually are."""
+    notes: Annotated[tuple[Sentence, ...], Field(strict=False)] = ()
+    """What a reader of any of its series must know."""
     labels: Mapping[str, str] = {}
     """Normalised label to the engine's, on every series that has it."""
     signals: Mapping[str, Listed[Series]]

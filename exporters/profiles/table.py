@@ -28,6 +28,7 @@ def as_json(coverage: Coverage, source: str) -> dict[str, Any]:
         "source": source,
         "engine": coverage.profile.engine,
         "profile_release": coverage.profile.release,
+        "notes": list(coverage.profile.notes),
         "also": list(coverage.also),
         "signals": [asdict(signal) for signal in coverage.signals],
     }
@@ -38,6 +39,7 @@ def _title(coverage: Coverage) -> list[str]:
     told = sum(answer in ("yes", "limited") for answer in answers)
     read_as = f"{coverage.profile.title}, read by the profile of release {coverage.profile.release}"
     lines = [f"{read_as}: {told} of {len(answers)} signals, {answers.count('limited')} of them limited"]
+    lines += coverage.profile.notes
     if coverage.also:
         lines.append(f"also here: series of {', '.join(coverage.also)} (choose with --engine)")
     if any(":" in family for signal in coverage.signals for family in signal.families):
