@@ -1,7 +1,8 @@
 """The black-box probe: one small streaming request every so often, judged as a client would judge it.
 
 It knows nothing of the server but its OpenAI-compatible API, so it also sees what a health check cannot: a server that
-says it is well and answers nobody. Each probe ends at its deadline, whatever the server does.
+says it is well and answers nobody. Each probe ends at its deadline, whatever the server does; only resolving its name
+may take longer, which no program can end.
 """
 
 import http.client

@@ -117,7 +117,7 @@ def test_an_answer_that_comes_late_is_not_taken_for_the_next_one(
 
     with answering(late) as peer, pinging(reader, peer, timeout_s=0.3):
         eventually(lambda: reader.count(peer) >= 1, within_s=10)
-    assert reader.failures(peer) == 2
+    assert reader.failures(peer) >= 2, "the late answer and the one that it would have been taken for"
 
 
 def test_peers_and_operations_beyond_their_bounds_are_counted_together(reader: Reader) -> None:

@@ -52,16 +52,19 @@ def server() -> Iterator[ScriptedServer]:
 def test_every_way_of_a_server_to_answer_is_one_outcome_before_the_deadline(
     server: ScriptedServer, script: str, outcome: str
 ) -> None:
+    deadline_s = (
+        DEADLINE_S if outcome == "timeout" else 20.0
+    )  # others must not need it, on the busiest machine
     began_s = time.monotonic()
-    result = probe(ProbeTarget(server.url(script), "tiny", timeout_s=DEADLINE_S))
+    result = probe(ProbeTarget(server.url(script), "tiny", timeout_s=deadline_s))
     assert result.outcome == outcome
     assert result.outcome in PROBE_OUTCOMES
-    assert result.duration_s <= time.monotonic() - began_s < DEADLINE_S + 3
-    assert (result.duration_s >= DEADLINE_S) == (outcome == "timeout")
+    assert result.duration_s <= time.monotonic() - began_s < deadline_s + 5
+    assert (result.duration_s >= deadline_s) == (outcome == "timeout")
 
 
 def test_a_stream_that_is_cut_is_no_success(server: ScriptedServer) -> None:
-    assert probe(ProbeTarget(server.url("cut"), "tiny", timeout_s=DEADLINE_S)).outcome in {
+    assert probe(ProbeTarget(server.url("cut"), "tiny", timeout_s=20)).outcome in {
         "incomplete",
         "error",
     }
@@ -80,7 +83,7 @@ def test_tokens_are_timed_from_the_start_of_the_probe_and_from_each_other(server
     assert result.tpot_s is not None
     assert 0.05 <= result.ttft_s < result.duration_s
     assert 0.04 < result.tpot_s < 0.5
-    assert result.ttft_s + 5 * result.tpot_s <= result.duration_s
+    assert result.ttft_s + 5 * result.tpot_s <= result.duration_s + 1e-6
 
 
 def test_a_single_token_has_no_time_per_token(server: ScriptedServer) -> None:

@@ -47,7 +47,7 @@ PUBLISHED = {one.engine: published(one.engine) for one in profiles()}
 
 
 def matches(one: Profile, series: Series, names: Any) -> list[str]:
-    return [name for name in names if re.fullmatch(one.name(series), name)]
+    return [name for name in names if re.fullmatch(one.expression(series), name)]
 
 
 @pytest.mark.parametrize(("one", "series"), SERIES)
@@ -87,7 +87,7 @@ def test_every_spelling_is_matched_and_says_which_engine_it_is(one: Profile) -> 
         for other in others:
             respelled = other + name.removeprefix(first)
             assert any(
-                re.fullmatch(one.name(series), respelled)
+                re.fullmatch(one.expression(series), respelled)
                 for parts in one.signals.values()
                 for series in parts
             )
@@ -152,7 +152,7 @@ def test_prometheus_reads_the_committed_expositions(stem: str) -> None:
 def test_prometheus_takes_every_expression_of_every_profile(tmp_path: Path) -> None:
     """It reads regular expressions by RE2, which has no look-around and no back-references."""
     expressions = [
-        *(one.name(series) for one in profiles() for parts in one.signals.values() for series in parts),
+        *(one.expression(series) for one in profiles() for parts in one.signals.values() for series in parts),
         *(one.detect for one in profiles()),
         *(
             pattern

@@ -86,7 +86,7 @@ def matching(
     return tuple(
         family
         for family in families
-        if re.fullmatch(profile.name(series), family.name)
+        if re.fullmatch(profile.expression(series), family.name)
         and any(
             all(re.fullmatch(value, labels.get(label, "")) for label, value in series.where.items())
             for labels in family.samples

@@ -118,7 +118,7 @@ class Profile(_Strict):
     signals: Mapping[str, Listed[Series]]
     absent: Annotated[tuple[Absence, ...], Field(strict=False)] = ()
 
-    def name(self, series: Series) -> str:
+    def expression(self, series: Series) -> str:
         """The regular expression that matches a whole family name, in every spelling."""
         return f"{self.prefix}(?:{series.name})"
 
