@@ -55,6 +55,7 @@ def test_a_series_is_one_published_family_of_its_type_and_no_other(one: Profile,
     (name,) = matches(one, series, PUBLISHED[one.engine])
     family = PUBLISHED[one.engine][name]
     assert family.type == series.type
+    assert not series.edges or list(series.edges) == family.edges()
     others = [other for engine, families in PUBLISHED.items() if engine != one.engine for other in families]
     assert matches(one, series, others) == []
 
@@ -252,6 +253,16 @@ def with_running(**series: Any) -> str:
         ),
         pytest.param(with_running(type="gauge", since="0.9", until="0.10.1"), None, id="fine"),
         pytest.param(
+            with_running(type="gauge", edges=[1.0]),
+            "edges: expected rising ones, of a histogram",
+            id="edges of a gauge",
+        ),
+        pytest.param(
+            with_signals(ttft_seconds=[{"name": "x", "type": "histogram", "edges": [1.0, 1.0]}]),
+            "edges: expected rising ones",
+            id="falling edges",
+        ),
+        pytest.param(
             with_running(type="gauge", since="0.10", until="0.9"),
             "until: expected a release after 0.10, got 0.9",
             id="gone before it came",
@@ -294,3 +305,15 @@ def test_an_unknown_engine_and_an_unreadable_file_are_refused(tmp_path: Path) ->
         profile("llama")
     with pytest.raises(ProfileError, match=r"none\.yaml: expected a readable text file"):
         read(tmp_path / "none.yaml")
+
+
+def test_latencies_that_objectives_are_about_have_published_edges() -> None:
+    without = {
+        f"{one.engine} {signal}"
+        for one in profiles()
+        for signal in ("e2e_seconds", "ttft_seconds", "itl_seconds", "tpot_seconds", "queue_seconds")
+        for series in one.signals.get(signal, ())
+        if series.kind == "histogram" and not series.edges and one.engine != "reference"
+    }
+    # Of SGLang's queue only the beginning and the end of 40 edges are published, Triton's histogram is experimental.
+    assert without == {"sglang queue_seconds", "triton ttft_seconds"}

@@ -52,6 +52,8 @@ class Series(_Strict):
     type: SourceKind
     sample: Literal["sum", "count"] | None = None
     """Of a histogram or summary: this one of its series is meant, a counter."""
+    edges: Annotated[tuple[float, ...], Field(strict=False)] = ()
+    """Of a histogram: its published bucket edges without +Inf, in the engine's unit; none where they are not known."""
     unit_factor: Annotated[float, Field(gt=0)] = 1.0
     """Times this it is in the signal's unit."""
     unit: str | None = None
@@ -82,6 +84,8 @@ class Series(_Strict):
     def _coherent(self) -> "Series":
         if self.sample and self.type not in ("histogram", "summary"):
             raise ValueError(f"sample: only a histogram or a summary has a {self.sample}, not a {self.type}")
+        if self.edges and (self.type != "histogram" or list(self.edges) != sorted(set(self.edges))):
+            raise ValueError("edges: expected rising ones, of a histogram")
         if self.since and self.until and _version(self.since) >= _version(self.until):
             raise ValueError(f"until: expected a release after {self.since}, got {self.until}")
         return self
