@@ -2,52 +2,187 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from exporters.documentation import metrics_page
-from exporters.metrics import GROUPS
+from exporters import commands
+from exporters.profiles.library import ProfileError
+from exporters.profiles.scraped import ExpositionError
 
 _EXAMPLES = """\
 examples:
-  python -m exporters docs            write METRICS.md after a change in exporters/metrics.py
+  python -m exporters coverage http://127.0.0.1:8000/metrics   what this engine can and cannot tell
+  python -m exporters gpu                                      GPU series of this machine, port 8082
+  python -m exporters probe --url http://10.0.0.7:8000 --model tiny
+                                                               is it served, as a client sees it? port 8083
+  python -m exporters comm --peer 10.0.0.8:8085                round trips between hosts, port 8084
   python -m exporters docs --check    exit 1 when METRICS.md is not what the declarations say
 """
+GPU_PORT, PROBE_PORT, COMM_PORT, RESPOND_PORT = 8082, 8083, 8084, 8085
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; returns the exit code: 0 done, 1 the page is stale, 2 wrong usage."""
+    """Run one subcommand; returns the exit code: 0 done, 1 the page is stale, 2 wrong usage or input."""
     options = _parser().parse_args(arguments)
-    return _docs(options.file, check=options.check)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except (commands.CommandError, ProfileError, ExpositionError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m exporters",
-        description="Prometheus series of LLM inference servers, declared once as data.",
+        description="Prometheus series of LLM inference servers, and of what surrounds them.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    docs = commands.add_parser(
-        "docs",
-        help="write METRICS.md from the declared series, or check it",
-        description="Write METRICS.md from exporters/metrics.py, or check that it is current.",
-    )
-    docs.add_argument("--check", action="store_true", help="write nothing; exit 1 when the page is stale")
-    docs.add_argument(
-        "--file", type=Path, default=Path("METRICS.md"), help="the page (default: %(default)s in this folder)"
-    )
+    added = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, (summary, description, add_options) in _commands().items():
+        add_options(added.add_parser(name, help=summary, description=description))
     return parser
 
 
-def _docs(page: Path, *, check: bool) -> int:
-    wanted = metrics_page(GROUPS)
-    if not check:
-        page.write_text(wanted)
-        print(f"wrote {page}")
-        return 0
-    if page.is_file() and page.read_text() == wanted:
-        return 0
-    print(f"{page} is not what the declarations say\nhint: run `python -m exporters docs`", file=sys.stderr)
-    return 1
+def _commands() -> Mapping[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]:
+    """Each subcommand's line of help, its description, and what adds its options."""
+    return {
+        "coverage": (
+            "what an engine's series can tell, and what they cannot",
+            "Detect the engine and print one table: the series of each signal and their limits, or why there is none.",
+            _add_coverage,
+        ),
+        "gpu": (
+            "serve the GPU series of this machine",
+            "Serve the GPU series of this machine, asked of NVML once a second; without a GPU: ds_gpu_up 0.",
+            _add_gpu,
+        ),
+        "probe": (
+            "send small streaming requests and serve what a client saw",
+            "Send a small streaming request to each server every so often; serve success, TTFT, TPOT and duration.",
+            _add_probe,
+        ),
+        "comm": (
+            "time round trips between peers",
+            "Time TCP round trips to each peer, answer theirs, and serve the latencies. Run one on each host.",
+            _add_comm,
+        ),
+        "docs": (
+            "write METRICS.md from the declared series, or check it",
+            "Write METRICS.md from the declared series, or check that it is current.",
+            _add_docs,
+        ),
+    }
+
+
+def _add_coverage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", metavar="URL|FILE", help="an endpoint (/metrics is added to a bare address) or a file"
+    )
+    parser.add_argument("--engine", help="read it as this engine's, whatever it looks like")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="a profile of your own")
+    parser.add_argument("--json", action="store_true", help="values for programs instead of the table")
+    parser.set_defaults(
+        run=lambda options: commands.show_coverage(
+            options.source, engine=options.engine, own=options.profile, as_values=options.json
+        )
+    )
+
+
+def _add_gpu(parser: argparse.ArgumentParser) -> None:
+    _add_address(parser, GPU_PORT)
+    parser.add_argument("--once", action="store_true", help="print the series once and end")
+    parser.set_defaults(
+        run=lambda options: commands.export_gpus(options.host, options.port, once=options.once)
+    )
+
+
+def _add_probe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", action="append", required=True, help="a server's base URL; may be repeated")
+    parser.add_argument("--model", required=True, help="the model to ask for")
+    parser.add_argument(
+        "--every",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="pause after a probe (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="deadline of a probe (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--api-key-env", metavar="NAME", help="the environment variable that holds a bearer key"
+    )
+    _add_address(parser, PROBE_PORT)
+    parser.set_defaults(run=_run_probe)
+
+
+def _run_probe(options: argparse.Namespace) -> int:
+    asked = commands.ProbeOptions(
+        options.url, options.model, options.every, options.timeout, options.api_key_env
+    )
+    return commands.export_probes(asked, options.host, options.port)
+
+
+def _add_comm(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="another one's respond port; may be repeated",
+    )
+    parser.add_argument(
+        "--respond-port",
+        type=int,
+        default=RESPOND_PORT,
+        help="port that answers peers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--every",
+        type=_seconds,
+        default=1.0,
+        metavar="SECONDS",
+        help="pause after a trip (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=1.0,
+        metavar="SECONDS",
+        help="deadline of a trip (default: %(default)s)",
+    )
+    _add_address(parser, COMM_PORT)
+    parser.set_defaults(run=_run_comm)
+
+
+def _run_comm(options: argparse.Namespace) -> int:
+    asked = commands.CommOptions(options.peer, options.respond_port, options.every, options.timeout)
+    return commands.export_comm(asked, options.host, options.port)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 86400:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
+    return value
+
+
+def _add_docs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the page is stale")
+    parser.add_argument(
+        "--file", type=Path, default=Path("METRICS.md"), help="the page (default: %(default)s in this folder)"
+    )
+    parser.set_defaults(run=lambda options: commands.write_page(options.file, check=options.check))
+
+
+def _add_address(parser: argparse.ArgumentParser, port: int) -> None:
+    parser.add_argument("--host", default="0.0.0.0", help="address to serve at (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=port, help="port to serve at, 0 for a free one (default: %(default)s)"
+    )

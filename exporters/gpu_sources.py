@@ -1,22 +1,31 @@
-"""Where GPU figures come from: NVML for the devices, torch for its allocator; imported when first asked.
+"""What is known of a GPU at one moment: the device as its driver lists it, and torch's allocator on it.
 
 torch is never loaded from here: a process that has not imported it has no allocator to report.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One GPU as NVML lists it."""
+    """One GPU. What it does not have is None, or missing from its mapping; keys are those of `gpu_metrics`."""
 
     index: int
     uuid: str
     used_bytes: int
+    total_bytes: int | None = None
+    utilization_ratio: float | None = None
+    power_w: float | None = None
+    temperature_c: float | None = None
+    clocks_hz: Mapping[str, float] = field(default_factory=dict)
+    throttle: Mapping[str, bool] = field(default_factory=dict)
+    ecc_errors: Mapping[str, int] = field(default_factory=dict)
+    xid_events: Mapping[str, int] | None = None
+    nvlink_links: int | None = None
+    nvlink_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,47 +36,8 @@ class Allocator:
     reserved_bytes: int
     inactive_split_bytes: int
     """Free pieces of blocks that also hold tensors: they cannot go back to the device."""
-
-
-class NvmlDevices:
-    """Asks NVML about every device; there is none where NVML is not installed. Needs driver 510 or newer."""
-
-    def __init__(self) -> None:
-        self._initialised = False
-
-    def __call__(self) -> Sequence[Device]:
-        """Every device now.
-
-        Raises:
-            pynvml.NVMLError: NVML is there and cannot answer; the next call starts it anew.
-        """
-        try:
-            import pynvml
-        except ImportError:
-            return ()
-        try:
-            if not self._initialised:
-                pynvml.nvmlInit()
-                self._initialised = True
-            return [_device(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        except pynvml.NVMLError_LibraryNotFound:
-            return ()
-        except pynvml.NVMLError:
-            # A driver that was reset answers only those who begin again.
-            if self._initialised:
-                self._initialised = False
-                with suppress(pynvml.NVMLError):
-                    pynvml.nvmlShutdown()
-            raise
-
-
-def _device(index: int) -> Device:
-    import pynvml
-
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    # Version 2 counts as `used` what was allocated; version 1 adds what the driver keeps for itself.
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
-    return Device(index, pynvml.nvmlDeviceGetUUID(handle), memory.used)
+    retries: int = 0
+    ooms: int = 0
 
 
 def torch_allocators() -> Mapping[str, Allocator]:
@@ -89,4 +59,6 @@ def _allocator(stats: Mapping[str, int]) -> Allocator:
         allocated_bytes=stats["allocated_bytes.all.current"],
         reserved_bytes=stats["reserved_bytes.all.current"],
         inactive_split_bytes=stats["inactive_split_bytes.all.current"],
+        retries=stats["num_alloc_retries"],
+        ooms=stats["num_ooms"],
     )

@@ -48,6 +48,8 @@ class InferenceMetrics:
         self._series = _request_series(model, self.registry)
         _watch(self._in_flight, model, self.registry)
         self._kv_usage = gauge(declared.KV_CACHE_USAGE, self.registry).labels(model)
+        self._kv_fragmentation = gauge(declared.KV_CACHE_FRAGMENTATION, self.registry)
+        self._model = model
         build_info = gauge(declared.BUILD_INFO, self.registry)
         build_info.labels(_version(), platform.python_version()).set(1)
 
@@ -66,6 +68,10 @@ class InferenceMetrics:
     def kv_usage(self, ratio: float) -> None:
         """From now on this share of the KV cache is used, 0 to 1."""
         self._kv_usage.set(ratio)
+
+    def kv_fragmentation(self, ratio: float) -> None:
+        """From now on this share of the reserved KV slots holds no token, 0 to 1; no series before the first call."""
+        self._kv_fragmentation.labels(self._model).set(ratio)
 
 
 def _request_series(model: str, registry: CollectorRegistry) -> RequestSeries:

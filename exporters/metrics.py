@@ -3,45 +3,14 @@
 Bucket edges contain every SLO bound, so the share of requests within an objective is exact, not interpolated.
 """
 
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal
-
+from exporters import cluster_metrics, gpu_metrics
+from exporters.families import Family, edges
 from exporters.slo import E2E_BOUND_S, ITL_BOUND_S, TTFT_BOUND_S
-
-Kind = Literal["counter", "gauge", "histogram"]
 
 OUTCOMES = ("ok", "error", "timeout", "aborted", "rejected")
 """How a server's request can end: aborted by the client, timed out or rejected by the server, or failed."""
 DIRECTIONS = ("prompt", "generation")
 STREAMING = ("true", "false")
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One metric family: what a dashboard must know to query it."""
-
-    name: str
-    kind: Kind
-    help: str
-    unit: str = ""
-    """A base unit in the plural, `ratio`, or empty for states."""
-    labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = ()
-    """Upper edges without +Inf, in `unit`; histograms only."""
-
-    def __post_init__(self) -> None:
-        if (self.kind == "histogram") != bool(self.buckets):
-            raise ValueError(f"{self.name}: histograms have buckets, others have none")
-        if any(low >= high for low, high in pairwise(self.buckets)):
-            raise ValueError(f"{self.name}: bucket edges must rise: {self.buckets}")
-        if (self.kind == "counter") != self.name.endswith("_total"):
-            raise ValueError(f"{self.name}: counters, and only counters, end in _total")
-
-
-def edges(*upper: float, bound_s: float) -> tuple[float, ...]:
-    """Bucket edges in rising order, with an SLO bound among them (all in seconds)."""
-    return tuple(sorted({*upper, bound_s}))
 
 
 # Common edges of vLLM and of OpenTelemetry's GenAI conventions are kept, so that shares at them compare
@@ -142,6 +111,13 @@ KV_CACHE_USAGE = Family(
     unit="ratio",
     labels=("model",),
 )
+KV_CACHE_FRAGMENTATION = Family(
+    "ds_kv_cache_fragmentation_ratio",
+    "gauge",
+    "Share of the KV cache's reserved slots that hold no token yet; absent where the server does not report it.",
+    unit="ratio",
+    labels=("model",),
+)
 CACHE_QUERIES = Family(
     "ds_cache_queries_total",
     "counter",
@@ -166,42 +142,6 @@ CACHE_HIT_RATIO = Family(
 )
 BUILD_INFO = Family(
     "ds_build_info", "gauge", "Always 1; the labels say what runs.", labels=("version", "python")
-)
-
-GPU_UP = Family(
-    "ds_gpu_up",
-    "gauge",
-    "1 when NVML answers and lists a GPU, else 0 and no other GPU family. Asked once a second.",
-)
-GPU_MEMORY_USED = Family(
-    "ds_gpu_memory_used_bytes",
-    "gauge",
-    "Allocated memory of the whole device, by whichever process (NVML, without what the driver reserves). "
-    "Replicas that share a device all report it: aggregate with max by (uuid).",
-    unit="bytes",
-    labels=("gpu", "uuid"),
-)
-GPU_MEMORY_RESERVED = Family(
-    "ds_gpu_memory_reserved_bytes",
-    "gauge",
-    "Memory that this process's torch allocator holds from the device.",
-    unit="bytes",
-    labels=("gpu",),
-)
-GPU_MEMORY_ALLOCATED = Family(
-    "ds_gpu_memory_allocated_bytes",
-    "gauge",
-    "Memory that this process's torch allocator has handed to tensors.",
-    unit="bytes",
-    labels=("gpu",),
-)
-GPU_MEMORY_FRAGMENTATION = Family(
-    "ds_gpu_memory_fragmentation_ratio",
-    "gauge",
-    "Of the torch allocator: slack = 1 - allocated / reserved; split = inactive split blocks / reserved. "
-    "Absent while nothing is reserved.",
-    unit="ratio",
-    labels=("gpu", "kind"),
 )
 
 COLLECTOR_SUCCESS = Family(
@@ -270,13 +210,14 @@ GROUPS = {
     "Inference server": (
         *(INFERENCE_LATENCY, TIME_TO_FIRST_TOKEN, TIME_PER_OUTPUT_TOKEN, INTER_TOKEN_LATENCY, QUEUE_TIME),
         *(REQUESTS, TOKENS, REQUESTS_RUNNING, REQUESTS_WAITING, OLDEST_QUEUED_AGE),
-        *(KV_CACHE_USAGE, CACHE_QUERIES, CACHE_HITS, CACHE_HIT_RATIO, BUILD_INFO),
+        *(KV_CACHE_USAGE, KV_CACHE_FRAGMENTATION, CACHE_QUERIES, CACHE_HITS, CACHE_HIT_RATIO, BUILD_INFO),
     ),
-    "GPU": (*(GPU_UP, GPU_MEMORY_USED, GPU_MEMORY_RESERVED, GPU_MEMORY_ALLOCATED, GPU_MEMORY_FRAGMENTATION),),
+    "GPU": gpu_metrics.FAMILIES,
     "Collectors": (COLLECTOR_SUCCESS, COLLECTOR_DURATION),
     "Gateway": (
         *(GATEWAY_REQUESTS, GATEWAY_ATTEMPTS, GATEWAY_RETRIES, GATEWAY_IN_FLIGHT),
         *(GATEWAY_REQUEST_SECONDS, GATEWAY_OUTSTANDING, GATEWAY_READY),
     ),
+    **cluster_metrics.GROUPS,
 }
 """The families by the part that exports them."""

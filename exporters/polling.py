@@ -37,6 +37,7 @@ class Poller(Generic[T]):
         self._period_s = period_s
         self._last: _Answer[T] | _Failure = _Failure(time.monotonic(), "not answered yet")
         self._closed = threading.Event()
+        self._answered = threading.Event()
         # A daemon, because a thread that hangs in a driver cannot be ended.
         self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
         self._thread.start()
@@ -55,9 +56,17 @@ class Poller(Generic[T]):
             raise PollError(last.error)
         return last.value
 
+    def first(self, *, within_s: float) -> bool:
+        """Wait for the end of the first poll; False when none has ended within these seconds."""
+        return self._answered.wait(within_s)
+
+    def stop(self) -> None:
+        """Ask no more; a poll under way goes on to its end."""
+        self._closed.set()
+
     def close(self) -> None:
         """Ask no more. Waits one period for a poll under way, then leaves it behind."""
-        self._closed.set()
+        self.stop()
         self._thread.join(self._period_s)
 
     def __enter__(self) -> Self:
@@ -69,6 +78,7 @@ class Poller(Generic[T]):
     def _run(self) -> None:
         while not self._closed.is_set():
             self._last = self._ask()
+            self._answered.set()
             self._closed.wait(self._period_s)
 
     def _ask(self) -> "_Answer[T] | _Failure":

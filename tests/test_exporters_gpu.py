@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from exporters.collectors import CollectorSet
 from exporters.gpu import GpuCollector, GpuReading, watch_gpus
-from exporters.gpu_sources import Allocator, Device, NvmlDevices, torch_allocators
+from exporters.gpu_sources import Allocator, Device, torch_allocators
+from exporters.nvml import NvmlDevices
 
 Eventually = Callable[..., object]
 
@@ -45,7 +46,7 @@ def test_a_machine_without_a_gpu_says_so_by_one_line(eventually: Eventually) -> 
         assert gpu_families(registry) == ["ds_gpu_up"]
 
 
-def test_recorded_nvml_answers_become_exact_lines() -> None:
+def test_a_device_of_which_only_memory_is_known_has_no_other_series() -> None:
     lines, succeeded = exposition_of(GpuReading(TWO_DEVICES))
     assert lines == [
         "ds_gpu_up 1.0",
@@ -57,11 +58,13 @@ def test_recorded_nvml_answers_become_exact_lines() -> None:
 
 def test_the_allocator_is_told_by_the_number_that_nvml_gives_its_device() -> None:
     """A process that may see device 1 alone calls it 0."""
-    allocator = Allocator(allocated_bytes=3 * GIB, reserved_bytes=4 * GIB, inactive_split_bytes=GIB // 2)
+    allocator = Allocator(3 * GIB, reserved_bytes=4 * GIB, inactive_split_bytes=GIB // 2, retries=2, ooms=1)
     lines, succeeded = exposition_of(GpuReading(TWO_DEVICES, {"GPU-bbbb": allocator}))
     assert lines[3:] == [
         'ds_gpu_memory_reserved_bytes{gpu="1"} 4.294967296e+09',
         'ds_gpu_memory_allocated_bytes{gpu="1"} 3.221225472e+09',
+        'ds_gpu_allocator_retries_total{gpu="1"} 2.0',
+        'ds_gpu_allocator_ooms_total{gpu="1"} 1.0',
         'ds_gpu_memory_fragmentation_ratio{gpu="1",kind="slack"} 0.25',
         'ds_gpu_memory_fragmentation_ratio{gpu="1",kind="split"} 0.125',
     ]
@@ -73,6 +76,8 @@ def test_an_allocator_that_reserved_nothing_has_no_fragmentation() -> None:
     assert lines[3:] == [
         'ds_gpu_memory_reserved_bytes{gpu="0"} 0.0',
         'ds_gpu_memory_allocated_bytes{gpu="0"} 0.0',
+        'ds_gpu_allocator_retries_total{gpu="0"} 0.0',
+        'ds_gpu_allocator_ooms_total{gpu="0"} 0.0',
     ]
 
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters import metrics, slo
+from exporters import cluster_metrics, gpu_metrics, metrics, slo
 from exporters.cli import main
-from exporters.metrics import GROUPS, Family, edges
+from exporters.families import Family, edges
+from exporters.metrics import GROUPS
 
 FAMILIES = [family for group in GROUPS.values() for family in group]
 METRICS_PAGE = Path(__file__).parents[1] / "METRICS.md"
@@ -52,7 +53,12 @@ def test_a_family_names_its_unit_and_says_what_it_means(family: Family) -> None:
 
 
 def test_every_declared_family_is_in_one_group_under_a_name_of_its_own() -> None:
-    declared = [value for value in vars(metrics).values() if isinstance(value, Family)]
+    declared = [
+        value
+        for module in (metrics, gpu_metrics, cluster_metrics)
+        for value in vars(module).values()
+        if isinstance(value, Family)
+    ]
     assert sorted(family.name for family in FAMILIES) == sorted(family.name for family in declared)
     assert len({family.name for family in declared}) == len(declared)
 
@@ -105,8 +111,9 @@ def test_declarations_and_objectives_need_the_standard_library_alone() -> None:
 def test_no_module_of_the_package_pulls_in_torch_or_nvml() -> None:
     code = (
         "import importlib, pkgutil, sys, exporters\n"
-        "names = [m.name for m in pkgutil.iter_modules(exporters.__path__) if m.name != '__main__']\n"
-        "for name in names: importlib.import_module(f'exporters.{name}')\n"
+        "names = [m.name for m in pkgutil.walk_packages(exporters.__path__, 'exporters.')]\n"
+        "for name in names:\n"
+        "    if not name.endswith('__main__'): importlib.import_module(name)\n"
         "print(len(names) > 5, sorted({'torch', 'pynvml'} & set(sys.modules)))"
     )
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

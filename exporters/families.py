@@ -1,0 +1,34 @@
+"""What the declaration of a metric family is made of; standard library only."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric family: what a dashboard must know to query it."""
+
+    name: str
+    kind: Kind
+    help: str
+    unit: str = ""
+    """A base unit in the plural, `ratio`, or empty for states."""
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    """Upper edges without +Inf, in `unit`; histograms only."""
+
+    def __post_init__(self) -> None:
+        if (self.kind == "histogram") != bool(self.buckets):
+            raise ValueError(f"{self.name}: histograms have buckets, others have none")
+        if any(low >= high for low, high in pairwise(self.buckets)):
+            raise ValueError(f"{self.name}: bucket edges must rise: {self.buckets}")
+        if (self.kind == "counter") != self.name.endswith("_total"):
+            raise ValueError(f"{self.name}: counters, and only counters, end in _total")
+
+
+def edges(*upper: float, bound_s: float) -> tuple[float, ...]:
+    """Bucket edges in rising order, with an SLO bound among them (all in seconds)."""
+    return tuple(sorted({*upper, bound_s}))

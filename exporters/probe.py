@@ -1,0 +1,225 @@
+"""The black-box probe: one small streaming request every so often, judged as a client would judge it.
+
+It knows nothing of the server but its OpenAI-compatible API, so it also sees what a health check cannot: a server that
+says it is well and answers nobody. Each probe ends at its deadline, whatever the server does; only resolving its name
+may take longer, which no program can end.
+"""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from prometheus_client.metrics_core import Metric
+
+from exporters import cluster_metrics as declared
+from exporters.families import Family
+from exporters.polling import Poller
+from exporters.registry import counter_snapshot, gauge_snapshot
+
+_PROMPT = "Count to eight."
+_MAX_TOKENS = 8
+_MAX_LINE_BYTES = 1_000_000
+MAX_TARGETS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTarget:
+    """A server and the model to ask it for."""
+
+    url: str
+    """Base URL without `/v1`, such as `http://10.0.0.7:8000`."""
+    model: str
+    timeout_s: float = 10.0
+    """From the start of connecting to the end of the answer."""
+    api_key: str | None = None
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"expected a URL such as http://127.0.0.1:8000, got {self.url!r}")
+        _ = parts.port  # ValueError when it is no port
+
+    @property
+    def name(self) -> str:
+        """Host and port: the label `target`."""
+        return urlsplit(self.url).netloc.rpartition("@")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """How one probe went; times in seconds from its start."""
+
+    outcome: str
+    """One of `cluster_metrics.PROBE_OUTCOMES`."""
+    duration_s: float
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+
+
+class _BadAnswerError(Exception):
+    """The server answered, and it was an error."""
+
+
+class _Timing:
+    """When tokens came, counting each event with text as one."""
+
+    def __init__(self) -> None:
+        self.started_s = time.monotonic()
+        self.token_s: list[float] = []
+        self.complete = False
+
+    def token(self) -> None:
+        """A token came now."""
+        self.token_s.append(time.monotonic())
+
+    def result(self, outcome: str) -> ProbeResult:
+        """What it comes to, now."""
+        tokens = self.token_s
+        return ProbeResult(
+            outcome,
+            time.monotonic() - self.started_s,
+            tokens[0] - self.started_s if tokens else None,
+            (tokens[-1] - tokens[0]) / (len(tokens) - 1) if len(tokens) > 1 else None,
+        )
+
+
+def probe(target: ProbeTarget) -> ProbeResult:
+    """Send one request and read its answer to the end, or to the deadline; nothing is raised."""
+    timing = _Timing()
+    connection = _connection(target)
+    try:
+        connection.connect()
+    except TimeoutError:
+        return timing.result("timeout")
+    except OSError:
+        return timing.result("refused")
+    overdue = threading.Event()
+    # A read timeout starts anew with each byte; only ending the connection ends a trickle.
+    left_s = max(0.0, target.timeout_s - (time.monotonic() - timing.started_s))
+    watchdog = threading.Timer(left_s, _end, (connection.sock, overdue))
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        _converse(connection, target, timing)
+    except Exception as error:  # whatever a broken server sends, it is an outcome
+        late = overdue.is_set() or isinstance(error, TimeoutError)
+        return timing.result("timeout" if late else "error")
+    finally:
+        watchdog.cancel()
+        connection.close()
+    if overdue.is_set():
+        return timing.result("timeout")
+    return timing.result("ok" if timing.complete and timing.token_s else "incomplete")
+
+
+def _connection(target: ProbeTarget) -> http.client.HTTPConnection:
+    parts = urlsplit(target.url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname or "", parts.port, timeout=target.timeout_s)
+
+
+def _end(sock: socket.socket, overdue: threading.Event) -> None:
+    overdue.set()
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _converse(connection: http.client.HTTPConnection, target: ProbeTarget, timing: _Timing) -> None:
+    body = {
+        "model": target.model,
+        "messages": [{"role": "user", "content": _PROMPT}],
+        "max_tokens": _MAX_TOKENS,
+        "temperature": 0,
+        "stream": True,
+    }
+    headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+    if target.api_key:
+        headers["Authorization"] = f"Bearer {target.api_key}"
+    path = urlsplit(target.url).path.rstrip("/") + "/v1/chat/completions"
+    connection.request("POST", path, json.dumps(body), headers)
+    response = connection.getresponse()
+    if response.status != http.client.OK:
+        raise _BadAnswerError(f"status {response.status}")
+    for data in _events(response):
+        if data == b"[DONE]":
+            timing.complete = True
+            return
+        if _has_text(json.loads(data)):
+            timing.token()
+
+
+def _events(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    while line := response.readline(_MAX_LINE_BYTES):
+        if line.startswith(b"data:"):
+            yield line[len(b"data:") :].strip()
+
+
+def _has_text(event: object) -> bool:
+    if not isinstance(event, dict) or "error" in event:
+        raise _BadAnswerError(f"{event!r:.200}")
+    deltas = [choice.get("delta") or {} for choice in event.get("choices", ())]
+    return any(delta.get(key) for delta in deltas for key in ("content", "reasoning_content", "reasoning"))
+
+
+class Prober:
+    """Probes one target every `every_s` seconds until stopped, and keeps the last result and all counts."""
+
+    def __init__(self, target: ProbeTarget, *, every_s: float) -> None:
+        self.target = target
+        self.counts = Counter(dict.fromkeys(declared.PROBE_OUTCOMES, 0))
+        self.last: tuple[float, ProbeResult] | None = None
+        """When the last probe ended, in monotonic seconds, and how."""
+        self._poller = Poller(self._probe, period_s=every_s)
+
+    def _probe(self) -> None:
+        result = probe(self.target)
+        self.counts[result.outcome] += 1
+        self.last = (time.monotonic(), result)
+
+    def stop(self) -> None:
+        """Probe no more; a probe under way ends by its deadline."""
+        self._poller.stop()
+
+
+class ProbeCollector:
+    """The series of all probers; a target has no gauge before its first probe has ended."""
+
+    def __init__(self, probers: Sequence[Prober]) -> None:
+        self._probers = probers
+
+    def collect(self) -> Iterable[Metric]:
+        """The last result of each target, and how many probes ended how."""
+        requests = counter_snapshot(declared.PROBE_REQUESTS)
+        gauges: dict[Family, list[tuple[list[str], float | None]]] = {}
+        for prober in self._probers:
+            labels = [prober.target.name, prober.target.model]
+            for outcome, count in prober.counts.items():
+                requests.add_metric([*labels, outcome], count)
+            last = prober.last
+            if last is not None:
+                for family, value in _figures(*last).items():
+                    gauges.setdefault(family, []).append((labels, value))
+        yield requests
+        for family, samples in gauges.items():
+            snapshot = gauge_snapshot(family)
+            for labels, value in samples:
+                if value is not None:
+                    snapshot.add_metric(labels, value)
+            yield snapshot
+
+
+def _figures(ended_s: float, result: ProbeResult) -> dict[Family, float | None]:
+    return {
+        declared.PROBE_SUCCESS: float(result.outcome == "ok"),
+        declared.PROBE_TTFT: result.ttft_s,
+        declared.PROBE_TPOT: result.tpot_s,
+        declared.PROBE_DURATION: result.duration_s,
+        declared.PROBE_AGE: time.monotonic() - ended_s,
+    }
