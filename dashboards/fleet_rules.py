@@ -1,0 +1,163 @@
+"""Symptoms of the cluster: replicas, gateway, GPUs, and of watching it: targets and collectors."""
+
+from dashboards.recording_rules import REPLICAS_UP, Profile
+from dashboards.rule_groups import HOUR_S, MINUTE_S, Alert, Timing
+from dashboards.symptoms import UP, Symptom, percent, total
+
+REPLICAS_KEPT = 0.75
+RETRY_RATIO = 0.1
+SPLIT_FRAGMENTATION = 0.25
+SLACK_FRAGMENTATION = 0.5
+
+
+def fleet_symptoms(profile: Profile, timing: Timing) -> tuple[Symptom, ...]:
+    """All of them, whichever the engine can tell."""
+    return (
+        _replica_down(profile, timing),
+        _replicas_missing(timing),
+        _telemetry_blind(profile, timing),
+        _gateway_down(profile, timing),
+        _gateway_no_ready_replicas(timing),
+        _gateway_retry_storm(timing),
+        _gpu_lost(timing),
+        _gpu_memory_fragmented(timing),
+        _collector_failing(timing),
+    )
+
+
+def _replica_down(profile: Profile, timing: Timing) -> Symptom:
+    alert = Alert(
+        "ReplicaDown",
+        f'up{{job="{profile.job}"}} == 0',
+        "ticket",
+        summary="The replica {{ $labels.instance }} cannot be scraped.",
+        description=(
+            "{{ $labels.instance }} of the job {{ $labels.job }} answers no scrape: it is down, hangs, or the network "
+            "between it and Prometheus is. Whether clients notice, the gateway's series say."
+        ),
+        hold=timing.hold(MINUTE_S),
+    )
+    return Symptom((UP,), alert)
+
+
+def _replicas_missing(timing: Timing) -> Symptom:
+    most = f"max_over_time({REPLICAS_UP}[{timing.window(HOUR_S)}])"
+    alert = Alert(
+        "ReplicasMissing",
+        f"{REPLICAS_UP} < {REPLICAS_KEPT:g} * {most}",
+        "ticket",
+        summary="More than a quarter of the replicas of {{ $labels.job }} are gone.",
+        description=(
+            f"{{{{ $value }}}} replicas answer scrapes, less than {percent(REPLICAS_KEPT)} of the past hour's most. "
+            "A deleted pod leaves the list of targets: ReplicaDown cannot see it. Scaling down looks the same."
+        ),
+        hold=timing.hold(2 * MINUTE_S),
+    )
+    return Symptom((UP,), alert)
+
+
+def _telemetry_blind(profile: Profile, timing: Timing) -> Symptom:
+    alert = Alert(
+        "TelemetryBlind",
+        f'max(inf:replicas_ready{{runtime="{profile.runtime}"}})\n'
+        f'> (sum({REPLICAS_UP}{{runtime="{profile.runtime}"}}) or vector(0))',
+        "ticket",
+        summary="Fewer replicas are scraped than the gateway sends requests to.",
+        description=(
+            "The gateway holds {{ $value }} replicas ready and Prometheus gets series from fewer: what the dashboards "
+            "show is a part of the cluster. A fault on the network often hits the scrape as well."
+        ),
+        hold=timing.hold(2 * MINUTE_S),
+    )
+    return Symptom(("replicas_ready", UP), alert)
+
+
+def _gateway_down(profile: Profile, timing: Timing) -> Symptom:
+    alert = Alert(
+        "GatewayDown",
+        f'up{{job="{profile.gateway_job}"}} == 0',
+        "page",
+        summary="The gateway {{ $labels.instance }} cannot be scraped.",
+        description=(
+            "{{ $labels.instance }} answers no scrape: clients may reach no replica at all, and availability is not "
+            "measured meanwhile."
+        ),
+        hold=timing.hold(MINUTE_S),
+    )
+    return Symptom(("replicas_ready",), alert)
+
+
+def _gateway_no_ready_replicas(timing: Timing) -> Symptom:
+    alert = Alert(
+        "GatewayNoReadyReplicas",
+        "inf:replicas_ready == 0",
+        "page",
+        summary="The gateway {{ $labels.instance }} has no replica to send requests to.",
+        description="Every request is answered 503 by {{ $labels.instance }} until a replica becomes ready.",
+        hold=timing.hold(MINUTE_S / 2),
+    )
+    return Symptom(("replicas_ready",), alert)
+
+
+def _gateway_retry_storm(timing: Timing) -> Symptom:
+    window = timing.window(5 * MINUTE_S)
+    retries, requests = (total(f"inf:gateway_{name}:rate", window) for name in ("retries", "request"))
+    alert = Alert(
+        "GatewayRetryStorm",
+        f"{retries}\n/ ({requests} > 0)\n> {RETRY_RATIO:g}",
+        "ticket",
+        summary="The gateway sends many requests to a second replica.",
+        description=(
+            "Over 5 minutes, {{ $value | humanizePercentage }} of the requests needed another attempt: some replicas "
+            "refuse, reset or fail, and the retries load the others."
+        ),
+        hold=timing.hold(2 * MINUTE_S),
+    )
+    return Symptom(("gateway_retries", "gateway_request"), alert)
+
+
+def _gpu_lost(timing: Timing) -> Symptom:
+    alert = Alert(
+        "GpuLost",
+        f"inf:gpu_up == 0\nand max_over_time(inf:gpu_up[{timing.window(HOUR_S)}]) == 1",
+        "ticket",
+        summary="The GPU of {{ $labels.instance }} does not answer any more.",
+        description=(
+            "NVML at {{ $labels.instance }} listed a GPU within the past hour and lists none now: "
+            "the driver hangs, or the device fell off the bus."
+        ),
+        hold=timing.hold(MINUTE_S),
+    )
+    return Symptom(("gpu_up",), alert)
+
+
+def _gpu_memory_fragmented(timing: Timing) -> Symptom:
+    series = "inf:gpu_fragmentation:ratio"
+    alert = Alert(
+        "GpuMemoryFragmented",
+        f'{series}{{kind="split"}} > {SPLIT_FRAGMENTATION:g}\nor {series}{{kind="slack"}} > {SLACK_FRAGMENTATION:g}',
+        "ticket",
+        summary="Memory of GPU {{ $labels.gpu }} at {{ $labels.instance }} is fragmented.",
+        description=(
+            "{{ $value | humanizePercentage }} of what torch holds of it is {{ $labels.kind }}: used by no tensor. "
+            "An allocation can fail while that much memory is free."
+        ),
+        hold=timing.hold(10 * MINUTE_S),
+    )
+    return Symptom(("gpu_fragmentation",), alert)
+
+
+def _collector_failing(timing: Timing) -> Symptom:
+    # Without a GPU its collector fails for good: `GpuLost` watches that one.
+    alert = Alert(
+        "CollectorFailing",
+        'inf:collector_success{collector!="gpu"} == 0',
+        "ticket",
+        summary="The collector {{ $labels.collector }} of {{ $labels.instance }} fails.",
+        description=(
+            "Scrapes of {{ $labels.instance }} succeed without the series of {{ $labels.collector }}: "
+            "alerts on them say nothing about this replica."
+        ),
+        hold=timing.hold(5 * MINUTE_S),
+    )
+    return Symptom(("collector_success",), alert)
