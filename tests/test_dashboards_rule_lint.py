@@ -100,7 +100,7 @@ RIGHT = (
     'sum(rate(vllm:time_to_first_token_seconds_bucket{le=~"1|1\\\\.0"}[5m]))',
     'sum(rate(vllm:time_to_first_token_seconds_bucket{le="0.5"}[5m]))',
     "sum(rate(vllm:request_queue_time_seconds_sum[5m])) / sum(rate(vllm:request_queue_time_seconds_count[5m]))",
-    'rate(vllm:prefix_cache_hits_total{model_name="m"}[5m]) / rate(vllm:prefix_cache_queries_total{model_name="m"}[5m])',
+    'rate(vllm:prefix_cache_hits_total{pod="a"}[5m]) / rate(vllm:prefix_cache_queries_total{pod="a"}[5m])',
     "histogram_quantile(0.9, sum(rate(vllm:e2e_request_latency_seconds_bucket[5m])) by (le))",
     "absent(vllm:num_preemptions_total) or on () vector(-1)",
     "avg(vllm:num_requests_waiting offset 5m)",
