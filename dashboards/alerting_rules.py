@@ -13,7 +13,9 @@ from dashboards.serving_rules import serving_symptoms
 from dashboards.slo_rules import burn_alerts, indicators
 from dashboards.symptoms import UP, Symptom
 
-OPTIONAL = frozenset({"gpu_up", "gpu_fragmentation", "gateway_request", "gateway_retries", "replicas_ready"})
+OPTIONAL = frozenset(
+    {"gpu_up", "gpu_memory_fragmentation", "gateway_request", "gateway_retries", "replicas_ready"}
+)
 """Signals that a healthy cluster may lack (no GPU, no gateway): missing only when they were there an hour ago."""
 
 
@@ -22,7 +24,7 @@ def alerting_rules(profile: Profile, timing: Timing) -> tuple[Group, ...]:
     told = [
         symptom
         for symptom in (*serving_symptoms(timing), *fleet_symptoms(profile, timing))
-        if all(signal == UP or profile.source(signal) for signal in symptom.needs)
+        if all(signal == UP or profile.of(signal) for signal in symptom.needs)
     ]
     return (
         burn_alerts(profile),
@@ -44,8 +46,9 @@ def _absent(profile: Profile, timing: Timing, symptoms: Sequence[Symptom]) -> li
 
 
 def _signal_absent(profile: Profile, timing: Timing, signal: str, alerts: Sequence[Alert]) -> Alert:
-    source = profile.source(signal)
-    series = f'{recorded(source) if source else REPLICAS_UP}{{runtime="{profile.runtime}"}}'
+    sources = profile.of(signal)
+    families = " and ".join(source.family for source in sources) or UP
+    series = f'{recorded(sources[0]) if sources else REPLICAS_UP}{{runtime="{profile.runtime}"}}'
     expr = f"absent({series})"
     if signal in OPTIONAL:
         labels = f"{', '.join(FLEET)}, runtime"
@@ -58,7 +61,7 @@ def _signal_absent(profile: Profile, timing: Timing, signal: str, alerts: Sequen
         "page" if any(alert.severity == "page" for alert in alerts) else "ticket",
         summary=f"No series of the signal {signal}: {', '.join(names)} cannot fire.",
         description=(
-            f"{source.family if source else UP} is in no scrape, or the recording rules do not run. "
+            f"{families} is in no scrape, or the recording rules do not run. "
             "The silence of the alerts that read it says nothing."
         ),
         hold=timing.hold(2 * MINUTE_S),

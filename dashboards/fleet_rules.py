@@ -132,7 +132,7 @@ def _gpu_lost(timing: Timing) -> Symptom:
 
 
 def _gpu_memory_fragmented(timing: Timing) -> Symptom:
-    series = "inf:gpu_fragmentation:ratio"
+    series = "inf:gpu_memory_fragmentation:ratio"
     alert = Alert(
         "GpuMemoryFragmented",
         f'{series}{{kind="split"}} > {SPLIT_FRAGMENTATION:g}\nor {series}{{kind="slack"}} > {SLACK_FRAGMENTATION:g}',
@@ -144,7 +144,7 @@ def _gpu_memory_fragmented(timing: Timing) -> Symptom:
         ),
         hold=timing.hold(10 * MINUTE_S),
     )
-    return Symptom(("gpu_fragmentation",), alert)
+    return Symptom(("gpu_memory_fragmentation",), alert)
 
 
 def _collector_failing(timing: Timing) -> Symptom:

@@ -4,14 +4,20 @@ Buckets are recorded as rates, never raw (a re-recorded counter hides resets) an
 cannot be aggregated any further). Histograms lose the replica, everything else keeps it.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from dashboards.rule_groups import MINUTE_S, Group, Recording, Timing
-from exporters import metrics, slo
-from exporters.metrics import Family, Kind
+from exporters import slo
+from exporters.metrics import GROUPS
 from exporters.slo import Objective
+
+Kind = Literal["counter", "gauge", "histogram"]
+DECLARED = {family.name: family for families in GROUPS.values() for family in families}
+"""Our own families by name."""
 
 FLEET = ("cluster", "namespace", "job")
 REPLICA = (*FLEET, "instance", "pod")
@@ -22,10 +28,18 @@ REPLICAS_UP = "inf:replicas_up"
 _GAUGES = {
     "kv_usage": ("max", ":ratio"),
     "queue_age_seconds": ("max", ""),
-    "gpu_fragmentation": ("max", ":ratio"),
-    "gpu_up": ("min", ""),
     "replicas_ready": ("max", ""),
     "collector_success": ("min", ""),
+    "gpu_up": ("min", ""),
+    "gpu_memory_used": ("max", ":bytes"),
+    "gpu_memory_total": ("max", ":bytes"),
+    "gpu_memory_reserved": ("sum", ":bytes"),
+    "gpu_memory_fragmentation": ("max", ":ratio"),
+    "gpu_util": ("max", ":ratio"),
+    "gpu_power": ("max", ":watts"),
+    "gpu_temperature": ("max", ":celsius"),
+    "gpu_clock": ("min", ":hertz"),
+    "gpu_throttle": ("max", ""),
 }
 
 
@@ -42,6 +56,12 @@ class Source:
     """What turns the exported unit into the schema's: 0.001 for milliseconds."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """The schema's label to the exported one: `{"model": "model_name"}`."""
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By label of the schema: the exported value, as a regular expression, to the schema's; the first match counts."""
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    """Labels that are the same on every sample: `{"tier": "device"}`."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    """Only samples whose exported labels match these regular expressions."""
     edges_s: tuple[float, ...] = ()
     """Bucket edges after conversion: checked against objectives, and needed where `unit_factor` is not 1."""
 
@@ -58,17 +78,19 @@ class Profile:
     job: str
     """The scrape job of its replicas."""
     sources: Sequence[Source]
+    """Several of one signal add up; spellings of different releases exclude each other, so they do no harm."""
     gateway_job: str = "gateway"
     objectives: Sequence[Objective] = slo.OBJECTIVES
     """Their bounds must be bucket edges of this engine."""
 
-    def source(self, signal: str) -> Source | None:
-        """Where the signal comes from; None when this engine does not tell it."""
-        return next((source for source in self.sources if source.signal == signal), None)
+    def of(self, signal: str) -> tuple[Source, ...]:
+        """Where the signal comes from; nothing when this engine does not tell it."""
+        return tuple(source for source in self.sources if source.signal == signal)
 
 
-def of_family(signal: str, family: Family) -> Source:
+def ours(signal: str, name: str) -> Source:
     """A family of our own: base units, labels called as in the schema."""
+    family = DECLARED[name]
     labels = {label: label for label in family.labels}
     return Source(signal, family.name, family.kind, labels=labels, edges_s=family.buckets)
 
@@ -77,26 +99,26 @@ REFERENCE = Profile(
     runtime="reference",
     job="deepseek-metrics",
     sources=(
-        of_family("request", metrics.REQUESTS),
-        of_family("e2e_seconds", metrics.INFERENCE_LATENCY),
-        of_family("ttft_seconds", metrics.TIME_TO_FIRST_TOKEN),
-        of_family("itl_seconds", metrics.INTER_TOKEN_LATENCY),
-        of_family("tpot_seconds", metrics.TIME_PER_OUTPUT_TOKEN),
-        of_family("queue_seconds", metrics.QUEUE_TIME),
-        of_family("queue_age_seconds", metrics.OLDEST_QUEUED_AGE),
-        of_family("running", metrics.REQUESTS_RUNNING),
-        of_family("waiting", metrics.REQUESTS_WAITING),
-        of_family("kv_usage", metrics.KV_CACHE_USAGE),
-        of_family("prefix_lookups", metrics.CACHE_QUERIES),
-        of_family("prefix_hits", metrics.CACHE_HITS),
-        of_family("tokens", metrics.TOKENS),
-        of_family("gpu_up", metrics.GPU_UP),
-        of_family("gpu_fragmentation", metrics.GPU_MEMORY_FRAGMENTATION),
-        of_family("collector_success", metrics.COLLECTOR_SUCCESS),
-        of_family("gateway_request", metrics.GATEWAY_REQUESTS),
-        of_family("gateway_retries", metrics.GATEWAY_RETRIES),
-        of_family("gateway_seconds", metrics.GATEWAY_REQUEST_SECONDS),
-        of_family("replicas_ready", metrics.GATEWAY_READY),
+        ours("request", "ds_requests_total"),
+        ours("e2e_seconds", "ds_inference_latency_seconds"),
+        ours("ttft_seconds", "ds_time_to_first_token_seconds"),
+        ours("itl_seconds", "ds_inter_token_latency_seconds"),
+        ours("tpot_seconds", "ds_time_per_output_token_seconds"),
+        ours("queue_seconds", "ds_queue_time_seconds"),
+        ours("queue_age_seconds", "ds_oldest_queued_request_age_seconds"),
+        ours("running", "ds_requests_running"),
+        ours("waiting", "ds_requests_waiting"),
+        ours("kv_usage", "ds_kv_cache_usage_ratio"),
+        ours("prefix_lookups", "ds_cache_queries_total"),
+        ours("prefix_hits", "ds_cache_hits_total"),
+        ours("tokens", "ds_tokens_total"),
+        ours("gpu_up", "ds_gpu_up"),
+        ours("gpu_memory_fragmentation", "ds_gpu_memory_fragmentation_ratio"),
+        ours("collector_success", "ds_collector_success"),
+        ours("gateway_request", "ds_gateway_requests_total"),
+        ours("gateway_retries", "ds_gateway_retries_total"),
+        ours("gateway_seconds", "ds_gateway_request_seconds"),
+        ours("replicas_ready", "ds_gateway_replicas_ready"),
     ),
 )
 """The reference server, and the gateway of the local target."""
@@ -106,7 +128,8 @@ def recording_rules(profile: Profile, timing: Timing) -> Group:
     """Every signal that the engine tells, under its name in the schema, with the label `runtime`."""
     labels = {"runtime": profile.runtime}
     up = Recording(REPLICAS_UP, f'sum by ({", ".join(FLEET)}) (up{{job="{profile.job}"}})', labels)
-    rules = [rule for source in profile.sources for rule in _rules(source, timing, labels)]
+    signals = dict.fromkeys(source.signal for source in profile.sources)
+    rules = [rule for signal in signals for rule in _rules(profile.of(signal), timing, labels)]
     return Group(f"inf:{profile.runtime}", [up, *rules])
 
 
@@ -128,55 +151,53 @@ def le_matcher(edge: float) -> str:
     return f'le=~"{_quoted("|".join(map(re.escape, spelled)))}"'
 
 
-def _rules(source: Source, timing: Timing, labels: Mapping[str, str]) -> list[Recording]:
-    window = timing.window(RATE_WINDOW_S)
-    if source.kind == "counter":
-        expr = _aggregated(source, "sum", REPLICA, f"rate({_selector(source)}[{window}])")
-        return [Recording(recorded(source), _scaled(expr, source.unit_factor), labels)]
-    if source.kind == "gauge":
-        aggregation = _GAUGES.get(source.signal, ("sum", ""))[0]
-        expr = _aggregated(source, aggregation, REPLICA, _selector(source))
-        return [Recording(recorded(source), _scaled(expr, source.unit_factor), labels)]
+def _rules(sources: Sequence[Source], timing: Timing, labels: Mapping[str, str]) -> list[Recording]:
+    window, signal = timing.window(RATE_WINDOW_S), sources[0].signal
+    if sources[0].kind == "gauge":
+        aggregation = _GAUGES.get(signal, ("sum", ""))[0]
+        parts = [_scaled(_selector(source), source.unit_factor) for source in sources]
+        return [Recording(recorded(sources[0]), _combined(sources, parts, aggregation, REPLICA), labels)]
+    if sources[0].kind == "counter":
+        parts = [_scaled(f"rate({_selector(source)}[{window}])", source.unit_factor) for source in sources]
+        return [Recording(recorded(sources[0]), _combined(sources, parts, "sum", REPLICA), labels)]
+    counts = [f"rate({_selector(source, '_count')}[{window}])" for source in sources]
+    sums = [_scaled(f"rate({_selector(source, '_sum')}[{window}])", source.unit_factor) for source in sources]
     return [
-        *_bucket_rules(source, window, labels),
-        *(
-            Recording(
-                f"inf:{source.signal}_{part}:rate",
-                _scaled(
-                    _aggregated(source, "sum", FLEET, f"rate({_selector(source, f'_{part}')}[{window}])"),
-                    factor,
-                ),
-                labels,
-            )
-            for part, factor in (("count", 1.0), ("sum", source.unit_factor))
-        ),
+        *_bucket_rules(sources, window, labels),
+        Recording(f"inf:{signal}_count:rate", _combined(sources, counts, "sum", FLEET), labels),
+        Recording(f"inf:{signal}_sum:rate", _combined(sources, sums, "sum", FLEET), labels),
     ]
 
 
-def _bucket_rules(source: Source, window: str, labels: Mapping[str, str]) -> list[Recording]:
-    record = f"inf:{source.signal}_bucket:rate"
-    if source.unit_factor == 1:
-        expr = f"rate({_selector(source, '_bucket')}[{window}])"
-        return [Recording(record, _aggregated(source, "sum", (*FLEET, "le"), expr), labels)]
+def _bucket_rules(sources: Sequence[Source], window: str, labels: Mapping[str, str]) -> list[Recording]:
+    record = f"inf:{sources[0].signal}_bucket:rate"
+    if all(source.unit_factor == 1 for source in sources):
+        parts = [f"rate({_selector(source, '_bucket')}[{window}])" for source in sources]
+        return [Recording(record, _combined(sources, parts, "sum", (*FLEET, "le")), labels)]
     # `le` is text: each edge in the exported unit gets a rule, whose label has it in seconds.
-    exported = {
-        f"{edge:.12g}": le_matcher(float(f"{edge / source.unit_factor:.12g}")) for edge in source.edges_s
-    }
-    return [
-        Recording(
-            record,
-            _aggregated(source, "sum", FLEET, f"rate({_selector(source, '_bucket', le)}[{window}])"),
-            {**labels, "le": edge},
-        )
-        for edge, le in {**exported, "+Inf": 'le="+Inf"'}.items()
-    ]
+    rules = []
+    for edge_s in (*sources[0].edges_s, math.inf):
+        parts = [
+            f"rate({_selector(source, '_bucket', _exported_le(source, edge_s))}[{window}])"
+            for source in sources
+        ]
+        le = "+Inf" if edge_s == math.inf else f"{edge_s:.12g}"
+        rules.append(Recording(record, _combined(sources, parts, "sum", FLEET), {**labels, "le": le}))
+    return rules
+
+
+def _exported_le(source: Source, edge_s: float) -> str:
+    return 'le="+Inf"' if edge_s == math.inf else le_matcher(float(f"{edge_s / source.unit_factor:.12g}"))
 
 
 def _selector(source: Source, suffix: str = "", le: str = "") -> str:
-    matchers = [le] if le else []
+    matchers = [
+        *(f'{label}=~"{_quoted(value)}"' for label, value in source.where.items()),
+        *([le] if le else []),
+    ]
     if re.fullmatch(r"[a-zA-Z_:][\w:]*", source.family):
         return f"{source.family}{suffix}" + (f"{{{', '.join(matchers)}}}" if matchers else "")
-    name = f'__name__=~"{_quoted(source.family + suffix)}"'
+    name = f'__name__=~"(?:{_quoted(source.family)}){suffix}"'
     return f"{{{', '.join([name, *matchers])}}}"
 
 
@@ -184,13 +205,29 @@ def _quoted(pattern: str) -> str:
     return pattern.replace("\\", "\\\\")
 
 
-def _aggregated(source: Source, aggregation: str, keep: Sequence[str], expr: str) -> str:
+def _combined(sources: Sequence[Source], parts: Sequence[str], aggregation: str, keep: Sequence[str]) -> str:
+    named = [_named(source, part) for source, part in zip(sources, parts, strict=True)]
+    if len(named) > 1:  # `or` drops what has the same labels on its left: a label of its own keeps each part
+        named = [f'label_replace({part}, "part", "{number}", "", "")' for number, part in enumerate(named)]
+    labels = [label for source in sources for label in (*source.labels, *source.fixed)]
+    return f"{aggregation} by ({', '.join(dict.fromkeys((*keep, *labels)))}) ({' or '.join(named)})"
+
+
+def _named(source: Source, expr: str) -> str:
+    """The series with the schema's labels and values."""
     for wanted, exported in source.labels.items():
-        if wanted != exported:
+        values, read = source.values.get(wanted, {}), exported
+        if values and wanted == exported:  # what is overwritten must still be there to be matched
+            read = "exported"
+            expr = f'label_replace({expr}, "{read}", "$1", "{exported}", "(.*)")'
+        elif wanted != exported:
             expr = f'label_replace({expr}, "{wanted}", "$1", "{exported}", "(.+)")'
-    kept = [*keep, *(label for label in source.labels if label not in keep)]
-    return f"{aggregation} by ({', '.join(kept)}) ({expr})"
+        for pattern, value in reversed(tuple(values.items())):  # the first that matches is applied last
+            expr = f'label_replace({expr}, "{wanted}", "{value}", "{read}", "{_quoted(pattern)}")'
+    for label, value in source.fixed.items():
+        expr = f'label_replace({expr}, "{label}", "{value}", "", "")'
+    return expr
 
 
 def _scaled(expr: str, factor: float) -> str:
-    return expr if factor == 1 else f"{expr} * {factor:g}"
+    return expr if factor == 1 else f"{expr} * {factor:.12g}"

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dashboards.recording_rules import DECLARED, Kind
 from dashboards.rule_groups import SCRAPES_PER_WINDOW, Group, Recording, Timing
 from dashboards.rule_queries import Call, Query, Selector, parse, parts, selectors, walk
-from exporters.metrics import Family, Kind
 
 _OF_PROMETHEUS = frozenset({"up", "scrape_duration_seconds", "ALERTS", "ALERTS_FOR_STATE"})
 _RATES = frozenset({"rate", "irate", "increase"})
@@ -56,9 +56,9 @@ class Catalogue:
         return found or ("counter" if self.kinds.get(_family(name)) == "histogram" else None)
 
 
-def catalogue(families: Iterable[Family], groups: Iterable[Group]) -> Catalogue:
-    """Declared families, and what rules record: rates and ratios, so gauges."""
-    declared = tuple(families)
+def catalogue(groups: Iterable[Group]) -> Catalogue:
+    """Our declared families, and what rules record: rates and ratios, so gauges."""
+    declared = DECLARED.values()
     recorded = {rule.record for group in groups for rule in group.rules if isinstance(rule, Recording)}
     kinds: dict[str, Kind] = {family.name: family.kind for family in declared}
     return Catalogue(

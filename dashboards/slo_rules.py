@@ -79,7 +79,7 @@ def indicators(profile: Profile) -> tuple[Indicator, ...]:
     found = []
     for objective in profile.objectives:
         indicator = _INDICATORS[objective.name](objective)
-        if all(profile.source(signal) for signal in indicator.needs):
+        if all(profile.of(signal) for signal in indicator.needs):
             _require_edge(profile, indicator)
             found.append(indicator)
     return tuple(found)
@@ -160,8 +160,9 @@ def _le(objective: Objective) -> str:
 
 def _require_edge(profile: Profile, indicator: Indicator) -> None:
     bound_s = indicator.objective.bound_s
-    source = profile.source(indicator.needs[0])
-    if bound_s is not None and source is not None and bound_s not in source.edges_s:
+    for source in profile.of(indicator.needs[0]):
+        if bound_s is None or bound_s in source.edges_s:
+            continue
         raise ValueError(
             f"{indicator.objective.name}: {bound_s:g} s is no bucket edge of {source.family} ({profile.runtime}): "
             f"the share within it would be a guess; edges: {', '.join(f'{edge:g}' for edge in source.edges_s)}"

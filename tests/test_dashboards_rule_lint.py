@@ -12,10 +12,8 @@ from dashboards.recording_rules import REFERENCE
 from dashboards.rule_groups import Alert, Group, Recording, Timing
 from dashboards.rule_lint import Catalogue, catalogue, lint, lint_groups
 from dashboards.rule_queries import Selector, parse, walk
-from exporters.metrics import GROUPS
 
 RUNBOOKS = Path(__file__).parents[1] / "docs/runbooks"
-FAMILIES = [family for group in GROUPS.values() for family in group]
 ENGINES = Catalogue(
     kinds={
         "vllm:num_preemptions_total": "counter",
@@ -144,12 +142,12 @@ def test_a_recording_that_ruins_its_series_is_refused(rule: Recording, complaint
 @pytest.mark.parametrize("timing", [rules.PRODUCTION, rules.LIVE], ids=["production", "live"])
 def test_nothing_is_wrong_with_our_own_rules(timing: Timing) -> None:
     groups = [group for groups in rules.rule_groups(timing=timing).values() for group in groups]
-    assert lint_groups(groups, catalogue(FAMILIES, groups), timing) == []
+    assert lint_groups(groups, catalogue(groups), timing) == []
 
 
 def test_the_production_rules_would_be_refused_for_slower_scrapes() -> None:
     groups = [group for groups in rules.rule_groups().values() for group in groups]
-    problems = lint_groups(groups, catalogue(FAMILIES, groups), Timing(scrape_s=30.0))
+    problems = lint_groups(groups, catalogue(groups), Timing(scrape_s=30.0))
     assert any("spans fewer than four scrapes" in problem for problem in problems)
 
 
@@ -182,7 +180,7 @@ def test_every_query_of_the_runbooks_is_accepted_by_promtool_and_right(tmp_path:
         for query in re.findall(r"```promql\n(.*?)```", page.read_text(), re.DOTALL)
     ]
     groups = [group for groups in rules.rule_groups().values() for group in groups]
-    known = catalogue(FAMILIES, groups)
+    known = catalogue(groups)
     assert [(query, problem) for query in queries for problem in lint(query, known, 15.0)] == []
     assert len(queries) > 40
     written = [{"record": f"q{number}", "expr": query} for number, query in enumerate(queries)]
