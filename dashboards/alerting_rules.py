@@ -7,6 +7,7 @@ fires in its absence, as severe as the most severe alert that it blinds.
 from collections.abc import Sequence
 
 from dashboards.fleet_rules import fleet_symptoms
+from dashboards.gpu_rules import gpu_symptoms
 from dashboards.recording_rules import FLEET, REPLICAS_UP, Profile, recorded
 from dashboards.rule_groups import HOUR_S, MINUTE_S, Alert, Group, Timing
 from dashboards.serving_rules import serving_symptoms
@@ -14,16 +15,20 @@ from dashboards.slo_rules import burn_alerts, indicators
 from dashboards.symptoms import UP, Symptom
 
 OPTIONAL = frozenset(
-    {"gpu_up", "gpu_memory_fragmentation", "gateway_request", "gateway_retries", "replicas_ready"}
+    {
+        *("gpu_up", "gpu_memory_fragmentation", "gpu_throttle", "gpu_xid_events"),
+        *("gateway_request", "gateway_retries", "replicas_ready"),
+        *("comm_seconds", "comm_failures", "probe_success"),
+    }
 )
-"""Signals that a healthy cluster may lack (no GPU, no gateway): missing only when they were there an hour ago."""
+"""Signals that a healthy cluster may lack (no GPU, no gateway, no prober): missed once they have been there."""
 
 
 def alerting_rules(profile: Profile, timing: Timing) -> tuple[Group, ...]:
     """Burn rates, symptoms, and what says that one of them is blind."""
     told = [
         symptom
-        for symptom in (*serving_symptoms(timing), *fleet_symptoms(profile, timing))
+        for symptom in (*serving_symptoms(timing), *fleet_symptoms(profile, timing), *gpu_symptoms(timing))
         if all(signal == UP or profile.of(signal) for signal in symptom.needs)
     ]
     return (

@@ -1,4 +1,4 @@
-"""Symptoms of the cluster: replicas, gateway, GPUs, and of watching it: targets and collectors."""
+"""Symptoms of the cluster: replicas, gateway, the ways between peers, and of watching it: targets, collectors."""
 
 from dashboards.recording_rules import REPLICAS_UP, Profile
 from dashboards.rule_groups import HOUR_S, MINUTE_S, Alert, Timing
@@ -6,8 +6,10 @@ from dashboards.symptoms import UP, Symptom, percent, total
 
 REPLICAS_KEPT = 0.75
 RETRY_RATIO = 0.1
-SPLIT_FRAGMENTATION = 0.25
-SLACK_FRAGMENTATION = 0.5
+COMM_FACTOR = 5
+COMM_FLOOR_S = 0.001
+"""Below this, no latency between peers is worth an alert, however much it grew."""
+COMM_FAILURE_RATIO = 0.01
 
 
 def fleet_symptoms(profile: Profile, timing: Timing) -> tuple[Symptom, ...]:
@@ -19,9 +21,10 @@ def fleet_symptoms(profile: Profile, timing: Timing) -> tuple[Symptom, ...]:
         _gateway_down(profile, timing),
         _gateway_no_ready_replicas(timing),
         _gateway_retry_storm(timing),
-        _gpu_lost(timing),
-        _gpu_memory_fragmented(timing),
+        _gray_replica(timing),
         _collector_failing(timing),
+        _comm_latency_high(timing),
+        _comm_failing(timing),
     )
 
 
@@ -116,37 +119,6 @@ def _gateway_retry_storm(timing: Timing) -> Symptom:
     return Symptom(("gateway_retries", "gateway_request"), alert)
 
 
-def _gpu_lost(timing: Timing) -> Symptom:
-    alert = Alert(
-        "GpuLost",
-        f"inf:gpu_up == 0\nand max_over_time(inf:gpu_up[{timing.window(HOUR_S)}]) == 1",
-        "ticket",
-        summary="The GPU of {{ $labels.instance }} does not answer any more.",
-        description=(
-            "NVML at {{ $labels.instance }} listed a GPU within the past hour and lists none now: "
-            "the driver hangs, or the device fell off the bus."
-        ),
-        hold=timing.hold(MINUTE_S),
-    )
-    return Symptom(("gpu_up",), alert)
-
-
-def _gpu_memory_fragmented(timing: Timing) -> Symptom:
-    series = "inf:gpu_memory_fragmentation:ratio"
-    alert = Alert(
-        "GpuMemoryFragmented",
-        f'{series}{{kind="split"}} > {SPLIT_FRAGMENTATION:g}\nor {series}{{kind="slack"}} > {SLACK_FRAGMENTATION:g}',
-        "ticket",
-        summary="Memory of GPU {{ $labels.gpu }} at {{ $labels.instance }} is fragmented.",
-        description=(
-            "{{ $value | humanizePercentage }} of what torch holds of it is {{ $labels.kind }}: used by no tensor. "
-            "An allocation can fail while that much memory is free."
-        ),
-        hold=timing.hold(10 * MINUTE_S),
-    )
-    return Symptom(("gpu_memory_fragmentation",), alert)
-
-
 def _collector_failing(timing: Timing) -> Symptom:
     # Without a GPU its collector fails for good: `GpuLost` watches that one.
     alert = Alert(
@@ -161,3 +133,62 @@ def _collector_failing(timing: Timing) -> Symptom:
         hold=timing.hold(5 * MINUTE_S),
     )
     return Symptom(("collector_success",), alert)
+
+
+def _gray_replica(timing: Timing) -> Symptom:
+    # Probe and health check know a replica by different addresses: only their numbers can be compared.
+    failing, probed = "count by (runtime) (inf:probe_success == 0)", "count by (runtime) (inf:probe_success)"
+    alert = Alert(
+        "GrayReplica",
+        f"inf:probe_success == 0\n"
+        f"and on (runtime) {failing} > {probed} - max by (runtime) (inf:replicas_ready)",
+        "page",
+        summary="{{ $labels.target }} passes its health checks and answers no request.",
+        description=(
+            "The probe gets no whole answer from {{ $labels.target }}, and more probes fail than the gateway has "
+            "replicas out of use: it still sends users there."
+        ),
+        hold=timing.hold(MINUTE_S),
+    )
+    return Symptom(("probe_success", "replicas_ready"), alert)
+
+
+def _comm_p99(window: str, offset: str = "") -> str:
+    buckets = total("inf:comm_seconds_bucket:rate", window, "op", "scope", "peer", "le", offset=offset)
+    return f"histogram_quantile(0.99, {buckets})"
+
+
+def _comm_latency_high(timing: Timing) -> Symptom:
+    recent, before = timing.window(5 * MINUTE_S), timing.window(HOUR_S)
+    alert = Alert(
+        "CommLatencyHigh",
+        f"{_comm_p99(recent)}\n> {COMM_FACTOR:g} * {_comm_p99(before, recent)}\n> {COMM_FLOOR_S:g}",
+        "ticket",
+        summary="{{ $labels.op }} with {{ $labels.peer }} takes much longer than before.",
+        description=(
+            "P99 over 5 minutes is {{ $value | humanizeDuration }}, "
+            f"more than {COMM_FACTOR:g} times that of the hour before: every step of a sharded model waits for it."
+        ),
+        hold=timing.hold(2 * MINUTE_S),
+    )
+    return Symptom(("comm_seconds",), alert)
+
+
+def _comm_failing(timing: Timing) -> Symptom:
+    window = timing.window(5 * MINUTE_S)
+    failed, answered = (
+        total(f"inf:comm_{name}:rate", window, "op", "scope", "peer")
+        for name in ("failures", "seconds_count")
+    )
+    alert = Alert(
+        "CommFailing",
+        f"{failed}\n/ ({failed} + {answered} > 0)\n> {COMM_FAILURE_RATIO:g}",
+        "ticket",
+        summary="{{ $labels.op }} with {{ $labels.peer }} gets no answer.",
+        description=(
+            "Over 5 minutes {{ $value | humanizePercentage }} of the operations with this peer got no answer in time. "
+            "They have no latency: its histogram shows the others alone."
+        ),
+        hold=timing.hold(2 * MINUTE_S),
+    )
+    return Symptom(("comm_failures", "comm_seconds"), alert)

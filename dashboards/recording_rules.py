@@ -40,6 +40,7 @@ _GAUGES = {
     "gpu_temperature": ("max", ":celsius"),
     "gpu_clock": ("min", ":hertz"),
     "gpu_throttle": ("max", ""),
+    "probe_success": ("min", ""),
 }
 
 
@@ -95,31 +96,39 @@ def ours(signal: str, name: str) -> Source:
     return Source(signal, family.name, family.kind, labels=labels, edges_s=family.buckets)
 
 
+_OURS = {
+    "request": "ds_requests_total",
+    "e2e_seconds": "ds_inference_latency_seconds",
+    "ttft_seconds": "ds_time_to_first_token_seconds",
+    "itl_seconds": "ds_inter_token_latency_seconds",
+    "tpot_seconds": "ds_time_per_output_token_seconds",
+    "queue_seconds": "ds_queue_time_seconds",
+    "queue_age_seconds": "ds_oldest_queued_request_age_seconds",
+    "running": "ds_requests_running",
+    "waiting": "ds_requests_waiting",
+    "kv_usage": "ds_kv_cache_usage_ratio",
+    "prefix_lookups": "ds_cache_queries_total",
+    "prefix_hits": "ds_cache_hits_total",
+    "tokens": "ds_tokens_total",
+    "gpu_up": "ds_gpu_up",
+    "gpu_memory_fragmentation": "ds_gpu_memory_fragmentation_ratio",
+    "collector_success": "ds_collector_success",
+    "gateway_request": "ds_gateway_requests_total",
+    "gateway_retries": "ds_gateway_retries_total",
+    "gateway_seconds": "ds_gateway_request_seconds",
+    "replicas_ready": "ds_gateway_replicas_ready",
+    "gpu_throttle": "ds_gpu_throttle_active",
+    "gpu_xid_events": "ds_gpu_xid_events_total",
+    "comm_seconds": "ds_comm_latency_seconds",
+    "comm_failures": "ds_comm_failures_total",
+    "probe_success": "ds_probe_success",
+}
+
 REFERENCE = Profile(
     runtime="reference",
     job="deepseek-metrics",
-    sources=(
-        ours("request", "ds_requests_total"),
-        ours("e2e_seconds", "ds_inference_latency_seconds"),
-        ours("ttft_seconds", "ds_time_to_first_token_seconds"),
-        ours("itl_seconds", "ds_inter_token_latency_seconds"),
-        ours("tpot_seconds", "ds_time_per_output_token_seconds"),
-        ours("queue_seconds", "ds_queue_time_seconds"),
-        ours("queue_age_seconds", "ds_oldest_queued_request_age_seconds"),
-        ours("running", "ds_requests_running"),
-        ours("waiting", "ds_requests_waiting"),
-        ours("kv_usage", "ds_kv_cache_usage_ratio"),
-        ours("prefix_lookups", "ds_cache_queries_total"),
-        ours("prefix_hits", "ds_cache_hits_total"),
-        ours("tokens", "ds_tokens_total"),
-        ours("gpu_up", "ds_gpu_up"),
-        ours("gpu_memory_fragmentation", "ds_gpu_memory_fragmentation_ratio"),
-        ours("collector_success", "ds_collector_success"),
-        ours("gateway_request", "ds_gateway_requests_total"),
-        ours("gateway_retries", "ds_gateway_retries_total"),
-        ours("gateway_seconds", "ds_gateway_request_seconds"),
-        ours("replicas_ready", "ds_gateway_replicas_ready"),
-    ),
+    # A family that these exporters do not declare is a signal that nobody tells: no rule, no alert, no partner.
+    sources=tuple(ours(signal, name) for signal, name in _OURS.items() if name in DECLARED),
 )
 """The reference server, and the gateway of the local target."""
 

@@ -12,6 +12,7 @@ HIT_RATIO_KEPT = 0.5
 HIT_RATIO_USEFUL = 0.05
 """Below this a tier was of no use before either."""
 ERROR_RATIO = 0.05
+PREEMPTION_RATIO = 0.1
 RECENT_S = 5 * MINUTE_S
 BEFORE_S = HOUR_S
 """What 'before' means to a tier: the hour that ended when the recent window began."""
@@ -25,6 +26,7 @@ def serving_symptoms(timing: Timing) -> tuple[Symptom, ...]:
         _cache_tier_down(timing),
         _cache_tier_hit_ratio_collapsed(timing),
         _error_ratio_high(timing),
+        _preemption_storm(timing),
     )
 
 
@@ -120,3 +122,20 @@ def _error_ratio_high(timing: Timing) -> Symptom:
         hold=timing.hold(2 * MINUTE_S),
     )
     return Symptom(("request",), alert)
+
+
+def _preemption_storm(timing: Timing) -> Symptom:
+    recent = timing.window(RECENT_S)
+    preempted, ended = (total(f"inf:{signal}:rate", recent) for signal in ("preemptions", "request"))
+    alert = Alert(
+        "PreemptionStorm",
+        f"{preempted}\n/ ({ended} > 0)\n> {PREEMPTION_RATIO:g}",
+        "ticket",
+        summary="Running requests of {{ $labels.model }} are put back into the queue.",
+        description=(
+            "{{ $value | humanizePercentage }} as many preemptions as requests over 5 minutes: the KV cache is too "
+            "small for what is admitted, and the same tokens are computed twice."
+        ),
+        hold=timing.hold(2 * MINUTE_S),
+    )
+    return Symptom(("preemptions", "request"), alert)

@@ -251,14 +251,17 @@ def test_a_latency_objective_needs_a_bound() -> None:
 
 def test_an_engine_is_given_only_alerts_on_what_it_tells() -> None:
     names = set(rule_names(rules.rule_groups(VLLM)["alerts"]))
-    assert names == {"TtftBudgetBurn", "ErrorRatioHigh", "ReplicaDown", "ReplicasMissing", "SignalAbsent"}
+    assert names == {
+        *("TtftBudgetBurn", "ErrorRatioHigh", "PreemptionStorm"),
+        *("ReplicaDown", "ReplicasMissing", "SignalAbsent"),
+    }
     absent = {
         rule.labels["signal"]
         for group in rules.rule_groups(VLLM)["alerts"]
         for rule in group.rules
         if isinstance(rule, Alert) and rule.name == "SignalAbsent"
     }
-    assert absent == {"ttft_seconds", "request", "up"}
+    assert absent == {"ttft_seconds", "request", "preemptions", "up"}
     assert 'up{job="vllm"} == 0' in rules.prometheus_rule(VLLM)
 
 

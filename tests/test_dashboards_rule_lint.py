@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from dashboards import rules
-from dashboards.recording_rules import REFERENCE
-from dashboards.rule_groups import Alert, Group, Recording, Timing
+from dashboards.rule_groups import Group, Recording, Timing
 from dashboards.rule_lint import Catalogue, catalogue, lint, lint_groups
 from dashboards.rule_queries import Selector, parse, walk
+from tests.complete_profile import COMPLETE, COMPLETE_ALERTS, COMPLETE_GROUPS
 
 RUNBOOKS = Path(__file__).parents[1] / "docs/runbooks"
 ENGINES = Catalogue(
@@ -141,8 +141,10 @@ def test_a_recording_that_ruins_its_series_is_refused(rule: Recording, complaint
 
 @pytest.mark.parametrize("timing", [rules.PRODUCTION, rules.LIVE], ids=["production", "live"])
 def test_nothing_is_wrong_with_our_own_rules(timing: Timing) -> None:
-    groups = [group for groups in rules.rule_groups(timing=timing).values() for group in groups]
-    assert lint_groups(groups, catalogue(groups), timing) == []
+    groups = [group for groups in rules.rule_groups(COMPLETE, timing).values() for group in groups]
+    known = catalogue(groups)
+    exported = {source.family: source.kind for source in COMPLETE.sources}
+    assert lint_groups(groups, Catalogue({**known.kinds, **exported}, known.edges), timing) == []
 
 
 def test_the_production_rules_would_be_refused_for_slower_scrapes() -> None:
@@ -151,12 +153,7 @@ def test_the_production_rules_would_be_refused_for_slower_scrapes() -> None:
     assert any("spans fewer than four scrapes" in problem for problem in problems)
 
 
-def alerts() -> list[Alert]:
-    groups = [group for groups in rules.rule_groups(REFERENCE).values() for group in groups]
-    return [rule for group in groups for rule in group.rules if isinstance(rule, Alert)]
-
-
-@pytest.mark.parametrize("name", sorted({alert.name for alert in alerts()}))
+@pytest.mark.parametrize("name", sorted({alert.name for alert in COMPLETE_ALERTS}))
 def test_every_alert_has_a_runbook_page_that_says_what_to_do(name: str) -> None:
     page = (RUNBOOKS / f"{name}.md").read_text()
     assert page.startswith(f"# {name}\n")
@@ -168,7 +165,7 @@ def test_every_alert_has_a_runbook_page_that_says_what_to_do(name: str) -> None:
 
 def test_every_runbook_page_has_its_alert_and_is_in_the_index() -> None:
     pages = {page.stem for page in RUNBOOKS.glob("*.md")}
-    assert pages == {alert.name for alert in alerts()}
+    assert pages == {alert.name for alert in COMPLETE_ALERTS}
     index = (RUNBOOKS.parent / "alerting.md").read_text()
     assert {name for name in pages if f"[{name}](runbooks/{name}.md)" in index} == pages
 
@@ -179,8 +176,7 @@ def test_every_query_of_the_runbooks_is_accepted_by_promtool_and_right(tmp_path:
         for page in sorted(RUNBOOKS.glob("*.md"))
         for query in re.findall(r"```promql\n(.*?)```", page.read_text(), re.DOTALL)
     ]
-    groups = [group for groups in rules.rule_groups().values() for group in groups]
-    known = catalogue(groups)
+    known = catalogue(COMPLETE_GROUPS)
     assert [(query, problem) for query in queries for problem in lint(query, known, 15.0)] == []
     assert len(queries) > 40
     written = [{"record": f"q{number}", "expr": query} for number, query in enumerate(queries)]

@@ -11,14 +11,14 @@ import yaml
 
 from dashboards import rules
 from dashboards.recording_rules import REFERENCE
-from dashboards.rule_groups import Alert, Group
+from dashboards.rule_groups import Timing
 from dashboards.slo_rules import indicators
+from tests.complete_profile import COMPLETE, COMPLETE_ALERTS, COMPLETE_GROUPS, alerts_of
 
 ROOT = Path(__file__).parents[1]
 CASES = sorted((ROOT / "tests/rules").glob("*.yaml"))
 RULE_FILES = ("recording.rules.yaml", "slo.rules.yaml", "alerts.rules.yaml", "live.rules.yaml")
-GROUPS: list[Group] = [group for groups in rules.rule_groups().values() for group in groups]
-ALERTS = [rule for group in GROUPS for rule in group.rules if isinstance(rule, Alert)]
+SHIPPED_ALERTS = alerts_of(rules.rule_groups()["alerts"])
 BURN_TABLE = (
     ("page", "1h", "5m", 0.144),
     ("page", "6h", "30m", 0.06),
@@ -46,20 +46,21 @@ def promtool(*arguments: object, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The committed rules without annotations: promtool would want their full text beside each label set."""
+    """Every rule there is, without annotations: promtool would want their full text beside each label set."""
     folder = tmp_path_factory.mktemp("rules")
-    for name in RULE_FILES:
-        document = yaml.safe_load((ROOT / rules.FOLDER / name).read_text())
-        for group in document["groups"]:
-            for rule in group["rules"]:
-                rule.pop("annotations", None)
-        (folder / name).write_text(yaml.safe_dump(document))
+    live = [group for groups in rules.rule_groups(COMPLETE, rules.LIVE).values() for group in groups]
+    files = {**rules.rule_groups(COMPLETE), "live": live}
+    for name, groups in files.items():
+        document = yaml.safe_load(rules.rule_file(groups, Timing()))
+        for rule in (rule for group in document["groups"] for rule in group["rules"]):
+            rule.pop("annotations", None)
+        (folder / f"{name}.rules.yaml").write_text(yaml.safe_dump(document))
     return folder
 
 
 def run_cases(folder: Path, name: str, document: dict[str, Any]) -> None:
     """Run one file of promtool's unit tests; recordings come before the alerts on them, as Prometheus settles."""
-    document["group_eval_order"] = [group.name for group in GROUPS]
+    document["group_eval_order"] = [group.name for group in COMPLETE_GROUPS]
     (folder / name).write_text(yaml.safe_dump(document))
     promtool("test", "rules", name, folder=folder)
 
@@ -128,7 +129,7 @@ def expectations() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 @pytest.mark.parametrize(
-    "name", sorted({alert.name for alert in ALERTS} - (set(BURNING.values()) - {"TtftBudgetBurn"}))
+    "name", sorted({alert.name for alert in COMPLETE_ALERTS} - (set(BURNING.values()) - {"TtftBudgetBurn"}))
 )
 def test_every_alert_has_a_case_that_fires_and_one_that_does_not(name: str) -> None:
     cases = [alerts for alert, alerts in expectations() if alert == name]
@@ -143,7 +144,7 @@ def test_every_absent_partner_is_seen_to_fire() -> None:
         for expected in alerts
         if name == "SignalAbsent"
     }
-    assert fired == {alert.labels["signal"] for alert in ALERTS if alert.name == "SignalAbsent"}
+    assert fired == {alert.labels["signal"] for alert in COMPLETE_ALERTS if alert.name == "SignalAbsent"}
 
 
 def test_the_sentences_of_an_alert_name_only_labels_that_it_has() -> None:
@@ -152,7 +153,7 @@ def test_the_sentences_of_an_alert_name_only_labels_that_it_has() -> None:
     }
     named = {
         (alert.name, label)
-        for alert in ALERTS
+        for alert in COMPLETE_ALERTS
         for label in re.findall(r"\$labels\.(\w+)", alert.summary + alert.description)
     }
     assert named <= labels_of
@@ -193,7 +194,7 @@ def test_the_manifest_for_the_operator_holds_the_same_rules() -> None:
 
 def test_a_cluster_links_its_own_runbooks() -> None:
     text = rules.prometheus_rule(runbooks="https://wiki.example/runbooks/")
-    assert text.count("runbook_url: https://wiki.example/runbooks/") == len(ALERTS)
+    assert text.count("runbook_url: https://wiki.example/runbooks/") == len(SHIPPED_ALERTS)
 
 
 def test_both_renderings_have_the_same_rules_under_the_same_names() -> None:
@@ -210,7 +211,7 @@ def test_both_renderings_have_the_same_rules_under_the_same_names() -> None:
 
 def test_an_objective_has_an_alert_and_every_alert_a_severity_a_summary_and_a_description() -> None:
     assert {indicator.objective.name for indicator in indicators(REFERENCE)} == set(BURNING)
-    for alert in ALERTS:
+    for alert in COMPLETE_ALERTS:
         assert alert.severity in ("page", "ticket")
         assert alert.summary.endswith(".")
         assert alert.description.endswith(".")
