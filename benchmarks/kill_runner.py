@@ -107,9 +107,9 @@ def main() -> int:
     draw = random.Random(options.seed)
     clean = 0
     for number in range(options.times):
-        problems = one_kill(
-            options.experiment, draw.uniform(0.2, options.longest), f"kill-{options.seed}-{number}"
-        )
+        mark = f"kill-{number}-{os.getpid()}"
+        while (problems := one_kill(options.experiment, draw.uniform(0.2, options.longest), mark)) is None:
+            pass
         clean += not problems
         for problem in problems:
             print(f"  LEFT BEHIND: {problem}", flush=True)

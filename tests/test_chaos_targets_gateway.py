@@ -357,6 +357,19 @@ def test_replicas_beyond_the_first_200_share_one_label() -> None:
     assert values["other"] == 100
 
 
+def test_every_outcome_is_counted_from_zero_so_that_a_rate_sees_the_first_failure(gateway: Gateway) -> None:
+    fresh = GatewayMetrics(Balancer(random.Random(7)), lambda: 0)
+    counts = {
+        sample.labels["outcome"]: sample.value
+        for family in fresh.registry.collect()
+        for sample in family.samples
+        if sample.name == "ds_gateway_requests_total"
+    }
+    assert set(counts.values()) == {0.0}
+    shown = {name for name in samples(gateway.metrics_port) if name.startswith("ds_gateway_requests_total")}
+    assert len(shown) == len(counts) == 7
+
+
 def test_its_own_health_is_not_a_request(gateway: Gateway) -> None:
     assert request(gateway.port, "GET", "/healthz").status == 200
     assert "ds_gateway_requests_in_flight" in samples(gateway.metrics_port)

@@ -20,6 +20,9 @@ TRUNCATED = "truncated"
 """The replica died after something had been passed on: the client's connection was reset."""
 CLIENT_GONE = "client_gone"
 
+OUTCOMES = (OK, HTTP_4XX, HTTP_5XX, UNREACHABLE, NO_REPLICA, TRUNCATED, CLIENT_GONE)
+"""How a logical request can end."""
+
 _MOST_REPLICA_LABELS = 200
 _OTHER = "other"
 
@@ -35,6 +38,9 @@ class GatewayMetrics:
     def __init__(self, balancer: Balancer, in_flight: Callable[[], int]) -> None:
         self.registry = Registry()
         self._requests = counter(metrics.GATEWAY_REQUESTS, self.registry)
+        for outcome in OUTCOMES:
+            # A series that begins with its first event shows no increase for it: rates would miss the first failures.
+            self._requests.labels(outcome)
         self._attempts = counter(metrics.GATEWAY_ATTEMPTS, self.registry)
         self._retries = counter(metrics.GATEWAY_RETRIES, self.registry)
         self._seconds = histogram(metrics.GATEWAY_REQUEST_SECONDS, self.registry)

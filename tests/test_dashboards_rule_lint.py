@@ -1,0 +1,204 @@
+"""Queries that Prometheus accepts and that are wrong: each was found in a published dashboard, mapping or guide."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dashboards import rules
+from dashboards.rule_groups import Group, Recording, Timing
+from dashboards.rule_lint import Catalogue, catalogue, lint, lint_groups
+from dashboards.rule_queries import Selector, parse, walk
+from tests.complete_profile import COMPLETE, COMPLETE_ALERTS, COMPLETE_GROUPS
+
+RUNBOOKS = Path(__file__).parents[1] / "docs/runbooks"
+ENGINES = Catalogue(
+    kinds={
+        "vllm:num_preemptions_total": "counter",
+        "vllm:num_requests_waiting": "gauge",
+        "vllm:e2e_request_latency_seconds": "histogram",
+        "vllm:request_queue_time_seconds": "histogram",
+        "vllm:time_to_first_token_seconds": "histogram",
+        "vllm:prefix_cache_hits_total": "counter",
+        "vllm:prefix_cache_queries_total": "counter",
+        "nv_inference_exec_count": "counter",
+        "sglang:num_queue_reqs": "gauge",
+        "sglang:request_time_per_output_token_seconds": "histogram",
+        "lmcache:time_to_retrieve": "histogram",
+    },
+    edges={"vllm:time_to_first_token_seconds": (0.1, 0.25, 0.5, 0.75, 1.0, 2.5)},
+)
+WRONG = {
+    "counter without _total": (
+        "rate(vllm:num_preemptions[5m])",
+        "vllm:num_preemptions is exported by nobody",
+    ),
+    "counter as a gauge": ("sum(nv_inference_exec_count)", "read as if it were a gauge"),
+    "info that is not emitted": (
+        "sglang:cache_config_info",
+        "sglang:cache_config_info is exported by nobody",
+    ),
+    "name of an older release": (
+        "histogram_quantile(0.9, sum by (le) (rate(sglang:time_per_output_token_seconds_bucket[5m])))",
+        "sglang:time_per_output_token_seconds_bucket is exported by nobody",
+    ),
+    "name of no release": ("sglang:num_waiting_reqs", "sglang:num_waiting_reqs is exported by nobody"),
+    "gauge taken for a counter": ("rate(sglang:num_queue_reqs[5m])", "rate() takes each fall for a restart"),
+    "average since start": (
+        "avg(vllm:e2e_request_latency_seconds_sum) / avg(vllm:e2e_request_latency_seconds_count)",
+        "it tells the time since start",
+    ),
+    "hit ratio since start": (
+        "vllm:prefix_cache_hits_total / vllm:prefix_cache_queries_total",
+        "vllm:prefix_cache_hits_total is a counter",
+    ),
+    "hit ratio from removed names": (
+        "sum(rate(vllm:gpu_prefix_cache_hits_total[5m])) / sum(rate(vllm:gpu_prefix_cache_queries_total[5m]))",
+        "vllm:gpu_prefix_cache_hits_total is exported by nobody",
+    ),
+    "matcher on one side": (
+        'sum(rate(vllm:prefix_cache_hits_total{model_name="m"}[5m])) / sum(rate(vllm:prefix_cache_queries_total[5m]))',
+        "only one side of a division is narrowed by model_name",
+    ),
+    "seconds queued per second": (
+        "sum(rate(vllm:request_queue_time_seconds_sum[5m]))",
+        "vllm:request_queue_time_seconds_sum without its _count",
+    ),
+    "lifetime mean": (
+        "lmcache:time_to_retrieve_sum / lmcache:time_to_retrieve_count",
+        "lmcache:time_to_retrieve_sum is a counter",
+    ),
+    "mean of means": (
+        "avg(rate(vllm:e2e_request_latency_seconds_sum[5m]) / rate(vllm:e2e_request_latency_seconds_count[5m]))",
+        "avg() of ratios or quantiles",
+    ),
+    "mean of quantiles": (
+        "avg(histogram_quantile(0.9, sum by (le, instance) (rate(vllm:e2e_request_latency_seconds_bucket[5m]))))",
+        "avg() of ratios or quantiles",
+    ),
+    "quantile without le": (
+        "histogram_quantile(0.9, sum by (instance) (rate(vllm:e2e_request_latency_seconds_bucket[5m])))",
+        "summed without le",
+    ),
+    "objective between edges": (
+        'sum(rate(vllm:time_to_first_token_seconds_bucket{le="0.3"}[5m]))',
+        "le=0.3 is no bucket edge",
+    ),
+    "one spelling of le": (
+        'sum(rate(vllm:time_to_first_token_seconds_bucket{le="1"}[5m]))',
+        "le=1 is spelled otherwise",
+    ),
+    "window of two scrapes": ("rate(vllm:num_preemptions_total[30s])", "fewer than four scrapes of 15 s"),
+}
+RIGHT = (
+    "rate(vllm:num_preemptions_total[1m])",
+    "max by (model_name) (vllm:num_requests_waiting)",
+    'sum(rate(vllm:time_to_first_token_seconds_bucket{le=~"1|1\\\\.0"}[5m]))',
+    'sum(rate(vllm:time_to_first_token_seconds_bucket{le="0.5"}[5m]))',
+    "sum(rate(vllm:request_queue_time_seconds_sum[5m])) / sum(rate(vllm:request_queue_time_seconds_count[5m]))",
+    'rate(vllm:prefix_cache_hits_total{pod="a"}[5m]) / rate(vllm:prefix_cache_queries_total{pod="a"}[5m])',
+    "histogram_quantile(0.9, sum(rate(vllm:e2e_request_latency_seconds_bucket[5m])) by (le))",
+    "absent(vllm:num_preemptions_total) or on () vector(-1)",
+    "avg(vllm:num_requests_waiting offset 5m)",
+)
+
+
+@pytest.mark.parametrize(("query", "complaint"), WRONG.values(), ids=WRONG)
+def test_a_query_that_is_valid_and_wrong_is_refused(query: str, complaint: str) -> None:
+    assert any(complaint in problem for problem in lint(query, ENGINES, scrape_s=15.0)), lint(
+        query, ENGINES, 15.0
+    )
+
+
+@pytest.mark.parametrize("query", RIGHT)
+def test_a_right_query_passes(query: str) -> None:
+    assert lint(query, ENGINES, scrape_s=15.0) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "complaint"),
+    [
+        (
+            Recording(
+                "x:p99",
+                "histogram_quantile(0.99, sum by (le) (rate(vllm:request_queue_time_seconds_bucket[5m])))",
+            ),
+            "x:p99: a recorded quantile cannot be aggregated any further",
+        ),
+        (
+            Recording("x:hits", "count(vllm:prefix_cache_hits_total)"),
+            "x:hits: vllm:prefix_cache_hits_total recorded raw",
+        ),
+    ],
+    ids=lambda value: value.record if isinstance(value, Recording) else "",
+)
+def test_a_recording_that_ruins_its_series_is_refused(rule: Recording, complaint: str) -> None:
+    (problem,) = lint_groups([Group("x", [rule])], ENGINES, Timing())
+    assert problem.startswith(complaint)
+
+
+@pytest.mark.parametrize("timing", [rules.PRODUCTION, rules.LIVE], ids=["production", "live"])
+def test_nothing_is_wrong_with_our_own_rules(timing: Timing) -> None:
+    groups = [group for groups in rules.rule_groups(COMPLETE, timing).values() for group in groups]
+    known = catalogue(groups)
+    exported = {source.family: source.kind for source in COMPLETE.sources}
+    assert lint_groups(groups, Catalogue({**known.kinds, **exported}, known.edges), timing) == []
+
+
+def test_the_production_rules_would_be_refused_for_slower_scrapes() -> None:
+    groups = [group for groups in rules.rule_groups().values() for group in groups]
+    problems = lint_groups(groups, catalogue(groups), Timing(scrape_s=30.0))
+    assert any("spans fewer than four scrapes" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("name", sorted({alert.name for alert in COMPLETE_ALERTS}))
+def test_every_alert_has_a_runbook_page_that_says_what_to_do(name: str) -> None:
+    page = (RUNBOOKS / f"{name}.md").read_text()
+    assert page.startswith(f"# {name}\n")
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE) == ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+    assert "```promql" in page.split("## Diagnosis")[1].split("## Mitigation")[0]
+    for link in re.findall(r"\]\((\w+\.md)\)", page):
+        assert (RUNBOOKS / link).is_file()
+
+
+def test_every_runbook_page_has_its_alert_and_is_in_the_index() -> None:
+    pages = {page.stem for page in RUNBOOKS.glob("*.md")}
+    assert pages == {alert.name for alert in COMPLETE_ALERTS}
+    index = (RUNBOOKS.parent / "alerting.md").read_text()
+    assert {name for name in pages if f"[{name}](runbooks/{name}.md)" in index} == pages
+
+
+def test_every_query_of_the_runbooks_is_accepted_by_promtool_and_right(tmp_path: Path) -> None:
+    queries = [
+        query.strip()
+        for page in sorted(RUNBOOKS.glob("*.md"))
+        for query in re.findall(r"```promql\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
+    known = catalogue(COMPLETE_GROUPS)
+    assert [(query, problem) for query in queries for problem in lint(query, known, 15.0)] == []
+    assert len(queries) > 40
+    written = [{"record": f"q{number}", "expr": query} for number, query in enumerate(queries)]
+    (tmp_path / "queries.yaml").write_text(yaml.safe_dump({"groups": [{"name": "q", "rules": written}]}))
+    command = ["promtool", "check", "rules", str(tmp_path / "queries.yaml")]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_selectors_are_read_with_their_labels_and_windows_and_the_calls_around_them() -> None:
+    query = parse(
+        'sum by (a, b) (rate(x{c="d", e=~"f\\\\.g"}[1h30m] offset 5m)) > bool on (a) group_left y - -1.5e3'
+    )
+    found = [(selector, [call.name for call in around]) for selector, around in walk(query)]
+    assert found == [
+        (Selector("x", (("c", "=", "d"), ("e", "=~", "f\\.g")), 5400.0), ["sum", "rate"]),
+        (Selector("y"), []),
+    ]
+    assert query.operators == (">", "-")
+
+
+@pytest.mark.parametrize("text", ["sum(", "a b", "a £ b", "x{", "a +"])
+def test_what_is_no_query_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        parse(text)
