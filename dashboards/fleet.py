@@ -125,7 +125,7 @@ def collectors() -> Panel:
     return Panel(
         "Failing collectors",
         "Replicas whose last scrape lacked this collector's part. Above 0, some panels say less than there is. "
-        "On machines without a GPU the gpu collector fails by design.",
+        "The GPU collector, which fails on every machine without one, is on the GPU dashboard.",
         "short",
         (Target(queries.failing_collectors(), "{{collector}}"),),
         limit=Limit(1, good="below"),

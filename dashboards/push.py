@@ -121,9 +121,8 @@ class Grafana:
         except GrafanaException as error:
             raise self._explained(error, what) from error
         except RequestException as error:
-            # Reasons nest deep in there; the innermost words help least, so the kind of error is said first.
             raise PushError(
-                f"Grafana at {self._url} cannot be reached: {type(error).__name__}: {error}",
+                f"Grafana at {self._url} cannot be reached: {_reason(error)}",
                 hint="is it running, and is that its URL?",
             ) from error
         except ValueError as error:  # an answer that is no JSON
@@ -145,3 +144,10 @@ class Grafana:
                 return PushError(f"Grafana at {self._url} did not answer within {_TIMEOUT_S:g} s")
             case _:
                 return PushError(f"Grafana at {self._url} refused {what}: {error.message}")
+
+
+def _reason(error: BaseException) -> str:
+    """The words of the innermost error: what the operating system said, not how the libraries wrapped it."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error)

@@ -18,7 +18,7 @@ def test_architecture_page_names_every_module_and_no_other() -> None:
 
 
 def test_architecture_page_is_one_page() -> None:
-    assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) <= 175
+    assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) <= 210
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from dashboards import config
 from dashboards.catalogue import dashboards
 from dashboards.fault_queries import fault_windows
 from dashboards.panels import Target
@@ -48,6 +49,18 @@ def test_a_panels_query_finds_finite_values_with_the_labels_of_its_legend(
     assert all(math.isfinite(value) for value in values)
     for label in re.findall(r"\{\{(\w+)\}\}", target.legend):
         assert all(each.labels.get(label) for each in series), f"no {label} in {series[0].labels}"
+
+
+@pytest.mark.parametrize("variable", [config.JOB, config.POD, config.GATEWAY_JOB], ids=lambda v: v.name)
+def test_a_variable_finds_values_to_choose_from(run: ObservedRun, variable: config.Variable) -> None:
+    found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable.query)
+    assert found
+    series, label = found.groups()
+    assert {each.labels.get(label) for each in run.ask(series)} == {
+        "job": {"deepseek-metrics"},
+        "gateway": {"gateway"},
+        "pod": set(run.replicas),
+    }[variable.name]
 
 
 def test_shares_lie_between_0_and_1(run: ObservedRun) -> None:
