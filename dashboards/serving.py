@@ -6,9 +6,6 @@ from exporters import metrics, slo
 from exporters.metrics import Family
 from exporters.slo import Objective
 
-_BURN_PAGE = 14.4
-"""Uses 2 % of a 30 days' budget in one hour: the factor at which the workbook on SLOs pages somebody."""
-
 
 def serving() -> Dashboard:
     """The dashboard."""
@@ -98,10 +95,10 @@ def burn_rates() -> Panel:
     return Panel(
         "Burn rate",
         "How many times faster than allowed the error budget is used: 1 uses it up exactly in its period. At the "
-        f"line, {_BURN_PAGE:g}, an hour uses 2 % of a month's budget.",
+        f"line, {config.BURN_RATE_PAGE:g}, an hour uses 2 % of a month's budget.",
         "suffix: x",
         tuple(Target(expression, legend) for legend, expression in burns.items()),
-        limit=Limit(_BURN_PAGE, good="below"),
+        limit=Limit(config.BURN_RATE_PAGE, good="below"),
     )
 
 
