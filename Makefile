@@ -22,6 +22,7 @@ check: .venv/.installed-dev ## format, lint, types, import rules, generated file
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m exporters docs --check
+	$(BIN)/python -m dashboards build --check
 
 slow: .venv/.installed-dev ## the tests marked slow: many repetitions, minutes
 	$(BIN)/python -m pytest -m slow

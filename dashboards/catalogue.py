@@ -1,0 +1,25 @@
+"""All dashboards, in the order in which a person looks at them, and the name of each file."""
+
+from dashboards.caches import caches
+from dashboards.experiment import experiment
+from dashboards.fleet import fleet
+from dashboards.gateway import gateway
+from dashboards.gpu import gpu
+from dashboards.load_generator import load_generator
+from dashboards.panels import Dashboard
+from dashboards.queueing import queueing
+from dashboards.serving import serving
+
+
+def dashboards() -> dict[str, Dashboard]:
+    """By the name of their file, without its suffix."""
+    return {
+        "fleet": fleet(),
+        "serving": serving(),
+        "queue": queueing(),
+        "caches": caches(),
+        "gpu": gpu(),
+        "gateway": gateway(),
+        "experiment": experiment(),
+        "load-generator": load_generator(),
+    }

@@ -1,0 +1,195 @@
+"""Dashboard Fleet overview: is every replica there, does it serve, and which one is the odd one out."""
+
+from dashboards import config, gateway_queries, objectives, queries
+from dashboards.panels import Dashboard, Limit, Panel, Row, Target, tile
+from exporters import metrics, slo
+
+
+def fleet() -> Dashboard:
+    """The dashboard."""
+    return Dashboard(
+        uid="aftershock-fleet",
+        title="Fleet overview",
+        description="All replicas at a glance: there, serving, within objectives; then the odd ones out by replica.",
+        rows=(
+            Row("Now", (replicas_now(), load_now(), tokens_now(), failed_now(), e2e_now(), ttft_now())),
+            Row("Fleet", (replicas(), outcomes(), tokens(), collectors())),
+            Row("By replica", (load(), e2e(), running(), waiting(), kv_usage(), scrape_time())),
+        ),
+        variables=(config.JOB, config.POD, config.GATEWAY_JOB),
+    )
+
+
+def replicas_now() -> Panel:
+    """A tile."""
+    return tile(
+        "Replicas answering",
+        "Replicas that answered the last scrape.",
+        "short",
+        Target(queries.replicas_scraped(), "answering"),
+    )
+
+
+def load_now() -> Panel:
+    """A tile."""
+    return tile(
+        "Requests",
+        "Requests that ended in the replicas, per second, however they ended.",
+        "reqps",
+        Target(queries.requests_ended(), "requests"),
+    )
+
+
+def tokens_now() -> Panel:
+    """A tile."""
+    return tile(
+        "Generated tokens",
+        "Tokens generated per second, all replicas.",
+        "suffix: tok/s",
+        Target(queries.generated_tokens(), "tokens"),
+    )
+
+
+def failed_now() -> Panel:
+    """A tile."""
+    return tile(
+        "Failed, as replicas count",
+        "Share of ended requests that were not answered completely. A replica that is gone counts nothing: "
+        "the Gateway dashboard has what clients got.",
+        "percentunit",
+        Target(queries.replica_failure_ratio(), "failed"),
+        objectives.failure_limit(slo.AVAILABILITY),
+    )
+
+
+def e2e_now() -> Panel:
+    """A tile."""
+    return tile(
+        "P99 end to end",
+        "P99 from acceptance to end, over all replicas. An estimate between bucket edges.",
+        "s",
+        Target(queries.latency(metrics.INFERENCE_LATENCY, 0.99), "P99"),
+        objectives.latency_limit(slo.E2E),
+    )
+
+
+def ttft_now() -> Panel:
+    """A tile."""
+    return tile(
+        "P99 time to first token",
+        "P99 from acceptance to the first token, over all replicas. An estimate between bucket edges.",
+        "s",
+        Target(queries.latency(metrics.TIME_TO_FIRST_TOKEN, 0.99), "P99"),
+        objectives.latency_limit(slo.TTFT),
+    )
+
+
+def replicas() -> Panel:
+    """Expected against reporting."""
+    return Panel(
+        "Replicas",
+        "Those Prometheus was told of, those that answered its last scrape, and those that the gateway sends "
+        "requests to. Told of and not answering is a blind spot; all three drop when a replica is gone for good.",
+        "short",
+        (
+            Target(queries.replicas_known(), "known to Prometheus"),
+            Target(queries.replicas_scraped(), "answering scrapes"),
+            Target(gateway_queries.ready(), "in the gateway's rotation"),
+        ),
+    )
+
+
+def outcomes() -> Panel:
+    """How requests ended."""
+    return Panel(
+        "Requests by outcome",
+        "Requests that ended in the replicas, per second: ok, error, timeout, aborted (the client left), rejected.",
+        "reqps",
+        (Target(queries.requests_by_outcome(), "{{outcome}}"),),
+        stacked=True,
+    )
+
+
+def tokens() -> Panel:
+    """Throughput in tokens."""
+    return Panel(
+        "Tokens",
+        "Tokens per second: generated ones as they are produced, prompt ones when their request ends.",
+        "suffix: tok/s",
+        (Target(queries.tokens_by_direction(), "{{direction}}"),),
+    )
+
+
+def collectors() -> Panel:
+    """Whether what is shown is complete."""
+    return Panel(
+        "Failing collectors",
+        "Replicas whose last scrape lacked this collector's part. Above 0, some panels say less than there is. "
+        "The GPU collector, which fails on every machine without one, is on the GPU dashboard.",
+        "short",
+        (Target(queries.failing_collectors(), "{{collector}}"),),
+        limit=Limit(1, good="below"),
+    )
+
+
+def load() -> Panel:
+    """Who works."""
+    return Panel(
+        "Requests by replica",
+        f"Requests that ended, per second, of the {config.WORST} replicas with the most.",
+        "reqps",
+        (Target(queries.requests_by_replica(), "{{pod}}"),),
+    )
+
+
+def e2e() -> Panel:
+    """Who is slow."""
+    return Panel(
+        "P99 end to end by replica",
+        f"Of the {config.WORST} slowest. The line is the objective. Never average these: the fleet's P99 is above.",
+        "s",
+        (Target(queries.latency_by_replica(metrics.INFERENCE_LATENCY, 0.99), "{{pod}}"),),
+        limit=objectives.latency_limit(slo.E2E),
+        min_step=config.QUANTILE_MIN_STEP,
+    )
+
+
+def running() -> Panel:
+    """Who is busy."""
+    return Panel(
+        "Running by replica",
+        f"Requests being computed: the batch, of the {config.WORST} replicas with the largest.",
+        "short",
+        (Target(queries.running_by_replica(), "{{pod}}"),),
+    )
+
+
+def waiting() -> Panel:
+    """Who cannot keep up."""
+    return Panel(
+        "Waiting by replica",
+        f"Requests accepted and not yet scheduled, of the {config.WORST} replicas with the most.",
+        "short",
+        (Target(queries.waiting_by_replica(), "{{pod}}"),),
+    )
+
+
+def kv_usage() -> Panel:
+    """Who is full."""
+    return Panel(
+        "KV cache by replica",
+        f"Used share of the KV cache, of the {config.WORST} fullest. A full one makes requests wait.",
+        "percentunit",
+        (Target(queries.kv_usage_by_replica(), "{{pod}}"),),
+        maximum=1,
+    )
+
+
+def scrape_time() -> Panel:
+    """Whether watching is slow itself."""
+    return Panel(
+        "Slowest scrape",
+        "How long the slowest replica took to answer a scrape. Near the scrape timeout, samples will go missing.",
+        "s",
+        (Target(queries.slowest_scrape_s(), "slowest replica"),),
+    )

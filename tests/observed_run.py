@@ -1,0 +1,174 @@
+"""A short real run to ask dashboards about: two reference servers, the gateway, steady requests, one kill.
+
+The local target's own Prometheus cannot be told of one more job, and fault windows are not exported by the runner
+yet: a second Prometheus follows the same list of replicas and the same gateway, and a stand-in that exports them.
+"""
+
+import json
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from chaos.prometheus import PrometheusClient, Series, ServerFiles, find_prometheus
+from chaos.targets.local.ports import free_port
+from chaos.targets.local.spec import LocalSpec
+from chaos.targets.local.target import LocalTarget
+from dashboards import fault_queries, gateway_queries, queries
+from dashboards.config import CHAOS_ACTIVE, bound
+from exporters.exposition import serve
+from exporters.registry import Registry, gauge
+from tests.conftest import wait_until
+from tests.local_cluster import Kill, all_ready, gateway_port, last, request, total
+
+WINDOW = "5s"
+"""Of every rate: five scrapes."""
+VARIABLES = {"$job": "deepseek-metrics", "$pod": ".*", "$gateway": "gateway"}
+_COMMAND = ("python", "-m", "reference_server", "--port", "{port}", "--metrics-port", "{metrics_port}")
+_CHAOS_JOB = """\
+  - job_name: aftershock
+    static_configs:
+      - targets: [{address}]
+"""
+
+
+@dataclass(frozen=True)
+class ObservedRun:
+    """A run that is over, and the Prometheus that saw it."""
+
+    client: PrometheusClient
+    start_s: float
+    end_s: float
+    """Unix seconds."""
+    replicas: frozenset[str]
+    """Every replica that ever served, the victim's replacement among them."""
+
+    def ask(self, expression: str) -> list[Series]:
+        """The query as a panel would ask it, one point per second."""
+        return self.client.range(bound(expression, WINDOW, VARIABLES), self.start_s, self.end_s, 1.0)
+
+
+@contextmanager
+def observed_run(folder: Path) -> Iterator[ObservedRun]:
+    """Let the run happen, and hold its Prometheus open."""
+    spec = LocalSpec(
+        run_id=f"test-{uuid.uuid4()}",
+        run_folder=folder,
+        replicas=2,
+        command=_COMMAND,
+        env={"DS_MODEL_NAME": "tiny", "DS_TORCH_THREADS": "1"},
+    )
+    registry = Registry()
+    active = gauge(CHAOS_ACTIVE, registry).labels("small", "kill-one", "PodChaos/pod-kill", "one of two")
+    with (
+        LocalTarget(spec) as target,
+        serve(registry, host="127.0.0.1", port=0) as exposition,
+        _prometheus(folder, target, spec, exposition.port) as client,
+    ):
+        started_s = time.time()
+        with _requests(gateway_port(target)):
+            replicas = _kill_one(target, client, active.set)
+        yield ObservedRun(client, started_s, time.time(), replicas)
+
+
+def _kill_one(target: LocalTarget, client: PrometheusClient, tell: Callable[[int], None]) -> frozenset[str]:
+    goodput = gateway_queries.good()
+    before = frozenset(replica.name for replica in target.replicas())
+    _seen(client, fault_queries.in_baseline(goodput))
+    _served_by(client, 2)
+    victim = target.replicas()[0]
+    metrics_port = last(target, victim.name)["metrics_port"]
+    # A victim that holds a request when it dies makes an attempt fail.
+    wait_until(
+        lambda: total(metrics_port, "ds_requests_running"), within_s=20, what="a request in the victim"
+    )
+    tell(1)
+    target.inject(Kill(), [victim])
+    _seen(client, fault_queries.in_fault(goodput))
+    tell(0)
+    wait_until(lambda: all_ready(target), within_s=60, what="the replacement")
+    _seen(client, fault_queries.in_recovery(goodput))
+    after = frozenset(replica.name for replica in target.replicas())
+    assert _served_by(client, 2) == after
+    return before | after
+
+
+def _served_by(client: PrometheusClient, replicas: int) -> frozenset[str]:
+    """The names of that many replicas with a request answered inside the window, once there are."""
+
+    query = f"{queries.requests_by_replica()} > 0"
+
+    def serving() -> frozenset[str]:
+        found = frozenset(series.labels["pod"] for series in _lasting(client, query))
+        return found if len(found) == replicas else frozenset()
+
+    return wait_until(serving, within_s=30, what=f"{replicas} serving replicas")
+
+
+def _seen(client: PrometheusClient, expression: str) -> None:
+    wait_until(lambda: _lasting(client, expression), within_s=30, what=expression)
+
+
+def _lasting(client: PrometheusClient, expression: str) -> list[Series]:
+    """The series that have been there for two seconds: a panel with a point per second cannot miss them."""
+    now_s = time.time()
+    found = client.range(bound(expression, WINDOW, VARIABLES), now_s - 2, now_s, 1.0)
+    return [series for series in found if len(series.points) == 3]
+
+
+@contextmanager
+def _requests(port: int) -> Iterator[None]:
+    """Three clients that ask one thing after the other, with a beginning in common; closed loop is enough here."""
+    done = threading.Event()
+
+    def ask(client: int) -> None:
+        asked = 0
+        while not done.is_set():
+            asked += 1
+            prompt = f"{'the same beginning of every prompt ' * 4}{client} {asked}"
+            with suppress(OSError):  # what the kill does to a request is the gateway's to count
+                body = {"prompt": prompt, "max_tokens": 40, "stream": True}
+                request(port, "POST", "/v1/completions", body)
+
+    clients = [threading.Thread(target=ask, args=[number]) for number in range(3)]
+    for thread in clients:
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        for thread in clients:
+            thread.join()
+
+
+@contextmanager
+def _prometheus(
+    folder: Path, target: LocalTarget, spec: LocalSpec, chaos_port: int
+) -> Iterator[PrometheusClient]:
+    files = ServerFiles(folder / "prometheus")
+    gateway = urlsplit(target.endpoints().gateway_metrics_url or "").netloc
+    files.write_config(gateway)
+    config = files.config.read_text().replace(
+        str(files.targets), str(ServerFiles(spec.scratch_folder).targets)
+    )
+    files.config.write_text(config + _CHAOS_JOB.format(address=json.dumps(f"127.0.0.1:{chaos_port}")))
+    port = free_port(())
+    process = subprocess.Popen(files.command(find_prometheus(), port), stderr=subprocess.DEVNULL)
+    client = PrometheusClient(f"http://127.0.0.1:{port}")
+
+    def up() -> bool:
+        with suppress(Exception):  # it listens a moment after it starts
+            return sum(series.value for series in client.instant("up", time.time())) == 4
+        return False
+
+    try:
+        wait_until(up, within_s=30, what="four scrape targets")
+        yield client
+    finally:
+        process.terminate()
+        process.wait(20)

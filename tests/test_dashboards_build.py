@@ -1,0 +1,176 @@
+import inspect
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboards import build, fault_queries, gateway_queries, promql, queries
+from dashboards.catalogue import dashboards
+from dashboards.cli import main
+from dashboards.config import AWAITED, bound
+from dashboards.grafana import render
+from dashboards.objectives import budget, latency_limit
+from exporters import metrics, slo
+from exporters.metrics import GROUPS
+
+ROOT = Path(__file__).parent.parent
+SDK = "grafana-foundation-sdk"
+PAGES = {name: json.loads(render(dashboard)) for name, dashboard in dashboards().items()}
+
+
+NAMED = {
+    name if module is queries else f"{module.__name__}.{name}": function()
+    for module in (queries, gateway_queries, fault_queries)
+    for name, function in inspect.getmembers(module, inspect.isfunction)
+    if function.__module__ == module.__name__ and not inspect.signature(function).parameters
+}
+"""Every named query that takes nothing, and what it says."""
+
+
+def panels(page: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (panel for panel in page["panels"] if panel["type"] not in ("row", "text"))
+
+
+def test_the_sdk_is_exactly_the_one_whose_gaps_are_known() -> None:
+    assert version(SDK).removeprefix("v") == "0.0.21"
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert f"{SDK}==0.0.21" in extras["dashboards"]  # a range would take an older one: its number is greater
+
+
+def test_the_committed_files_are_what_the_code_says(capsys: pytest.CaptureFixture[str]) -> None:
+    assert build.stale(build.texts(), ROOT) == []
+    assert main(["build", "--check", "--root", str(ROOT)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_there_are_eight_dashboards_each_in_a_file_of_its_own() -> None:
+    titles = [page["title"] for page in PAGES.values()]
+    assert titles == [
+        *("Fleet overview", "Serving SLOs", "Queue and batching", "Caches", "GPU", "Gateway"),
+        *("Experiment", "Load generator"),
+    ]
+    assert len({page["uid"] for page in PAGES.values()}) == 8
+
+
+def test_building_twice_gives_the_same_bytes() -> None:
+    assert build.texts() == build.texts()
+
+
+def test_check_names_a_missing_an_edited_and_an_orphaned_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["build", "--root", str(tmp_path)]) == 0
+    folder = tmp_path / build.GENERATED
+    (folder / "fleet.json").unlink()
+    (folder / "gpu.json").write_text("{}")
+    (folder / "old.json").write_text("{}")
+    assert main(["build", "--check", "--root", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert re.findall(r"(\w+)\.json is not", said) == ["fleet", "gpu", "old"]
+    assert "hint: run `python -m dashboards build`" in said
+
+
+def test_a_wrong_command_line_exits_2() -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["paint"])
+    assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_the_sdk_leaves_behind_is_gone(name: str) -> None:
+    page = PAGES[name]
+    assert not any("repeatDirection" in panel for panel in page["panels"])
+    assert not any(key.startswith("auto") for variable in page["templating"]["list"] for key in variable)
+    assert not any("placement" in annotation for annotation in page["annotations"]["list"])
+    assert page["schemaVersion"] == 42
+
+
+def test_limits_are_the_objectives() -> None:
+    steps = {
+        (name, panel["title"]): [
+            step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        ]
+        for name, page in PAGES.items()
+        for panel in panels(page)
+    }
+    assert steps["fleet", "P99 end to end"] == [None, slo.E2E_BOUND_S]
+    assert steps["serving", "Time to first token"] == [None, slo.TTFT_BOUND_S]
+    assert steps["serving", "Answered completely"] == [None, slo.AVAILABILITY.share]
+    assert steps["gateway", "Failed"] == [None, 0.01]
+
+
+def test_no_panel_writes_promql_of_its_own() -> None:
+    definitions = {"caches", "experiment", "fleet", "gateway", "gpu", "load_generator", "queueing", "serving"}
+    for path in (ROOT / "dashboards").glob("*.py"):
+        if path.stem in definitions:
+            code = re.sub(r'"""[\s\S]*?"""', "", path.read_text())
+            assert not re.search(r"ds_\w+\{|\brate\(|\bby \(|histogram_quantile", code), path.name
+
+
+def test_no_named_query_is_without_a_panel() -> None:
+    asked = {
+        target.expression
+        for dashboard in dashboards().values()
+        for p in dashboard.panels
+        for target in p.targets
+    }
+    text = "\n".join(asked)
+    assert "ds_" in text
+    assert [
+        query
+        for query in NAMED
+        if NAMED[query] not in text and query != "dashboards.fault_queries.fault_windows"
+    ] == []
+
+
+def test_two_named_queries_never_say_the_same() -> None:
+    assert len(set(NAMED.values())) == len(NAMED)
+
+
+def test_an_awaited_family_is_declared_nowhere_else() -> None:
+    declared = {family.name for families in GROUPS.values() for family in families}
+    awaited = {family.name for family in AWAITED}
+    assert not awaited & declared, "declared now: take it from there, and out of dashboards.config.AWAITED"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: promql.total_rate(metrics.REQUESTS_WAITING, ""),
+        lambda: promql.total_rate(metrics.QUEUE_TIME, ""),
+        lambda: promql.total_rate(metrics.REQUESTS, "", part="_count"),
+        lambda: promql.within(metrics.INFERENCE_LATENCY, "", 2.4),
+        lambda: promql.quantile(0.5, metrics.REQUESTS, ""),
+        lambda: promql.now("sum", metrics.REQUESTS, ""),
+        lambda: promql.now("sum", metrics.KV_CACHE_USAGE, ""),
+        lambda: latency_limit(slo.AVAILABILITY),
+    ],
+    ids=[
+        *("rate of a gauge", "rate of a whole histogram", "part of a counter", "bound between edges"),
+        *("quantile of a counter", "counter as gauge", "sum of ratios", "bound of an objective without one"),
+    ],
+)
+def test_promql_that_could_only_be_wrong_is_a_value_error(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=r"ds_|availability"):
+        wrong()
+
+
+def test_a_whole_bound_matches_both_spellings_of_le() -> None:
+    assert promql.edge(0.5) == 'le="0.5"'
+    assert promql.edge(2) == 'le=~"2(\\\\.0)?"'
+
+
+def test_bound_leaves_no_variable() -> None:
+    for dashboard in dashboards().values():
+        for panel in dashboard.panels:
+            for target in panel.targets:
+                assert "$" not in bound(target.expression, "5s")
+
+
+def test_an_error_budget_is_a_round_number() -> None:
+    assert budget(slo.TTFT) == 0.01

@@ -1,0 +1,105 @@
+"""Every query of every panel, asked of a real Prometheus that watched a real run with a fault."""
+
+import math
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from dashboards import config
+from dashboards.catalogue import dashboards
+from dashboards.fault_queries import fault_windows
+from dashboards.panels import Target
+from tests.observed_run import ObservedRun, observed_run
+
+NO_GPU = "this machine has no NVIDIA GPU, and torch's CUDA allocator reserves nothing"
+MAY_BE_EMPTY = {
+    ("gpu", "Device memory used"): NO_GPU,
+    ("gpu", "Reserved"): NO_GPU,
+    ("gpu", "Allocated"): NO_GPU,
+    ("gpu", "Fragmentation: slack"): NO_GPU,
+    ("gpu", "Fragmentation: split blocks"): NO_GPU,
+}
+"""By dashboard and panel; nothing else may be empty. With a GPU these must not be empty either."""
+TARGETS = [
+    pytest.param(name, panel.title, target, id=f"{name}: {panel.title}: {target.legend}")
+    for name, dashboard in dashboards().items()
+    for panel in dashboard.panels
+    for target in panel.targets
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObservedRun]:
+    with observed_run(tmp_path_factory.mktemp("observed")) as watched:
+        yield watched
+
+
+@pytest.mark.parametrize(("dashboard", "panel", "target"), TARGETS)
+def test_a_panels_query_finds_finite_values_with_the_labels_of_its_legend(
+    run: ObservedRun, dashboard: str, panel: str, target: Target
+) -> None:
+    series = run.ask(target.expression)
+    if not series and (reason := MAY_BE_EMPTY.get((dashboard, panel))):
+        assert [point.value for point in run.ask('max(ds_gpu_up{job=~"$job"})')] == [0], reason
+        return
+    assert series, f"nothing for {target.expression}"
+    values = [value for each in series for _, value in each.points]
+    assert values
+    assert all(math.isfinite(value) for value in values)
+    for label in re.findall(r"\{\{(\w+)\}\}", target.legend):
+        assert all(each.labels.get(label) for each in series), f"no {label} in {series[0].labels}"
+
+
+@pytest.mark.parametrize("variable", [config.JOB, config.POD, config.GATEWAY_JOB], ids=lambda v: v.name)
+def test_a_variable_finds_values_to_choose_from(run: ObservedRun, variable: config.Variable) -> None:
+    found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable.query)
+    assert found
+    series, label = found.groups()
+    assert {each.labels.get(label) for each in run.ask(series)} == {
+        "job": {"deepseek-metrics"},
+        "gateway": {"gateway"},
+        "pod": set(run.replicas),
+    }[variable.name]
+
+
+def test_shares_lie_between_0_and_1(run: ObservedRun) -> None:
+    shares = [
+        target.expression
+        for dashboard in dashboards().values()
+        for panel in dashboard.panels
+        for target in panel.targets
+        if panel.unit == "percentunit"
+    ]
+    values = [value for share in shares for series in run.ask(share) for _, value in series.points]
+    assert values
+    assert 0 <= min(values) <= max(values) <= 1 + 1e-9
+
+
+def test_panels_by_replica_show_the_victim_and_its_replacement(run: ObservedRun) -> None:
+    by_replica = [
+        target.expression
+        for panel in dashboards()["fleet"].panels
+        for target in panel.targets
+        if target.legend == "{{pod}}"
+    ]
+    assert by_replica
+    for expression in by_replica:
+        assert {series.labels["pod"] for series in run.ask(expression)} == run.replicas, expression
+
+
+def test_the_annotations_query_finds_the_fault_and_nothing_before_or_after(run: ObservedRun) -> None:
+    (window,) = run.ask(fault_windows())
+    assert {"experiment", "fault", "kind", "target"} <= window.labels.keys()
+    assert {value for _, value in window.points} == {1.0}
+    assert run.start_s < window.points[0][0] <= window.points[-1][0] < run.end_s
+    # One region: no step is missing between the first and the last point.
+    assert len(window.points) == round(window.points[-1][0] - window.points[0][0]) + 1
+
+
+def test_baseline_fault_and_recovery_share_an_axis_and_no_instant(run: ObservedRun) -> None:
+    panel = next(panel for panel in dashboards()["experiment"].panels if panel.title == "Goodput")
+    phases = [[at_s for s in run.ask(target.expression) for at_s, _ in s.points] for target in panel.targets]
+    baseline, fault, recovery = phases
+    assert max(baseline) < min(fault) <= max(fault) < min(recovery)
+    assert len({*baseline, *fault, *recovery}) == len(baseline) + len(fault) + len(recovery)
