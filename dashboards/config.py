@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exporters import metrics
-from exporters.metrics import Family
 
 REPLICAS = 'job=~"$job",pod=~"$pod"'
 GATEWAY = 'job=~"$gateway"'
@@ -32,16 +31,6 @@ FOLDER_UID = "aftershock"
 FOLDER_TITLE = "aftershock"
 TAG = "aftershock"
 DATASOURCE = "datasource"
-
-CHAOS_ACTIVE = Family(
-    "ds_chaos_active",
-    "gauge",
-    "1 while a fault is in force, 0 before and after.",
-    labels=("experiment", "fault", "kind", "target"),
-)
-"""Fault windows, as the runner is to export them."""
-AWAITED = (CHAOS_ACTIVE,)
-"""Families that dashboards query before exporters.metrics declares them; a test says when one can go from here."""
 
 PROMETHEUS_OWN = ("up", "scrape_duration_seconds")
 """Series that Prometheus makes itself of every scrape."""

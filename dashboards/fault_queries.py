@@ -1,7 +1,8 @@
 """Every query of the faults in force, and other queries seen by phase: baseline, fault, recovery."""
 
-from dashboards.config import CHAOS_ACTIVE, PHASE_MEMORY
+from dashboards.config import PHASE_MEMORY
 from dashboards.promql import now
+from exporters.cluster_metrics import CHAOS_ACTIVE
 
 
 def faults_active() -> str:

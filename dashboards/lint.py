@@ -9,18 +9,20 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any, get_args
 
-from dashboards.config import AWAITED, GATEWAY, PROMETHEUS_OWN, REPLICAS
+from dashboards.config import GATEWAY, PROMETHEUS_OWN, REPLICAS
 from dashboards.panels import Unit
 from dashboards.promql_lint import Series, metric_names, problems, series_of
-from exporters.metrics import GROUPS, Family
+from exporters.cluster_metrics import CHAOS_ACTIVE
+from exporters.families import Family
+from exporters.metrics import GROUPS
 
 Json = Mapping[str, Any]
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _FAMILIES = {family.name: family for families in GROUPS.values() for family in families}
 _OWN = {name: Family(name, "gauge", "Made by Prometheus of every scrape.") for name in PROMETHEUS_OWN}
-KNOWN: Mapping[str, Series] = series_of(_FAMILIES | {family.name: family for family in AWAITED} | _OWN)
+KNOWN: Mapping[str, Series] = series_of(_FAMILIES | _OWN)
 """Every name that a panel may query."""
-_UNSELECTED = frozenset(family.name for family in AWAITED)
+_UNSELECTED = frozenset((CHAOS_ACTIVE.name,))
 """Faults belong to a run, not to a replica: no variable chooses among them."""
 
 

@@ -7,7 +7,7 @@ family is checked: a rate of a gauge, or a bound that is no bucket edge, is a Va
 from collections.abc import Sequence
 
 from dashboards.config import WINDOW
-from exporters.metrics import Family
+from exporters.families import Family
 
 
 def selector(*matchers: str) -> str:

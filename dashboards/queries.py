@@ -9,8 +9,8 @@ Grafana fills them in, or `dashboards.config.bound` does.
 from dashboards.config import REPLICAS, WORST
 from dashboards.objectives import bound_s, budget
 from dashboards.promql import now, per, quantile, selector, share, total_rate, within, worst
-from exporters import metrics, slo
-from exporters.metrics import Family
+from exporters import gpu_metrics, metrics, slo
+from exporters.families import Family
 from exporters.slo import Objective
 
 _OK = 'outcome="ok"'
@@ -206,28 +206,28 @@ def kv_usage_by_replica() -> str:
 
 def gpus_answering() -> str:
     """Replicas whose NVML answers and lists a GPU."""
-    return now("sum", metrics.GPU_UP, REPLICAS)
+    return now("sum", gpu_metrics.GPU_UP, REPLICAS)
 
 
 def gpu_memory_used_bytes() -> str:
     """Allocated memory by device. Replicas that share a device all report it: the greatest, not the sum."""
-    return now("max", metrics.GPU_MEMORY_USED, REPLICAS, by=("uuid",))
+    return now("max", gpu_metrics.GPU_MEMORY_USED, REPLICAS, by=("uuid",))
 
 
 def gpu_memory_reserved_bytes() -> str:
     """What torch's allocator holds of the device, by replica and device, the greatest."""
-    return worst(WORST, now("sum", metrics.GPU_MEMORY_RESERVED, REPLICAS, by=("pod", "gpu")))
+    return worst(WORST, now("sum", gpu_metrics.GPU_MEMORY_RESERVED, REPLICAS, by=("pod", "gpu")))
 
 
 def gpu_memory_allocated_bytes() -> str:
     """What torch's allocator has handed to tensors, by replica and device, the greatest."""
-    return worst(WORST, now("sum", metrics.GPU_MEMORY_ALLOCATED, REPLICAS, by=("pod", "gpu")))
+    return worst(WORST, now("sum", gpu_metrics.GPU_MEMORY_ALLOCATED, REPLICAS, by=("pod", "gpu")))
 
 
 def gpu_fragmentation(kind: str) -> str:
     """Fragmentation of torch's allocator, `slack` or `split`, by replica and device, the worst."""
     of_kind = f'{REPLICAS},kind="{kind}"'
-    return worst(WORST, now("max", metrics.GPU_MEMORY_FRAGMENTATION, of_kind, by=("pod", "gpu")))
+    return worst(WORST, now("max", gpu_metrics.GPU_MEMORY_FRAGMENTATION, of_kind, by=("pod", "gpu")))
 
 
 def gpu_collector_success() -> str:

@@ -3,7 +3,7 @@
 from dashboards import config, objectives, queries
 from dashboards.panels import Dashboard, Limit, Panel, Row, Target, tile
 from exporters import metrics, slo
-from exporters.metrics import Family
+from exporters.families import Family
 from exporters.slo import Objective
 
 

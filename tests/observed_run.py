@@ -20,7 +20,8 @@ from chaos.targets.local.ports import free_port
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
 from dashboards import fault_queries, gateway_queries, queries
-from dashboards.config import CHAOS_ACTIVE, bound
+from dashboards.config import bound
+from exporters.cluster_metrics import CHAOS_ACTIVE
 from exporters.exposition import serve
 from exporters.registry import Registry, gauge
 from tests.conftest import wait_until

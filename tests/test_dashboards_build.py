@@ -12,11 +12,10 @@ import pytest
 from dashboards import build, fault_queries, gateway_queries, promql, queries
 from dashboards.catalogue import dashboards
 from dashboards.cli import main
-from dashboards.config import AWAITED, bound
+from dashboards.config import bound
 from dashboards.grafana import render
 from dashboards.objectives import budget, latency_limit
 from exporters import metrics, slo
-from exporters.metrics import GROUPS
 
 ROOT = Path(__file__).parent.parent
 SDK = "grafana-foundation-sdk"
@@ -130,12 +129,6 @@ def test_no_named_query_is_without_a_panel() -> None:
 
 def test_two_named_queries_never_say_the_same() -> None:
     assert len(set(NAMED.values())) == len(NAMED)
-
-
-def test_an_awaited_family_is_declared_nowhere_else() -> None:
-    declared = {family.name for families in GROUPS.values() for family in families}
-    awaited = {family.name for family in AWAITED}
-    assert not awaited & declared, "declared now: take it from there, and out of dashboards.config.AWAITED"
 
 
 @pytest.mark.parametrize(

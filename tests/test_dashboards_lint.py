@@ -10,7 +10,7 @@ import pytest
 from dashboards.build import texts
 from dashboards.lint import KNOWN, dashboard_problems
 from dashboards.promql_lint import metric_names, problems, series_of
-from exporters.metrics import Family, Kind
+from exporters.families import Family, Kind
 
 PAGES = {path: json.loads(text) for path, text in texts().items() if path.endswith(".json")}
 
