@@ -1,17 +1,21 @@
 """The whole chain against a known truth: a server silent for exactly 3.000 s, measured by Locust, rows and SLIs."""
 
+import asyncio
 import math
-from dataclasses import replace
+import re
+import threading
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from chaos.load import Load, LoadConfig
 from chaos.measuring.recovery import Criteria, RecoveryTime, Status, service_recovery
-from chaos.measuring.slis import Objectives
+from chaos.measuring.slis import Objectives, good_count
 from chaos.measuring.timeline import FaultWindow, Timeline
 from loadtests.records import read_rows
-from tests.scripted_server import ScriptedServer
+from tests.scripted_server import CHUNKED, ROLE, ScriptedServer, ending, framed, token
 
 RATE_PER_S = 200
 BEFORE_S = 4.0
@@ -24,8 +28,47 @@ OBJECTIVES = Objectives(ttft_s=0.25, e2e_s=0.5)
 CRITERIA = Criteria(goodput=0.95, error_ratio=0.02, window_s=0.5, hold_s=2.0, within_s=5.0)
 
 
-def measured(folder: Path, silent_s: float) -> tuple[RecoveryTime, float]:
-    """Service recovery as the chain sees it, and how long the server says that it was silent."""
+ANSWER = CHUNKED + framed(ROLE + token(0) + token(1) + ending(2)) + b"0\r\n\r\n"
+
+
+class Quick(asyncio.Protocol):
+    """Answers each request with the same two tokens, at the least cost: a backlog must not outlast its silence."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.received = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        head, _, body = self.received.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+        if length is not None and len(body) >= int(length.group(1)):
+            self.transport.write(ANSWER)
+
+
+class QuickServer(ScriptedServer):
+    """The scripted server's silence, and nothing else of it."""
+
+    async def _serve(self, started: threading.Event) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = await self._loop.create_server(Quick, "127.0.0.1", 0, backlog=65535)
+        self.port = server.sockets[0].getsockname()[1]
+        started.set()
+        async with server:
+            await self._stop.wait()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the chain saw, beside what the server says of itself; seconds on the run clock."""
+
+    recovery: RecoveryTime
+    timeline: Timeline
+    began_s: float
+    ended_s: float
+
+
+def measured(folder: Path, silent_s: float) -> Measured:
     config = LoadConfig(
         url="",
         model="tiny",
@@ -37,36 +80,44 @@ def measured(folder: Path, silent_s: float) -> tuple[RecoveryTime, float]:
         log_path=folder / "locust.log",
         max_in_flight=2000,
     )
-    with ScriptedServer() as server, Load(replace(config, url=server.url())) as load:
+    with QuickServer() as server, Load(replace(config, url=server.url())) as load:
         started = load.start()
         strikes_s = started.start_monotonic_s + BEFORE_S
         if silent_s:
             server.silence(strikes_s, silent_s)
         load.wait(within_s=40)
     began_s, ended_s = server.silences[0] if silent_s else (strikes_s, strikes_s)
-    fault = FaultWindow(
-        "silence", "scripted", "exact", began_s - started.start_monotonic_s, None, ("server",), 1, True
-    )
+    zero_s = started.start_monotonic_s
+    fault = FaultWindow("silence", "scripted", "exact", began_s - zero_s, None, ("server",), 1, True)
     rows = tuple(read_rows(config.rows_path))
     timeline = Timeline(rows, (), started.planned, 1.0, started.duration_s, 1, (fault,))
-    return service_recovery(timeline, OBJECTIVES, CRITERIA), ended_s - began_s
+    recovery = service_recovery(timeline, OBJECTIVES, CRITERIA)
+    return Measured(recovery, timeline, began_s - zero_s, ended_s - zero_s)
 
 
 def test_a_silence_of_exactly_3_s_is_measured_within_150_ms(tmp_path: Path) -> None:
     # A neighbour on the machine can make the backlog last, and the recovery with it, never shorten it.
     for _ in range(TRIES):
-        recovery, silent_s = measured(tmp_path, SILENT_S)
+        seen = measured(tmp_path, SILENT_S)
+        silent_s = seen.ended_s - seen.began_s
         assert silent_s == pytest.approx(SILENT_S, abs=0.02)
-        if recovery.value_s is not None and recovery.value_s <= silent_s + 0.150:
+        if seen.recovery.value_s is not None and seen.recovery.value_s <= silent_s + 0.150:
             break
-    assert recovery.status is Status.RECOVERED, recovery
-    assert recovery.value_s == pytest.approx(silent_s, abs=0.150), recovery
-    assert recovery.resolution_s is not None
-    assert recovery.resolution_s < 0.15
+    assert seen.recovery.status is Status.RECOVERED, seen.recovery
+    assert seen.recovery.value_s == pytest.approx(silent_s, abs=0.150), seen.recovery
+    assert seen.recovery.resolution_s is not None
+    assert seen.recovery.resolution_s < 0.15
+
+
+def test_the_open_loop_meets_every_moment_of_the_silence(tmp_path: Path) -> None:
+    seen = measured(tmp_path, SILENT_S)
+    inside = seen.timeline.between(seen.began_s, seen.ended_s - OBJECTIVES.ttft_s)
+    assert len(inside) == pytest.approx(RATE_PER_S * (SILENT_S - OBJECTIVES.ttft_s), rel=0.2)
+    assert good_count(inside, OBJECTIVES) == 0
 
 
 def test_the_same_server_without_an_outage_shows_no_impact(tmp_path: Path) -> None:
-    recovery, _ = measured(tmp_path, 0.0)
+    recovery = measured(tmp_path, 0.0).recovery
     assert recovery.status is Status.NO_IMPACT, recovery
     assert recovery.value_s == 0.0
     assert not math.isinf(recovery.at_least_s)
