@@ -1,0 +1,50 @@
+"""What one step computes: the seam between the scheduler, which thinks in sequences, and a backend, which thinks in tensors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from reference_server.sampler import Sampling
+
+BLOCK_TOKENS = 16
+"""Positions of one KV block: what is allocated, shared between sequences, and evicted as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One sequence's part of a step."""
+
+    slot: int
+    """Below the limit of running sequences, the sequence's own from admission to retirement. A backend may keep
+    what belongs to a sequence by its slot, on its device: the token that was drawn last."""
+    start: int
+    """Position of the first token computed."""
+    tokens: tuple[int, ...] | None
+    """Tokens to compute; None is the one token that this slot drew last, wherever that lies."""
+    blocks: Sequence[int]
+    """The block table: entry i names the block of positions i * BLOCK_TOKENS and on; it covers the piece."""
+    sampling: Sampling | None
+    """How the token after the piece is drawn; None draws none: the prompt goes on."""
+    ignore_eos: bool = False
+    """Never draw an end-of-sequence token."""
+
+
+class Drawn(Protocol):
+    """The tokens of a step that was submitted."""
+
+    def tokens(self) -> list[int]:
+        """One per piece that draws, in their order; waits for them."""
+        ...
+
+
+class Backend(Protocol):
+    """A model with its KV blocks on one device, or on several that act as one. Used by one thread at a time."""
+
+    blocks: int
+    """How many KV blocks there are; a piece names them 0 to blocks - 1."""
+    lookahead: int
+    """How many further steps may be submitted before the tokens of one are read: 0 where a step is computed at once."""
+
+    def submit(self, pieces: Sequence[Piece]) -> Drawn:
+        """Compute a step after those submitted before: keys and values go into the blocks, tokens are drawn."""
+        ...
