@@ -1,4 +1,4 @@
-"""What one step computes: the seam between the scheduler, which thinks in sequences, and a backend, which thinks in tensors."""
+"""One step: the seam between the scheduler, which thinks in sequences, and a backend, which thinks in tensors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
