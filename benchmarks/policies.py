@@ -1,0 +1,154 @@
+"""Three ways to schedule the same requests: latency against rate for one at a time, a window batcher, and continuous.
+
+    python -m benchmarks.policies [--model 1b] [--rates 5,10,20,...] [--seconds 10] [--json FILE] [-- SERVER OPTIONS]
+
+One server per policy, open-loop load through the HTTP API, one rate after another in the same run, until a rate
+overloads the policy. Prints P99s and the knee: the highest rate at which every request was answered and the P99
+end-to-end latency stayed within ten times that of the lowest rate.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from chaos.load import Load, LoadConfig
+from chaos.measuring.quantiles import quantile
+from chaos.measuring.slis import samples
+from loadtests.records import read_rows
+
+POLICIES = ("none", "window", "continuous")
+SETTLE_S = 2.0
+OVERLOAD_FACTOR = 10.0
+
+
+@contextmanager
+def server(model: str, policy: str, options: list[str]) -> Iterator[str]:
+    """The URL of a reference server that is ready; it is ended with the block."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {
+        "DS_MODEL_NAME": model,
+        "DS_SCHEDULING": policy,
+        "DS_HOST": "127.0.0.1",
+        "DS_PORT": str(port),
+        "DS_METRICS_PORT": "0",
+    }
+    command = [sys.executable, "-m", "reference_server", *options]
+    with subprocess.Popen(command, env=os.environ | settings, stderr=subprocess.DEVNULL) as process:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_ready(url, process)
+            yield url
+        finally:
+            process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            process.kill()
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline_s = time.monotonic() + 180
+    while time.monotonic() < deadline_s:
+        if process.poll() is not None:
+            raise SystemExit(f"the server ended with {process.returncode}")
+        with suppress(OSError), urllib.request.urlopen(f"{url}/readyz", timeout=1):
+            return
+        time.sleep(0.1)
+    raise SystemExit("the server did not become ready within 180 s")
+
+
+def measure(url: str, rate_per_s: float, options: argparse.Namespace) -> dict[str, float]:
+    """What one rate gave, seconds; a failure counts as +infinity in each quantile."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        config = LoadConfig(
+            url=url,
+            rate_per_s=rate_per_s,
+            duration_s=options.seconds + SETTLE_S,
+            seed=1,
+            prompt_tokens=options.prompt_tokens,
+            output_tokens=options.output_tokens,
+            max_in_flight=4000,
+            rows_path=folder / "rows.jsonl",
+            summary_path=folder / "load.json",
+            log_path=folder / "locust.log",
+        )
+        with Load(config) as load:
+            load.start()
+            load.wait(options.seconds + 90)
+        rows = [row for row in read_rows(config.rows_path) if row.intended_s >= SETTLE_S]
+    ttft_s, itl_s, e2e_s, lag_s = (samples(rows, metric) for metric in ("ttft", "itl", "e2e", "lag"))
+    return {
+        "rate": rate_per_s,
+        "arrivals": len(rows),
+        "ok": sum(row.outcome == "ok" for row in rows) / len(rows),
+        "ttft_p99_s": quantile(ttft_s, 99),
+        "itl_p99_s": quantile(itl_s, 99),
+        "e2e_p50_s": quantile(e2e_s, 50),
+        "e2e_p99_s": quantile(e2e_s, 99),
+        "lag_p99_s": quantile(lag_s, 99),
+    }
+
+
+def sweep(policy: str, options: argparse.Namespace) -> list[dict[str, float]]:
+    """One policy from the lowest rate up, until it is overloaded."""
+    results: list[dict[str, float]] = []
+    with server(options.model, policy, options.server_options) as url:
+        measure(url, min(options.rates), argparse.Namespace(**{**vars(options), "seconds": 3.0}))
+        for rate_per_s in sorted(options.rates):
+            result = measure(url, rate_per_s, options)
+            results.append(result)
+            times = " ".join(
+                f"{1000 * result[name]:9.1f}"
+                for name in ("ttft_p99_s", "itl_p99_s", "e2e_p50_s", "e2e_p99_s", "lag_p99_s")
+            )
+            print(f"{policy:>10} {rate_per_s:7g} {result['ok']:7.1%} {times}", flush=True)
+            if not held(result, results[0]):
+                break
+    return results
+
+
+def held(result: dict[str, float], lowest: dict[str, float]) -> bool:
+    """Whether a rate is below the knee."""
+    return result["ok"] == 1 and result["e2e_p99_s"] <= OVERLOAD_FACTOR * lowest["e2e_p99_s"]
+
+
+def main() -> int:
+    """Print the table and the knees."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="tiny")
+    parser.add_argument(
+        "--rates", type=lambda text: [float(word) for word in text.split(",")], default=[5.0, 10.0, 20.0]
+    )
+    parser.add_argument("--policies", type=lambda text: text.split(","), default=list(POLICIES))
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--prompt-tokens", type=int, default=128)
+    parser.add_argument("--output-tokens", type=int, default=16)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("server_options", nargs="*", help="after --: options of the server")
+    options = parser.parse_args()
+    print("    policy    rate      ok  TTFT p99  ITL p99   e2e p50   e2e p99  lag p99  (ms)")
+    results = {policy: sweep(policy, options) for policy in options.policies}
+    for policy, lines in results.items():
+        knee = max((line["rate"] for line in lines if held(line, lines[0])), default=0.0)
+        print(f"{policy:>10}: knee at {knee:g} requests/s")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
