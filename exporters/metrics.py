@@ -114,7 +114,8 @@ KV_CACHE_USAGE = Family(
 KV_CACHE_FRAGMENTATION = Family(
     "ds_kv_cache_fragmentation_ratio",
     "gauge",
-    "Share of the KV cache's reserved slots that hold no token yet; absent where the server does not report it.",
+    "Share of the KV cache's reserved slots that hold no token yet, 0 while none is reserved; absent where the "
+    "server does not report it.",
     unit="ratio",
     labels=("model",),
 )

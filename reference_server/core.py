@@ -53,9 +53,11 @@ class Core:
         complete = [chunk.sequence for chunk in chunks if chunk.completes]
         for chunk in chunks:
             chunk.sequence.computed += chunk.count
-        return [
+        outputs = [
             (sequence, self._advance(sequence, row)) for sequence, row in zip(complete, logits, strict=True)
         ]
+        self._report_fragmentation()
+        return outputs
 
     def retire(self, sequence: Sequence) -> None:
         """A running sequence leaves, finished or not; what it computed stays in the prefix cache."""
@@ -102,6 +104,12 @@ class Core:
 
     def _report_usage(self) -> None:
         self._instrumentation.kv_usage(self.scheduler.reserved_tokens / self.scheduler.limits.kv_tokens)
+        self._report_fragmentation()
+
+    def _report_fragmentation(self) -> None:
+        reserved = self.scheduler.reserved_tokens
+        held = sum(sequence.computed for sequence in self.scheduler.running)
+        self._instrumentation.kv_fragmentation(1 - held / reserved if reserved else 0.0)
 
 
 def _rows(chunk: Chunk) -> Iterable[Row]:

@@ -28,6 +28,9 @@ class Instrumentation(Protocol):
     def kv_usage(self, ratio: float) -> None:
         """The reserved share of the KV cache."""
 
+    def kv_fragmentation(self, ratio: float) -> None:
+        """The share of its reserved positions that hold no keys and values yet; 0 while none is reserved."""
+
 
 class Uninstrumented:
     """Both protocols, doing nothing."""
@@ -49,4 +52,7 @@ class Uninstrumented:
         """Nothing."""
 
     def kv_usage(self, ratio: float) -> None:
+        """Nothing."""
+
+    def kv_fragmentation(self, ratio: float) -> None:
         """Nothing."""

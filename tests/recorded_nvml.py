@@ -1,13 +1,15 @@
 """NVML without a GPU: answers as `pynvml` gives them, by function and device, played back."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pynvml
 
-SM_MHZ, MEM_MHZ = 1980, 2619
+RECORDINGS = Path(__file__).parent / "data" / "h200"
 
 
 @dataclass
@@ -18,30 +20,46 @@ class RecordedDevice:
     answers: dict[str, Any]
 
 
+def h200(phase: Literal["idle", "load"], uuid: str = "GPU-a") -> RecordedDevice:
+    """A real H200: all that it answered to one poll. It has no NVLink, for its machine has no other GPU."""
+    answers: dict[str, Any] = {}
+    for told in json.loads((RECORDINGS / f"nvml-{phase}.json").read_text()):
+        answer = getattr(pynvml, told["error"])() if "error" in told else _as_given(told["answer"])
+        if told["function"] in ("nvmlDeviceGetClockInfo", "nvmlDeviceGetTotalEccErrors"):
+            answers.setdefault(told["function"], {})[told["arguments"][0]] = answer
+        elif told["function"] not in _OF_THE_MACHINE:
+            answers[told["function"]] = answer
+    answers.setdefault("nvmlDeviceRegisterEvents", None)  # asked for once, by the first poll
+    return RecordedDevice(uuid, answers)
+
+
+_OF_THE_MACHINE = (
+    *("nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID", "nvmlDeviceGetIndex"),
+    *("nvmlEventSetCreate", "nvmlEventSetWait_v2"),
+)
+
+
+def _as_given(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        return SimpleNamespace(**{name: _as_given(value) for name, value in answer.items()})
+    return [_as_given(item) for item in answer] if isinstance(answer, list) else answer
+
+
 def data_centre_card(uuid: str) -> RecordedDevice:
-    """One of two linked cards, busy and at its power cap."""
-    return RecordedDevice(
-        uuid,
-        {
-            "nvmlDeviceGetMemoryInfo": SimpleNamespace(used=71 * 2**30, total=141 * 2**30),
-            "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=87, memory=40),
-            "nvmlDeviceGetPowerUsage": 698_500,
-            "nvmlDeviceGetTemperature": 61,
-            "nvmlDeviceGetClockInfo": {pynvml.NVML_CLOCK_SM: SM_MHZ, pynvml.NVML_CLOCK_MEM: MEM_MHZ},
-            "nvmlDeviceGetCurrentClocksEventReasons": pynvml.nvmlClocksEventReasonSwPowerCap
-            | pynvml.nvmlClocksEventReasonGpuIdle,
-            "nvmlDeviceGetTotalEccErrors": {
-                pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED: 3,
-                pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED: 0,
-            },
-            "nvmlDeviceGetNvLinkState": dict.fromkeys(range(18), 1) | {4: 0},
-            "nvmlDeviceGetFieldValues": [
-                SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(ullVal=2048)),
-                SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(ullVal=1)),
-            ],
-            "nvmlDeviceRegisterEvents": None,
-        },
-    )
+    """The H200 under load, with what its machine could not show: one of two linked cards, and some errors corrected.
+
+    NVLink's answers are made by NVML's documentation.
+    """
+    card = h200("load", uuid)
+    card.answers["nvmlDeviceGetTotalEccErrors"] = {
+        pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED: 3,
+        pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED: 0,
+    }
+    card.answers["nvmlDeviceGetNvLinkState"] = dict.fromkeys(range(18), 1) | {4: 0}
+    card.answers["nvmlDeviceGetFieldValues"] = [
+        SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(ullVal=kib)) for kib in (2048, 1)
+    ]
+    return card
 
 
 def consumer_card(uuid: str) -> RecordedDevice:

@@ -27,14 +27,14 @@ def test_every_answer_of_a_data_centre_card_is_shown_in_base_units() -> None:
     device = 'gpu="0",uuid="GPU-a"'
     assert [line for line in lines if "xid" not in line and "throttle" not in line] == [
         "ds_gpu_up 1.0",
-        f"ds_gpu_memory_used_bytes{{{device}}} 7.6235669504e+10",
-        f"ds_gpu_memory_total_bytes{{{device}}} 1.51397597184e+11",
-        f"ds_gpu_utilization_ratio{{{device}}} 0.87",
-        f"ds_gpu_power_watts{{{device}}} 698.5",
-        f"ds_gpu_temperature_celsius{{{device}}} 61.0",
+        f"ds_gpu_memory_used_bytes{{{device}}} 1.059913728e+09",
+        f"ds_gpu_memory_total_bytes{{{device}}} 1.50754820096e+11",
+        f"ds_gpu_utilization_ratio{{{device}}} 1.0",
+        f"ds_gpu_power_watts{{{device}}} 690.994",
+        f"ds_gpu_temperature_celsius{{{device}}} 57.0",
         f"ds_gpu_nvlink_links_active{{{device}}} 17.0",
-        f'ds_gpu_clock_hertz{{clock="sm",{device}}} 1.98e+09',
-        f'ds_gpu_clock_hertz{{clock="memory",{device}}} 2.619e+09',
+        f'ds_gpu_clock_hertz{{clock="sm",{device}}} 1.455e+09',
+        f'ds_gpu_clock_hertz{{clock="memory",{device}}} 3.201e+09',
         'ds_gpu_ecc_errors_total{gpu="0",kind="corrected",uuid="GPU-a"} 3.0',
         'ds_gpu_ecc_errors_total{gpu="0",kind="uncorrected",uuid="GPU-a"} 0.0',
         f'ds_gpu_nvlink_bytes_total{{direction="tx",{device}}} 2.097152e+06',
@@ -100,7 +100,7 @@ def test_a_user_without_permission_sees_what_it_may() -> None:
     card.answers["nvmlDeviceGetTotalEccErrors"] = pynvml.NVMLError_NoPermission()
     (device,) = NvmlDevices(RecordedNvml([card]))()
     assert device.ecc_errors == {}
-    assert device.power_w == 698.5
+    assert device.power_w == 690.994
 
 
 def test_every_declared_device_family_is_reached_by_some_recorded_answer() -> None:

@@ -37,6 +37,7 @@ class Lookups(Uninstrumented):
     def __init__(self) -> None:
         self.looked_up: list[tuple[int, int]] = []
         self.usage: list[float] = []
+        self.fragmentation: list[float] = []
 
     def cache_lookup(self, tier: str, *, queried_tokens: int, hit_tokens: int) -> None:
         assert tier == "memory"
@@ -44,6 +45,9 @@ class Lookups(Uninstrumented):
 
     def kv_usage(self, ratio: float) -> None:
         self.usage.append(ratio)
+
+    def kv_fragmentation(self, ratio: float) -> None:
+        self.fragmentation.append(ratio)
 
 
 def new_core(lookups: Lookups | None = None, **changes: Any) -> Core:
@@ -257,6 +261,22 @@ def test_usage_of_the_kv_cache_is_reported_as_it_changes() -> None:
     core = new_core(lookups, kv_tokens=256)
     text_of(core, sequence(20, max_tokens=12))
     assert lookups.usage == [32 / 256, 0.0]
+
+
+def test_reserved_positions_without_a_token_are_reported_after_each_step() -> None:
+    lookups = Lookups()
+    core = new_core(lookups)
+    core.admit(deque([sequence(20, max_tokens=4), sequence(12, max_tokens=12)]))
+    assert lookups.fragmentation[-1] == 1.0
+    held = 20 + 12
+    for _ in range(3):
+        core.step()
+        assert lookups.fragmentation[-1] == 1 - held / 48
+        held += 2
+    core.step()
+    assert lookups.fragmentation[-1] == 1 - 15 / 24, "the first has left, and its reservation with it"
+    core.retire(core.scheduler.running[0])
+    assert lookups.fragmentation[-1] == 0.0, "nothing is reserved, so nothing is wasted"
 
 
 def trained_core() -> Core:

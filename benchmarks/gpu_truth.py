@@ -1,0 +1,381 @@
+"""The GPU series beside nvidia-smi in the same second: idle, under load, and of a reference server on the GPU.
+
+    python -m benchmarks.gpu_truth FOLDER
+
+Writes raw expositions, nvidia-smi's rows, NVML's raw answers and `comparison.csv` into the folder; takes about
+a minute. Needs an NVIDIA GPU, torch and nvidia-smi. Reads the device only: no clock, limit or mode is touched.
+"""
+
+import argparse
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks import nvidia_smi
+from chaos.targets.local.ports import free_port
+from exporters.nvml import NvmlDevices
+
+Samples = Mapping[tuple[str, str], float]
+"""By family and last label (the clock, the reason, the kind; empty where there is none)."""
+
+AGE_S = 1.5
+"""A scraped figure is at most this old: the exporter asks once a second, and asking takes time."""
+AHEAD_S = 0.3
+MIB = 2**20
+LOAD = """\
+import sys, time, torch
+sys.stdin.readline()
+a, b = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+print("warm", flush=True)
+end = time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end:
+    for _ in range(50):
+        a @ b
+    torch.cuda.synchronize()
+"""
+LOAD_S = 9.0
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure that both tell, and how far apart they may be beyond what changed within the second."""
+
+    family: str
+    label: str
+    column: str
+    factor: float
+    """From nvidia-smi's unit to ours."""
+    tolerance: float
+    """In our unit: rounding, and how a figure moves between two readings."""
+
+
+FIGURES = (
+    Figure("ds_gpu_memory_used_bytes", "", "memory.used", MIB, MIB),
+    Figure("ds_gpu_memory_total_bytes", "", "memory.total", MIB, MIB),
+    Figure("ds_gpu_utilization_ratio", "", "utilization.gpu", 0.01, 0.05),
+    Figure("ds_gpu_power_watts", "", "power.draw", 1, 15),
+    Figure("ds_gpu_temperature_celsius", "", "temperature.gpu", 1, 1),
+    Figure("ds_gpu_clock_hertz", "sm", "clocks.sm", 1e6, 60e6),
+    Figure("ds_gpu_clock_hertz", "memory", "clocks.mem", 1e6, 0),
+    Figure("ds_gpu_ecc_errors_total", "corrected", "ecc.errors.corrected.volatile.total", 1, 0),
+    Figure("ds_gpu_ecc_errors_total", "uncorrected", "ecc.errors.uncorrected.volatile.total", 1, 0),
+)
+REASON_BITS = {
+    "power_cap": 0x4,
+    "hw_slowdown": 0x8,
+    "sync_boost": 0x10,
+    "sw_thermal": 0x20,
+    "hw_thermal": 0x40,
+    "power_brake": 0x80,
+}
+"""Of `clocks_event_reasons.active`, from NVML's header."""
+
+
+class RecordingNvml:
+    """NVML with every question and answer about devices kept, as JSON can hold them."""
+
+    def __init__(self, nvml: Any) -> None:
+        self._nvml = nvml
+        self.kept: list[dict[str, Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        """A constant, an error, or a function that is recorded."""
+        found = getattr(self._nvml, name)
+        if not name.startswith(("nvmlDeviceGet", "nvmlDeviceRegister", "nvmlEvent")) or not callable(found):
+            return found
+
+        def asked(*arguments: Any, **options: Any) -> Any:
+            question = {"function": name, "arguments": [a for a in map(plain, arguments) if a != "handle"]}
+            try:
+                answer = found(*arguments, **options)
+            except self._nvml.NVMLError as error:
+                self.kept.append({**question, "error": type(error).__name__})
+                raise
+            self.kept.append({**question, "answer": plain(answer)})
+            return answer
+
+        return asked
+
+
+def plain(value: Any) -> Any:
+    """As JSON holds it; structures become their fields, pointers the word `handle`."""
+    if value is None or isinstance(value, int | float | str | bytes):
+        return value.decode() if isinstance(value, bytes) else value
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple) or hasattr(value, "_length_"):
+        return [plain(item) for item in value]
+    fields = [name for name, *_ in getattr(value, "_fields_", ())]
+    if not fields or hasattr(value, "contents"):
+        return "handle"
+    if type(value).__name__.endswith("Value_t") and "ullVal" in fields:
+        return {"ullVal": value.ullVal}
+    return {name: plain(getattr(value, name)) for name in fields}
+
+
+def exposition(url: str) -> str:
+    """One scrape."""
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def samples(text: str) -> Samples:
+    """The device series of an exposition."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            last = [v for k, v in sample.labels.items() if k not in ("gpu", "uuid")]
+            if sample.name.startswith("ds_gpu"):
+                found[sample.name, last[0] if last else ""] = sample.value
+    return found
+
+
+def compared(phase: str, at_s: float, told: Samples, rows: Sequence[nvidia_smi.Row]) -> Iterator[list[Any]]:
+    """One line per figure: what the exporter said, and between which values nvidia-smi was in that second."""
+    near = [row.values for row in rows if at_s - AGE_S <= row.at_s <= at_s + AHEAD_S]
+    for figure in FIGURES:
+        ours = told[figure.family, figure.label]
+        theirs = [float(values[figure.column]) * figure.factor for values in near]
+        low, high = min(theirs), max(theirs)
+        agrees = low - figure.tolerance <= ours <= high + figure.tolerance
+        yield [
+            *(phase, f"{at_s:.1f}", figure.family, figure.label, ours, low, high),
+            *(figure.tolerance, len(near), agrees),
+        ]
+    masks = [int(values["clocks_event_reasons.active"], 16) for values in near]
+    for reason, bit in REASON_BITS.items():
+        active = [float(bool(mask & bit)) for mask in masks]
+        ours = told["ds_gpu_throttle_active", reason]
+        agrees = ours in active
+        yield [
+            *(phase, f"{at_s:.1f}", "ds_gpu_throttle_active", reason, ours, min(active), max(active)),
+            *(0, len(near), agrees),
+        ]
+
+
+def scraped(url: str, phase: str, times: int, folder: Path) -> list[tuple[str, float, Samples]]:
+    """So many scrapes, one a second; the last one is kept as it was."""
+    taken = []
+    for _ in range(times):
+        text = exposition(url)
+        taken.append((phase, time.time(), samples(text)))
+        time.sleep(1)
+    (folder / f"{phase}.prom").write_text(text)
+    return taken
+
+
+@contextmanager
+def started(
+    command: Sequence[str], log: Path | None = None, **options: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """A child that ends with the block."""
+    output = log.open("w") if log else subprocess.PIPE
+    process = subprocess.Popen(
+        command, stdout=output, stderr=subprocess.STDOUT if log else None, text=True, **options
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def doubts(nvml: Any) -> dict[str, Any]:
+    """What documentation left open about NVLink counters, event sets and versions."""
+    handle = nvml.nvmlDeviceGetHandleByIndex(0)
+    scopes = (0xFFFFFFFF, *range(18))
+    names = [
+        f"NVML_FI_DEV_NVLINK_{n}"
+        for n in (
+            "THROUGHPUT_DATA_TX",
+            "THROUGHPUT_DATA_RX",
+            "THROUGHPUT_RAW_TX",
+            "THROUGHPUT_RAW_RX",
+            "COUNT_XMIT_BYTES",
+            "COUNT_RCV_BYTES",
+            "LINK_COUNT",
+        )
+    ]
+    names = [name for name in names if hasattr(nvml, name)]
+    fields = {
+        name: [
+            [value.scopeId, value.nvmlReturn, value.valueType, value.value.ullVal]
+            for value in nvml.nvmlDeviceGetFieldValues(
+                handle, [(getattr(nvml, name), scope) for scope in scopes]
+            )
+        ]
+        for name in names
+    }
+
+    def answer(ask: Callable[[], Any]) -> Any:
+        began_s = time.perf_counter()
+        try:
+            told = plain(ask())
+        except nvml.NVMLError as error:
+            told = type(error).__name__
+        return {"answer": told, "took_ms": round(1000 * (time.perf_counter() - began_s), 3)}
+
+    events = nvml.nvmlEventSetCreate()
+    return {
+        "driver": nvml.nvmlSystemGetDriverVersion(),
+        "device": nvml.nvmlDeviceGetName(handle),
+        "binding": nvml.__version__ if hasattr(nvml, "__version__") else None,
+        "memory_v1": answer(lambda: nvml.nvmlDeviceGetMemoryInfo(handle)),
+        "memory_v2": answer(lambda: nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)),
+        "field_values [scope, nvmlReturn, valueType, ullVal]": fields,
+        "links": [answer(partial(nvml.nvmlDeviceGetNvLinkState, handle, link)) for link in range(20)],
+        "links_last": answer(lambda: nvml.nvmlDeviceGetNvLinkState(handle, 35)),
+        "supported_events": answer(lambda: nvml.nvmlDeviceGetSupportedEventTypes(handle)),
+        "wait_unregistered": answer(lambda: nvml.nvmlEventSetWait_v2(events, 0)),
+        "register": answer(
+            lambda: nvml.nvmlDeviceRegisterEvents(handle, nvml.nvmlEventTypeXidCriticalError, events)
+        ),
+        "waits": [answer(lambda: nvml.nvmlEventSetWait_v2(events, 0)) for _ in range(5)],
+        "event_set_free": answer(lambda: nvml.nvmlEventSetFree(events)),
+        "mig": answer(lambda: nvml.nvmlDeviceGetMigMode(handle)),
+        "process_memory": answer(
+            lambda: [
+                {"pid": p.pid, "used": p.usedGpuMemory}
+                for p in nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+            ]
+        ),
+    }
+
+
+def exporter_phases(folder: Path) -> list[tuple[str, float, Samples]]:
+    """`python -m exporters gpu`, idle and under load."""
+    import pynvml
+
+    recorder = RecordingNvml(pynvml)
+    devices = NvmlDevices(recorder)
+    command = [sys.executable, "-m", "exporters", "gpu", "--host", "127.0.0.1", "--port", "0"]
+    with (
+        started(command) as exporter,
+        started([sys.executable, "-c", LOAD, str(LOAD_S)], stdin=subprocess.PIPE) as load,
+    ):
+        assert exporter.stdout is not None
+        assert load.stdin is not None
+        assert load.stdout is not None
+        url = exporter.stdout.readline().split(" at ")[1].strip()
+        devices()
+        (folder / "nvml-idle.json").write_text(json.dumps(recorder.kept, indent=1))
+        time.sleep(1.5)
+        taken = scraped(url, "idle", 4, folder)
+        load.stdin.write("go\n")
+        load.stdin.flush()
+        load.stdout.readline()
+        time.sleep(2.5)
+        taken += scraped(url, "load", 5, folder)
+        recorder.kept.clear()
+        polls_s = []
+        for _ in range(5):
+            began_s = time.perf_counter()
+            recorder.kept.clear()
+            devices()
+            polls_s.append(time.perf_counter() - began_s)
+        (folder / "nvml-load.json").write_text(json.dumps(recorder.kept, indent=1))
+        told = {**doubts(pynvml), "poll_ms": [round(1000 * s, 2) for s in polls_s]}
+        (folder / "doubts.json").write_text(json.dumps(told, indent=1))
+    return taken
+
+
+def completion(url: str, tokens: int) -> None:
+    """One request, whatever becomes of it."""
+    body = {"model": "135m", "prompt": "x" * 64, "max_tokens": tokens, "ignore_eos": True}
+    request = urllib.request.Request(
+        f"{url}/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        answer.read()
+
+
+def server_phase(folder: Path) -> list[tuple[str, float, Samples]]:
+    """A reference server of the 135m shape on the GPU, eight requests running."""
+    port = free_port(())
+    metrics_port = free_port((port,))
+    options = ["--model-name", "135m", "--host", "127.0.0.1", "--port", str(port)]
+    options += ["--metrics-port", str(metrics_port), "--min-step-seconds", "0.02"]
+    url = f"http://127.0.0.1:{port}"
+    whole_torch = "import torch, sys; from reference_server.cli import main; sys.exit(main(sys.argv[1:]))"
+    for attempt, start in enumerate((["-m", "reference_server"], ["-c", whole_torch])):
+        with started([sys.executable, *start, *options], folder / f"server-{attempt}.log") as server:
+            if not ready(f"{url}/readyz", server, within_s=60):
+                continue
+            threads = [threading.Thread(target=completion, args=(url, 300)) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            time.sleep(2)
+            taken = scraped(f"http://127.0.0.1:{metrics_port}/metrics", "server", 4, folder)
+            apps = ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv"]
+            text = subprocess.run(apps, capture_output=True, text=True, check=False).stdout
+            (folder / "server-apps.csv").write_text(re.sub(rf"\b{server.pid}\b", "server", text))
+            for thread in threads:
+                thread.join()
+            (folder / "server-done.prom").write_text(exposition(f"http://127.0.0.1:{metrics_port}/metrics"))
+            return taken
+    return []
+
+
+def ready(url: str, process: subprocess.Popen[str], within_s: float) -> bool:
+    """Whether it answers 200 in time, and before the process ends."""
+    deadline_s = time.monotonic() + within_s
+    while time.monotonic() < deadline_s and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            time.sleep(0.1)
+    return False
+
+
+def main() -> int:
+    """Measure all phases; 1 when a figure disagrees."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    folder: Path = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with nvidia_smi.watched(folder / "nvidia-smi.csv"):
+        time.sleep(1)
+        taken = exporter_phases(folder) + server_phase(folder)
+        time.sleep(1)
+    rows = nvidia_smi.rows(folder / "nvidia-smi.csv")
+    lines = [line for phase, at_s, told in taken for line in compared(phase, at_s, told, rows)]
+    header = [
+        "phase",
+        "at_s",
+        "family",
+        "label",
+        "exporter",
+        "smi_low",
+        "smi_high",
+        "tolerance",
+        "smi_rows",
+        "agrees",
+    ]
+    with (folder / "comparison.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *lines])
+    off = [line for line in lines if not line[-1]]
+    print(
+        f"{len(lines)} comparisons, {len(off)} disagree", os.linesep.join(str(line) for line in off), sep="\n"
+    )
+    return 1 if off else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
