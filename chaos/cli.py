@@ -59,7 +59,14 @@ def _add_run(verbs: _Verbs) -> None:
     run.add_argument(
         "--seed", type=_seed, help="replaces the file's seed: arrivals, names and victims follow it"
     )
-    run.set_defaults(command=lambda options: commands.run(options.experiment, options.out, options.seed))
+    run.add_argument(
+        "--grafana",
+        metavar="URL",
+        help="show fault windows there as annotations while they last; token in $GRAFANA_TOKEN",
+    )
+    run.set_defaults(
+        command=lambda options: commands.run(options.experiment, options.out, options.seed, options.grafana)
+    )
 
 
 def _add_checks(verbs: _Verbs) -> None:

@@ -1,6 +1,8 @@
 """What each verb of `aftershock` does; options come in as values, errors go out to the CLI."""
 
+import os
 import sys
+import time
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +15,7 @@ from chaos.fault.injection import victims_rng
 from chaos.interrupts import interruptible
 from chaos.judging import journal, judgement
 from chaos.local_run import local_spec
+from chaos.observing.annotations import TOKEN_VARIABLE, GrafanaAnnotations
 from chaos.progress import for_stream, print_summary
 from chaos.reading.chaos_mesh import PodKill
 from chaos.reading.experiment import Experiment, read_experiment, read_file, write_as_run
@@ -23,16 +26,21 @@ from chaos.targets.local.lost_runs import end_lost_run, find_lost_runs
 from chaos.versions import versions
 
 
-def run(path: Path, out: Path | None, seed: int | None) -> int:
+def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None) -> int:
     """Run an experiment, write its reports, print the summary; returns the exit code."""
     experiment = read_experiment(path)
+    grafana = None
+    if grafana_url is not None:
+        token = os.environ.get(TOKEN_VARIABLE, "")
+        grafana = GrafanaAnnotations(grafana_url, token, experiment.spec.experiment)
+        grafana.require_access(time.time())
     folder = run_folder.create(experiment.spec.experiment, out)
     drawn = SystemRandom().randrange(2**31)
     chosen = next(value for value in (seed, experiment.spec.seed, drawn) if value is not None)
     as_run = write_as_run(experiment, folder.experiment, seed=chosen, versions=versions())
     with interruptible():
         try:
-            journaled = Run(as_run, folder, for_stream(sys.stderr)).run()
+            journaled = Run(as_run, folder, for_stream(sys.stderr), grafana).run()
         finally:
             if folder.journal.is_file():
                 write_reports(folder)

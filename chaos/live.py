@@ -5,6 +5,7 @@ from collections import deque
 from chaos.load import Load
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import samples
+from chaos.observing.broadcast import Broadcast
 from chaos.progress import Progress
 from chaos.targets import Target
 from loadtests.records import RequestRecord
@@ -15,11 +16,12 @@ _RATE_OVER_S = 5.0
 class LiveView:
     """Follows the load's rows and the target's readiness, and tells a display."""
 
-    def __init__(self, load: Load, target: Target, progress: Progress) -> None:
+    def __init__(self, load: Load, target: Target, progress: Progress, told: Broadcast) -> None:
         self.rows: list[RequestRecord] = []
         self._load = load
         self._target = target
         self._progress = progress
+        self._told = told
         self._ended: deque[float] = deque()
 
     def look(self, now_s: float) -> None:
@@ -35,10 +37,13 @@ class LiveView:
         while self._ended and self._ended[0] < now_s - _RATE_OVER_S:
             self._ended.popleft()
         ttft_s = samples(self.rows, "ttft")
+        ready, wanted = sum(each.ready for each in self._target.replicas()), self._target.wanted_replicas
+        if ready >= wanted:  # a kill disturbs until what it took is there again
+            self._told.faults_ended()
         self._progress.update(
             rate=len(self._ended) / min(_RATE_OVER_S, max(now_s, 1.0)),
             ttft_p99_s=quantile(ttft_s, 99) if ttft_s else None,
             errors=sum(not row.ok for row in self.rows),
-            ready=sum(replica.ready for replica in self._target.replicas()),
-            wanted=self._target.wanted_replicas,
+            ready=ready,
+            wanted=wanted,
         )

@@ -22,7 +22,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chaos.errors import InconclusiveError
-from loadtests.records import RequestRecord, from_line
+from loadtests.records import RequestRecord, RowTail
 
 _POLL_S = 0.02
 _GRACE_S = 5.0
@@ -91,7 +91,7 @@ class Load:
         self.config = config
         self._child: subprocess.Popen[bytes] | None = None
         self._pipe_fd: int | None = None
-        self._rows_read_bytes = 0
+        self._rows = RowTail(config.rows_path)
         self._stopped = False
 
     def __enter__(self) -> Self:
@@ -142,15 +142,7 @@ class Load:
 
     def new_rows(self) -> list[RequestRecord]:
         """The rows written since the last call, in order of their ends."""
-        try:
-            with self.config.rows_path.open("rb") as rows:
-                rows.seek(self._rows_read_bytes)
-                fresh = rows.read()
-        except FileNotFoundError:
-            return []
-        whole = fresh[: fresh.rfind(b"\n") + 1]
-        self._rows_read_bytes += len(whole)
-        return [from_line(line) for line in whole.decode().splitlines()]
+        return self._rows.new()
 
     def wait(self, within_s: float) -> LoadSummary:
         """Wait until plan and drain are over; every planned arrival has its row then.

@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 from chaos.errors import RefusedError
@@ -37,10 +38,12 @@ def local_spec(spec: ExperimentSpec, folder: Path) -> LocalSpec:
     )
 
 
-def local_target(experiment: Experiment, folder: RunFolder, progress: Progress) -> LocalTarget:
-    """The target of a run, told to show how many replicas are ready while it starts."""
+def local_target(
+    experiment: Experiment, folder: RunFolder, progress: Progress, run_metrics_address: str | None = None
+) -> LocalTarget:
+    """The target of a run, told to show how many replicas are ready while it starts, and to scrape the run itself."""
     return LocalTarget(
-        local_spec(experiment.spec, folder.path),
+        replace(local_spec(experiment.spec, folder.path), run_metrics_address=run_metrics_address),
         lambda ready, wanted: progress.update(ready=ready, wanted=wanted),
     )
 

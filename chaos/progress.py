@@ -55,6 +55,9 @@ class Progress(Protocol):
     def update(self, **facts: Unpack[Facts]) -> None:
         """Something changed within the phase: cheap, from any thread."""
 
+    def note(self, text: str) -> None:
+        """Something to know beside the phases: it stays on the screen. From any thread."""
+
     def close(self) -> None:
         """Leave the terminal as it was; harmless a second time."""
 
@@ -71,6 +74,10 @@ class QuietProgress:
 
     def update(self, **facts: Unpack[Facts]) -> None:
         """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Print it, as a phase's line is."""
+        print(f"aftershock: {text}", file=self._file, flush=True)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -96,6 +103,10 @@ class TerminalProgress:
         """Show these facts at the next refresh, at most a quarter of a second away."""
         with self._lock:
             self._facts.update(facts)
+
+    def note(self, text: str) -> None:
+        """Print it above the lines that live."""
+        self._console.print(Text(text), soft_wrap=True)
 
     def close(self) -> None:
         """Leave the last phase's line behind and give the cursor back."""

@@ -7,6 +7,7 @@ leave out their left edge, so windows should span at least four scrapes.
 
 import json
 import math
+import re
 import shutil
 import time
 import urllib.error
@@ -22,12 +23,15 @@ from chaos.errors import InconclusiveError, RefusedError
 SCRAPE_INTERVAL_S = 1.0
 REPLICA_JOB = "deepseek-metrics"
 GATEWAY_JOB = "gateway"
+RUN_JOB = "aftershock"
+"""The run itself, as its runner exports it."""
 
 _CONFIG = """\
 global:
   scrape_interval: 1s
   scrape_timeout: 900ms
   evaluation_interval: 1s
+rule_files: [{rules}]
 scrape_configs:
   - job_name: {replica_job}
     metrics_path: /metrics
@@ -38,6 +42,13 @@ scrape_configs:
     static_configs:
       - targets: [{gateway}]
 """
+_RUN_JOB = """\
+  - job_name: {run_job}
+    metrics_path: /metrics
+    static_configs:
+      - targets: [{run}]
+"""
+_GLOB, _ESCAPED = re.compile(r"[\[\]*?\\]"), r"\\\g<0>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +75,29 @@ class ServerFiles:
         """The replicas of the moment; Prometheus watches this file."""
         return self.folder / "replicas.json"
 
-    def write_config(self, gateway_address: str) -> None:
-        """Write what the server reads when it starts."""
+    @property
+    def rules(self) -> Path:
+        """The folder whose rule files are evaluated, once they are there and the server was told to look."""
+        return self.folder / "rules"
+
+    def write_config(self, gateway_address: str, run_address: str | None = None) -> None:
+        """Write what the server reads when it starts; the address of the run's own series, where it has some."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.config.write_text(
-            _CONFIG.format(
-                replica_job=REPLICA_JOB,
-                gateway_job=GATEWAY_JOB,
-                targets=json.dumps(str(self.targets)),  # JSON strings are YAML strings: any path is safe
-                gateway=json.dumps(gateway_address),
-            )
+        config = _CONFIG.format(
+            replica_job=REPLICA_JOB,
+            gateway_job=GATEWAY_JOB,
+            targets=json.dumps(str(self.targets)),  # JSON strings are YAML strings: any path is safe
+            rules=json.dumps(f"{_GLOB.sub(_ESCAPED, str(self.rules))}/*.yaml"),
+            gateway=json.dumps(gateway_address),
         )
+        if run_address is not None:
+            config += _RUN_JOB.format(run_job=RUN_JOB, run=json.dumps(run_address))
+        self.config.write_text(config)
+
+    def write_rules(self, rules: Path) -> None:
+        """Copy a rule file to where the server looks for them when it reloads."""
+        self.rules.mkdir(parents=True, exist_ok=True)
+        shutil.copy(rules, self.rules / "live.yaml")
 
     def write_targets(self, targets: Iterable[ScrapeTarget]) -> None:
         """Replace the list of replicas in one step: Prometheus must not read half a file."""
@@ -92,6 +115,7 @@ class ServerFiles:
             f"--storage.tsdb.path={self.folder / 'data'}",
             "--storage.tsdb.retention.time=1d",
             f"--web.listen-address=127.0.0.1:{port}",
+            "--web.enable-lifecycle",
             "--log.level=warn",
         )
 
@@ -170,6 +194,22 @@ class PrometheusClient:
         window = {"start": f"{start_wall_s:.3f}", "end": f"{end_wall_s:.3f}", "step": f"{step_s:.3f}"}
         result = self._ask("query_range", {"query": query, **window})
         return [Series(row["metric"], tuple(map(_point, row["values"]))) for row in result]
+
+    def reload(self) -> None:
+        """Have the server read its configuration and rules again; it goes on as before when they are wrong.
+
+        Raises:
+            InconclusiveError: it cannot be reached, or does not take them.
+        """
+        request = urllib.request.Request(f"{self._url}/-/reload", method="POST")  # noqa: S310 - our own server
+        try:
+            urllib.request.urlopen(request, timeout=self._timeout_s).close()  # noqa: S310 - see above
+        except urllib.error.HTTPError as error:
+            with error:
+                text = error.read().decode(errors="replace")
+            raise InconclusiveError(f"Prometheus does not take its rules: {text.strip()}") from error
+        except OSError as error:
+            raise InconclusiveError(f"Prometheus did not reload: {error}") from error
 
     def _ask(self, endpoint: str, fields: Mapping[str, str]) -> list[dict[str, Any]]:
         # By POST: queries may be longer than a URL may be. The scheme is our own child's: http.

@@ -19,6 +19,10 @@ from chaos.live import LiveView
 from chaos.load import Load
 from chaos.local_run import load_config, local_target, served_model
 from chaos.measuring.timeline import align
+from chaos.observing import alerts
+from chaos.observing.annotations import GrafanaAnnotations
+from chaos.observing.broadcast import Broadcast
+from chaos.observing.engine import Engine
 from chaos.progress import Progress
 from chaos.reading.experiment import Experiment
 from chaos.reconciliation import GatewayCounts, gateway_counts
@@ -38,6 +42,7 @@ class Run:
     """As run: with its seed."""
     folder: RunFolder
     progress: Progress
+    grafana: GrafanaAnnotations | None = None
     _events: list[Event] = field(default_factory=list)
     _started_s: float = field(default_factory=time.monotonic)
 
@@ -54,17 +59,22 @@ class Run:
                 self.progress.phase(
                     "target", f"{self.experiment.spec.target.local.replicas} replicas starting"
                 )
-                target = stack.enter_context(local_target(self.experiment, self.folder, self.progress))
-                self._under_load(target)
+                name = self.experiment.spec.experiment
+                told = stack.enter_context(Broadcast(name, self.grafana, self.progress))
+                target = stack.enter_context(
+                    local_target(self.experiment, self.folder, self.progress, told.address)
+                )
+                self._under_load(target, told)
                 self.progress.phase("cleanup", "ending every process of the run")
         except AftershockError as error:
             self._keep_what_there_is(error)
             raise
         return self._judge()
 
-    def _under_load(self, target: Target) -> None:
+    def _under_load(self, target: Target, told: Broadcast) -> None:
         spec = self.experiment.spec
         injection.candidates(target, self.experiment.kill, spec.fault.blast_radius)
+        engine = told.target_started(target)
         endpoints = target.endpoints()
         model = served_model(endpoints.url)
         before = gateway_counts(str(endpoints.gateway_metrics_url))
@@ -73,16 +83,17 @@ class Run:
             with Load(load_config(self.experiment, self.folder, target, model)) as load:
                 zero_s = load.start().start_monotonic_s
                 self._note("load_started", zero_s, wall=datetime.now(UTC).isoformat(timespec="seconds"))
-                self._through_phases(target, load, zero_s)
+                told.load_started(load.config, zero_s)
+                self._through_phases(target, load, zero_s, told)
                 load.wait(spec.load.timeouts.deadline_s + _DRAIN_SLACK_S)
                 self._note("load_finished", time.monotonic())
-            self._count(target, before, zero_s)
+            self._count(target, before, zero_s, engine)
         finally:
             if zero_s is not None:
                 write_events(self.folder.events, align([*target.events(), *self._events], zero_s))
 
-    def _through_phases(self, target: Target, load: Load, zero_s: float) -> None:
-        spec, view = self.experiment.spec, LiveView(load, target, self.progress)
+    def _through_phases(self, target: Target, load: Load, zero_s: float, told: Broadcast) -> None:
+        spec, view = self.experiment.spec, LiveView(load, target, self.progress, told)
         warmup_s, baseline_s = spec.phases.warmup_s, spec.phases.baseline_s
         self._watch("warm-up", view, zero_s, zero_s + warmup_s)
         self._watch("baseline", view, zero_s, zero_s + warmup_s + baseline_s)
@@ -92,9 +103,8 @@ class Run:
             spec.recovery.goodput,
             spec.recovery.error_ratio,
         )
-        fault = injection.inject(
-            target, self.experiment.kill, spec.fault.blast_radius, spec.seed or 0, self.folder
-        )
+        kill, radius, seed = self.experiment.kill, spec.fault.blast_radius, spec.seed or 0
+        fault = injection.inject(target, kill, radius, seed, self.folder, told.fault_began)
         self._events += fault.events
         names = tuple(victim.name for victim in fault.victims)
         self.progress.update(victims=names)
@@ -112,7 +122,7 @@ class Run:
             view.look(time.monotonic() - zero_s)
             time.sleep(min(_LOOK_EVERY_S, left_s))
 
-    def _count(self, target: Target, before: GatewayCounts, zero_s: float) -> None:
+    def _count(self, target: Target, before: GatewayCounts, zero_s: float, engine: Engine) -> None:
         """Keep what only the living cluster can tell."""
         self.progress.phase("counts", "client, gateway and replicas, side by side")
         endpoints, now_s = target.endpoints(), time.monotonic()
@@ -122,6 +132,8 @@ class Run:
         kept: dict[str, Any] = {"step_s": kept_series.STEP_S, "series": {}}
         if endpoints.prometheus_url is not None:
             kept = kept_series.keep(endpoints.prometheus_url, zero_s, now_s)
+            kept["alerts"] = alerts.fired(endpoints.prometheus_url, self._started_s, zero_s, now_s)
+        kept["engine"] = engine.journaled()
         rows = self.folder.rows()
         kept["reconciliation"] = reconciliation.reconcile(
             rows, before, endpoints, killed, now_s - self._started_s

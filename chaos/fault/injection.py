@@ -1,6 +1,7 @@
 """One fault, from selection to proof: what is about to be done is on disk before it is done."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -35,9 +36,14 @@ def candidates(target: Target, kill: PodKill, radius: blast_radius.BlastRadius) 
 
 
 def inject(
-    target: Target, kill: PodKill, radius: blast_radius.BlastRadius, seed: int, folder: RunFolder
+    target: Target,
+    kill: PodKill,
+    radius: blast_radius.BlastRadius,
+    seed: int,
+    folder: RunFolder,
+    on_injected: Callable[[Event], None] = lambda _: None,
 ) -> Injected:
-    """Draw the victims, write them down, kill them, and look whether they are gone.
+    """Draw the victims, write them down, kill them, tell `on_injected`, and look whether they are gone.
 
     Raises:
         RefusedError: a guard objects; nothing was injected.
@@ -56,6 +62,8 @@ def inject(
     intended = Event(time.monotonic(), "fault_intended", detail=fault)
     folder.intend("pod-kill", **fault)
     injections = target.inject(kill, victims)
+    injected = Event(min(each.at_s for each in injections), "fault_injected", detail=fault)
+    on_injected(injected)
     evidence = target.verify(injections, kill.grace_period_s + _PROOF_WITHIN_S)
     looked_s = time.monotonic()
     looked = (
@@ -67,7 +75,6 @@ def inject(
         )
         for each in evidence
     )
-    injected = Event(min(each.at_s for each in injections), "fault_injected", detail=fault)
     return Injected(victims, (intended, injected, *looked))
 
 

@@ -6,7 +6,7 @@ Seconds are floats on the run clock, +inf is the string "inf". Beside a null, `<
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,10 @@ class RunFacts:
     """What the load said of itself when it ended: `load.json`."""
     reconciliation: Mapping[str, Any] = field(default_factory=dict)
     """Requests as the gateway and the replicas counted them, beside the rows."""
+    engine: Mapping[str, Any] | None = None
+    """What the replicas are, and what a foreign engine can tell; None when they were not asked."""
+    alerts: Sequence[Mapping[str, Any]] | None = None
+    """Every alert that fired; None when Prometheus was not asked."""
 
 
 def build(run: RunFacts, measurements: Measurements, judgement: Judgement) -> dict[str, Any]:
@@ -63,6 +67,7 @@ def build(run: RunFacts, measurements: Measurements, judgement: Judgement) -> di
         "recovery": _recovery(measurements),
         "assertions": [_assertion(result) for result in judgement.assertions],
         "reconciliation": run.reconciliation,
+        **_observed(run),
         "definitions": definitions(measurements.objectives, measurements.criteria),
         "versions": run.versions,
     }
@@ -213,6 +218,14 @@ def _recovery(measurements: Measurements) -> dict[str, Any]:
     }
     never = {f"{key}_reason": reasons[key] for key in ("service_s", "capacity_s") if entry[key] == math.inf}
     return {**_with_reasons(entry, reasons), **never, **asdict(measurements.criteria)}
+
+
+def _observed(run: RunFacts) -> dict[str, Any]:
+    """What the run saw beside its rows."""
+    firing = {"resolved_s": "it was firing when the run ended"}
+    alerts = None if run.alerts is None else [_with_reasons(dict(alert), firing) for alert in run.alerts]
+    asked = {"engine": "the replicas were not asked", "alerts": "Prometheus was not asked"}
+    return _with_reasons({"engine": run.engine, "alerts": alerts}, asked)
 
 
 def _assertion(result: AssertionResult) -> dict[str, Any]:

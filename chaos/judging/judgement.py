@@ -102,6 +102,8 @@ def _facts(
         versions=spec.versions,
         generator=generator,
         reconciliation=counted["reconciliation"],
+        engine=counted.get("engine"),
+        alerts=counted.get("alerts"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -44,6 +45,8 @@ class Endpoints:
     """Base URL of the OpenAI-compatible service, without `/v1`."""
     prometheus_url: str | None
     gateway_metrics_url: str | None
+    replica_metrics_urls: Sequence[str] = ()
+    """Expositions of the replicas themselves, where the runner can reach them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,9 @@ class Target(Protocol):
 
     def endpoints(self) -> Endpoints:
         """Where load and scrapes go."""
+
+    def evaluate(self, rules: Path) -> None:
+        """Have the target's Prometheus evaluate this file of rules from now on."""
 
     def nodes(self) -> Sequence[Node]:
         """Every node that could run a replica."""

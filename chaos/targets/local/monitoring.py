@@ -43,7 +43,7 @@ class Monitoring:
             RefusedError: there is no such program, or it does not become ready.
         """
         program = find_prometheus()
-        self._files.write_config(f"{HOST}:{gateway_metrics_port}")
+        self._files.write_config(f"{HOST}:{gateway_metrics_port}", self._spec.run_metrics_address)
         for _ in range(_TRIES):
             port = free_port(())
             child = self._processes.start(

@@ -186,6 +186,8 @@ class Pod:
         promised = self._around.promised_ports
         promised.difference_update(self.ports or ())
         promised.add(port := free_port(promised))
+        if not self._around.spec.metrics_apart:
+            return port, port
         promised.add(metrics_port := free_port(promised))
         return port, metrics_port
 

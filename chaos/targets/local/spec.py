@@ -78,6 +78,8 @@ class LocalSpec:
     prometheus: bool = True
     name_seed: int | None = None
     """Makes the replicas' names repeatable; None draws fresh ones."""
+    run_metrics_address: str | None = None
+    """Where the runner serves the run's own series, for the cluster's Prometheus."""
 
     def __post_init__(self) -> None:
         if self.replicas < 1 or not self.command or not self.zones:
@@ -98,6 +100,11 @@ class LocalSpec:
     def scratch_folder(self) -> Path:
         """Prometheus' files; removed when the cluster ends."""
         return self.run_folder / "scratch"
+
+    @property
+    def metrics_apart(self) -> bool:
+        """Whether replicas serve their metrics on a port of their own; else where they serve requests."""
+        return any("{metrics_port}" in text for text in (*self.command, *self.env.values()))
 
     def command_for(self, name: str, port: int, metrics_port: int) -> tuple[str, ...]:
         """The command line of one replica, placeholders filled in."""

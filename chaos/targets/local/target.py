@@ -9,12 +9,13 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from chaos.errors import InconclusiveError, InputError, RefusedError
 from chaos.events import Event
-from chaos.prometheus import PrometheusClient, find_prometheus
+from chaos.prometheus import PrometheusClient, ServerFiles, find_prometheus
 from chaos.targets import Endpoints, Evidence, Injection, KillFault, Node, Replica
 from chaos.targets.local import naming
 from chaos.targets.local.identity import ProcessId, marks, of_replica
@@ -25,6 +26,7 @@ from chaos.targets.local.wire import Message
 
 _LOOK_EVERY_S = 0.1
 _CRASHES_BEFORE_GIVING_UP = 3
+_STARTS = ("replica_running", "replica_restarted")
 _HOST = "http://127.0.0.1"
 
 
@@ -102,7 +104,20 @@ class LocalTarget:
             url=f"{_HOST}:{self._ports['gateway']}",
             prometheus_url=f"{_HOST}:{prometheus}" if prometheus is not None else None,
             gateway_metrics_url=f"{_HOST}:{self._ports['gateway_metrics']}/metrics",
+            replica_metrics_urls=[f"{_HOST}:{port}/metrics" for port in self._metrics_ports()],
         )
+
+    def evaluate(self, rules: Path) -> None:
+        """Have Prometheus evaluate this file of rules from now on.
+
+        Raises:
+            InconclusiveError: it does not take them, or there is none.
+        """
+        url = self.endpoints().prometheus_url
+        if url is None:
+            raise InconclusiveError("rules cannot be evaluated: this target has no Prometheus")
+        ServerFiles(self._spec.scratch_folder).write_rules(rules)
+        PrometheusClient(url).reload()
 
     def nodes(self) -> Sequence[Node]:
         """One node per zone."""
@@ -152,6 +167,11 @@ class LocalTarget:
                 return evidence
             time.sleep(_LOOK_EVERY_S)
 
+    def _metrics_ports(self) -> Sequence[int]:
+        """Of the replicas that are there, each at its latest start."""
+        starts = {e.replica: e.detail for e in self.events() if e.kind in _STARTS}
+        return [starts[each.name]["metrics_port"] for each in self.replicas() if each.name in starts]
+
     def _look(self, injection: Injection, *, still_listed: bool) -> Evidence:
         processes = self._victims.get(injection.uid)
         if processes is None:
@@ -197,12 +217,11 @@ class LocalTarget:
         if url is None:
             return
         client = PrometheusClient(url)
-        while (
-            up := sum(series.value for series in client.instant("up", time.time()))
-        ) < self.wanted_replicas + 1:
+        wanted = self.wanted_replicas + 1 + (self._spec.run_metrics_address is not None)
+        while (up := sum(series.value for series in client.instant("up", time.time()))) < wanted:
             if time.monotonic() > deadline_s:
                 raise self._refusal(
-                    f"Prometheus reaches {up:g} of {self.wanted_replicas + 1} metrics endpoints: "
+                    f"Prometheus reaches {up:g} of {wanted} metrics endpoints: "
                     "do the replicas serve /metrics at {metrics_port}?"
                 )
             time.sleep(_LOOK_EVERY_S)

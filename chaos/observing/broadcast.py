@@ -1,0 +1,82 @@
+"""Everything that a run tells others while it goes on: its Prometheus, a Grafana, and whoever watches its terminal."""
+
+import time
+from contextlib import ExitStack
+from typing import Self
+
+from chaos.events import Event
+from chaos.load import LoadConfig
+from chaos.observing.annotations import GrafanaAnnotations
+from chaos.observing.engine import Engine, recognised
+from chaos.observing.run_series import RunSeries
+from chaos.progress import Progress
+from chaos.prometheus import GATEWAY_JOB, REPLICA_JOB, RUN_JOB, WallClock
+from chaos.targets import Target
+
+_TABLE_WIDTH = 118
+
+
+class Broadcast:
+    """One run as others see it, from before its target starts to after it has ended."""
+
+    def __init__(self, experiment: str, grafana: GrafanaAnnotations | None, progress: Progress) -> None:
+        self._experiment = experiment
+        self._grafana = grafana
+        self._progress = progress
+        self._clock = WallClock.now()
+        self._stack = ExitStack()
+        self._series = self._stack.enter_context(RunSeries(experiment))
+        self._in_force = False
+        if grafana is not None:
+            grafana.warn_with(lambda text: progress.note(f"warning: {text}"))
+            self._stack.enter_context(grafana)
+
+    @property
+    def address(self) -> str:
+        """Of the run's own series."""
+        return self._series.address
+
+    def target_started(self, target: Target) -> Engine:
+        """Say what a foreign engine can tell, load the rules that fit it, and watch the scrapes; the engine."""
+        endpoints = target.endpoints()
+        engine = recognised(endpoints.replica_metrics_urls)
+        if engine.is_foreign:
+            self._progress.note(f"what these replicas can tell\n{engine.explained(_TABLE_WIDTH)}")
+        if endpoints.prometheus_url is not None:
+            rules = engine.live_rules()
+            if rules is not None:
+                target.evaluate(rules)
+            else:
+                self._progress.note(f"no alerting rules for this engine ({engine.name}): none are evaluated")
+            expected = {REPLICA_JOB: target.wanted_replicas, GATEWAY_JOB: 1, RUN_JOB: 1}
+            self._series.watch_telemetry(endpoints.prometheus_url, expected)
+        return engine
+
+    def load_started(self, config: LoadConfig, start_monotonic_s: float) -> None:
+        """Export the load from its first planned arrival on."""
+        self._series.follow_load(config, start_monotonic_s)
+
+    def fault_began(self, injected: Event) -> None:
+        """A fault is in force, since `at_s` of the event on the monotonic clock."""
+        self._in_force = True
+        name, kind, targets = (injected.detail[key] for key in ("name", "kind", "targets"))
+        self._series.fault_began(name, kind, targets)
+        if self._grafana is not None:
+            self._grafana.fault_began(name, kind, targets, self._clock.wall_s(injected.at_s))
+
+    def faults_ended(self) -> None:
+        """No fault is in force any more, nor what it left missing; harmless when none was."""
+        if not self._in_force:
+            return
+        self._in_force = False
+        self._series.fault_ended()
+        if self._grafana is not None:
+            self._grafana.fault_ended(self._clock.wall_s(time.monotonic()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whatever is still in force ends with the target that bears it."""
+        self.faults_ended()
+        self._stack.close()

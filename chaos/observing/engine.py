@@ -1,0 +1,73 @@
+"""Which inference engine the replicas are, read off their series: what it can tell, and which rules fit it."""
+
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from exporters.profiles.coverage import Coverage, coverage
+from exporters.profiles.library import ProfileError, profiles
+from exporters.profiles.scraped import ExpositionError, scraped_families
+from exporters.profiles.table import as_json, as_table
+
+REFERENCE = "reference"
+_RULES = "live.rules.yaml"
+_TIMEOUT_S = 5.0
+_MAX_BYTES = 64_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What the replicas' own series say that they are."""
+
+    source: str
+    """The exposition that was read."""
+    told: Coverage | None
+    """What it can tell; None when no profile fits."""
+    reason: str = ""
+    """Why it could not be recognised."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Anything but the reference server."""
+        return self.told is None or self.told.profile.engine != REFERENCE
+
+    @property
+    def name(self) -> str:
+        """As the profiles call it, or `unknown`."""
+        return self.told.profile.engine if self.told is not None else "unknown"
+
+    def explained(self, width: int) -> str:
+        """What it can and cannot tell, for people."""
+        return (
+            f"engine not recognised: {self.reason}" if self.told is None else as_table(self.told, width=width)
+        )
+
+    def journaled(self) -> dict[str, Any]:
+        """The same for the journal; only what a foreign engine tells is news."""
+        if self.told is None:
+            return {"engine": self.name, "reason": self.reason}
+        return as_json(self.told, self.source) if self.is_foreign else {"engine": self.name}
+
+    def live_rules(self) -> Path | None:
+        """The rules for this engine with windows for a run of minutes; None where there are none for it."""
+        name = f"{self.name}.{_RULES}" if self.is_foreign else _RULES
+        # Found as package data, not imported: what makes the rules is no part of a run.
+        found = files("dashboards").joinpath("generated", name)
+        with as_file(found) as path:
+            return path if path.is_file() else None
+
+
+def recognised(urls: Sequence[str]) -> Engine:
+    """What the first of these expositions that can be read is one of; nothing here fails a run."""
+    reason = "no replica serves series"
+    for url in urls:
+        try:
+            with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - of our own replicas
+                text = answer.read(_MAX_BYTES).decode(errors="replace")
+            return Engine(url, coverage(scraped_families(text), profiles()))
+        except (OSError, ExpositionError, ProfileError) as error:
+            reason = str(error).splitlines()[0]
+    return Engine("", None, reason)

@@ -1,0 +1,55 @@
+"""The load as series: what was planned, what came of it, how late the generator was. Told by its rows as they end."""
+
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Iterable
+
+from prometheus_client.metrics_core import Metric
+
+from chaos.load import LoadConfig
+from exporters.cluster_metrics import LOAD_IN_FLIGHT, LOAD_LAG, LOAD_PLANNED, LOAD_REQUESTS
+from exporters.registry import Registry, counter, gauge, histogram
+from loadtests.plan import Plan
+from loadtests.records import OUTCOMES, RowTail
+
+
+class LoadCollector:
+    """Reads at each scrape the rows that ended since the one before.
+
+    The plan is a pure function, so what is due is known here without asking the generator: one that hangs shows as
+    arrivals in flight that never end.
+    """
+
+    def __init__(self, config: LoadConfig, start_monotonic_s: float) -> None:
+        """Follow the load of `config` whose plan begins at `start_monotonic_s`."""
+        self._offsets_s = Plan(config.arrivals, config.rate_per_s, config.duration_s, config.seed).offsets_s
+        self._start_s = start_monotonic_s
+        self._rows = RowTail(config.rows_path)
+        self._due = self._ended = 0
+        self._one_at_a_time = threading.Lock()
+        self._registry = Registry()
+        self._planned = counter(LOAD_PLANNED, self._registry)
+        self._requests = counter(LOAD_REQUESTS, self._registry)
+        for outcome in OUTCOMES:  # from 0 on: a rate would miss the first failure of each kind
+            self._requests.labels(outcome)
+        self._in_flight = gauge(LOAD_IN_FLIGHT, self._registry)
+        self._lag = histogram(LOAD_LAG, self._registry)
+
+    def collect(self) -> Iterable[Metric]:
+        """All four families, as of now; ValueError when a row cannot be read."""
+        with self._one_at_a_time:
+            self._take_in()
+            return tuple(self._registry.collect())
+
+    def _take_in(self) -> None:
+        rows = self._rows.new()  # before the clock is read: nothing ends before it is due
+        due = bisect_right(self._offsets_s, time.monotonic() - self._start_s)
+        self._planned.inc(due - self._due)
+        self._due = due
+        for row in rows:
+            self._requests.labels(row.outcome).inc()
+            if row.lag_s is not None:
+                self._lag.observe(row.lag_s)
+        self._ended += len(rows)
+        self._in_flight.set(due - self._ended)
