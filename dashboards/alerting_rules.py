@@ -6,9 +6,10 @@ fires in its absence, as severe as the most severe alert that it blinds.
 
 from collections.abc import Sequence
 
+from dashboards.engines import Engine
 from dashboards.fleet_rules import fleet_symptoms
 from dashboards.gpu_rules import gpu_symptoms
-from dashboards.recording_rules import FLEET, REPLICAS_UP, Profile, recorded
+from dashboards.recording_rules import FLEET, REPLICAS_UP, recorded
 from dashboards.rule_groups import HOUR_S, MINUTE_S, Alert, Group, Timing
 from dashboards.serving_rules import serving_symptoms
 from dashboards.slo_rules import burn_alerts, indicators
@@ -21,41 +22,44 @@ OPTIONAL = frozenset(
         *("comm_seconds", "comm_failures", "probe_success"),
     }
 )
-"""Signals that a healthy cluster may lack (no GPU, no gateway, no prober): missed once they have been there."""
+"""Signals that a healthy cluster may lack (no GPU, no gateway, no prober): missed once they have been there.
+
+So is whatever an operator must switch on first, as the profile says.
+"""
 
 
-def alerting_rules(profile: Profile, timing: Timing) -> tuple[Group, ...]:
+def alerting_rules(engine: Engine, timing: Timing) -> tuple[Group, ...]:
     """Burn rates, symptoms, and what says that one of them is blind."""
     told = [
         symptom
-        for symptom in (*serving_symptoms(timing), *fleet_symptoms(profile, timing), *gpu_symptoms(timing))
-        if all(signal == UP or profile.of(signal) for signal in symptom.needs)
+        for symptom in (*serving_symptoms(timing), *fleet_symptoms(engine, timing), *gpu_symptoms(timing))
+        if all(signal == UP or engine.of(signal) for signal in symptom.needs)
     ]
     return (
-        burn_alerts(profile),
+        burn_alerts(engine),
         Group("symptoms", [symptom.alert for symptom in told]),
-        Group("absent", _absent(profile, timing, told)),
+        Group("absent", _absent(engine, timing, told)),
     )
 
 
-def _absent(profile: Profile, timing: Timing, symptoms: Sequence[Symptom]) -> list[Alert]:
+def _absent(engine: Engine, timing: Timing, symptoms: Sequence[Symptom]) -> list[Alert]:
     blinded: dict[str, list[Alert]] = {}
     for symptom in symptoms:
         for signal in symptom.needs:
             blinded.setdefault(signal, []).append(symptom.alert)
-    burning = [alert for alert in burn_alerts(profile).rules if isinstance(alert, Alert)]
-    for indicator in indicators(profile):
+    burning = [alert for alert in burn_alerts(engine).rules if isinstance(alert, Alert)]
+    for indicator in indicators(engine):
         for signal in indicator.needs:
             blinded.setdefault(signal, []).extend(a for a in burning if a.name == indicator.alert)
-    return [_signal_absent(profile, timing, signal, alerts) for signal, alerts in sorted(blinded.items())]
+    return [_signal_absent(engine, timing, signal, alerts) for signal, alerts in sorted(blinded.items())]
 
 
-def _signal_absent(profile: Profile, timing: Timing, signal: str, alerts: Sequence[Alert]) -> Alert:
-    sources = profile.of(signal)
-    families = " and ".join(source.family for source in sources) or UP
-    series = f'{recorded(sources[0]) if sources else REPLICAS_UP}{{runtime="{profile.runtime}"}}'
+def _signal_absent(engine: Engine, timing: Timing, signal: str, alerts: Sequence[Alert]) -> Alert:
+    sources = engine.of(signal)
+    families = " and ".join(source.name for source in sources) or UP
+    series = f'{recorded(sources[0]) if sources else REPLICAS_UP}{{runtime="{engine.runtime}"}}'
     expr = f"absent({series})"
-    if signal in OPTIONAL:
+    if signal in OPTIONAL or (sources and all(source.series.enable for source in sources)):
         labels = f"{', '.join(FLEET)}, runtime"
         window = timing.window(HOUR_S)
         expr = f"count by ({labels}) (present_over_time({series}[{window}]))\nunless count by ({labels}) ({series})"

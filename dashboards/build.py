@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
+from dashboards import rules
 from dashboards.catalogue import dashboards
 from dashboards.grafana import render
 from dashboards.lint import dashboard_problems
@@ -16,7 +15,7 @@ GENERATED = "dashboards/generated"
 def texts() -> dict[str, str]:
     """Every generated file: its path relative to the repository, and its text."""
     pages = {f"{GENERATED}/{name}.json": render(dashboard) for name, dashboard in dashboards().items()}
-    return {**pages, **_rules()}
+    return {**pages, **rules.render()}
 
 
 def problems(files: Mapping[str, str]) -> list[str]:
@@ -33,20 +32,13 @@ def write(files: Mapping[str, str], root: Path) -> None:
 
 
 def stale(files: Mapping[str, str], root: Path) -> list[str]:
-    """The paths whose committed text is not what the code says, and dashboards that no code writes any more."""
+    """The paths whose committed text is not what the code says, and files that no code writes any more."""
     known = {root / path for path in files}
-    orphans = [path for path in (root / GENERATED).glob("*.json") if path not in known]
+    there = (path for path in (root / GENERATED).rglob("*") if path.suffix in (".json", ".yaml"))
+    orphans = [path for path in there if path not in known]
     differing = [path for path, text in files.items() if not _says(root / path, text)]
     return differing + [str(path.relative_to(root)) for path in orphans]
 
 
 def _says(path: Path, text: str) -> bool:
     return path.is_file() and path.read_text() == text
-
-
-def _rules() -> Mapping[str, str]:
-    # Rules have a writer of their own; a tree without one still has dashboards.
-    if find_spec("dashboards.rules") is None:
-        return {}
-    rendered: Mapping[str, str] = import_module("dashboards.rules").render()
-    return rendered

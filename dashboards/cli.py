@@ -70,7 +70,7 @@ def _build(root: Path, *, check: bool) -> int:
         print(f"{path} is not what the code says", file=sys.stderr)
     if stale:
         print(
-            "hint: run `python -m dashboards build`, and delete what is no dashboard any more",
+            "hint: run `python -m dashboards build`, and delete what no code writes any more",
             file=sys.stderr,
         )
     return 1 if stale else 0

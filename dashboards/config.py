@@ -32,9 +32,6 @@ FOLDER_TITLE = "aftershock"
 TAG = "aftershock"
 DATASOURCE = "datasource"
 
-PROMETHEUS_OWN = ("up", "scrape_duration_seconds")
-"""Series that Prometheus makes itself of every scrape."""
-
 
 @dataclass(frozen=True, slots=True)
 class Variable:

@@ -1,6 +1,7 @@
 """Symptoms of the cluster: replicas, gateway, the ways between peers, and of watching it: targets, collectors."""
 
-from dashboards.recording_rules import REPLICAS_UP, Profile
+from dashboards.engines import Engine
+from dashboards.recording_rules import REPLICAS_UP
 from dashboards.rule_groups import HOUR_S, MINUTE_S, Alert, Timing
 from dashboards.symptoms import UP, Symptom, percent, total
 
@@ -12,13 +13,13 @@ COMM_FLOOR_S = 0.001
 COMM_FAILURE_RATIO = 0.01
 
 
-def fleet_symptoms(profile: Profile, timing: Timing) -> tuple[Symptom, ...]:
+def fleet_symptoms(engine: Engine, timing: Timing) -> tuple[Symptom, ...]:
     """All of them, whichever the engine can tell."""
     return (
-        _replica_down(profile, timing),
+        _replica_down(engine, timing),
         _replicas_missing(timing),
-        _telemetry_blind(profile, timing),
-        _gateway_down(profile, timing),
+        _telemetry_blind(engine, timing),
+        _gateway_down(engine, timing),
         _gateway_no_ready_replicas(timing),
         _gateway_retry_storm(timing),
         _gray_replica(timing),
@@ -28,10 +29,10 @@ def fleet_symptoms(profile: Profile, timing: Timing) -> tuple[Symptom, ...]:
     )
 
 
-def _replica_down(profile: Profile, timing: Timing) -> Symptom:
+def _replica_down(engine: Engine, timing: Timing) -> Symptom:
     alert = Alert(
         "ReplicaDown",
-        f'up{{job="{profile.job}"}} == 0',
+        f'up{{job="{engine.job}"}} == 0',
         "ticket",
         summary="The replica {{ $labels.instance }} cannot be scraped.",
         description=(
@@ -59,11 +60,11 @@ def _replicas_missing(timing: Timing) -> Symptom:
     return Symptom((UP,), alert)
 
 
-def _telemetry_blind(profile: Profile, timing: Timing) -> Symptom:
+def _telemetry_blind(engine: Engine, timing: Timing) -> Symptom:
     alert = Alert(
         "TelemetryBlind",
-        f'max(inf:replicas_ready{{runtime="{profile.runtime}"}})\n'
-        f'> (sum({REPLICAS_UP}{{runtime="{profile.runtime}"}}) or vector(0))',
+        f'max(inf:replicas_ready{{runtime="{engine.runtime}"}})\n'
+        f'> (sum({REPLICAS_UP}{{runtime="{engine.runtime}"}}) or vector(0))',
         "ticket",
         summary="Fewer replicas are scraped than the gateway sends requests to.",
         description=(
@@ -75,10 +76,10 @@ def _telemetry_blind(profile: Profile, timing: Timing) -> Symptom:
     return Symptom(("replicas_ready", UP), alert)
 
 
-def _gateway_down(profile: Profile, timing: Timing) -> Symptom:
+def _gateway_down(engine: Engine, timing: Timing) -> Symptom:
     alert = Alert(
         "GatewayDown",
-        f'up{{job="{profile.gateway_job}"}} == 0',
+        f'up{{job="{engine.gateway_job}"}} == 0',
         "page",
         summary="The gateway {{ $labels.instance }} cannot be scraped.",
         description=(

@@ -9,18 +9,15 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any, get_args
 
-from dashboards.config import GATEWAY, PROMETHEUS_OWN, REPLICAS
+from dashboards.config import GATEWAY, REPLICAS
 from dashboards.panels import Unit
-from dashboards.promql_lint import Series, metric_names, problems, series_of
+from dashboards.promql_lint import Meaning, known_series, problems
+from dashboards.promql_syntax import parse, walk
 from exporters.cluster_metrics import CHAOS_ACTIVE
-from exporters.families import Family
-from exporters.metrics import GROUPS
 
 Json = Mapping[str, Any]
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
-_FAMILIES = {family.name: family for families in GROUPS.values() for family in families}
-_OWN = {name: Family(name, "gauge", "Made by Prometheus of every scrape.") for name in PROMETHEUS_OWN}
-KNOWN: Mapping[str, Series] = series_of(_FAMILIES | _OWN)
+KNOWN: Mapping[str, Meaning] = known_series()
 """Every name that a panel may query."""
 _UNSELECTED = frozenset((CHAOS_ACTIVE.name,))
 """Faults belong to a run, not to a replica: no variable chooses among them."""
@@ -101,15 +98,20 @@ def _target(target: Json) -> Iterator[str]:
     for label in re.findall(r"\{\{\s*(\w+)\s*\}\}", legend):
         if not re.search(rf"\bby \([^)]*\b{label}\b", expression):
             yield f"the legend names {label}, by which {expression} is not grouped"
-    yield from problems(expression, KNOWN, unselected=_UNSELECTED)
+    yield from problems(expression, KNOWN)
     yield from _chosen_by_nothing(expression)
 
 
 def _chosen_by_nothing(expression: str) -> Iterator[str]:
-    for name in sorted(metric_names(expression) - _UNSELECTED):
-        for selected in re.findall(rf"(?<![\w:]){name}(?![\w:])(\{{[^}}]*\}})?", expression):
-            if REPLICAS not in selected and GATEWAY not in selected:
-                yield f"{name} is not chosen by the dashboard's variables"
+    for selector, _ in walk(parse(expression)):
+        if selector.name not in _UNSELECTED and not any(
+            _chosen(selector.matchers, by) for by in (REPLICAS, GATEWAY)
+        ):
+            yield f"{selector.name} is not chosen by the dashboard's variables"
+
+
+def _chosen(matchers: tuple[tuple[str, str, str], ...], by: str) -> bool:
+    return {f'{label}{operator}"{value}"' for label, operator, value in matchers} >= set(by.split(","))
 
 
 def _annotations(dashboard: Json) -> Iterator[str]:

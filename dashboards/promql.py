@@ -7,6 +7,7 @@ family is checked: a rate of a gauge, or a bound that is no bucket edge, is a Va
 from collections.abc import Sequence
 
 from dashboards.config import WINDOW
+from dashboards.recording_rules import le_matcher
 from exporters.families import Family
 
 
@@ -27,13 +28,8 @@ def within(family: Family, matchers: str, bound_s: float, *, by: Sequence[str] =
     """Observations per second at or below `bound_s` seconds: exact, because the bound is a bucket edge."""
     if bound_s not in family.buckets:
         raise ValueError(f"{bound_s:g} s is no bucket edge of {family.name}: {family.buckets}")
-    buckets = f"{family.name}_bucket{selector(matchers, edge(bound_s))}"
+    buckets = f"{family.name}_bucket{selector(matchers, le_matcher(bound_s))}"
     return f"{_over('sum', by)} (rate({buckets}[{WINDOW}]))"
-
-
-def edge(bound: float) -> str:
-    """A matcher of `le` that holds on Prometheus 2, which keeps `1`, and on 3, which makes it `1.0`."""
-    return f'le=~"{bound:g}(\\\\.0)?"' if bound == int(bound) else f'le="{bound:g}"'
 
 
 def quantile(q: float, family: Family, matchers: str, *, by: Sequence[str] = ()) -> str:

@@ -1,167 +1,239 @@
-"""What is wrong with a query that Prometheus would accept and answer with nothing, or with a wrong number.
+"""Queries that Prometheus accepts and answers with nothing, or with a wrong number; one lint for panels and rules.
 
-Each rule stands for a query found in a published dashboard. It reads text, not a syntax tree: enough for the forms
-that promql.py writes, and strict about others. Variables of Grafana may stand where a window or a value would.
+Each rule was a fault in a published dashboard. Variables of Grafana may stand where a window or a value would.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from exporters.families import Family
+from dashboards.engines import DECLARED, Kind, engines, is_plain
+from dashboards.promql_syntax import Call, Query, Selector, parse, parts, selectors, walk
+from dashboards.rule_groups import SCRAPES_PER_WINDOW, Group, Recording, Timing
+from exporters.profiles.signals import SIGNALS
 
-_FUNCTION_OR_KEYWORD = frozenset(
-    ["and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "bool", "offset"]
+_OF_PROMETHEUS = ("up", "scrape_duration_seconds", "ALERTS", "ALERTS_FOR_STATE")
+_RATES = frozenset({"rate", "irate", "increase"})
+# What may be asked of a counter without a rate: whether it is there, or how often it began anew.
+_OF_COUNTERS = _RATES | {
+    "resets",
+    "absent",
+    "absent_over_time",
+    "present_over_time",
+    "count",
+    "count_over_time",
+}
+_SCOPE = frozenset(
+    {
+        "cluster",
+        "namespace",
+        "job",
+        "instance",
+        "pod",
+        "node",
+        "zone",
+        "model",
+        "model_name",
+        "engine",
+        "runtime",
+    }
 )
-_NAME = re.compile(r"(?<![\w:$.])[a-zA-Z_:][\w:]*(?![\w:])")
-_RATES = r"(?:rate|irate|increase)"
-_AGGREGATION = r"(?:sum|avg|min|max|count|topk|bottomk)"
-_DURATION_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-LEAST_SCRAPES = 4
+_PARTS = ("_bucket", "_count", "_sum")
+_AGGREGATIONS = frozenset({"sum", "avg", "min", "max", "count", "topk", "bottomk"})
+_RATE_INTERVAL = "$__rate_interval"
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """What a metric name in a query means."""
+class Meaning:
+    """What a name in a query stands for."""
 
-    family: Family
-    cumulative: bool
-    """Only its rate means anything: a counter, or a part of a histogram."""
-
-
-def series_of(families: Mapping[str, Family]) -> dict[str, Series]:
-    """Every name that a query may use, of families by name: histograms have three."""
-    known: dict[str, Series] = {}
-    for family in families.values():
-        parts = ("_bucket", "_count", "_sum") if family.kind == "histogram" else ("",)
-        known |= {family.name + part: Series(family, cumulative=family.kind != "gauge") for part in parts}
-    return known
+    kind: Kind
+    """Of the series itself: the parts of a histogram are counters."""
+    unit: str = ""
+    edges: tuple[float, ...] = ()
+    """Of buckets, where they are known."""
+    part: bool = False
+    """Of a histogram."""
 
 
-def problems(
-    expression: str,
-    known: Mapping[str, Series],
-    *,
-    scrape_s: float = 1.0,
-    unselected: frozenset[str] = frozenset(),
-) -> list[str]:
-    """Everything that is wrong with a query.
+def meanings(name: str, kind: Kind, unit: str = "", edges: Sequence[float] = ()) -> dict[str, Meaning]:
+    """What a family's series mean: a histogram has three, and none of its own name."""
+    if kind != "histogram":
+        return {name: Meaning(kind, unit)}
+    return {f"{name}{part}": Meaning("counter", unit, tuple(edges), part=True) for part in _PARTS}
 
-    Args:
-        expression: the query, variables of Grafana included.
-        known: every metric that there is.
-        scrape_s: the scrape interval in seconds, of which a window must span four.
-        unselected: metrics that no variable chooses among.
+
+def known_series(groups: Iterable[Group] = ()) -> dict[str, Meaning]:
+    """Our declared families, those of every engine profile, Prometheus' own, and what the groups record."""
+    known = {name: Meaning("gauge") for name in _OF_PROMETHEUS}
+    for engine in engines():
+        for signal in engine.profile.signals:
+            for source in engine.of(signal):
+                unit = SIGNALS[signal].unit if source.kind == "gauge" else ""
+                expression = f"(?:{source.name})"
+                for part, meaning in meanings("", source.kind, unit, source.edges).items():
+                    name = source.name if not part or is_plain(source.name) else expression
+                    known[f"{name}{part}"] = meaning
+    for family in DECLARED.values():
+        known |= meanings(family.name, family.kind, family.unit, family.buckets)
+    recorded = (rule.record for group in groups for rule in group.rules if isinstance(rule, Recording))
+    return known | {name: Meaning("gauge") for name in recorded}
+
+
+def problems_of_rules(groups: Iterable[Group], known: Mapping[str, Meaning], timing: Timing) -> list[str]:
+    """What is wrong with the rules, one sentence each that names the rule."""
+    found = []
+    for rule in (rule for group in groups for rule in group.rules):
+        said = problems(rule.expr, known, timing.scrape_s)
+        if isinstance(rule, Recording):
+            said += _of_recording(rule, known)
+            if rule.record.endswith("_sum:rate"):
+                said = [problem for problem in said if "seconds per second" not in problem]
+        found += [
+            f"{rule.record if isinstance(rule, Recording) else rule.name}: {problem}" for problem in said
+        ]
+    return found
+
+
+def problems(expression: str, known: Mapping[str, Meaning], scrape_s: float = 1.0) -> list[str]:
+    """What is wrong with one query, given the seconds between scrapes.
+
+    Raises:
+        ValueError: it cannot be read.
     """
-    text = _without_strings(expression)
-    return [
-        *_unknown(text, known),
-        *_raw_counters(text, known),
-        *_rates_of_gauges(text, known),
-        *_rate_after_aggregation(text),
-        *_averages(text, known),
-        *_seconds_per_second(text, known),
-        *_quantiles(text),
-        *_short_windows(text, scrape_s),
-        *_unguarded_divisions(text),
-        *_one_sided_matchers(expression, (metric_names(expression) & known.keys()) - unselected),
-    ]
+    query = parse(expression)
+    found: list[str] = []
+    for selector, around in walk(query):
+        meaning = _meaning(selector.name, known)
+        found += _of_kind(selector, around, meaning)
+        found += _of_buckets(selector, around, meaning)
+        found += _of_window(selector, scrape_s)
+    found += _sums_without_counts(query, known)
+    for part in parts(query):
+        found += _of_divisions(part)
+        for operand in part.operands:
+            if isinstance(operand, Call):
+                found += _of_call(operand)
+    return list(dict.fromkeys(found))
 
 
 def metric_names(expression: str) -> set[str]:
-    """The names of the metrics that a query reads."""
-    text = _without_strings(expression)
-    text = re.sub(r"\{[^}]*\}|\[[^\]]*\]", " ", text)
-    text = re.sub(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", text)
-    found = (match for match in _NAME.finditer(text))
-    return {
-        match.group()
-        for match in found
-        if match.group() not in _FUNCTION_OR_KEYWORD and not text[match.end() :].lstrip().startswith("(")
-    }
+    """The names, or expressions over names, of the series that a query reads."""
+    return {selector.name for selector, _ in walk(parse(expression))}
 
 
-def _without_strings(expression: str) -> str:
-    return re.sub(r'"(?:\\.|[^"\\])*"', '""', expression)
+def _meaning(name: str, known: Mapping[str, Meaning]) -> Meaning | None:
+    if name in known or (is_plain(name) and not name.startswith("prometheus_")):
+        return known.get(name)
+    if is_plain(name):  # of Prometheus itself
+        return Meaning("counter" if name.endswith("_total") else "gauge")
+    return next((meaning for other, meaning in known.items() if re.fullmatch(name, other)), None)
 
 
-def _unknown(text: str, known: Mapping[str, Series]) -> Iterator[str]:
-    for name in sorted(metric_names(text) - known.keys()):
-        yield f"{name} is declared nowhere: the query is empty for ever"
+def _of_kind(selector: Selector, around: Sequence[Call], known: Meaning | None) -> Iterator[str]:
+    name = selector.name
+    nearest = next((call.name for call in reversed(around) if call.name not in ("", "label_replace")), "")
+    if known is None:
+        yield f"{name} is exported by nobody and recorded by no rule: the answer is always empty"
+    elif known.kind == "counter" and nearest not in _OF_COUNTERS:
+        yield f"{name} is a counter, read as if it were a gauge: it tells the time since start"
+    elif known.kind == "gauge" and nearest in _RATES:
+        yield f"{name} is a gauge: {nearest}() takes each fall for a restart"
+    elif known.unit == "ratio" and nearest in ("sum", "avg"):
+        yield f"{nearest}() of {name}, a ratio: an idle replica counts as much as a busy one"
 
 
-def _raw_counters(text: str, known: Mapping[str, Series]) -> Iterator[str]:
-    for name in sorted(metric_names(text) & known.keys()):
-        uses = len(re.findall(rf"(?<![\w:]){re.escape(name)}(?![\w:])", text))
-        rated = len(re.findall(rf"\b{_RATES}\s*\(\s*{re.escape(name)}(?![\w:])", text))
-        if known[name].cumulative and uses > rated:
-            yield f"{name} is cumulative: only its rate or increase means anything"
+def _of_buckets(selector: Selector, around: Sequence[Call], known: Meaning | None) -> Iterator[str]:
+    if "_bucket" not in selector.name:
+        return
+    limits = [(operator, value) for label, operator, value in selector.matchers if label == "le"]
+    if not limits and any("le" not in call.keeps for call in around if call.keeps is not None):
+        yield f"{selector.name} summed without le: buckets are cumulative, each request counts many times"
+    for operator, value in limits:
+        spelled = set(value.replace("\\", "").split("|")) if operator == "=~" else {value}
+        for edge in spelled - {"+Inf"}:
+            if known is not None and known.edges and float(edge) not in known.edges:
+                yield f"{selector.name}: le={edge} is no bucket edge: the series does not exist"
+            if not {f"{float(edge):.12g}", repr(float(edge))} <= spelled:
+                yield f"{selector.name}: le={edge} is spelled otherwise by other exporters and by Prometheus 3.x"
 
 
-def _rates_of_gauges(text: str, known: Mapping[str, Series]) -> Iterator[str]:
-    for name in re.findall(rf"\b{_RATES}\s*\(\s*([a-zA-Z_:][\w:]*)", text):
-        if name in known and not known[name].cumulative:
-            yield f"{name} is a gauge: it has no rate"
+def _of_window(selector: Selector, scrape_s: float) -> Iterator[str]:
+    if isinstance(selector.window, str) and selector.window != _RATE_INTERVAL:
+        yield f"{selector.name}[{selector.window}] may span fewer than four scrapes: use {_RATE_INTERVAL}"
+    elif isinstance(selector.window, float) and selector.window < SCRAPES_PER_WINDOW * scrape_s:
+        yield f"{selector.name}[{selector.window:g}s] spans fewer than four scrapes of {scrape_s:g} s"
 
 
-def _rate_after_aggregation(text: str) -> Iterator[str]:
-    if re.search(rf"\b{_RATES}\s*\(\s*{_AGGREGATION}\b", text):
-        yield "rate after aggregation: the restart of one replica looks like a jump of all; rate first"
+def _sums_without_counts(query: Query, known: Mapping[str, Meaning]) -> Iterator[str]:
+    names = {selector.name for selector, _ in walk(query)}
+    for name in sorted(names):
+        if name in known and known[name].kind == "counter" and not known[name].part:
+            continue  # a sum of tokens, exported as one of a histogram's series
+        if re.search(r"_sum(:rate)?$", name) and re.sub(r"_sum(:rate)?$", r"_count\1", name) not in names:
+            yield f"{name} without its _count: seconds per second, not a mean"
 
 
-def _averages(text: str, known: Mapping[str, Series]) -> Iterator[str]:
-    if re.search(r"\bavg\b", text):
-        yield "avg over replicas: a mean of means or of quantiles; divide sums, or take the quantile of summed buckets"
-    for name in re.findall(r"\bsum\b(?:\s*(?:by|without)\s*\([^)]*\))?\s*\(\s*([a-zA-Z_:][\w:]*)", text):
-        if name in known and known[name].family.unit == "ratio":
-            yield f"{name} is a ratio: a sum of ratios means nothing"
-
-
-def _seconds_per_second(text: str, known: Mapping[str, Series]) -> Iterator[str]:
-    for name in metric_names(text):
-        base = name.removesuffix("_sum")
-        if base != name and name in known and f"{base}_count" not in metric_names(text):
-            yield f"the rate of {name} alone is seconds per second, no latency: divide by that of {base}_count"
-
-
-def _quantiles(text: str) -> Iterator[str]:
-    for match in re.finditer(r"\bhistogram_quantile\s*\(\s*[\d.]+\s*,\s*(.{0,40})", text):
-        if not re.match(r"sum by \([^)]*\ble\b", match.group(1)):
-            yield "a quantile per replica: sum the buckets by le first"
-
-
-def _short_windows(text: str, scrape_s: float) -> Iterator[str]:
-    for window in re.findall(r"\[([^\]:]*)[^\]]*\]", text):
-        if window.startswith("$__rate_interval"):
+def _of_divisions(query: Query) -> Iterator[str]:
+    for at, operator in enumerate(query.operators):
+        if operator != "/":
             continue
-        parts = re.findall(r"(\d+)(ms|[smhd])", window)
-        if not parts:
-            yield f"the window {window} may hold fewer than {LEAST_SCRAPES} scrapes: use $__rate_interval"
-        elif sum(int(count) * _DURATION_S[unit] for count, unit in parts) < LEAST_SCRAPES * scrape_s:
-            yield f"the window {window} spans fewer than {LEAST_SCRAPES} scrapes"
-
-
-def _unguarded_divisions(text: str) -> Iterator[str]:
-    for match in re.finditer(r"/\s*", text):
-        divisor = text[match.end() :]
-        if not re.match(r"[\d.]+", divisor) and not _group(divisor).endswith("> 0)"):
+        above, below = query.operands[at], query.operands[at + 1]
+        scopes = [_scope(selectors(side)) for side in (above, below)]
+        if None not in scopes and scopes[0] != scopes[1]:
+            labels = ", ".join(sorted(label for label, _, _ in (scopes[0] or set()) ^ (scopes[1] or set())))
+            yield f"only one side of a division is narrowed by {labels}"
+        if (
+            selectors(below)
+            and not _is_above_zero(below)
+            and not _is_above_zero(above)
+            and not _is_constant(below)
+        ):
             yield "0 / 0 is NaN, and a NaN is drawn as nothing: divide by (... > 0)"
 
 
-def _group(text: str) -> str:
-    """The parenthesised group that `text` begins with, or nothing."""
-    depth = 0
-    for index, character in enumerate(text):
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if depth == 0:
-            return text[: index + 1] if text.startswith("(") else ""
-    return ""
+def _is_above_zero(operand: Selector | Call) -> bool:
+    """A pair of parentheses that ends in a comparison."""
+    return isinstance(operand, Call) and not operand.name and operand.arguments[0].operators[-1:] == (">",)
 
 
-def _one_sided_matchers(expression: str, names: set[str]) -> Iterator[str]:
-    choices = set()
-    for name in names:
-        for selected in re.findall(rf"(?<![\w:]){re.escape(name)}(?![\w:])(\{{[^}}]*\}})?", expression):
-            choices.add(tuple(sorted(re.findall(r"\w+=~?\"\$\w+\"", selected))))
-    if len(choices) > 1:
-        yield "its parts choose different replicas: the same variables must stand in every selector"
+def _is_constant(operand: Selector | Call) -> bool:
+    return isinstance(operand, Selector) and operand.name == "slo:error_budget:ratio"
+
+
+def _scope(found: Sequence[Selector]) -> set[tuple[str, str, str]] | None:
+    if not found:
+        return None
+    return {matcher for selector in found for matcher in selector.matchers if matcher[0] in _SCOPE}
+
+
+def _of_call(call: Call) -> Iterator[str]:
+    inside = [part for argument in call.arguments for part in parts(argument)]
+    if call.name in ("avg", "avg_over_time") and any(_is_ratio_or_quantile(part) for part in inside):
+        yield f"{call.name}() of ratios or quantiles: an idle replica counts as much as a busy one"
+    if call.name in _RATES and any(_is_aggregation(operand) for part in inside for operand in part.operands):
+        yield f"{call.name}() after aggregation: the restart of one replica looks like a jump of all"
+    if call.name == "histogram_quantile" and not any(
+        isinstance(operand, Call) and "le" in (operand.keeps or ())
+        for part in inside
+        for operand in part.operands
+    ):
+        yield "a quantile per replica: sum the buckets by le first"
+
+
+def _is_aggregation(operand: Selector | Call) -> bool:
+    return isinstance(operand, Call) and operand.name in _AGGREGATIONS
+
+
+def _is_ratio_or_quantile(query: Query) -> bool:
+    calls = [operand for operand in query.operands if isinstance(operand, Call)]
+    return "/" in query.operators or any(call.name == "histogram_quantile" for call in calls)
+
+
+def _of_recording(rule: Recording, known: Mapping[str, Meaning]) -> Iterator[str]:
+    if "histogram_quantile" in rule.expr:
+        yield "a recorded quantile cannot be aggregated any further: record the rates of the buckets"
+    for selector, around in walk(parse(rule.expr)):
+        meaning = _meaning(selector.name, known)
+        if meaning and meaning.kind == "counter" and not {call.name for call in around} & _RATES:
+            yield f"{selector.name} recorded raw: a counter read at the rule's time hides resets"

@@ -1,18 +1,14 @@
-"""The rule files: rendered by one pure function, committed, and checked against it.
+"""The rule files: one per engine, the reference server's scaled for chaos runs, and its manifest for the operator."""
 
-python -m dashboards.rules            write dashboards/generated/
-python -m dashboards.rules --check    exit 1 when a committed file is not what the code says
-"""
-
-import argparse
-import sys
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 
 from dashboards.alerting_rules import alerting_rules
-from dashboards.recording_rules import REFERENCE, Profile, recording_rules
+from dashboards.engines import REFERENCE, Engine, engines
+from dashboards.recording_rules import recording_rules
 from dashboards.rule_groups import Group, Timing, to_yaml
-from dashboards.slo_rules import slo_rules
+from dashboards.slo_rules import fit, slo_rules
 
 FOLDER = "dashboards/generated"
 RUNBOOKS = "docs/runbooks/"
@@ -21,83 +17,91 @@ PRODUCTION = Timing()
 LIVE = Timing(scrape_s=1.0, factor=60.0)
 """For chaos runs on the local target: an hour is a minute, scrapes are a second apart."""
 
-_HEAD = "Written by `python -m dashboards.rules`: edit the *_rules.py beside this folder, never this file."
-_TIMING = "For scrapes at most {scrape:g} s apart."
+_HEAD = (
+    "Written by `python -m dashboards build`: edit the *_rules.py or the engine's profile, never this file."
+)
 _SCALED = "Windows and holds are divided by {factor:g}, down to four and two scrapes; names tell production's windows."
+_RECORDED = re.compile(r"\b(inf:[\w:]+)(?:\{([^}]*)\})?")
 
 
-def rule_groups(profile: Profile = REFERENCE, timing: Timing = PRODUCTION) -> dict[str, Sequence[Group]]:
-    """The groups of one engine by the file that they belong in: `recording`, `slo`, `alerts`."""
+def rule_groups(engine: Engine = REFERENCE, timing: Timing = PRODUCTION) -> dict[str, Sequence[Group]]:
+    """The groups of one engine by what they are: `recording`, `slo`, `alerts`."""
     return {
-        "recording": (recording_rules(profile, timing),),
-        "slo": slo_rules(profile, timing),
-        "alerts": alerting_rules(profile, timing),
+        "recording": (recording_rules(engine, timing),),
+        "slo": _of_runtime(engine, slo_rules(engine, timing)),
+        "alerts": _of_runtime(engine, alerting_rules(engine, timing)),
     }
 
 
-def render(*, runbooks: str = RUNBOOKS) -> dict[str, str]:
+def all_groups(engine: Engine = REFERENCE, timing: Timing = PRODUCTION) -> list[Group]:
+    """The same in one list, in the order in which they are to be evaluated."""
+    return [group for groups in rule_groups(engine, timing).values() for group in groups]
+
+
+def render() -> dict[str, str]:
     """Every generated file: its path relative to the repository, and its text."""
-    texts = {
-        f"{FOLDER}/{name}.rules.yaml": rule_file(groups, PRODUCTION, runbooks=runbooks)
-        for name, groups in rule_groups().items()
+    return {
+        **{f"{FOLDER}/rules/{engine.runtime}.yaml": rule_file(engine) for engine in engines()},
+        f"{FOLDER}/live.rules.yaml": rule_file(REFERENCE, LIVE),
+        f"{FOLDER}/prometheus-rule.yaml": prometheus_rule(),
     }
-    live = [group for groups in rule_groups(timing=LIVE).values() for group in groups]
-    texts[f"{FOLDER}/live.rules.yaml"] = rule_file(live, LIVE, runbooks=runbooks)
-    texts[f"{FOLDER}/prometheus-rule.yaml"] = prometheus_rule(runbooks=runbooks)
-    return texts
 
 
-def rule_file(groups: Sequence[Group], timing: Timing, *, runbooks: str = RUNBOOKS) -> str:
-    """Groups as Prometheus' `rule_files` wants them."""
-    return to_yaml({"groups": [group.document(runbooks) for group in groups]}, _head(timing))
+def rule_file(engine: Engine, timing: Timing = PRODUCTION, *, runbooks: str = RUNBOOKS) -> str:
+    """All rules of an engine as Prometheus' `rule_files` wants them, headed by what the engine cannot tell."""
+    groups = [group.document(runbooks) for group in all_groups(engine, timing)]
+    return to_yaml({"groups": groups}, _head(engine, timing))
 
 
 def prometheus_rule(
-    profile: Profile = REFERENCE,
+    engine: Engine = REFERENCE,
     *,
     labels: Mapping[str, str] | None = None,
     runbooks: str = RUNBOOKS,
 ) -> str:
     """All rules as a PrometheusRule of the Prometheus operator; `labels` are what its ruleSelector looks for."""
-    groups = [group for groups in rule_groups(profile).values() for group in groups]
     document = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": {
-            "name": f"aftershock-{profile.runtime}",
+            "name": f"aftershock-{engine.runtime}",
             "labels": {"app.kubernetes.io/name": "aftershock", **(labels or {})},
         },
-        "spec": {"groups": [group.document(runbooks) for group in groups]},
+        "spec": {"groups": [group.document(runbooks) for group in all_groups(engine)]},
     }
-    return to_yaml(document, _head(PRODUCTION))
+    return to_yaml(document, _head(engine, PRODUCTION))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write or check the files below the current folder; returns the exit code: 0 done, 1 a file is stale."""
-    parser = argparse.ArgumentParser(prog="python -m dashboards.rules", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is stale")
-    options = parser.parse_args(arguments)
-    texts = render()
-    if not options.check:
-        for name, text in texts.items():
-            Path(name).parent.mkdir(parents=True, exist_ok=True)
-            Path(name).write_text(text)
-            print(f"wrote {name}")
-        return 0
-    stale = [
-        name for name, text in texts.items() if not Path(name).is_file() or Path(name).read_text() != text
+def _of_runtime(engine: Engine, groups: Sequence[Group]) -> tuple[Group, ...]:
+    """The groups reading this engine's recorded series alone: several engines may share a Prometheus."""
+    runtime = f'runtime="{engine.runtime}"'
+
+    def narrowed(found: re.Match[str]) -> str:
+        name, labels = found.group(1), found.group(2) or ""
+        return (
+            f"{name}{{{labels}}}"
+            if "runtime=" in labels
+            else f"{name}{{{', '.join(filter(None, (runtime, labels)))}}}"
+        )
+
+    return tuple(
+        replace(group, rules=[replace(rule, expr=_RECORDED.sub(narrowed, rule.expr)) for rule in group.rules])
+        for group in groups
+    )
+
+
+def _head(engine: Engine, timing: Timing) -> str:
+    said = [fit(engine, objective)[1] for objective in engine.objectives]
+    lines = [
+        _HEAD,
+        f"{engine.profile.title}, release {engine.profile.release}: replicas in the scrape job `{engine.job}`.",
+        f"For scrapes at most {timing.scrape_s:g} s apart.",
+        *([_SCALED.format(factor=timing.factor)] if timing.factor != 1 else []),
+        *filter(None, said),
+        *(
+            f"No {signal}: {reason}."
+            for signal, reason in engine.untold().items()
+            if not signal.startswith("gpu_")
+        ),
     ]
-    for name in stale:
-        print(f"{name} is not what the code says\nhint: run `python -m dashboards.rules`", file=sys.stderr)
-    return 1 if stale else 0
-
-
-def _head(timing: Timing) -> str:
-    lines = [_HEAD, _TIMING.format(scrape=timing.scrape_s)]
-    if timing.factor != 1:
-        lines.append(_SCALED.format(factor=timing.factor))
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,9 +4,11 @@ Each objective is two recorded rates, bad events and all events; every ratio and
 No events, no ratio: silence is not compliance, and `SignalAbsent` says when there is nothing to judge.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from dashboards.recording_rules import Profile, le_matcher
+from dashboards.engines import REFERENCE_ENGINE, Engine, Source
+from dashboards.recording_rules import le_matcher
 from dashboards.rule_groups import (
     DAY_S,
     HOUR_S,
@@ -58,38 +60,67 @@ class Indicator:
     """The signals without which nothing can be said."""
     bad: str
     total: str
+    runtime: str = REFERENCE_ENGINE
 
     @property
     def labels(self) -> dict[str, str]:
         """What every series of this objective carries."""
         name = self.objective.name
-        return {"sloth_id": f"aftershock-{name}", "sloth_service": "aftershock", "sloth_slo": name}
+        service = "aftershock" if self.runtime == REFERENCE_ENGINE else f"aftershock-{self.runtime}"
+        return {"sloth_id": f"{service}-{name}", "sloth_service": service, "sloth_slo": name}
 
     def series(self, name: str) -> str:
         """One recorded family, of this objective alone."""
         return f'{name}{{sloth_id="{self.labels["sloth_id"]}"}}'
 
 
-def indicators(profile: Profile) -> tuple[Indicator, ...]:
-    """The objectives that this engine can be judged by.
+def indicators(engine: Engine) -> tuple[Indicator, ...]:
+    """The objectives that this engine can be judged by, each at a bound that is a bucket edge of it.
 
     Raises:
-        ValueError: a bound is no bucket edge of the engine, or a budget too large for the alerts ever to fire.
+        ValueError: a budget too large for the alerts ever to fire.
     """
-    found = []
-    for objective in profile.objectives:
-        indicator = _INDICATORS[objective.name](objective)
-        if all(profile.of(signal) for signal in indicator.needs):
-            _require_edge(profile, indicator)
-            found.append(indicator)
-    return tuple(found)
+    fitted = (fit(engine, objective)[0] for objective in engine.objectives)
+    found = (_INDICATORS[one.name](one) for one in fitted if one is not None)
+    return tuple(replace(indicator, runtime=engine.runtime) for indicator in found)
 
 
-def slo_rules(profile: Profile, timing: Timing) -> tuple[Group, ...]:
+def fit(engine: Engine, objective: Objective) -> tuple[Objective | None, str]:
+    """The objective at the engine's bucket edge nearest to its bound, and what is to be said about that.
+
+    None when the engine tells too little to judge it. Of two edges equally near, the stricter.
+
+    Raises:
+        ValueError: it has no bound and needs one, or its budget is too large for the alerts ever to fire.
+    """
+    name = objective.name
+    if BURN_RATES[0].rate * _budget(objective) >= 1:
+        raise ValueError(f"{name}: no error ratio burns a budget of that size 14.4 times too fast")
+    sources = [source for signal in _INDICATORS[name](objective).needs for source in engine.of(signal)]
+    if not sources:
+        return None, f"{name} is not judged: this engine does not tell it."
+    if objective.bound_s is None:
+        return objective, ""
+    edges_s = _common_edges(sources)
+    if not edges_s:
+        return None, f"{name} is not judged: the bucket edges of {sources[0].name} are not published."
+    bound_s = objective.bound_s
+    nearest_s = min(edges_s, key=lambda edge_s: (round(abs(edge_s - bound_s), 9), edge_s))
+    if nearest_s == bound_s:
+        return objective, ""
+    said = f"{name} is judged at {nearest_s:g} s: {bound_s:g} s is no bucket edge of {sources[0].name}."
+    return replace(objective, bound_s=nearest_s), said
+
+
+def _common_edges(sources: Sequence[Source]) -> set[float]:
+    return set.intersection(*(set(source.edges_s) for source in sources))
+
+
+def slo_rules(engine: Engine, timing: Timing) -> tuple[Group, ...]:
     """Per objective: the two rates, the error ratio over every window, and what Sloth's dashboards read."""
     return tuple(
         group
-        for indicator in indicators(profile)
+        for indicator in indicators(engine)
         for group in (
             Group(f"slo:{indicator.objective.name}", (*_ratios(indicator, timing), *_metadata(indicator))),
             # A month of samples is read rarely: the budget does not move in minutes.
@@ -102,10 +133,10 @@ def slo_rules(profile: Profile, timing: Timing) -> tuple[Group, ...]:
     )
 
 
-def burn_alerts(profile: Profile) -> Group:
+def burn_alerts(engine: Engine) -> Group:
     """Multi-window multi-burn-rate alerts: one rule per objective and row of the table."""
     return Group(
-        "burn-rates", [_burn_alert(indicator, row) for indicator in indicators(profile) for row in BURN_RATES]
+        "burn-rates", [_burn_alert(indicator, row) for indicator in indicators(engine) for row in BURN_RATES]
     )
 
 
@@ -156,21 +187,6 @@ def _le(objective: Objective) -> str:
     if objective.bound_s is None:
         raise ValueError(f"{objective.name}: a latency objective needs a bound")
     return le_matcher(objective.bound_s)
-
-
-def _require_edge(profile: Profile, indicator: Indicator) -> None:
-    bound_s = indicator.objective.bound_s
-    for source in profile.of(indicator.needs[0]):
-        if bound_s is None or bound_s in source.edges_s:
-            continue
-        raise ValueError(
-            f"{indicator.objective.name}: {bound_s:g} s is no bucket edge of {source.family} ({profile.runtime}): "
-            f"the share within it would be a guess; edges: {', '.join(f'{edge:g}' for edge in source.edges_s)}"
-        )
-    if BURN_RATES[0].rate * _budget(indicator.objective) >= 1:
-        raise ValueError(
-            f"{indicator.objective.name}: no error ratio burns a budget of that size 14.4 times too fast"
-        )
 
 
 def _ratios(indicator: Indicator, timing: Timing) -> list[Recording]:

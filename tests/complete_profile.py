@@ -4,24 +4,45 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dashboards import rules
-from dashboards.recording_rules import REFERENCE, Kind, Source
+from dashboards.engines import REFERENCE, Engine, engine_of
 from dashboards.rule_groups import Alert, Group
+from exporters import slo
+from exporters.profiles.profile import Absence, Profile, Series
+from exporters.profiles.signals import SIGNALS
+from exporters.slo import Objective
 
 
-def source(signal: str, family: str, kind: Kind, labels: str, edges_s: tuple[float, ...] = ()) -> Source:
-    return Source(signal, family, kind, labels={label: label for label in labels.split()}, edges_s=edges_s)
+def made(
+    engine: str, objectives: Sequence[Objective] = slo.OBJECTIVES, **signals: Series | tuple[Series, ...]
+) -> Engine:
+    """An engine that tells these signals and no other."""
+    listed = {name: one if isinstance(one, tuple) else (one,) for name, one in signals.items()}
+    others = tuple(name for name in SIGNALS if name not in signals)
+    profile = Profile(
+        format=1,
+        engine=engine,
+        title=engine,
+        release="1",
+        detect=".+",
+        prefix="(?:)",
+        endpoint="/metrics",
+        signals=listed,
+        absent=(Absence(signals=others, reason="not of this engine"),),
+    )
+    return replace(engine_of(profile), objectives=objectives)
 
 
-OTHERS = (
-    source("preemptions", "ds_preemptions_total", "counter", "model"),
-    source("gpu_throttle", "ds_gpu_throttle_active", "gauge", "gpu uuid reason"),
-    source("gpu_xid_events", "ds_gpu_xid_events_total", "counter", "gpu uuid xid"),
-    source("comm_seconds", "ds_comm_latency_seconds", "histogram", "op scope peer"),
-    source("comm_failures", "ds_comm_failures_total", "counter", "op scope peer"),
-    source("probe_success", "ds_probe_success", "gauge", "target model"),
-)
 COMPLETE = replace(
-    REFERENCE, sources=(*REFERENCE.sources, *(other for other in OTHERS if not REFERENCE.of(other.signal)))
+    REFERENCE,
+    profile=REFERENCE.profile.model_copy(
+        update={
+            "signals": {
+                **REFERENCE.profile.signals,
+                "preemptions": (Series(name="preemptions_total", type="counter"),),
+            },
+            "absent": (),
+        }
+    ),
 )
 
 
@@ -29,5 +50,5 @@ def alerts_of(groups: Sequence[Group]) -> list[Alert]:
     return [rule for group in groups for rule in group.rules if isinstance(rule, Alert)]
 
 
-COMPLETE_GROUPS = [group for groups in rules.rule_groups(COMPLETE).values() for group in groups]
+COMPLETE_GROUPS = rules.all_groups(COMPLETE)
 COMPLETE_ALERTS = alerts_of(COMPLETE_GROUPS)

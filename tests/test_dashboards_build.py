@@ -153,11 +153,6 @@ def test_promql_that_could_only_be_wrong_is_a_value_error(wrong: Any) -> None:
         wrong()
 
 
-def test_a_whole_bound_matches_both_spellings_of_le() -> None:
-    assert promql.edge(0.5) == 'le="0.5"'
-    assert promql.edge(2) == 'le=~"2(\\\\.0)?"'
-
-
 def test_bound_leaves_no_variable() -> None:
     for dashboard in dashboards().values():
         for panel in dashboard.panels:

@@ -1,5 +1,6 @@
 """One engine's series under engine-independent names: spellings, units and labels; what cannot be right is refused."""
 
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,62 +11,32 @@ import pytest
 import yaml
 
 from dashboards import rules
-from dashboards.recording_rules import DECLARED, REFERENCE, Profile, Source, le_matcher, recording_rules
+from dashboards.engines import REFERENCE, Engine, engine_of, engines
+from dashboards.recording_rules import le_matcher, recorded, recording_rules
 from dashboards.rule_groups import Alert, Group, Timing, duration
-from dashboards.slo_rules import indicators, slo_rules
+from dashboards.slo_rules import fit, slo_rules
+from exporters import slo
+from exporters.profiles.coverage import coverage
+from exporters.profiles.library import profile, profiles
+from exporters.profiles.profile import Series
+from exporters.profiles.scraped import ScrapedFamily, scraped_families
+from exporters.profiles.signals import SIGNALS
 from exporters.slo import Objective
+from tests.complete_profile import made
+from tests.data.make_expositions import EXPOSITIONS
 
-VLLM = Profile(
-    runtime="vllm",
-    job="vllm",
-    sources=(
-        Source(
-            "ttft_seconds",
-            "(kserve_)?vllm[:_]time_to_first_token_seconds",
-            "histogram",
-            labels={"model": "model_name"},
-            edges_s=(0.1, 0.25, 0.5, 1.0, 2.5),
-        ),
-        Source(
-            "request",
-            "vllm:request_success_total",
-            "counter",
-            labels={"model": "model_name", "outcome": "finished_reason"},
-            values={"outcome": {"stop|length": "ok", "abort": "aborted", ".*": "error"}},
-        ),
-        Source(
-            "request",
-            "vllm:admission_rejections_total",
-            "counter",
-            labels={"model": "model_name"},
-            fixed={"outcome": "rejected"},
-        ),
-        Source("preemptions", "vllm:num_preemptions_total", "counter", labels={"model": "model_name"}),
-        Source("kv_usage", "vllm:kv_cache_usage_perc", "gauge", labels={"model": "model_name"}),
-        Source(
-            "gpu_memory_used",
-            "DCGM_FI_DEV_FB_USED",
-            "gauge",
-            unit_factor=1048576.0,
-            labels={"gpu": "gpu"},
-            where={"hostname": "node-.*"},
-        ),
-    ),
-    objectives=(Objective("ttft", "first token", share=0.99, bound_s=1.0),),
-)
-TRITON = Profile(
-    runtime="triton",
-    job="triton",
-    sources=(
-        Source(
-            "ttft_seconds",
-            "nv_inference_first_response_histogram_ms",
-            "histogram",
-            unit_factor=0.001,
-            edges_s=(0.1, 0.5, 2.0),
-        ),
+SLOW = (Objective("ttft", "first token", share=0.99, bound_s=1.0),)
+VLLM = replace(engine_of(profile("vllm")), objectives=SLOW)
+TRITON = made(
+    "triton",
+    ttft_seconds=Series(
+        name="nv_inference_first_response_histogram_ms",
+        type="histogram",
+        unit_factor=0.001,
+        edges=(100, 500, 2000),
     ),
 )
+PUBLISHED = sorted(EXPOSITIONS.glob("*.txt"))
 
 
 def rule_names(groups: Sequence[Group]) -> list[str]:
@@ -73,11 +44,11 @@ def rule_names(groups: Sequence[Group]) -> list[str]:
 
 
 def check(
-    folder: Path, profile: Profile, series: dict[str, str], expected: dict[str, list[tuple[str, float]]]
+    folder: Path, engine: Engine, series: dict[str, str], expected: dict[str, list[tuple[str, float]]]
 ) -> None:
-    """Evaluate the profile's rules over series with a sample every 15 s, and compare queries at 10 m."""
-    groups = [recording_rules(profile, rules.PRODUCTION), *slo_rules(profile, rules.PRODUCTION)]
-    (folder / "rules.yaml").write_text(rules.rule_file(groups, rules.PRODUCTION))
+    """Evaluate the engine's rules over series with a sample every 15 s, and compare queries at 10 m."""
+    groups = rules.all_groups(engine)
+    (folder / "rules.yaml").write_text(rules.rule_file(engine))
     test: dict[str, Any] = {
         "interval": "15s",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
@@ -138,8 +109,6 @@ def test_ranks_of_one_replica_are_one_and_units_are_base_units(tmp_path: Path) -
             'vllm:num_preemptions_total{job="vllm", instance="a", model_name="m", engine="1"}': "0+30x60",
             'vllm:kv_cache_usage_perc{job="vllm", instance="a", model_name="m", engine="0"}': "0.25x60",
             'vllm:kv_cache_usage_perc{job="vllm", instance="a", model_name="m", engine="1"}': "0.75x60",
-            'DCGM_FI_DEV_FB_USED{job="dcgm", instance="g", gpu="0", hostname="node-a"}': "3x60",
-            'DCGM_FI_DEV_FB_USED{job="dcgm", instance="g", gpu="0", hostname="desk"}': "5x60",
         },
         {
             "inf:preemptions:rate": [
@@ -148,9 +117,24 @@ def test_ranks_of_one_replica_are_one_and_units_are_base_units(tmp_path: Path) -
             "inf:kv_usage:ratio": [
                 ('inf:kv_usage:ratio{job="vllm", instance="a", model="m", runtime="vllm"}', 0.75)
             ],
-            "inf:gpu_memory_used:bytes": [
-                ('inf:gpu_memory_used:bytes{job="dcgm", instance="g", gpu="0", runtime="vllm"}', 3145728.0)
-            ],
+        },
+    )
+
+
+def test_parts_of_a_gauge_add_up_before_the_greatest_counts(tmp_path: Path) -> None:
+    labels = 'job="dcgm", instance="g", gpu="0", UUID="GPU-1"'
+    check(
+        tmp_path,
+        engine_of(profile("dcgm")),
+        {f"DCGM_FI_DEV_FB_{part}{{{labels}}}": f"{mib}x60" for part, mib in (("USED", 3), ("FREE", 5))},
+        {
+            f"inf:gpu_memory_{name}:bytes": [
+                (
+                    f'inf:gpu_memory_{name}:bytes{{job="dcgm", instance="g", gpu="0", uuid="GPU-1", runtime="dcgm"}}',
+                    mib * 1048576.0,
+                )
+            ]
+            for name, mib in (("used", 3), ("total", 8))
         },
     )
 
@@ -183,16 +167,15 @@ def test_outcomes_are_folded_and_series_of_one_signal_add_up(tmp_path: Path) -> 
 
 
 def test_values_are_folded_under_a_label_that_keeps_its_name(tmp_path: Path) -> None:
-    folded = Source(
-        "request",
-        "x_total",
-        "counter",
+    folded = Series(
+        name="x_total",
+        type="counter",
         labels={"outcome": "outcome"},
         values={"outcome": {"a": "b", "b": "c"}},
     )
     check(
         tmp_path,
-        Profile("x", "x", (folded,), objectives=()),
+        made("x", objectives=(), request=folded),
         {'x_total{job="x", outcome="a"}': "0+15x60", 'x_total{job="x", outcome="b"}': "0+30x60"},
         {
             "inf:request:rate": [
@@ -227,50 +210,135 @@ def test_milliseconds_become_seconds_in_bounds_and_sums(tmp_path: Path) -> None:
     )
 
 
-def test_a_histogram_in_another_unit_needs_its_edges() -> None:
-    with pytest.raises(ValueError, match="PromQL cannot multiply `le`: name the edges of x_ms"):
-        Source("ttft_seconds", "x_ms", "histogram", unit_factor=0.001)
+def test_what_rules_cannot_use_is_left_out_with_the_reason() -> None:
+    engine = made(
+        "x",
+        ttft_seconds=Series(name="x_ms", type="histogram", unit_factor=0.001),
+        e2e_seconds=Series(name="x_us", type="counter", limit="means only"),
+    )
+    assert (engine.of("ttft_seconds"), engine.of("e2e_seconds")) == ((), ())
+    reasons = engine.untold()
+    assert "PromQL cannot multiply `le`" in reasons["ttft_seconds"]
+    assert "x_us is a counter, the signal a histogram (means only)" in reasons["e2e_seconds"]
+    assert reasons["running"] == "not of this engine"
+    assert "# No ttft_seconds: " in rules.rule_file(engine)
 
 
-def test_a_bound_between_two_edges_is_refused_with_the_edges() -> None:
-    between = Objective("ttft", "first token", share=0.99, bound_s=0.3)
-    with pytest.raises(ValueError, match=r"ttft: 0.3 s is no bucket edge of .*0.1, 0.25, 0.5, 1, 2.5"):
-        indicators(replace(VLLM, objectives=(between,)))
+@pytest.mark.parametrize(
+    ("bound_s", "judged_s"), [(0.5, 0.5), (0.3, 0.2), (0.29, 0.2), (0.35, 0.4), (9.0, 0.8)]
+)
+def test_an_objective_is_judged_at_the_nearest_edge_and_at_the_stricter_of_two(
+    bound_s: float, judged_s: float
+) -> None:
+    engine = made("x", ttft_seconds=Series(name="x", type="histogram", edges=(0.2, 0.4, 0.5, 0.8)))
+    asked = Objective("ttft", "first token", share=0.99, bound_s=bound_s)
+    judged, said = fit(engine, asked)
+    assert judged == replace(asked, bound_s=judged_s)
+    expected = (
+        f"ttft is judged at {judged_s:g} s: {bound_s:g} s is no bucket edge of" if bound_s != judged_s else ""
+    )
+    assert said.startswith(expected)
+    assert bool(said) == bool(expected)
+    assert said in rules.rule_file(replace(engine, objectives=(asked,)))
+
+
+def test_an_objective_without_published_edges_or_signal_is_left_out_with_the_reason() -> None:
+    engine = made("x", ttft_seconds=Series(name="x", type="histogram"))
+    assert fit(engine, slo.TTFT) == (None, "ttft is not judged: the bucket edges of (?:)x are not published.")
+    assert fit(engine, slo.ITL) == (None, "itl is not judged: this engine does not tell it.")
+    assert [group.name for group in slo_rules(engine, rules.PRODUCTION)] == []
 
 
 def test_an_objective_whose_budget_is_too_large_to_burn_is_refused() -> None:
     lax = Objective("ttft", "first token", share=0.9, bound_s=1.0)
     with pytest.raises(ValueError, match="no error ratio burns a budget of that size"):
-        indicators(replace(VLLM, objectives=(lax,)))
+        fit(VLLM, lax)
 
 
 def test_a_latency_objective_needs_a_bound() -> None:
     with pytest.raises(ValueError, match="ttft: a latency objective needs a bound"):
-        indicators(replace(VLLM, objectives=(Objective("ttft", "first token", share=0.99),)))
+        fit(VLLM, Objective("ttft", "first token", share=0.99))
 
 
 def test_an_engine_is_given_only_alerts_on_what_it_tells() -> None:
-    names = set(rule_names(rules.rule_groups(VLLM)["alerts"]))
-    assert names == {
-        *("TtftBudgetBurn", "ErrorRatioHigh", "PreemptionStorm"),
-        *("ReplicaDown", "ReplicasMissing", "SignalAbsent"),
+    engine = replace(made("x", request=Series(name="x_total", type="counter")), objectives=slo.OBJECTIVES)
+    alerts = rules.rule_groups(engine)["alerts"]
+    assert set(rule_names(alerts)) == {
+        *("AvailabilityBudgetBurn", "ErrorRatioHigh", "ReplicaDown", "ReplicasMissing", "SignalAbsent"),
+        *("GatewayDown", "GatewayNoReadyReplicas", "GatewayRetryStorm", "GrayReplica", "TelemetryBlind"),
     }
     absent = {
         rule.labels["signal"]
-        for group in rules.rule_groups(VLLM)["alerts"]
+        for group in alerts
         for rule in group.rules
         if isinstance(rule, Alert) and rule.name == "SignalAbsent"
     }
-    assert absent == {"ttft_seconds", "request", "preemptions", "up"}
-    assert 'up{job="vllm"} == 0' in rules.prometheus_rule(VLLM)
+    assert absent == {
+        "request",
+        "up",
+        "gateway_request",
+        "gateway_retries",
+        "replicas_ready",
+        "probe_success",
+    }
+    assert 'up{job="x"} == 0' in rules.rule_file(engine)
 
 
-def test_every_source_of_the_reference_profile_is_a_declared_family_with_its_labels() -> None:
-    for source in REFERENCE.sources:
-        family = DECLARED[source.family]
-        assert (source.kind, set(source.labels)) == (family.kind, set(family.labels))
-    recorded = rule_names([recording_rules(REFERENCE, rules.PRODUCTION)])
-    assert len(recorded) == len(set(recorded))
+def test_no_rule_but_a_recording_one_reads_another_engines_series() -> None:
+    for engine in engines():
+        grouped = rules.rule_groups(engine)
+        for rule in (rule for name in ("slo", "alerts") for group in grouped[name] for rule in group.rules):
+            for labels in re.findall(r"inf:[\w:]+(\{[^}]*\})?", rule.expr):
+                assert f'runtime="{engine.runtime}"' in labels, rule.expr
+
+
+def as_promtool_has_it(family: ScrapedFamily, text: str, job: str) -> dict[str, str]:
+    """Each sample of the family as a series: counters rise, gauges stay."""
+    rising = family.type in ("counter", "histogram", "summary")
+    pattern = rf"^({re.escape(family.name)}(?:_bucket|_sum|_count)?)(?:\{{(.*)\}})? "
+    return {
+        f'{name}{{{labels and labels + ", "}job="{job}", instance="a"}}': "0+15x60" if rising else "1x60"
+        for name, labels in re.findall(pattern, text, re.MULTILINE)
+    }
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
+def test_a_release_gives_the_signals_that_coverage_says_it_tells_and_no_other(
+    path: Path, tmp_path: Path
+) -> None:
+    engine = engine_of(profile(path.stem.split("-")[0]))
+    text = path.read_text()
+    families = scraped_families(text)
+    told = {
+        one.signal
+        for one in coverage(families, profiles(), engine=engine.runtime).signals
+        if one.answer in ("yes", "limited")
+        and any(source.kind == SIGNALS[one.signal].kind for source in engine.of(one.signal))
+    }
+    assert told
+    names = {signal: recorded(engine.of(signal)[0]) for signal in SIGNALS if engine.of(signal)}
+    check(
+        tmp_path,
+        engine,
+        {
+            name: values
+            for family in families
+            for name, values in as_promtool_has_it(family, text, engine.job).items()
+        },
+        {
+            f'(count({name}{{runtime="{engine.runtime}"}}) or vector(0)) > bool 0': [
+                ("{}", float(signal in told))
+            ]
+            for signal, name in names.items()
+        },
+    )
+
+
+def test_the_rules_record_no_name_twice() -> None:
+    for engine in engines():
+        names = rule_names([recording_rules(engine, rules.PRODUCTION)])
+        assert len(names) == len(set(names))
+    assert REFERENCE.of("tokens")[0].name == "ds_tokens_total"
 
 
 @pytest.mark.parametrize(

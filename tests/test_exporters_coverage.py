@@ -145,7 +145,7 @@ def test_the_table_holds_every_signal_and_its_resolution(capsys: pytest.CaptureF
     assert main(["coverage", str(EXPOSITIONS / "vllm-0.33.0.txt")]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith(
-        "vLLM (V1 engine), read by the profile of release 0.33.0: 13 of 26 signals, 2 of them limited"
+        "vLLM (V1 engine), read by the profile of release 0.33.0: 13 of 27 signals, 2 of them limited"
     )
     assert all(name in shown.split() for name in SIGNALS)
     assert "nothing under 0.3 s" in shown

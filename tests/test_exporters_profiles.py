@@ -118,7 +118,16 @@ def test_signals_are_those_that_the_rules_are_named_after() -> None:
     inference = [name for name in SIGNALS if not name.startswith("gpu_")]
     assert inference == [
         *("request", "e2e_seconds", "ttft_seconds", "itl_seconds", "tpot_seconds", "queue_seconds"),
-        *("running", "waiting", "kv_usage", "prefix_hits", "prefix_lookups", "preemptions", "tokens"),
+        *(
+            "queue_age_seconds",
+            "running",
+            "waiting",
+            "kv_usage",
+            "prefix_hits",
+            "prefix_lookups",
+            "preemptions",
+            "tokens",
+        ),
         "comm_seconds",
     ]
 

@@ -124,7 +124,8 @@ class Profile(_Strict):
 
     def expression(self, series: Series) -> str:
         """The regular expression that matches a whole family name, in every spelling."""
-        return f"{self.prefix}(?:{series.name})"
+        name = series.name if re.fullmatch(r"\w+", series.name) else f"(?:{series.name})"
+        return f"{self.prefix}{name}"
 
     def labels_of(self, series: Series) -> Mapping[str, str]:
         """Normalised label to the engine's."""

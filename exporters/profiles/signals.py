@@ -33,6 +33,7 @@ _INFERENCE = (
         "tpot_seconds", "histogram", "seconds", "mean time per token after the first, per request", fine=0.025
     ),
     Signal("queue_seconds", "histogram", "seconds", "acceptance to first schedule", fine=0.05),
+    Signal("queue_age_seconds", "gauge", "seconds", "age of the request that has waited longest"),
     Signal("running", "gauge", "requests", "requests being computed"),
     Signal("waiting", "gauge", "requests", "requests accepted and not yet scheduled", ("reason",)),
     Signal("kv_usage", "gauge", "ratio", "used share of the KV cache"),

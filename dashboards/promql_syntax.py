@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _TOKEN = re.compile(
-    r"""\s+ | (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*') | (?P<number>[\d.][\w.]*(?:[eE][+-]?\d+)?)
+    r"""\s+ | (?P<variable>\$\w+)
+    | (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*') | (?P<number>[\d.][\w.]*(?:[eE][+-]?\d+)?)
     | (?P<name>[a-zA-Z_:][\w:]*) | (?P<operator>[=!]~|[=!<>]=|[-+*/%^<>=,(){}\[\]@])""",
     re.VERBOSE,
 )
@@ -24,9 +25,11 @@ class Selector:
     """Series by name and labels, with the window in seconds where there is one."""
 
     name: str
+    """Or the expression that it must match, where `__name__` is matched."""
     matchers: tuple[tuple[str, str, str], ...] = ()
     """Label, operator, value."""
-    window_s: float | None = None
+    window: float | str | None = None
+    """Seconds, or the variable that stands for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,9 @@ class _Reader:
         name = "" if word == "{" else self.take()
         if name and (self.here == "(" or self.here in ("by", "without")):
             return self._suffixed(self._call(name))
-        return self._suffixed(Selector(name, self._matchers() if self.here == "{" else ()))
+        matchers = self._matchers() if self.here == "{" else ()
+        named = next((value for label, _, value in matchers if label == "__name__"), name)
+        return self._suffixed(Selector(named, tuple(one for one in matchers if one[0] != "__name__")))
 
     def _call(self, name: str) -> Call:
         keeps = self._grouping()
@@ -193,7 +198,9 @@ class _Reader:
                 self.take()
             self.take("]")
             if isinstance(operand, Selector):
-                operand = Selector(operand.name, operand.matchers, _seconds(window))
+                operand = Selector(
+                    operand.name, operand.matchers, window if window[0] == "$" else _seconds(window)
+                )
         return operand
 
 
