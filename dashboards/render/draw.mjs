@@ -1,6 +1,7 @@
 // Draws dashboards in headless Chromium: reads plans, writes a PNG and the facts of it for each.
 // Usage: node draw.mjs REQUEST.json, with {"chromium": program, "drawings": [{"plan", "picture", "facts"}]}.
 import { chromium } from "playwright-core";
+import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
@@ -20,7 +21,8 @@ async function answer(route, prometheusUrl) {
   if (path === "/page.js" || path === "/page.css") return route.fulfill({ path: here(`build${path}`) });
   // Icons, where the packages believe Grafana's server to be.
   const icon = /^\/public\/build\/(img\/.+)$/.exec(path);
-  return icon ? route.fulfill({ path: here(`node_modules/@grafana/ui/dist/public/${icon[1]}`) }) : route.abort();
+  const file = icon && here(`node_modules/@grafana/ui/dist/public/${icon[1]}`);
+  return file && existsSync(file) ? route.fulfill({ path: file }) : route.fulfill({ status: 404 });
 }
 
 async function draw(browser, { plan, picture, facts }) {

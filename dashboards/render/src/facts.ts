@@ -18,11 +18,13 @@ export interface PanelFacts {
   state: string;
   errors: string[];
   title: string | null;
-  frames: { name: string; points: number; last: number | null }[];
+  frames: { refId: string; name: string; points: number; last: number | null }[];
   /** Text on canvases: the axes of charts. */
   axes: Text[];
   /** Rows of the legend, each a list of cells. */
   legend: string[][];
+  /** Single figures with the names of their series. */
+  figures: { name: string; text: string }[];
   /** All other text, title included. */
   words: Text[];
   saysNoValue: boolean;
@@ -40,9 +42,9 @@ export function isDrawn(viz: VizPanel): boolean {
   const element = elementOf(viz);
   const state = sceneGraph.getData(viz).state.data?.state;
   if (!element || (viz.state.$data && state !== "Done" && state !== "Error")) return false;
-  const canvases = [...element.querySelectorAll<HTMLCanvasElement>(".uplot canvas")];
-  const sparkline = element.querySelector("[data-testid*='BigValue']") !== null;
-  return sparkline || canvases.every((canvas) => textOn(canvas).length > 0);
+  if (viz.state.pluginId !== "timeseries" || element.querySelector("[data-testid='no-value']")) return true;
+  // A chart has an axis with text on it; the sparkline of a single figure has none.
+  return [...element.querySelectorAll("canvas")].some((canvas) => textOn(canvas).length > 0);
 }
 
 function elementOf(viz: VizPanel): HTMLElement | null {
@@ -60,10 +62,11 @@ function panelFacts(panel: ClassicPanel, viz: VizPanel): PanelFacts {
     frames: (data?.series ?? []).map((frame) => {
       const values = frame.fields.find((field) => field.type === FieldType.number)?.values ?? [];
       const known = values.filter((value) => Number.isFinite(value));
-      return { name: frame.name ?? "", points: known.length, last: known.at(-1) ?? null };
+      return { refId: frame.refId ?? "", name: frame.name ?? "", points: known.length, last: known.at(-1) ?? null };
     }),
     axes: axesOf(element),
     legend: legendOf(element),
+    figures: figuresOf(element),
     words: wordsOf(element),
     saysNoValue: element.querySelector("[data-testid='no-value']") !== null,
     errorBoxes: [...element.querySelectorAll("[role='alert'], [data-testid*='Panel status error']")].map(
@@ -93,17 +96,30 @@ function legendOf(element: HTMLElement): string[][] {
   return [...element.querySelectorAll("[data-testid*='VizLegend series']")].map((item) => [item.textContent ?? ""]);
 }
 
+function figuresOf(element: HTMLElement): PanelFacts["figures"] {
+  return [...element.querySelectorAll<HTMLElement>("[data-figure]")].map((figure) => ({
+    name: figure.dataset.figure ?? "",
+    // A bar has its name beside its value.
+    text: (figure.querySelector("[data-testid*='Bar gauge value']") ?? figure).textContent ?? "",
+  }));
+}
+
 function wordsOf(element: HTMLElement): Text[] {
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
   const words: Text[] = [];
   while (walker.nextNode()) {
     const node = walker.currentNode;
     const text = node.textContent?.trim();
-    if (text && node.parentElement && !node.parentElement.closest("style, title")) {
+    if (text && node.parentElement && isForEyes(node.parentElement)) {
       words.push({ text, whole: isWhole(node, element) });
     }
   }
   return words;
+}
+
+/** Not a style sheet, nor the pixel-sized text for screen readers. */
+function isForEyes(element: HTMLElement): boolean {
+  return !element.closest("style, title") && element.getBoundingClientRect().width > 1;
 }
 
 /** Every ancestor that hides what overflows must show all of the text, the panel itself included. */

@@ -52,7 +52,7 @@ function Page({ plan, drawing, variables }: { plan: Plan; drawing: Drawing; vari
           <header style={{ display: "flex", gap: 24, alignItems: "baseline", marginBottom: 12 }}>
             <h1 style={{ fontSize: 24, margin: 0 }}>{plan.dashboard.title}</h1>
             {labels.map(({ name, label }) => (
-              <span key={name}>{label ?? name}: <b>{variables[name]}</b></span>
+              <span key={name}>{label ?? name}: <b>{plan.variables[name] ?? "All"}</b></span>
             ))}
             <span style={{ marginLeft: "auto" }}>{time(plan.fromMs)} to {time(plan.toMs)} UTC</span>
           </header>

@@ -1,30 +1,29 @@
-/** Where the colour of faults is on a chart, read off its pixels: what was painted, not what was meant to be. */
+/** Where fault windows are on a chart, read off its pixels: what was painted, not what was meant to be. */
 
-import { REGION_ALPHA, chartOf } from "./regions";
+import { STRIP_PX, chartOf } from "./regions";
 
-/** Rows that are looked at: lines and areas cover some of them, hardly ever all. */
-const ROWS = 24;
-const TOLERANCE = 6;
-
-/** Unix milliseconds from the first to the last painted column of each region; null where there is no chart. */
+/** Unix milliseconds from the first to the last painted column of each window; null where there is no chart. */
 export function regionsOf(panelId: number): [number, number][] | null {
   const chart = chartOf(panelId);
   if (!chart) return null;
   const { left, top, width, height } = chart.bbox;
-  const pixels = chart.ctx.getImageData(left, top, width, height).data;
-  const painted = Array.from({ length: width }, (_, x) =>
-    Array.from({ length: ROWS }, (_, row) => Math.floor(((row + 0.5) * height) / ROWS)).some((y) =>
-      isRegion(pixels, 4 * (y * width + x)),
-    ),
-  );
+  const strip = chart.ctx.getImageData(left, top + height + STRIP_PX / 2, width, 1).data;
+  const shade = chart.ctx.getImageData(left, top + 1, width, height - 2).data;
+  const painted = Array.from({ length: width }, (_, x) => isOrange(strip, 4 * x) && isShaded(shade, x, width));
   const at = (x: number) => chart.posToVal(left + x, "x", true);
   return runs(painted).map(([from, to]) => [at(from), at(to)]);
 }
 
-/** Orange, as thin as regions are and areas under a line are not. */
-function isRegion(pixels: Uint8ClampedArray, offset: number): boolean {
+/** The strip's colour is full, so its hue can be judged. */
+function isOrange(pixels: Uint8ClampedArray, offset: number): boolean {
   const [red, green, blue, alpha] = pixels.subarray(offset, offset + 4);
-  return Math.abs(alpha! - REGION_ALPHA) <= TOLERANCE && red! > green! + 40 && green! > blue! + 40;
+  return alpha === 255 && red! > green! + 40 && green! > blue! + 40;
+}
+
+/** No pixel of the column is blank. */
+function isShaded(pixels: Uint8ClampedArray, x: number, width: number): boolean {
+  for (let offset = 4 * x + 3; offset < pixels.length; offset += 4 * width) if (pixels[offset] === 0) return false;
+  return true;
 }
 
 /** First and last index + 1 of each run of `true`. */

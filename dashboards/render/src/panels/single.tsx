@@ -1,8 +1,8 @@
 /** Stat and bar gauge: one figure per series, reduced and formatted by `@grafana/data`, drawn by `@grafana/ui`. */
 
-import { FieldColorModeId, PanelPlugin, VizOrientation, getFieldDisplayValues, type FieldDisplay, type PanelProps } from "@grafana/data";
+import { FieldColorModeId, PanelPlugin, VizOrientation, getFieldDisplayValues, type FieldDisplay, type GrafanaTheme2, type PanelProps } from "@grafana/data";
 import { BarGaugeDisplayMode, BarGaugeNamePlacement, BarGaugeValueMode, BigValueColorMode, BigValueGraphMode, BigValueJustifyMode, BigValueTextMode } from "@grafana/schema";
-import { BarGauge, BigValue, VizRepeater, useTheme2 } from "@grafana/ui";
+import { BarGauge, BigValue, VizRepeater, useTheme2, type VizRepeaterRenderValueProps } from "@grafana/ui";
 import { NoValue } from "./no_value";
 
 interface Options {
@@ -36,20 +36,34 @@ function SinglePanel(props: PanelProps<Options> & { bars: boolean }) {
       itemSpacing={bars ? 10 : 3}
       minVizHeight={16}
       maxVizHeight={300}
-      renderValue={({ value, width, height, count, orientation }) => bars ? (
-        <BarGauge
-          value={value.display} field={value.field} display={value.view?.getFieldDisplayProcessor(value.colIndex ?? 0)}
-          theme={theme} width={width} height={height} orientation={orientation} itemSpacing={10} lcdCellWidth={8}
-          displayMode={BarGaugeDisplayMode.Gradient} valueDisplayMode={BarGaugeValueMode.Color}
-          namePlacement={BarGaugeNamePlacement.Auto} showUnfilled
-        />
-      ) : (
-        <BigValue
-          value={value.display} sparkline={value.sparkline} theme={theme} width={width} height={height} count={count}
-          colorMode={BigValueColorMode.Value} graphMode={options.graphMode ?? BigValueGraphMode.Area}
-          justifyMode={BigValueJustifyMode.Auto} textMode={BigValueTextMode.Auto}
-        />
+      renderValue={(figure) => (
+        <div data-figure={figure.value.display.title}>
+          {bars ? bar(figure, theme) : tile(figure, theme, options.graphMode)}
+        </div>
       )}
+    />
+  );
+}
+
+type Figure = VizRepeaterRenderValueProps<FieldDisplay>;
+
+function bar({ value, width, height, orientation }: Figure, theme: GrafanaTheme2) {
+  return (
+    <BarGauge
+      value={value.display} field={value.field} display={value.view?.getFieldDisplayProcessor(value.colIndex ?? 0)}
+      theme={theme} width={width} height={height} orientation={orientation} itemSpacing={10} lcdCellWidth={8}
+      displayMode={BarGaugeDisplayMode.Gradient} valueDisplayMode={BarGaugeValueMode.Color}
+      namePlacement={BarGaugeNamePlacement.Auto} showUnfilled
+    />
+  );
+}
+
+function tile({ value, width, height, count }: Figure, theme: GrafanaTheme2, graphMode = BigValueGraphMode.Area) {
+  return (
+    <BigValue
+      value={value.display} sparkline={value.sparkline} theme={theme} width={width} height={height} count={count}
+      colorMode={BigValueColorMode.Value} graphMode={graphMode}
+      justifyMode={BigValueJustifyMode.Auto} textMode={BigValueTextMode.Auto}
     />
   );
 }
