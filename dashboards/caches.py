@@ -36,7 +36,7 @@ def looked_up() -> Panel:
     return Panel(
         "Looked up by tier",
         "Prompt tokens looked up per second. A lower tier is asked for what the one above did not have.",
-        "suffix: tok/s",
+        "suffix:tok/s",
         (Target(queries.cache_lookups_by_tier(), "{{tier}}"),),
     )
 
@@ -46,7 +46,7 @@ def found() -> Panel:
     return Panel(
         "Found by tier",
         "Prompt tokens found per second: prompt work that was not done again.",
-        "suffix: tok/s",
+        "suffix:tok/s",
         (Target(queries.cache_hits_by_tier(), "{{tier}}"),),
     )
 

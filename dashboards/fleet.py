@@ -45,7 +45,7 @@ def tokens_now() -> Panel:
     return tile(
         "Generated tokens",
         "Tokens generated per second, all replicas.",
-        "suffix: tok/s",
+        "suffix:tok/s",
         Target(queries.generated_tokens(), "tokens"),
     )
 
@@ -115,7 +115,7 @@ def tokens() -> Panel:
     return Panel(
         "Tokens",
         "Tokens per second: generated ones as they are produced, prompt ones when their request ends.",
-        "suffix: tok/s",
+        "suffix:tok/s",
         (Target(queries.tokens_by_direction(), "{{direction}}"),),
     )
 

@@ -146,7 +146,7 @@ def attempts_per_request() -> Panel:
     return Panel(
         "Attempts per request",
         "1 while nothing is retried. In an outage retries add load exactly when there is least room for it.",
-        "suffix: x",
+        "suffix:x",
         (Target(query.attempts_per_request(), "attempts per request"),),
     )
 

@@ -64,7 +64,7 @@ def shape() -> Panel:
     return Panel(
         "Tokens per request",
         "Mean prompt tokens, and generated tokens, per request that ended.",
-        "suffix: tok",
+        "suffix:tok",
         (
             Target(queries.prompt_tokens_per_request(), "prompt"),
             Target(queries.generated_tokens_per_request(), "generated"),
@@ -77,7 +77,7 @@ def tokens() -> Panel:
     return Panel(
         "Tokens",
         "Tokens per second of all replicas: prompt tokens when their request ends, generated ones at once.",
-        "suffix: tok/s",
+        "suffix:tok/s",
         (Target(queries.tokens_by_direction(), "{{direction}}"),),
     )
 

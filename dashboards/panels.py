@@ -10,7 +10,7 @@ from dashboards.config import Variable
 
 Kind = Literal["timeseries", "stat", "bargauge"]
 Unit = Literal[
-    "s", "percentunit", "reqps", "short", "bytes", "suffix: tok/s", "suffix: tok", "suffix: x", "bool"
+    "s", "percentunit", "reqps", "short", "bytes", "suffix:tok/s", "suffix:tok", "suffix:x", "bool"
 ]
 """Grafana's names of units; `suffix:` is its own way to say any other."""
 

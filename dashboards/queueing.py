@@ -57,7 +57,7 @@ def rejected_now() -> Panel:
 
 def pace_now() -> Panel:
     """A tile."""
-    return tile("Pace", _PACE, "suffix: tok/s", Target(queries.tokens_per_running_request(), "pace"))
+    return tile("Pace", _PACE, "suffix:tok/s", Target(queries.tokens_per_running_request(), "pace"))
 
 
 def queue_time() -> Panel:
@@ -119,7 +119,7 @@ def pace() -> Panel:
     return Panel(
         "Pace of one request",
         _PACE,
-        "suffix: tok/s",
+        "suffix:tok/s",
         (Target(queries.tokens_per_running_request(), "tokens per second and request"),),
     )
 
@@ -129,7 +129,7 @@ def throughput() -> Panel:
     return Panel(
         "Tokens",
         "Tokens per second of all replicas: prompt tokens when their request ends, generated ones at once.",
-        "suffix: tok/s",
+        "suffix:tok/s",
         (Target(queries.tokens_by_direction(), "{{direction}}"),),
     )
 

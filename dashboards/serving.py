@@ -96,7 +96,7 @@ def burn_rates() -> Panel:
         "Burn rate",
         "How many times faster than allowed the error budget is used: 1 uses it up exactly in its period. At the "
         f"line, {config.BURN_RATE_PAGE:g}, an hour uses 2 % of a month's budget.",
-        "suffix: x",
+        "suffix:x",
         tuple(Target(expression, legend) for legend, expression in burns.items()),
         limit=Limit(config.BURN_RATE_PAGE, good="below"),
     )

@@ -1,0 +1,2 @@
+/** Stands for packages that no drawing needs. */
+export default {};
