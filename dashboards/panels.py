@@ -10,7 +10,19 @@ from dashboards.config import Variable
 
 Kind = Literal["timeseries", "stat", "bargauge"]
 Unit = Literal[
-    "s", "percentunit", "reqps", "short", "bytes", "suffix: tok/s", "suffix: tok", "suffix: x", "bool"
+    "s",
+    "percentunit",
+    "reqps",
+    "short",
+    "bytes",
+    "Bps",
+    "watt",
+    "celsius",
+    "hertz",
+    "suffix: tok/s",
+    "suffix: tok",
+    "suffix: x",
+    "suffix: /s",
 ]
 """Grafana's names of units; `suffix:` is its own way to say any other."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dashboards import build, fault_queries, gateway_queries, promql, queries
+from dashboards import build, fault_queries, gateway_queries, gpu_queries, promql, queries, run_queries
 from dashboards.catalogue import dashboards
 from dashboards.cli import main
 from dashboards.config import bound
@@ -24,7 +24,7 @@ PAGES = {name: json.loads(render(dashboard)) for name, dashboard in dashboards()
 
 NAMED = {
     name if module is queries else f"{module.__name__}.{name}": function()
-    for module in (queries, gateway_queries, fault_queries)
+    for module in (queries, gateway_queries, gpu_queries, run_queries, fault_queries)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__ and not inspect.signature(function).parameters
 }
