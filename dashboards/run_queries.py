@@ -92,3 +92,27 @@ def client_in_flight() -> str:
 def lag(q: float) -> str:
     """A quantile of the generator's own lateness."""
     return quantile(q, beside.LOAD_LAG, "")
+
+
+# What a run asks for itself, without a panel: counts to compare with the client's, and who answers.
+
+
+def counted_at(job: str) -> str:
+    """When each replica's count of ended requests was last scraped, in Unix seconds."""
+    return f'min by (pod) (timestamp({metrics.REQUESTS.name}{{job="{job}"}}))'
+
+
+def counted(job: str, look_back_s: int) -> str:
+    """Each replica's own count of ended requests, also where it is gone by now."""
+    last = f'last_over_time({metrics.REQUESTS.name}{{job="{job}"}}[{look_back_s}s])'
+    return f"sum by (pod) ({last})"
+
+
+def answering(by: str = "job") -> str:
+    """Targets that answered the last scrape, by a label of theirs."""
+    return f"sum by ({by}) (up)"
+
+
+def alerts_firing(by: str = "alertname, severity") -> str:
+    """1 for each alert that fires."""
+    return f'max by ({by}) (ALERTS{{alertstate="firing"}})'

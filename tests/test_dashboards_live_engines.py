@@ -14,7 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import yaml
 
-from chaos.prometheus import PrometheusClient, find_prometheus
+from chaos import kept_series
+from chaos.prometheus import REPLICA_JOB, PrometheusClient, find_prometheus
+from chaos.report import charts
 from chaos.targets.local.ports import free_port
 from dashboards import engines
 from dashboards.catalogue import dashboards
@@ -35,6 +37,8 @@ RELEASES = {
 }
 JOBS = {**RELEASES, "vllm-underscored": RELEASES["vllm"].replace("vllm:", "vllm_")}
 """What each scrape job serves: an engine by its name, and vLLM as client libraries may spell it."""
+SERVED = {**JOBS, REPLICA_JOB: RELEASES["vllm"]}
+"""And vLLM once more as the replicas of a local run."""
 ASKED = [
     (job, target, f"{job}: {name}: {panel.title}: {target.legend}")
     for job in JOBS
@@ -88,14 +92,14 @@ def published(texts: Mapping[str, str]) -> Iterator[int]:
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusClient]:
     folder, port = tmp_path_factory.mktemp("engines"), free_port(())
-    with published(JOBS) as served:
+    with published(SERVED) as served:
         jobs = [
             {
                 "job_name": job,
                 "metrics_path": f"/{job}",
                 "static_configs": [{"targets": [f"127.0.0.1:{served}"], "labels": {"pod": "a"}}],
             }
-            for job in JOBS
+            for job in SERVED
         ]
         config = {"global": {"scrape_interval": "1s", "scrape_timeout": "900ms"}, "scrape_configs": jobs}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
@@ -115,7 +119,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusClien
 def watched(client: PrometheusClient) -> bool:
     with suppress(Exception):  # it listens a moment after it starts
         found = client.instant("sum_over_time(up[20s])", time.time())
-        return len(found) == len(JOBS) and min(series.value for series in found) >= 7
+        return len(found) == len(SERVED) and min(series.value for series in found) >= 7
     return False
 
 
@@ -144,6 +148,30 @@ def test_both_spellings_of_vllm_tell_the_same(client: PrometheusClient) -> None:
             for job in ("vllm", "vllm-underscored")
         ]
         assert values[0] == values[1], query
+
+
+def test_a_run_on_another_engine_keeps_the_panels_that_it_can_fill_in_its_words(
+    client: PrometheusClient,
+) -> None:
+    now_s = time.monotonic()
+    kept = kept_series.keep(client._url, now_s - 5, now_s)["series"]
+    panels = {one["panel"] for one in kept.values()}
+    assert panels == {
+        "Replicas",
+        "Waiting and running",
+        "P99 before and behind the gateway",
+        "KV cache by replica",
+    }
+    assert "vllm[:_]num_requests_waiting" in kept["Waiting and running: waiting"]["query"]
+    assert kept["KV cache by replica: a"]["points"]
+    drawn = {chart["title"]: chart for chart in charts.of_series(kept, 5)}
+    assert drawn.keys() == panels
+    assert [line["label"] for line in drawn["Waiting and running"]["series"]] == ["waiting", "running"]
+    latency = drawn["P99 before and behind the gateway"]
+    assert latency["unit"] == "s"
+    assert latency["bound"] == {"label": "limit 2.5", "value": 2.5}
+    for chart in drawn.values():
+        assert all(len(line["values"]) == len(chart["x"]) for line in chart["series"])
 
 
 @pytest.mark.parametrize("engine", [engine.runtime for engine in engines.engines() if engine != REFERENCE])
