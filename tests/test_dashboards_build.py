@@ -114,7 +114,8 @@ def test_no_panel_writes_promql_of_its_own() -> None:
 
 def test_a_query_is_written_in_the_dashboards_and_nowhere_else() -> None:
     promql = re.compile(
-        r"\b(?:rate|increase|\w+_over_time|histogram_quantile|absent)\s*\(|\b(?:sum|count|min|max|avg) by \((?!uuid\)\.)"
+        r"\b(?:rate|increase|\w+_over_time|histogram_quantile|absent)\s*\("
+        r"|\b(?:sum|count|min|max|avg) by \((?!uuid\)\.)"
         r"|\b(?:sum|count|min|max|avg)\s*\((?:up|ds_|inf:|ALERTS)|\b(?:up|ALERTS|ds_\w+|inf:[\w:]+)\{|__name__"
     )
     found = [
