@@ -1,31 +1,72 @@
-"""The few Prometheus series that a run keeps for its report, on the run clock."""
+"""What a run keeps of its Prometheus for its report: panels of the dashboards, on the run clock.
 
+Titles, units, limits and queries are the dashboards' own. Another engine's replicas are asked in its words.
+"""
+
+import re
+from collections.abc import Iterator
 from typing import Any
 
-from chaos.prometheus import PrometheusClient, WallClock
-from exporters import metrics
+from chaos.prometheus import GATEWAY_JOB, REPLICA_JOB, PrometheusClient, Series, WallClock
+from dashboards import caches, experiment, fleet, queueing
+from dashboards.config import bound
+from dashboards.engines import REFERENCE, Engine, engines, presence
+from dashboards.panels import Panel, Target
+from dashboards.translation import UntoldError, translated
 
 STEP_S = 1.0
-QUERIES = {
-    "Requests waiting in the replicas": f"sum({metrics.REQUESTS_WAITING.name})",
-    "Requests running in the replicas": f"sum({metrics.REQUESTS_RUNNING.name})",
-    "Replicas that answer a scrape": 'sum(up{job="deepseek-metrics"})',
-    "Gateway retries per second": f"sum(rate({metrics.GATEWAY_RETRIES.name}[5s]))",
-}
-"""Chart title to query; a rate spans five scrapes."""
+WINDOW = "5s"
+"""Of every rate: five scrapes."""
+PANELS = (
+    *(fleet.replicas(), queueing.waiting(), experiment.both_sides()),
+    *(experiment.retries(), queueing.oldest(), caches.kv_by_replica()),
+)
+_VARIABLES = {"$job": REPLICA_JOB, "$pod": ".*", "$gateway": GATEWAY_JOB}
 
 
 def keep(url: str, start_monotonic_s: float, end_monotonic_s: float) -> dict[str, Any]:
-    """Every query's values over the run; a query without an answer, as from a foreign engine, is left out.
+    """Every series of the panels over the run, by panel and legend; what has no answer is left out.
 
     Raises:
         InconclusiveError: Prometheus cannot be reached.
     """
     client, clock = PrometheusClient(url), WallClock.now()
     start_s, end_s = clock.wall_s(start_monotonic_s), clock.wall_s(end_monotonic_s)
-    series: dict[str, Any] = {}
-    for title, query in QUERIES.items():
-        for found in client.range(query, start_s, end_s, STEP_S):
-            points = [[round(at_s - start_s, 3), value] for at_s, value in found.points]
-            series[title] = {"labels": dict(found.labels), "query": query, "points": points}
-    return {"step_s": STEP_S, "series": series}
+    engine = _engine(client, start_s, end_s)
+    kept: dict[str, Any] = {}
+    for panel in PANELS:
+        for target, query in _asked(panel, engine):
+            for found in client.range(query, start_s, end_s, STEP_S):
+                one = _series(panel, target, found, start_s) | {"query": query}
+                kept[f"{panel.title}: {one['label']}"] = one
+    return {"step_s": STEP_S, "series": kept}
+
+
+def _engine(client: PrometheusClient, start_s: float, end_s: float) -> Engine:
+    """The engine whose series the replicas served at any time, ours where none is known."""
+    for engine in engines():
+        query = bound(presence(engine), WINDOW, _VARIABLES)
+        if engine.of("request") and client.range(query, start_s, end_s, max(STEP_S, (end_s - start_s) / 100)):
+            return engine
+    return REFERENCE
+
+
+def _asked(panel: Panel, engine: Engine) -> Iterator[tuple[Target, str]]:
+    for target in panel.targets:
+        try:
+            expression = translated(target.expression, engine).expression
+        except UntoldError:
+            continue  # the coverage of the engine, printed when the run began, says so
+        yield target, bound(expression, WINDOW, _VARIABLES)
+
+
+def _series(panel: Panel, target: Target, found: Series, start_s: float) -> dict[str, Any]:
+    return {
+        "panel": panel.title,
+        "note": panel.description,
+        "unit": panel.unit,
+        "limit": None if panel.limit is None else panel.limit.value,
+        "label": re.sub(r"\{\{(\w+)\}\}", lambda name: found.labels.get(name[1], ""), target.legend),
+        "labels": dict(found.labels),
+        "points": [[round(at_s - start_s, 3), value] for at_s, value in found.points],
+    }

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chaos.prometheus import REPLICA_JOB, PrometheusClient, Series
 from chaos.targets import Endpoints
+from dashboards import run_queries
 from exporters import metrics
 from loadtests.records import RequestRecord
 
@@ -139,14 +140,12 @@ def _replica_requests(url: str | None, killed: Collection[str], run_s: float) ->
     if url is None:
         return {}
     client, asked_s = PrometheusClient(url), time.time()
-    look_back = f"[{int(run_s) + 60}s]"
-    counter = f'{metrics.REQUESTS.name}{{job="{REPLICA_JOB}"}}'
     while True:
         now_s = time.time()
-        scraped = client.instant(f"min by (pod) (timestamp({counter}))", now_s)
+        scraped = client.instant(run_queries.counted_at(REPLICA_JOB), now_s)
         fresh = all(each.value > asked_s for each in scraped if each.labels["pod"] not in killed)
         if fresh or now_s - asked_s > _SCRAPED_WITHIN_S:
-            counts = client.instant(f"sum by (pod) (last_over_time({counter}{look_back}))", now_s)
+            counts = client.instant(run_queries.counted(REPLICA_JOB, int(run_s) + 60), now_s)
             return _by_pod(counts)
         time.sleep(0.2)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dashboards import rules
 from dashboards.catalogue import dashboards
+from dashboards.engines import REFERENCE, Engine, engines
 from dashboards.grafana import render
 from dashboards.lint import dashboard_problems
 
@@ -14,14 +15,22 @@ GENERATED = "dashboards/generated"
 
 def texts() -> dict[str, str]:
     """Every generated file: its path relative to the repository, and its text."""
-    pages = {f"{GENERATED}/{name}.json": render(dashboard) for name, dashboard in dashboards().items()}
-    return {**pages, **rules.render()}
+    return {**{f"{GENERATED}/{name}": text for name, text in pages(REFERENCE).items()}, **rules.render()}
 
 
-def problems(files: Mapping[str, str]) -> list[str]:
-    """What is wrong with the dashboards among the files, each with its path."""
-    pages = {path: json.loads(text) for path, text in files.items() if path.endswith(".json")}
-    return [f"{path}: {problem}" for path, page in pages.items() for problem in dashboard_problems(page)]
+def pages(engine: Engine) -> dict[str, str]:
+    """The dashboards of one engine as Classic JSON, by the name of their file."""
+    return {f"{name}.json": render(dashboard) for name, dashboard in dashboards(engine).items()}
+
+
+def problems() -> list[str]:
+    """What is wrong with the dashboards of any engine, each with its file."""
+    return [
+        f"{engine.runtime}: {name}: {problem}"
+        for engine in engines()
+        for name, text in pages(engine).items()
+        for problem in dashboard_problems(json.loads(text))
+    ]
 
 
 def write(files: Mapping[str, str], root: Path) -> None:

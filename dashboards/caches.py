@@ -13,7 +13,7 @@ def caches() -> Dashboard:
         rows=(
             Row("Prefix cache", (hit_ratio(), looked_up(), found(), by_replica())),
             Row("Since each replica's start", (since_start(),)),
-            Row("KV cache", (kv_fullest(), kv_by_replica())),
+            Row("KV cache", (kv_fullest(), kv_by_replica(), kv_fragmentation())),
         ),
         variables=(config.JOB, config.POD),
     )
@@ -95,4 +95,18 @@ def kv_by_replica() -> Panel:
         "percentunit",
         (Target(queries.kv_usage_by_replica(), "{{pod}}"),),
         maximum=1,
+    )
+
+
+def kv_fragmentation() -> Panel:
+    """What of it is held for tokens that are not there."""
+    return Panel(
+        "KV cache: reserved and empty",
+        f"Share of the reserved slots that hold no token yet, of the {config.WORST} replicas with the most: memory "
+        "that requests wait for and nobody uses.",
+        "percentunit",
+        (Target(queries.kv_fragmentation_by_replica(), "{{pod}}"),),
+        maximum=1,
+        width=24,
+        no_value="the server does not report it",
     )

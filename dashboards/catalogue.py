@@ -1,6 +1,7 @@
 """All dashboards, in the order in which a person looks at them, and the name of each file."""
 
 from dashboards.caches import caches
+from dashboards.engines import REFERENCE, Engine
 from dashboards.experiment import experiment
 from dashboards.fleet import fleet
 from dashboards.gateway import gateway
@@ -9,11 +10,12 @@ from dashboards.load_generator import load_generator
 from dashboards.panels import Dashboard
 from dashboards.queueing import queueing
 from dashboards.serving import serving
+from dashboards.translation import for_engine
 
 
-def dashboards() -> dict[str, Dashboard]:
-    """By the name of their file, without its suffix."""
-    return {
+def dashboards(engine: Engine = REFERENCE) -> dict[str, Dashboard]:
+    """By the name of their file, without its suffix; those that have nothing about the engine are left out."""
+    ours = {
         "fleet": fleet(),
         "serving": serving(),
         "queue": queueing(),
@@ -23,3 +25,5 @@ def dashboards() -> dict[str, Dashboard]:
         "experiment": experiment(),
         "load-generator": load_generator(),
     }
+    of_engine = {name: for_engine(dashboard, engine) for name, dashboard in ours.items()}
+    return {name: dashboard for name, dashboard in of_engine.items() if dashboard is not None}

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dashboards import build
-from dashboards.catalogue import dashboards
-from dashboards.grafana import render
+from dashboards.engines import REFERENCE_ENGINE, Engine, engine_of
+from exporters.profiles.library import profile, profiles
 
 _TOKEN = "GRAFANA_TOKEN"  # noqa: S105 - the name of a variable
 _EXAMPLES = """\
 examples:
   python -m dashboards build             write dashboards/generated/ after a change in dashboards/
   python -m dashboards build --check     exit 1 when a generated file is not what the code says
-  python -m dashboards push --url http://localhost:3000 --token glsa_... --dry-run
+  python -m dashboards build --engine vllm --to /etc/grafana/dashboards
+  python -m dashboards push --engine vllm --url http://localhost:3000 --token glsa_... --dry-run
 
 exit codes: 0 done, 1 a dashboard breaks a rule, a file is stale, or Grafana refused, 2 wrong usage
 """
@@ -25,8 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit code: 0 done, 1 wrong, stale or refused, 2 wrong usage."""
     options = _parser().parse_args(arguments)
     if options.command == "build":
+        if options.to is not None:
+            return _write_pages(engine_of(profile(options.engine)), options.to)
         return _build(options.root, check=options.check)
-    return _push(options.url, options.token, dry_run=options.dry_run)
+    return _push(options, engine_of(profile(options.engine)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     built.add_argument(
         "--root", type=Path, default=Path(), help="the repository (default: the folder one is in)"
     )
+    built.add_argument(
+        "--to", type=Path, help="write the dashboards of --engine into this folder, and nothing else"
+    )
     push = commands.add_parser(
         "push", help="send the dashboards to a Grafana, replacing those of the same uid"
     )
@@ -52,13 +58,20 @@ def _parser() -> argparse.ArgumentParser:
         required=_TOKEN not in os.environ,
         help=f"of a service account with the role Editor (default: ${_TOKEN})",
     )
+    for command in (built, push):
+        command.add_argument(
+            "--engine",
+            choices=[known.engine for known in profiles()],
+            default=REFERENCE_ENGINE,
+            help="whose series the panels ask for (default: %(default)s)",
+        )
     push.add_argument("--dry-run", action="store_true", help="write nothing; say what would be done")
     return parser
 
 
 def _build(root: Path, *, check: bool) -> int:
     files = build.texts()
-    if wrong := build.problems(files):
+    if wrong := build.problems():
         print(*wrong, sep="\n", file=sys.stderr)
         return 1
     if not check:
@@ -76,20 +89,27 @@ def _build(root: Path, *, check: bool) -> int:
     return 1 if stale else 0
 
 
-def _push(url: str, token: str, *, dry_run: bool) -> int:
+def _write_pages(engine: Engine, folder: Path) -> int:
+    files = build.pages(engine)
+    build.write(files, folder)
+    print(f"wrote {len(files)} dashboards of {engine.profile.title} to {folder}")
+    return 0
+
+
+def _push(options: argparse.Namespace, engine: Engine) -> int:
     from dashboards.push import (
         Grafana,
         PushError,
     )  # the client library brings an HTTP stack: only who pushes loads it
 
     try:
-        grafana = Grafana(url, token)
+        grafana = Grafana(options.url, options.token)
         version = grafana.check_version()
-        texts = {name: render(dashboard) for name, dashboard in dashboards().items()}
-        for pushed in grafana.push(texts, dry_run=dry_run):
+        texts = build.pages(engine)
+        for pushed in grafana.push(texts, dry_run=options.dry_run):
             print(f"{pushed.title}: {pushed.action}, {pushed.url}")
     except PushError as error:
         print(error, f"hint: {error.hint}" if error.hint else "", sep="\n", file=sys.stderr)
         return 1
-    print(f"{'would send' if dry_run else 'sent'} {len(texts)} dashboards to Grafana {version}")
+    print(f"{'would send' if options.dry_run else 'sent'} {len(texts)} dashboards to Grafana {version}")
     return 0

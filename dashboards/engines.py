@@ -113,6 +113,11 @@ REFERENCE = engine_of(profile(REFERENCE_ENGINE))
 """The reference server, and whatever mounts these exporters."""
 
 
+def presence(engine: Engine) -> str:
+    """How many series of the chosen replicas are of this engine; absent where none is."""
+    return f'count ({{__name__=~"{engine.profile.detect}",job=~"$job"}})'
+
+
 def _declared(signal: str, family: Family) -> Source:
     labels = {label: label for label in family.labels}
     return Source(

@@ -1,6 +1,6 @@
 """Dashboard Experiment: one run under a fault, its baseline, fault window and recovery in three colours on one axis."""
 
-from dashboards import config, fault_queries, gateway_queries, objectives, queries
+from dashboards import config, fault_queries, gateway_queries, objectives, queries, run_queries
 from dashboards.fleet import scrape_time
 from dashboards.panels import Dashboard, Limit, Panel, Row, Target, Unit
 from exporters import metrics, slo
@@ -22,7 +22,7 @@ def experiment() -> Dashboard:
             Row("Fault", (faults(), replicas())),
             Row("Baseline, fault, recovery", (goodput(), failures(), latency(), ttft())),
             Row("Where it hurt", (both_sides(), outcomes(), retries(), waiting())),
-            Row("What could be seen", (blindness(), gateway_seen(), scrape_time().resized(8))),
+            Row("What could be seen", (telemetry(), blindness(), gateway_seen(), scrape_time().resized(8))),
         ),
         variables=(config.JOB, config.POD, config.GATEWAY_JOB),
     )
@@ -141,6 +141,22 @@ def waiting() -> Panel:
         "The survivors' queues and batches: they carry the load of the dead.",
         "short",
         (Target(queries.waiting(), "waiting"), Target(queries.running(), "running")),
+    )
+
+
+def telemetry() -> Panel:
+    """What should be seen, and what is."""
+    return Panel(
+        "Targets expected and reporting",
+        "By scrape job, as the runner knows its cluster. Reporting below expected: every other panel tells of the rest "
+        "alone. A replica that is being replaced is expected as soon as it is started.",
+        "short",
+        (
+            Target(run_queries.targets_expected(), "{{job_name}}: expected"),
+            Target(run_queries.targets_reporting(), "{{job_name}}: reporting"),
+        ),
+        width=24,
+        no_value="no experiment is running",
     )
 
 

@@ -1,8 +1,12 @@
 """Dashboard Fleet overview: is every replica there, does it serve, and which one is the odd one out."""
 
-from dashboards import config, gateway_queries, objectives, queries
+from dashboards import config, gateway_queries, objectives, queries, run_queries
+from dashboards.fleet_rules import COMM_FAILURE_RATIO
 from dashboards.panels import Dashboard, Limit, Panel, Row, Target, tile
-from exporters import metrics, slo
+from exporters import cluster_metrics, metrics, slo
+
+_NO_PROBE = "no prober runs: python -m exporters probe"
+_NO_COMM = "nobody times peers: python -m exporters comm"
 
 
 def fleet() -> Dashboard:
@@ -14,6 +18,8 @@ def fleet() -> Dashboard:
         rows=(
             Row("Now", (replicas_now(), load_now(), tokens_now(), failed_now(), e2e_now(), ttft_now())),
             Row("Fleet", (replicas(), outcomes(), tokens(), collectors())),
+            Row("Seen from outside", (probed(), gray(), probe_ttft(), probe_tpot(), probe_outcomes())),
+            Row("Between peers", (comm_latency(), comm_failures())),
             Row("By replica", (load(), e2e(), running(), waiting(), kv_usage(), scrape_time())),
         ),
         variables=(config.JOB, config.POD, config.GATEWAY_JOB),
@@ -129,6 +135,96 @@ def collectors() -> Panel:
         "short",
         (Target(queries.failing_collectors(), "{{collector}}"),),
         limit=Limit(1, good="below"),
+    )
+
+
+def probed() -> Panel:
+    """Who answers, whatever health checks say."""
+    return Panel(
+        "Probes answered",
+        f"1 where the last probe got a whole streamed answer in time; failing ones first, {config.WORST} at most.",
+        "short",
+        (Target(run_queries.probe_success(), "{{target}}"),),
+        kind="bargauge",
+        maximum=1,
+        width=8,
+        no_value=_NO_PROBE,
+    )
+
+
+def gray() -> Panel:
+    """Health up, probe down."""
+    return Panel(
+        "Gray replicas",
+        "Replicas in the gateway's rotation beyond those whose last probe was answered: healthy by their own word, "
+        "and answering nobody. Means something where every replica is probed.",
+        "short",
+        (Target(run_queries.gray_replicas(), "in rotation, no answer"),),
+        limit=Limit(1, good="below"),
+        width=8,
+        no_value=_NO_PROBE,
+    )
+
+
+def probe_outcomes() -> Panel:
+    """How probes end."""
+    return Panel(
+        "Probes by outcome",
+        "Per second: ok, refused (no connection), timeout, incomplete (no token, or no end), error.",
+        "reqps",
+        (Target(run_queries.probes_by_outcome(), "{{outcome}}"),),
+        stacked=True,
+        width=12,
+        no_value=_NO_PROBE,
+    )
+
+
+def probe_ttft() -> Panel:
+    """The first token, from outside."""
+    return Panel(
+        "Probe: time to first token",
+        "Start of the last probe, connecting included, to its first token; one small request, so an idle floor.",
+        "s",
+        (Target(run_queries.probe(cluster_metrics.PROBE_TTFT), "{{target}}"),),
+        limit=objectives.latency_limit(slo.TTFT),
+        width=8,
+        no_value=_NO_PROBE,
+    )
+
+
+def probe_tpot() -> Panel:
+    """The others."""
+    return Panel(
+        "Probe: time per output token",
+        "Mean gap between the tokens of the last probe.",
+        "s",
+        (Target(run_queries.probe(cluster_metrics.PROBE_TPOT), "{{target}}"),),
+        no_value=_NO_PROBE,
+    )
+
+
+def comm_latency() -> Panel:
+    """The slowest ways."""
+    return Panel(
+        "Latency between peers: P99",
+        f"One small operation with a peer, of the {config.WORST} slowest ways: tcp_rtt is a round trip over TCP, "
+        "collectives name themselves. Every step of a sharded model waits for it.",
+        "s",
+        (Target(run_queries.comm_latency(0.99), "{{op}} {{scope}} {{peer}}"),),
+        no_value=_NO_COMM,
+    )
+
+
+def comm_failures() -> Panel:
+    """The ways that lead nowhere."""
+    return Panel(
+        "Between peers: no answer",
+        "Share of the operations that got no answer in time. They have no latency: read both.",
+        "percentunit",
+        (Target(run_queries.comm_failure_ratio(), "{{op}} {{scope}} {{peer}}"),),
+        limit=Limit(COMM_FAILURE_RATIO, good="below"),
+        maximum=1,
+        no_value=_NO_COMM,
     )
 
 

@@ -11,16 +11,21 @@ from typing import Any, get_args
 
 from dashboards.config import GATEWAY, REPLICAS
 from dashboards.panels import Unit
-from dashboards.promql_lint import Meaning, known_series, problems
+from dashboards.promql_lint import Meaning, known_series, meanings, problems
 from dashboards.promql_syntax import parse, walk
-from exporters.cluster_metrics import CHAOS_ACTIVE
+from exporters import cluster_metrics
 
 Json = Mapping[str, Any]
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 KNOWN: Mapping[str, Meaning] = known_series()
 """Every name that a panel may query."""
-_UNSELECTED = frozenset((CHAOS_ACTIVE.name,))
-"""Faults belong to a run, not to a replica: no variable chooses among them."""
+_UNSELECTED = frozenset(
+    name
+    for families in cluster_metrics.GROUPS.values()
+    for family in families
+    for name in meanings(family.name, family.kind)
+)
+"""Probes, peers, faults and load belong to no replica: no variable chooses among them."""
 
 
 def dashboard_problems(dashboard: Json) -> list[str]:

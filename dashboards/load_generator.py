@@ -1,17 +1,14 @@
-"""Dashboard Load generator: what reaches the system under test of the load, by the first part that counts it.
+"""Dashboard Load generator: what was planned, what the client saw of it, and where it went on from there.
 
-The generator itself exports no series, and none is made up for it here: its plan, lag, drops and outcomes are in
-the rows of a run and in the report.
+Verdicts come from the rows of a run, one per planned arrival; these are the same rows, counted while it goes on.
 """
 
-from dashboards import config, gateway_queries, queries
-from dashboards.panels import Dashboard, Note, Panel, Row, Target
+from dashboards import config, gateway_queries, queries, run_queries
+from dashboards.panels import Dashboard, Limit, Panel, Row, Target
 
-_MISSING = (
-    "The load generator exports no series. **Offered rate against plan, lag of the generator, dropped and censored "
-    "arrivals** are in each run's `requests.jsonl` and `report.html`, per planned arrival. What is shown here is the "
-    "load as it arrives at the gateway and in the replicas."
-)
+_NO_RUN = "no load of a run is going on"
+LAG_BOUND_S = 0.05
+"""Where the generator's own lateness begins to show in what it measures."""
 
 
 def load_generator() -> Dashboard:
@@ -19,25 +16,69 @@ def load_generator() -> Dashboard:
     return Dashboard(
         uid="aftershock-load",
         title="Load generator",
-        description="The load as the gateway and the replicas see it, and where to look for the generator's own side.",
+        description="The plan, what became of it for the client, and the same load at the gateway and in the replicas.",
         rows=(
-            Row("What this is not", (missing(),)),
-            Row("Load", (ended(), in_flight(), shape(), tokens())),
+            Row("The plan and its outcome", (offered(), client_outcomes(), client_in_flight(), lag())),
+            Row("Where it arrives", (ended(), in_flight(), shape(), tokens())),
             Row("Impatience", (outcomes(),)),
         ),
         variables=(config.JOB, config.POD, config.GATEWAY_JOB),
     )
 
 
-def missing() -> Note:
-    """What is not there, and where it is."""
-    return Note("Where the generator's own figures are", "What this dashboard cannot show.", _MISSING)
+def offered() -> Panel:
+    """An open loop keeps to its plan, whatever the servers do."""
+    return Panel(
+        "Planned and ended",
+        "Per second: arrivals of the plan that came due, and those that ended, however. The gap between the two is "
+        "what piles up.",
+        "reqps",
+        (Target(run_queries.planned(), "planned"), Target(run_queries.ended(), "ended")),
+        no_value=_NO_RUN,
+    )
+
+
+def client_outcomes() -> Panel:
+    """What the client saw."""
+    return Panel(
+        "What the client saw",
+        "Planned arrivals that ended, per second, by outcome: each has exactly one.",
+        "reqps",
+        (Target(run_queries.ended_by_outcome(), "{{outcome}}"),),
+        stacked=True,
+        no_value=_NO_RUN,
+    )
+
+
+def client_in_flight() -> Panel:
+    """What is open, and what part of the rest was answered."""
+    return Panel(
+        "In flight at the client",
+        "Planned arrivals that came due and have not ended. It grows while service is short: nobody waits for answers.",
+        "short",
+        (Target(run_queries.client_in_flight(), "in flight"),),
+        no_value=_NO_RUN,
+    )
+
+
+def lag() -> Panel:
+    """Whether the generator can be believed."""
+    return Panel(
+        "Lag of the generator",
+        "Dispatch after the planned instant, seen when a request ends. Above the line, the generator is part of what "
+        "it measures; a run whose lag matters is inconclusive.",
+        "s",
+        tuple(Target(run_queries.lag(q), f"P{q * 100:g}") for q in config.QUANTILES),
+        limit=Limit(LAG_BOUND_S, good="below"),
+        min_step=config.QUANTILE_MIN_STEP,
+        no_value=_NO_RUN,
+    )
 
 
 def ended() -> Panel:
     """The rate, at both places that count it."""
     return Panel(
-        "Requests that ended",
+        "Requests that ended in the cluster",
         "Per second: logical requests at the gateway, and requests in the replicas. Retries make the second the "
         "larger, unreachable replicas the first. Steady load with a dip here is requests that pile up.",
         "reqps",
@@ -51,7 +92,7 @@ def ended() -> Panel:
 def in_flight() -> Panel:
     """How much is open."""
     return Panel(
-        "Requests in flight",
+        "In flight at the gateway",
         "Logical requests that the gateway holds open. Open-loop load does not wait for answers: this grows while "
         "service is short, and a plateau means that the generator or the gateway has reached a limit.",
         "short",

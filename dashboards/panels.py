@@ -10,7 +10,20 @@ from dashboards.config import Variable
 
 Kind = Literal["timeseries", "stat", "bargauge"]
 Unit = Literal[
-    "s", "percentunit", "reqps", "short", "bytes", "suffix:tok/s", "suffix:tok", "suffix:x", "bool"
+    "s",
+    "percentunit",
+    "reqps",
+    "short",
+    "bytes",
+    "Bps",
+    "watt",
+    "celsius",
+    "hertz",
+    "suffix:tok/s",
+    "suffix:tok",
+    "suffix:x",
+    "suffix:/s",
+    "bool",
 ]
 """Grafana's names of units; `suffix:` is its own way to say any other."""
 

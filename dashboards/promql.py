@@ -24,6 +24,13 @@ def total_rate(family: Family, matchers: str, *, by: Sequence[str] = (), part: s
     return f"{_over('sum', by)} (rate({family.name}{part}{selector(matchers)}[{WINDOW}]))"
 
 
+def greatest_rate(family: Family, matchers: str, *, by: Sequence[str]) -> str:
+    """Increments per second of what several exporters tell of one device: the greatest, not the sum."""
+    if family.kind != "counter":
+        raise ValueError(f"no rate of {family.name}: it is a {family.kind}")
+    return f"{_over('max', by)} (rate({family.name}{selector(matchers)}[{WINDOW}]))"
+
+
 def within(family: Family, matchers: str, bound_s: float, *, by: Sequence[str] = ()) -> str:
     """Observations per second at or below `bound_s` seconds: exact, because the bound is a bucket edge."""
     if bound_s not in family.buckets:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dashboards.engines import DECLARED, Kind, engines, is_plain
 from dashboards.promql_syntax import Call, Query, Selector, parse, parts, selectors, walk
+from dashboards.recording_rules import spellings
 from dashboards.rule_groups import SCRAPES_PER_WINDOW, Group, Recording, Timing
 from exporters.profiles.signals import SIGNALS
 
@@ -154,7 +155,7 @@ def _of_buckets(selector: Selector, around: Sequence[Call], known: Meaning | Non
         for edge in spelled - {"+Inf"}:
             if known is not None and known.edges and float(edge) not in known.edges:
                 yield f"{selector.name}: le={edge} is no bucket edge: the series does not exist"
-            if not {f"{float(edge):.12g}", repr(float(edge))} <= spelled:
+            if not spellings(float(edge)) <= spelled:
                 yield f"{selector.name}: le={edge} is spelled otherwise by other exporters and by Prometheus 3.x"
 
 

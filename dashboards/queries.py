@@ -1,6 +1,7 @@
 """Every query of the replicas' series, each a named function and written once; panels and the report take them.
 
-The gateway's are in gateway_queries.py, faults and phases in fault_queries.py.
+The GPUs' are in gpu_queries.py, the gateway's in gateway_queries.py, those of the probe, of peers and of a run in
+run_queries.py, faults and phases in fault_queries.py.
 
 Nothing of Grafana is imported. Variables and the window stay as `$job`, `$__rate_interval` and so on, until
 Grafana fills them in, or `dashboards.config.bound` does.
@@ -9,7 +10,7 @@ Grafana fills them in, or `dashboards.config.bound` does.
 from dashboards.config import REPLICAS, WORST
 from dashboards.objectives import bound_s, budget
 from dashboards.promql import now, per, quantile, selector, share, total_rate, within, worst
-from exporters import gpu_metrics, metrics, slo
+from exporters import metrics, slo
 from exporters.families import Family
 from exporters.slo import Objective
 
@@ -196,44 +197,14 @@ def kv_usage() -> str:
     return now("max", metrics.KV_CACHE_USAGE, REPLICAS)
 
 
+def kv_fragmentation_by_replica() -> str:
+    """Share of the KV cache's reserved slots that hold no token, of the replicas with the most."""
+    return worst(WORST, now("max", metrics.KV_CACHE_FRAGMENTATION, REPLICAS, by=("pod",)))
+
+
 def kv_usage_by_replica() -> str:
     """Used share of the KV cache, of the fullest replicas."""
     return worst(WORST, now("max", metrics.KV_CACHE_USAGE, REPLICAS, by=("pod",)))
-
-
-# GPUs.
-
-
-def gpus_answering() -> str:
-    """Replicas whose NVML answers and lists a GPU."""
-    return now("sum", gpu_metrics.GPU_UP, REPLICAS)
-
-
-def gpu_memory_used_bytes() -> str:
-    """Allocated memory by device. Replicas that share a device all report it: the greatest, not the sum."""
-    return now("max", gpu_metrics.GPU_MEMORY_USED, REPLICAS, by=("uuid",))
-
-
-def gpu_memory_reserved_bytes() -> str:
-    """What torch's allocator holds of the device, by replica and device, the greatest."""
-    return worst(WORST, now("sum", gpu_metrics.GPU_MEMORY_RESERVED, REPLICAS, by=("pod", "gpu")))
-
-
-def gpu_memory_allocated_bytes() -> str:
-    """What torch's allocator has handed to tensors, by replica and device, the greatest."""
-    return worst(WORST, now("sum", gpu_metrics.GPU_MEMORY_ALLOCATED, REPLICAS, by=("pod", "gpu")))
-
-
-def gpu_fragmentation(kind: str) -> str:
-    """Fragmentation of torch's allocator, `slack` or `split`, by replica and device, the worst."""
-    of_kind = f'{REPLICAS},kind="{kind}"'
-    return worst(WORST, now("max", gpu_metrics.GPU_MEMORY_FRAGMENTATION, of_kind, by=("pod", "gpu")))
-
-
-def gpu_collector_success() -> str:
-    """1 where the GPU part of the last scrape was complete, by replica, the failing ones first."""
-    of_gpus = f'{REPLICAS},collector="gpu"'
-    return f"bottomk({WORST}, {now('min', metrics.COLLECTOR_SUCCESS, of_gpus, by=('pod',))})"
 
 
 # Telemetry itself.

@@ -45,10 +45,15 @@ def le_matcher(edge: float) -> str:
 
     Python's client writes `1.0`, Go's `1`; Prometheus 2.x keeps either, 3.x stores `1.0`.
     """
-    spelled = sorted({f"{edge:.12g}", repr(float(edge))})
+    spelled = sorted(spellings(edge))
     if len(spelled) == 1:
         return f'le="{spelled[0]}"'
     return f'le=~"{quoted("|".join(map(re.escape, spelled)))}"'
+
+
+def spellings(edge: float) -> set[str]:
+    """How a finite bucket edge may be written on `le`."""
+    return {repr(float(edge)), str(int(edge)) if edge == int(edge) else repr(float(edge))}
 
 
 def _rules(sources: Sequence[Source], timing: Timing, labels: Mapping[str, str]) -> list[Recording]:

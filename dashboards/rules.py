@@ -1,4 +1,7 @@
-"""The rule files: one per engine, the reference server's scaled for chaos runs, and its manifest for the operator."""
+"""The rule files: one per engine, the same scaled for chaos runs, and a manifest for the operator.
+
+The local target scrapes the replicas of any engine under one job: scaled rules look there.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -43,6 +46,11 @@ def render() -> dict[str, str]:
     return {
         **{f"{FOLDER}/rules/{engine.runtime}.yaml": rule_file(engine) for engine in engines()},
         f"{FOLDER}/live.rules.yaml": rule_file(REFERENCE, LIVE),
+        **{
+            f"{FOLDER}/{engine.runtime}.live.rules.yaml": rule_file(replace(engine, job=REFERENCE.job), LIVE)
+            for engine in engines()
+            if engine != REFERENCE and engine.of("request")
+        },
         f"{FOLDER}/prometheus-rule.yaml": prometheus_rule(),
     }
 

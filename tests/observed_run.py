@@ -1,7 +1,7 @@
 """A short real run to ask dashboards about: two reference servers, the gateway, steady requests, one kill.
 
-The local target's own Prometheus cannot be told of one more job, and fault windows are not exported by the runner
-yet: a second Prometheus follows the same list of replicas and the same gateway, and a stand-in that exports them.
+The local target runs without a runner here: a second Prometheus follows the same list of replicas and the same
+gateway, and a stand-in that exports what runner, prober and comm exporter would: fault windows, the load, and so on.
 """
 
 import json
@@ -21,9 +21,9 @@ from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
 from dashboards import fault_queries, gateway_queries, queries
 from dashboards.config import bound
-from exporters.cluster_metrics import CHAOS_ACTIVE
+from exporters import cluster_metrics
 from exporters.exposition import serve
-from exporters.registry import Registry, gauge
+from exporters.registry import Registry, counter, gauge, histogram
 from tests.conftest import wait_until
 from tests.local_cluster import Kill, all_ready, gateway_port, last, request, total
 
@@ -64,16 +64,15 @@ def observed_run(folder: Path) -> Iterator[ObservedRun]:
         command=_COMMAND,
         env={"DS_MODEL_NAME": "tiny", "DS_TORCH_THREADS": "1"},
     )
-    registry = Registry()
-    active = gauge(CHAOS_ACTIVE, registry).labels("small", "kill-one", "PodChaos/pod-kill", "one of two")
+    beside = Beside()
     with (
         LocalTarget(spec) as target,
-        serve(registry, host="127.0.0.1", port=0) as exposition,
+        serve(beside.registry, host="127.0.0.1", port=0) as exposition,
         _prometheus(folder, target, spec, exposition.port) as client,
     ):
         started_s = time.time()
-        with _requests(gateway_port(target)):
-            replicas = _kill_one(target, client, active.set)
+        with _requests(gateway_port(target), beside.tell):
+            replicas = _kill_one(target, client, beside.active.set)
         yield ObservedRun(client, started_s, time.time(), replicas)
 
 
@@ -122,8 +121,39 @@ def _lasting(client: PrometheusClient, expression: str) -> list[Series]:
     return [series for series in found if len(series.points) == 3]
 
 
+class Beside:
+    """What runs beside a cluster, as series: every request of the load is told as planned, probed and timed too."""
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self.active = gauge(cluster_metrics.CHAOS_ACTIVE, self.registry).labels(
+            "small", "kill-one", "PodChaos/pod-kill", "one of two"
+        )
+        self._counters = [
+            counter(cluster_metrics.LOAD_PLANNED, self.registry),
+            counter(cluster_metrics.LOAD_REQUESTS, self.registry).labels("ok"),
+            counter(cluster_metrics.PROBE_REQUESTS, self.registry).labels("a", "tiny", "ok"),
+            counter(cluster_metrics.COMM_FAILURES, self.registry).labels("tcp_rtt", "intra", "b"),
+        ]
+        self._seconds = [
+            histogram(cluster_metrics.LOAD_LAG, self.registry),
+            histogram(cluster_metrics.COMM_LATENCY, self.registry).labels("tcp_rtt", "intra", "b"),
+        ]
+        for family in (cluster_metrics.TELEMETRY_EXPECTED, cluster_metrics.TELEMETRY_REPORTING):
+            gauge(family, self.registry).labels("deepseek-metrics").set(2)
+        for family in (cluster_metrics.PROBE_SUCCESS, cluster_metrics.PROBE_TTFT, cluster_metrics.PROBE_TPOT):
+            gauge(family, self.registry).labels("a", "tiny").set(1)
+        gauge(cluster_metrics.LOAD_IN_FLIGHT, self.registry).set(3)
+
+    def tell(self) -> None:
+        for one in self._counters:
+            one.inc()
+        for each in self._seconds:
+            each.observe(0.001)
+
+
 @contextmanager
-def _requests(port: int) -> Iterator[None]:
+def _requests(port: int, tell: Callable[[], None]) -> Iterator[None]:
     """Three clients that ask one thing after the other, with a beginning in common; closed loop is enough here."""
     done = threading.Event()
 
@@ -131,6 +161,7 @@ def _requests(port: int) -> Iterator[None]:
         asked = 0
         while not done.is_set():
             asked += 1
+            tell()
             prompt = f"{'the same beginning of every prompt ' * 4}{client} {asked}"
             with suppress(OSError):  # what the kill does to a request is the gateway's to count
                 body = {"prompt": prompt, "max_tokens": 40, "stream": True}

@@ -1,3 +1,4 @@
+import ast
 import inspect
 import json
 import re
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dashboards import build, fault_queries, gateway_queries, promql, queries
+from dashboards import build, fault_queries, gateway_queries, gpu_queries, promql, queries, run_queries
 from dashboards.catalogue import dashboards
 from dashboards.cli import main
 from dashboards.config import bound
@@ -24,7 +25,7 @@ PAGES = {name: json.loads(render(dashboard)) for name, dashboard in dashboards()
 
 NAMED = {
     name if module is queries else f"{module.__name__}.{name}": function()
-    for module in (queries, gateway_queries, fault_queries)
+    for module in (queries, gateway_queries, gpu_queries, run_queries, fault_queries)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__ and not inspect.signature(function).parameters
 }
@@ -109,6 +110,31 @@ def test_no_panel_writes_promql_of_its_own() -> None:
         if path.stem in definitions:
             code = re.sub(r'"""[\s\S]*?"""', "", path.read_text())
             assert not re.search(r"ds_\w+\{|\brate\(|\bby \(|histogram_quantile", code), path.name
+
+
+def test_a_query_is_written_in_the_dashboards_and_nowhere_else() -> None:
+    promql = re.compile(
+        r"\b(?:rate|increase|\w+_over_time|histogram_quantile|absent)\s*\("
+        r"|\b(?:sum|count|min|max|avg) by \((?!uuid\)\.)"
+        r"|\b(?:sum|count|min|max|avg)\s*\((?:up|ds_|inf:|ALERTS)|\b(?:up|ALERTS|ds_\w+|inf:[\w:]+)\{|__name__"
+    )
+    found = [
+        f"{path.relative_to(ROOT)}: {node.value}"
+        for package in ("chaos", "exporters", "loadtests", "reference_server")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and promql.search(node.value)
+    ]
+    assert found == []
+    assert promql.search((ROOT / "dashboards/promql.py").read_text())
+    for said in (
+        "sum(ds_requests_waiting)",
+        'sum(up{job="x"})',
+        "rate(x[5s])",
+        "sum by (pod) (",
+        "ALERTS{a}",
+    ):
+        assert promql.search(said)
 
 
 def test_no_named_query_is_without_a_panel() -> None:

@@ -15,6 +15,7 @@ from chaos.report.recorded import Recorded
 from chaos.report.words import seconds
 
 Chart = dict[str, Any]
+_SERIES_COLOURS = ("sky", "orange", "green", "purple", "pink", "yellow", "blue", "grey")
 _OUTCOME_COLOURS = ("orange", "purple", "yellow", "sky", "pink")
 
 
@@ -70,25 +71,42 @@ def of_run(timeline: Timeline, bins: Sequence[Bin], objectives: Objectives) -> l
 
 
 def of_series(series: Mapping[str, Any], end_s: float) -> list[Chart]:
-    """A chart for each Prometheus series that the run kept."""
-    found = []
-    for place, (name, one) in enumerate(series.items()):
-        points = [(at_s, value) for at_s, value in one["points"] if 0 <= at_s <= end_s]
-        values = [None, *(_plain(number(value)) for _, value in points), None]
-        finite = [value for value in values if isinstance(value, float)]
-        chart = _chart(
-            f"series-{place}",
-            name,
-            one["query"],
-            x=[0, *(_plain(at_s) for at_s, _ in points), end_s],
-            series=[{"label": name, "colour": "sky", "style": "line", "values": values}],
-        )
-        highest = max(finite, default=0)
-        # Neither whole numbers nor seconds, as far as this page knows.
-        chart["unit"] = "value"
-        chart["range"] = [min(0, *finite), highest * 1.12 if highest > 0 else 1]
-        found.append(chart)
-    return found
+    """A chart for each panel of the dashboards whose series the run kept."""
+    panels: dict[str, list[Mapping[str, Any]]] = {}
+    for name, one in series.items():
+        panels.setdefault(one.get("panel", name), []).append({"label": name, **one})
+    return [_of_panel(place, title, kept, end_s) for place, (title, kept) in enumerate(panels.items())]
+
+
+def _of_panel(place: int, title: str, kept: Sequence[Mapping[str, Any]], end_s: float) -> Chart:
+    valued = [
+        {at_s: _plain(number(value)) for at_s, value in one["points"] if 0 <= at_s <= end_s} for one in kept
+    ]
+    instants = sorted({at_s for values in valued for at_s in values})
+    chart = _chart(
+        f"series-{place}",
+        title,
+        kept[0].get("note", kept[0]["query"]),
+        x=[0, *map(_plain, instants), end_s],
+        series=[
+            {
+                "label": one["label"],
+                "colour": _SERIES_COLOURS[nth % len(_SERIES_COLOURS)],
+                "style": "line",
+                "values": [None, *map(values.get, instants), None],
+            }
+            for nth, (one, values) in enumerate(zip(kept, valued, strict=True))
+        ],
+    )
+    limit = kept[0].get("limit")
+    finite = [value for values in valued for value in values.values() if isinstance(value, float)]
+    highest = max((*finite, limit or 0), default=0)
+    return chart | {
+        # Neither whole numbers nor, elsewhere, seconds, as far as this page knows.
+        "unit": "s" if kept[0].get("unit") == "s" else "value",
+        "range": [min(0, *finite), highest * 1.12 if highest > 0 else 1],
+        "bound": None if limit is None else {"label": f"limit {limit:g}", "value": limit},
+    }
 
 
 def _goodput(timeline: Timeline, bins: Sequence[Bin]) -> Chart:

@@ -1,0 +1,54 @@
+"""Every query of the GPUs' series, each written once.
+
+Replicas that share a device all report it: of a device the greatest report counts, never the sum.
+"""
+
+from dashboards.config import REPLICAS, WORST
+from dashboards.promql import greatest_rate, now, total_rate, worst
+from exporters import gpu_metrics, metrics
+from exporters.families import Family
+
+DEVICE = ("uuid",)
+
+
+def answering() -> str:
+    """Replicas whose NVML answers and lists a GPU."""
+    return now("sum", gpu_metrics.GPU_UP, REPLICAS)
+
+
+def collector_success() -> str:
+    """1 where the GPU part of the last scrape was complete, by replica, the failing ones first."""
+    of_gpus = f'{REPLICAS},collector="gpu"'
+    return f"bottomk({WORST}, {now('min', metrics.COLLECTOR_SUCCESS, of_gpus, by=('pod',))})"
+
+
+def of_device(family: Family, *labels: str) -> str:
+    """A gauge of the devices where it is greatest, by device and these labels."""
+    return worst(WORST, now("max", family, REPLICAS, by=(*DEVICE, *labels)))
+
+
+def clock(which: str) -> str:
+    """The current clock in hertz of the devices where it is lowest: `sm` or `memory`."""
+    lowest = now("min", gpu_metrics.GPU_CLOCK, f'{REPLICAS},clock="{which}"', by=DEVICE)
+    return f"bottomk({WORST}, {lowest})"
+
+
+def events(family: Family, *labels: str) -> str:
+    """What a device counts, per second, by device and these labels."""
+    return worst(WORST, greatest_rate(family, REPLICAS, by=(*DEVICE, *labels)))
+
+
+def of_allocator(family: Family) -> str:
+    """What torch's allocator says of a device, by replica and device, the greatest."""
+    return worst(WORST, now("sum", family, REPLICAS, by=("pod", "gpu")))
+
+
+def fragmentation(kind: str) -> str:
+    """Fragmentation of torch's allocator, `slack` or `split`, by replica and device, the worst."""
+    of_kind = f'{REPLICAS},kind="{kind}"'
+    return worst(WORST, now("max", gpu_metrics.GPU_MEMORY_FRAGMENTATION, of_kind, by=("pod", "gpu")))
+
+
+def allocator_trouble(family: Family) -> str:
+    """Retries or out-of-memory errors of torch's allocator per second, by replica, the most."""
+    return worst(WORST, total_rate(family, REPLICAS, by=("pod",)))
