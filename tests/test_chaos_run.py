@@ -214,3 +214,13 @@ def test_counts_that_disagree_make_the_run_inconclusive(copy: Path) -> None:
     (copy / "metrics.json").write_text(json.dumps(kept))
     assert main(["report", str(copy)]) == ExitCode.INCONCLUSIVE
     assert kept["reconciliation"]["problems"][0] in json.loads((copy / "journal.json").read_text())["reasons"]
+
+
+def test_the_journal_names_the_engine_and_the_alerts_of_the_run_with_their_times(
+    journal: dict[str, Any],
+) -> None:
+    assert journal["engine"] == {"engine": "reference"}
+    for alert in journal["alerts"]:
+        assert alert["severity"] in ("page", "ticket")
+        assert alert["resolved_s"] is None or alert["fired_s"] < alert["resolved_s"]
+    assert "ReplicasMissing" in {alert["name"] for alert in journal["alerts"]}
