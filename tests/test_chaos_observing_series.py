@@ -55,7 +55,8 @@ def test_what_is_due_and_has_no_row_is_in_flight(tmp_path: Path) -> None:
     told = values(collector)
     assert (told["ds_load_planned_total"], told["ds_load_in_flight"]) == (20, 18)
     assert (told["ds_load_requests_total:ok"], told["ds_load_requests_total:client_dropped"]) == (1, 1)
-    assert (told["ds_load_lag_seconds_count"], told["ds_load_lag_seconds_sum"]) == (1, pytest.approx(0.003))
+    assert told["ds_load_lag_seconds_count"] == 1
+    assert told["ds_load_lag_seconds_sum"] == pytest.approx(0.003)
 
 
 def test_before_the_plan_begins_nothing_is_due(tmp_path: Path) -> None:
