@@ -1,4 +1,4 @@
-"""A real vLLM as the local target's replicas, killed under load. About ten minutes; docs/vllm.md says how to get one."""
+"""A real vLLM as the local target's replicas, killed under load. Ten minutes; docs/vllm.md says how to get one."""
 
 import json
 import os
