@@ -1,7 +1,7 @@
-"""A stand-in for Grafana: the five endpoints that pushing uses, over real HTTP, as its API reference has them.
+"""A stand-in for Grafana: the endpoints that pushing and annotating use, over real HTTP, as its API reference has them.
 
 No Grafana can be installed where these tests run, so it is the reference that is tested against, not Grafana itself:
-statuses, bodies and messages are those of its pages on health, folders and dashboards (version 12).
+statuses, bodies and messages are those of its pages on health, folders, dashboards and annotations (version 12).
 """
 
 import json
@@ -27,9 +27,12 @@ class State:
     dashboards: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By uid: what was posted, with the version counted."""
     provisioned: set[str] = field(default_factory=set)
+    annotations: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """By id: what was posted, and patched since."""
     failing: str = ""
     """Why every write fails, where it does."""
     writes: list[str] = field(default_factory=list)
+    _annotations_made: int = 0
 
     def get(self, path: str) -> Answer:
         match path.split("/"):
@@ -53,7 +56,32 @@ class State:
                 return self._new_folder(body)
             case "dashboards/db":
                 return self._new_dashboard(body)
+            case "annotations":
+                number = self._annotations_made = self._annotations_made + 1
+                self.annotations[number] = body
+                return 200, {"message": "Annotation added", "id": number}
         return 404, {"message": "Not found"}
+
+    def patch(self, path: str, body: dict[str, Any]) -> Answer:
+        found = self._annotation(path)
+        if found is None:
+            return 404, {"message": "Not found"}
+        if self.failing:
+            return 500, {"message": self.failing}
+        self.annotations[found] |= body
+        return 200, {"message": "Annotation patched"}
+
+    def delete(self, path: str) -> Answer:
+        found = self._annotation(path)
+        if found is None:
+            return 404, {"message": "Not found"}
+        del self.annotations[found]
+        return 200, {"message": "Annotation deleted"}
+
+    def _annotation(self, path: str) -> int | None:
+        kind, _, number = path.partition("/")
+        known = kind == "annotations" and number.isdecimal() and int(number) in self.annotations
+        return int(number) if known else None
 
     def _new_folder(self, body: dict[str, Any]) -> Answer:
         if body["uid"] in self.folders:
@@ -92,9 +120,21 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(*self.state.get(path))
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self._body()
         if self._may(TOKEN):
             self._answer(*self.state.post(self._path(), body))
+
+    def do_PATCH(self) -> None:
+        body = self._body()
+        if self._may(TOKEN):
+            self._answer(*self.state.patch(self._path(), body))
+
+    def do_DELETE(self) -> None:
+        if self._may(TOKEN):
+            self._answer(*self.state.delete(self._path()))
+
+    def _body(self) -> dict[str, Any]:
+        return dict(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
     def _path(self) -> str:
         return self.path.removeprefix(f"{self.state.prefix}/api/")

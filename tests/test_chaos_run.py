@@ -18,6 +18,7 @@ from chaos.cli import main
 from chaos.errors import ExitCode
 from chaos.events import read_events
 from loadtests.records import OUTCOMES, read_rows
+from tests.documented_grafana import TOKEN, State, grafana
 
 MANIFEST = """\
 apiVersion: chaos-mesh.org/v1alpha1
@@ -69,12 +70,23 @@ def processes_marked(mark: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def told() -> State:
+    """The Grafana that the run tells of its fault."""
+    return State()
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, told: State
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("run")
     out = folder / "out"
     command = [sys.executable, "-m", "chaos", "run", str(write_experiment(folder)), "--out", str(out)]
-    mark = {**os.environ, "AFTERSHOCK_TEST_MARK": str(out)}
-    return out, subprocess.run(command, capture_output=True, text=True, env=mark, timeout=150, check=False)
+    mark = {**os.environ, "AFTERSHOCK_TEST_MARK": str(out), "GRAFANA_TOKEN": TOKEN}
+    with grafana(told) as url:
+        return out, subprocess.run(
+            [*command, "--grafana", url], capture_output=True, text=True, env=mark, timeout=150, check=False
+        )
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +226,26 @@ def test_counts_that_disagree_make_the_run_inconclusive(copy: Path) -> None:
     (copy / "metrics.json").write_text(json.dumps(kept))
     assert main(["report", str(copy)]) == ExitCode.INCONCLUSIVE
     assert kept["reconciliation"]["problems"][0] in json.loads((copy / "journal.json").read_text())["reasons"]
+
+
+def test_the_journal_names_the_engine_and_the_alerts_of_the_run_with_their_times(
+    journal: dict[str, Any],
+) -> None:
+    assert journal["engine"] == {"engine": "reference"}
+    for alert in journal["alerts"]:
+        assert alert["severity"] in ("page", "ticket")
+        assert alert["resolved_s"] is None or alert["fired_s"] < alert["resolved_s"]
+    assert "ReplicasMissing" in {alert["name"] for alert in journal["alerts"]}
+
+
+def test_grafana_has_the_fault_as_one_region_that_ends_when_capacity_is_back(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], journal: dict[str, Any], told: State
+) -> None:
+    [annotation] = told.annotations.values()
+    [fault] = journal["faults"]
+    assert fault["targets"][0] in annotation["text"]
+    assert annotation["tags"] == ["aftershock", "small", "kill-one", "PodChaos/pod-kill"]
+    lasted_s = (annotation["timeEnd"] - annotation["time"]) / 1000
+    events = read_events(finished[0] / "events.jsonl")
+    ready_s = max(event.at_s for event in events if event.kind == "replica_ready")
+    assert lasted_s == pytest.approx(ready_s - fault["started_s"], abs=1.5)

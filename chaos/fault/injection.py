@@ -1,7 +1,7 @@
 """One fault, from selection to proof: what is about to be done is on disk before it is done."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -9,7 +9,7 @@ from chaos.events import Event
 from chaos.fault import blast_radius, selector
 from chaos.reading.chaos_mesh import PodKill
 from chaos.run_folder import RunFolder
-from chaos.targets import Replica, Target
+from chaos.targets import Evidence, Replica, Target
 
 FIDELITY = "exact"
 """A local replica is killed by the same signal that a container runtime sends."""
@@ -65,17 +65,14 @@ def inject(
     injected = Event(min(each.at_s for each in injections), "fault_injected", detail=fault)
     on_injected(injected)
     evidence = target.verify(injections, kill.grace_period_s + _PROOF_WITHIN_S)
+    return Injected(victims, (intended, injected, *_looked(kill.name, evidence)))
+
+
+def _looked(fault: str, evidence: Iterable[Evidence]) -> Iterator[Event]:
     looked_s = time.monotonic()
-    looked = (
-        Event(
-            looked_s,
-            "fault_verified" if each.verified else "fault_unverified",
-            each.replica,
-            {"fault": kill.name, "how": each.how},
-        )
-        for each in evidence
-    )
-    return Injected(victims, (intended, injected, *looked))
+    for each in evidence:
+        kind = "fault_verified" if each.verified else "fault_unverified"
+        yield Event(looked_s, kind, each.replica, {"fault": fault, "how": each.how})
 
 
 def victims_rng(seed: int) -> Random:

@@ -1,0 +1,148 @@
+"""The run's own series: the load as its rows tell it, faults in force, and what is scraped of what should be."""
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.metrics_core import Metric
+
+from chaos.load import LoadConfig
+from chaos.observing.load_series import LoadCollector
+from chaos.observing.run_series import RunSeries
+from exporters.cluster_metrics import GROUPS
+from loadtests.plan import Plan
+from loadtests.records import OUTCOMES, RequestRecord, to_line
+from tests.conftest import Eventually
+from tests.local_cluster import samples
+
+HOUR_S = 3600.0
+
+
+def config(folder: Path, rate: float = 10.0, duration_s: float = 2.0) -> LoadConfig:
+    return LoadConfig(
+        url="http://127.0.0.1:1",
+        rate_per_s=rate,
+        duration_s=duration_s,
+        seed=3,
+        arrivals="constant",
+        rows_path=folder / "requests.jsonl",
+        summary_path=folder / "load.json",
+        log_path=folder / "locust.log",
+    )
+
+
+def values(collector: LoadCollector) -> dict[str, float]:
+    families: list[Metric] = list(collector.collect())
+    return {
+        sample.name + "".join(f":{value}" for value in sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def append(path: Path, *records: RequestRecord, end: str = "\n") -> None:
+    with path.open("a") as rows:
+        rows.write("".join(to_line(record) + end for record in records))
+
+
+def test_what_is_due_and_has_no_row_is_in_flight(tmp_path: Path) -> None:
+    collector = LoadCollector(config(tmp_path), time.monotonic() - HOUR_S)
+    assert values(collector)["ds_load_in_flight"] == 20
+    append(tmp_path / "requests.jsonl", RequestRecord(0, 0.0, "ok", dispatched_s=0.003, ended_s=0.2))
+    append(tmp_path / "requests.jsonl", RequestRecord(1, 0.1, "client_dropped"))
+    told = values(collector)
+    assert (told["ds_load_planned_total"], told["ds_load_in_flight"]) == (20, 18)
+    assert (told["ds_load_requests_total:ok"], told["ds_load_requests_total:client_dropped"]) == (1, 1)
+    assert told["ds_load_lag_seconds_count"] == 1
+    assert told["ds_load_lag_seconds_sum"] == pytest.approx(0.003)
+
+
+def test_before_the_plan_begins_nothing_is_due(tmp_path: Path) -> None:
+    told = values(LoadCollector(config(tmp_path), time.monotonic() + HOUR_S))
+    assert (told["ds_load_planned_total"], told["ds_load_in_flight"]) == (0, 0)
+
+
+def test_every_outcome_is_there_from_the_start_so_that_rates_miss_no_first_failure(tmp_path: Path) -> None:
+    told = values(LoadCollector(config(tmp_path), time.monotonic()))
+    assert {key.partition(":")[2] for key in told if key.startswith("ds_load_requests")} == set(OUTCOMES)
+
+
+def test_arrivals_are_due_at_the_instants_of_the_plan_that_the_generator_follows(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    settings = config(tmp_path, rate=20, duration_s=1.0)
+    start_s = time.monotonic()
+    collector = LoadCollector(settings, start_s)
+    plan = Plan("constant", 20, 1.0, 3)
+
+    def agrees() -> bool:
+        earliest_s = time.monotonic() - start_s
+        due = values(collector)["ds_load_planned_total"]
+        latest_s = time.monotonic() - start_s
+        assert sum(at_s <= earliest_s for at_s in plan.offsets_s) <= due
+        assert due <= sum(at_s <= latest_s for at_s in plan.offsets_s)
+        return due == 20
+
+    eventually(agrees, within_s=5)
+
+
+@given(
+    st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=20),
+    st.lists(st.integers(0, 20), max_size=5),
+)
+def test_each_row_counts_once_however_scrapes_fall_between_them(
+    tmp_path_factory: pytest.TempPathFactory, outcomes: list[str], scrapes: list[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("rows")
+    collector = LoadCollector(config(folder), time.monotonic() - HOUR_S)
+    for index, outcome in enumerate(outcomes):
+        for _ in range(scrapes.count(index)):
+            values(collector)
+        append(folder / "requests.jsonl", RequestRecord(index, index / 10, outcome))
+    told = values(collector)
+    assert {outcome: told[f"ds_load_requests_total:{outcome}"] for outcome in OUTCOMES} == {
+        outcome: outcomes.count(outcome) for outcome in OUTCOMES
+    }
+    assert told["ds_load_in_flight"] == 20 - len(outcomes)
+
+
+def test_a_row_that_is_being_written_waits_for_its_newline(tmp_path: Path) -> None:
+    collector = LoadCollector(config(tmp_path), time.monotonic() - HOUR_S)
+    append(tmp_path / "requests.jsonl", RequestRecord(0, 0.0, "ok"), end="")
+    assert values(collector)["ds_load_requests_total:ok"] == 0
+    with (tmp_path / "requests.jsonl").open("a") as rows:
+        rows.write("\n")
+    assert values(collector)["ds_load_requests_total:ok"] == 1
+
+
+def test_a_fault_is_1_on_each_target_while_it_lasts_and_0_afterwards() -> None:
+    with RunSeries("small") as series:
+        port = int(series.address.rpartition(":")[2])
+        series.fault_began("kill-two", "PodChaos/pod-kill", ["a", "b"])
+        name = 'ds_chaos_active{experiment="small",fault="kill-two",kind="PodChaos/pod-kill",target="%s"}'
+        told = samples(port)
+        assert (told[name % "a"], told[name % "b"]) == (1, 1)
+        series.fault_ended()
+        told = samples(port)
+        assert (told[name % "a"], told[name % "b"]) == (0, 0)
+
+
+def test_without_an_answer_of_prometheus_only_what_is_expected_is_said(
+    free_port: int, eventually: Eventually
+) -> None:
+    with RunSeries("small") as series:
+        port = int(series.address.rpartition(":")[2])
+        series.watch_telemetry(f"http://127.0.0.1:{free_port}", {"deepseek-metrics": 3})
+        told = samples(port)
+        assert told['ds_telemetry_targets_expected{job_name="deepseek-metrics"}'] == 3
+        assert not any(key.startswith("ds_telemetry_targets_reporting") for key in told)
+        assert told['ds_collector_success{collector="telemetry"}'] == 0
+
+
+def test_every_declared_series_of_a_run_is_exported(tmp_path: Path) -> None:
+    collector = LoadCollector(config(tmp_path), time.monotonic())
+    exported = {sample.name for family in collector.collect() for sample in family.samples}
+    for family in GROUPS["Load"]:
+        assert any(name.startswith(family.name) for name in exported)
