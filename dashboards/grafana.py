@@ -110,6 +110,8 @@ def _panel(panel: Panel) -> Builder:
 
 
 def _timeseries(panel: Panel) -> timeseries.Panel:
+    # Below a chart two rows are whole and further ones are not. Labels may make any number of rows.
+    crowded = len(panel.targets) > 2 or any("{{" in target.legend for target in panel.targets)
     builder = (
         timeseries.Panel()
         .line_width(1)
@@ -119,8 +121,8 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
             common.VizLegendOptions()
             .show_legend(True)
             .display_mode(common_model.LegendDisplayMode.TABLE)
-            .placement(common_model.LegendPlacement.BOTTOM)
-            .calcs(["mean", "max", "lastNotNull"])
+            .placement(common_model.LegendPlacement.RIGHT if crowded else common_model.LegendPlacement.BOTTOM)
+            .calcs(["max", "lastNotNull"] if crowded else ["mean", "max", "lastNotNull"])
         )
         .tooltip(
             common.VizTooltipOptions()

@@ -16,7 +16,12 @@ const PAGE = `<!doctype html><html lang="en"><meta charset="utf-8"><title>dashbo
 async function answer(route, prometheusUrl) {
   const path = new URL(route.request().url()).pathname;
   // Browsers keep pages of a name from asking loopback addresses, and some Prometheus allow no other origin.
-  if (path.startsWith("/api/v1/")) return route.fulfill({ response: await route.fetch({ url: prometheusUrl + path }) });
+  if (path.startsWith("/api/v1/")) {
+    return route.fetch({ url: prometheusUrl + path }).then(
+      (response) => route.fulfill({ response }),
+      (error) => route.fulfill({ json: { status: "error", error: error.message.split("\n")[0] } }),
+    );
+  }
   if (path === "/") return route.fulfill({ contentType: "text/html", body: PAGE });
   if (path === "/page.js" || path === "/page.css") return route.fulfill({ path: here(`build${path}`) });
   // Icons, where the packages believe Grafana's server to be.
