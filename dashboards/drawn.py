@@ -34,6 +34,8 @@ _SCALES: Mapping[str, Mapping[str, float]] = {
 _NUMBER = re.compile(r"(-?[\d.]+(?:e[+-]?\d+)?) ?(.*)")
 _ROUNDING = 0.02
 """Grafana draws three digits of most values, and two of some."""
+_LEAST_INK = 0.002
+"""Of a panel's content: a chart with one flat line has ten times as much."""
 _TIME = re.compile(r"\d\d:\d\d(:\d\d)?|\d\d/\d\d( \d\d:\d\d)?|\d{4}-\d\d(-\d\d)?")
 """What stands under a time axis."""
 
@@ -84,6 +86,8 @@ def problems(dashboard: Json, drawn: Facts, expected: Expected) -> list[str]:
 def _content(panel: Json, facts: Facts) -> Iterable[str]:
     if facts["title"] != panel["title"]:
         yield f"its title is {facts['title']!r}"
+    if facts["ink"] < _LEAST_INK:
+        yield f"{facts['ink']:.2%} of it is not blank in the picture"
     if facts["state"] != "Done":
         yield f"its queries ended as {facts['state']}"
     yield from (f"error: {error}" for error in (*facts["errors"], *facts["errorBoxes"]))

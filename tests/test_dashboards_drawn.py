@@ -41,7 +41,7 @@ def text(words: str) -> Json:
 def facts(panel_id: int, title: str, **more: Any) -> Json:
     blank: Json = {
         "state": "Done", "errors": [], "frames": [], "axes": [], "legend": [], "figures": [],
-        "saysNoValue": False, "errorBoxes": [], "regions": None,
+        "ink": 0.05, "saysNoValue": False, "errorBoxes": [], "regions": None,
     }  # fmt: skip
     return {"id": panel_id, "title": title, "words": [text(title)], **blank, **more}
 
@@ -91,6 +91,7 @@ FAULTY: list[tuple[str, Callable[[Json], object], str]] = [
     ("page error", lambda d: d["failures"].append("boom"), "the page failed: boom"),
     ("panel missing", lambda d: d["panels"].pop(), "2 panels drawn of 3"),
     ("title", lambda d: latency(d).update(title=None), "panel 'Latency': its title is None"),
+    ("blank in the picture", lambda d: latency(d).update(ink=0.0), "panel 'Latency': 0.00% of it is not blank"),
     ("query failed", lambda d: latency(d).update(state="Error"), "queries ended as Error"),
     ("query error", lambda d: latency(d).update(errors=["bad query"]), "error: bad query"),
     ("error box", lambda d: latency(d).update(errorBoxes=["crashed"]), "error: crashed"),

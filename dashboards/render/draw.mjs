@@ -30,8 +30,15 @@ async function answer(route, prometheusUrl) {
   return file && existsSync(file) ? route.fulfill({ path: file }) : route.fulfill({ status: 404 });
 }
 
+// High enough for all of it from the start: panels are blank for a moment after every change of size.
+function heightOf({ dashboard: { panels } }) {
+  const ROW_PX = 38;
+  const HEADER_PX = 140;
+  return HEADER_PX + ROW_PX * Math.max(...panels.map(({ gridPos }) => gridPos.y + gridPos.h));
+}
+
 async function draw(browser, { plan, picture, facts }) {
-  const page = await browser.newPage({ viewport: { width: WIDTH_PX, height: 1000 } });
+  const page = await browser.newPage({ viewport: { width: WIDTH_PX, height: heightOf(plan) } });
   const failures = [];
   page.on("pageerror", (error) => failures.push(error.message));
   await page.route(`${HOST}/**`, (route) => answer(route, plan.prometheusUrl));
@@ -43,8 +50,12 @@ async function draw(browser, { plan, picture, facts }) {
     failures.push(error.message);
     return { panels: [] };
   });
-  await page.screenshot({ path: picture, fullPage: true });
-  await writeFile(facts, JSON.stringify({ ...drawn, failures }, null, 1));
+  const clip = await page.locator("#root").boundingBox();
+  const png = await page.screenshot({ path: picture, clip });
+  const boxes = drawn.panels.map(({ box }) => box);
+  const ink = await page.evaluate(([image, where]) => window.inkOf(image, where), [png.toString("base64"), boxes]);
+  const panels = drawn.panels.map((panel, index) => ({ ...panel, ink: ink[index] }));
+  await writeFile(facts, JSON.stringify({ ...drawn, panels, failures }, null, 1));
   await page.close();
 }
 
