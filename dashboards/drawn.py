@@ -155,6 +155,8 @@ def _says(text: str, unit: str, value: float | None) -> bool:
 
 
 def _clipping(facts: Facts) -> Iterable[str]:
+    if facts["hiddenPx"] > 1:
+        yield f"{facts['hiddenPx']} pixels of it would have to be scrolled to"
     for each in (*facts["axes"], *facts["words"]):
         if not each["whole"]:
             yield f"{each['text']!r} is cut off"

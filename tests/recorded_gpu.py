@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import cycle
 from pathlib import Path
 from time import time
 
@@ -25,8 +24,9 @@ POD = "recorded-h200"
 
 @contextmanager
 def recorded_gpu(folder: Path) -> Iterator[PrometheusClient]:
-    """Play the steps round and round, and hold the Prometheus that scrapes them open."""
-    with _played() as address:
+    """Play the steps once from the first scrape on, stay at the last, and hold the Prometheus open."""
+    begin = threading.Event()
+    with _played(begin) as address:
         files = ServerFiles(folder)
         files.write_config(address)  # as the gateway's job, which the GPU dashboard does not look at
         files.write_targets([ScrapeTarget(address, {"pod": POD})])
@@ -41,6 +41,7 @@ def recorded_gpu(folder: Path) -> Iterator[PrometheusClient]:
 
         try:
             wait_until(scraped, within_s=30, what="the first scrape of the recorded GPU")
+            begin.set()
             yield client
         finally:
             process.terminate()
@@ -48,8 +49,8 @@ def recorded_gpu(folder: Path) -> Iterator[PrometheusClient]:
 
 
 @contextmanager
-def _played() -> Iterator[str]:
-    """The address at which the exposition of the moment is served."""
+def _played(begin: threading.Event) -> Iterator[str]:
+    """The address at which the exposition of the moment is served: the first one until it begins."""
     texts = [(RECORDED / f"{step}.prom").read_bytes() for step in STEPS]
     now, over = [texts[0]], threading.Event()
 
@@ -64,7 +65,8 @@ def _played() -> Iterator[str]:
             pass
 
     def play() -> None:
-        for text in cycle(texts):
+        begin.wait()
+        for text in texts:
             now[0] = text
             if over.wait(STEP_S):
                 return
@@ -77,6 +79,7 @@ def _played() -> Iterator[str]:
         yield f"127.0.0.1:{server.server_port}"
     finally:
         over.set()
+        begin.set()
         server.shutdown()
         server.server_close()
         for thread in threads:

@@ -41,7 +41,7 @@ def text(words: str) -> Json:
 def facts(panel_id: int, title: str, **more: Any) -> Json:
     blank: Json = {
         "state": "Done", "errors": [], "frames": [], "axes": [], "legend": [], "figures": [],
-        "ink": 0.05, "saysNoValue": False, "errorBoxes": [], "regions": None,
+        "ink": 0.05, "hiddenPx": 0, "saysNoValue": False, "errorBoxes": [], "regions": None,
     }  # fmt: skip
     return {"id": panel_id, "title": title, "words": [text(title)], **blank, **more}
 
@@ -116,6 +116,7 @@ FAULTY: list[tuple[str, Callable[[Json], object], str]] = [
     ),
     ("clipped axis", lambda d: latency(d)["axes"][1].update(whole=False), "'0 s' is cut off"),
     ("clipped words", lambda d: latency(d)["words"][0].update(whole=False), "'Latency' is cut off"),
+    ("scrolled", lambda d: latency(d).update(hiddenPx=9), "9 pixels of it would have to be scrolled to"),
     ("no fault", lambda d: latency(d).update(regions=[]), "0 fault windows are painted, and there were 1"),
     ("fault elsewhere", lambda d: latency(d).update(regions=[[1_005_000, 1_015_000]]), "is painted from 1005.0"),
     ("empty text", lambda d: d["panels"][2].update(words=[text("Note")]), "panel 'Note': nothing is in it"),

@@ -31,6 +31,8 @@ export interface PanelFacts {
   errorBoxes: string[];
   /** Unix milliseconds between which the fault's colour is on the chart; null: there is no chart. */
   regions: [number, number][] | null;
+  /** Of the content that is higher than its place, so that a person would have to scroll, the pixels that do not show. */
+  hiddenPx: number;
   /** Of the panel on the page, below its title, in pixels. */
   box: { x: number; y: number; width: number; height: number };
 }
@@ -75,8 +77,16 @@ function panelFacts(panel: ClassicPanel, viz: VizPanel): PanelFacts {
       (box) => box.textContent || box.getAttribute("aria-label") || "error",
     ),
     regions: regionsOf(panel.id),
+    hiddenPx: hiddenPx(element),
     box: contentBox(element),
   };
+}
+
+function hiddenPx(element: HTMLElement): number {
+  const scrolling = [...element.querySelectorAll<HTMLElement>("div")].filter((each) =>
+    ["auto", "scroll"].includes(getComputedStyle(each).overflowY),
+  );
+  return Math.max(0, ...scrolling.map((each) => each.scrollHeight - each.clientHeight));
 }
 
 function contentBox(element: HTMLElement): PanelFacts["box"] {
