@@ -5,7 +5,7 @@ BIN := .venv/bin
 BENCHMARKS := open_versus_closed generator_lag path_overhead instrumentation_cost highest_rate scrape_cost kill_runner policies
 EXPERIMENT ?= chaos/experiments/pod-kill-30.yaml
 
-.PHONY: help demo test check slow benchmarks setup upgrade clean
+.PHONY: help demo test check slow benchmarks render setup upgrade clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,9 @@ slow: .venv/.installed-dev ## the tests marked slow: many repetitions, minutes
 
 benchmarks: .venv/.installed-dev ## every figure of the docs, measured again on this machine (about 30 minutes)
 	@for name in $(BENCHMARKS); do echo "== python -m benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+render: .venv/.installed-dev ## draw every dashboard over a real run, judge the pictures, and put them into the docs (Node 18, Chromium)
+	$(BIN)/python -m tests.rendered_run
 
 setup: .venv/.installed-dev ## only install
 

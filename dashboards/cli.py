@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,8 +18,9 @@ examples:
   python -m dashboards build --check     exit 1 when a generated file is not what the code says
   python -m dashboards build --engine vllm --to /etc/grafana/dashboards
   python -m dashboards push --engine vllm --url http://localhost:3000 --token glsa_... --dry-run
+  python -m dashboards render --prometheus http://localhost:9090 --out pictures --last 15
 
-exit codes: 0 done, 1 a dashboard breaks a rule, a file is stale, or Grafana refused, 2 wrong usage
+exit codes: 0 done, 1 a dashboard breaks a rule, a file is stale, Grafana refused, or a picture is wrong, 2 wrong usage
 """
 
 
@@ -29,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.to is not None:
             return _write_pages(engine_of(profile(options.engine)), options.to)
         return _build(options.root, check=options.check)
+    if options.command == "render":
+        return _render(options.prometheus, options.out, options.last, options.dashboards)
     return _push(options, engine_of(profile(options.engine)))
 
 
@@ -66,7 +70,17 @@ def _parser() -> argparse.ArgumentParser:
             help="whose series the panels ask for (default: %(default)s)",
         )
     push.add_argument("--dry-run", action="store_true", help="write nothing; say what would be done")
+    _render_options(commands.add_parser("render", help="draw dashboards as PNG, without a Grafana"))
     return parser
+
+
+def _render_options(render: argparse.ArgumentParser) -> None:
+    render.add_argument("--prometheus", required=True, metavar="URL", help="where the series are")
+    render.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
+    render.add_argument("--last", type=float, default=15, metavar="MINUTES", help="up to now (default: 15)")
+    render.add_argument(
+        "dashboards", nargs="*", choices=list(dashboards()), metavar="NAME", help="default: all of them"
+    )
 
 
 def _build(root: Path, *, check: bool) -> int:
@@ -113,3 +127,21 @@ def _push(options: argparse.Namespace, engine: Engine) -> int:
         return 1
     print(f"{'would send' if options.dry_run else 'sent'} {len(texts)} dashboards to Grafana {version}")
     return 0
+
+
+def _render(url: str, out: Path, minutes: float, names: Sequence[str]) -> int:
+    from dashboards.drawing import Drawing, DrawingError, draw, install
+
+    now_s = time.time()
+    drawings = [
+        Drawing(name, url, now_s - 60 * minutes, now_s, out / f"{name}.png") for name in names or dashboards()
+    ]
+    try:
+        install()
+        wrong = draw(drawings)
+    except DrawingError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(*wrong, sep="\n", file=sys.stderr)
+    print(f"drew {len(drawings)} dashboards into {out}")
+    return 1 if wrong else 0

@@ -36,6 +36,18 @@ Builder: TypeAlias = timeseries.Panel | stat.Panel | bargauge.Panel
 
 _SOURCE = common_model.DataSourceRef(type_val="prometheus", uid=f"${{{DATASOURCE}}}")
 _GOOD, _BAD, _FAULT = "green", "red", "orange"
+_OUTCOMES = {
+    "ok": _GOOD,
+    **dict.fromkeys(("error", "http_5xx"), _BAD),
+    **dict.fromkeys(("timeout", "truncated"), "orange"),
+    **dict.fromkeys(("rejected", "http_4xx"), "yellow"),
+    **dict.fromkeys(("aborted", "client_gone"), "purple"),
+    **dict.fromkeys(("unreachable",), "dark-red"),
+    **dict.fromkeys(("no_replica",), "dark-orange"),
+}
+"""Colours of outcomes: from Grafana's palette, by order, `ok` came out red."""
+_SOFT_MAXIMUM = {"percentunit": 0.05, "reqps": 1, "short": 1}
+"""Where an axis ends at least: Grafana draws nothing but zeros from 0 to 100, and a share up to 10000 %."""
 
 
 def render(definition: Dashboard) -> str:
@@ -96,20 +108,29 @@ def _panel(panel: Panel) -> Builder:
             )
     builder.title(panel.title).description(panel.description).datasource(_SOURCE).unit(panel.unit)
     builder.span(panel.width).height(panel.height).min(0).no_value(panel.no_value)
-    builder.thresholds(_thresholds(panel.limit))
+    builder.thresholds(_thresholds(panel.limit, plain="blue" if panel.kind == "bargauge" else "text"))
     if panel.maximum is not None:
         builder.max(panel.maximum)
     if panel.min_step is not None:
         builder.interval(panel.min_step)
     for ref_id, target in zip(ascii_uppercase, panel.targets, strict=False):
         builder.with_target(_query(target, ref_id))
+        if target.legend == "{{outcome}}":
+            for outcome, name in _OUTCOMES.items():
+                builder.override_by_name(outcome, [_colour(name)])
         if target.colour is not None:
-            colour = {"mode": "fixed", "fixedColor": target.colour}
-            builder.override_by_query(ref_id, [model.DynamicConfigValue(id_val="color", value=colour)])
+            builder.override_by_query(ref_id, [_colour(target.colour)])
     return builder
 
 
+def _colour(name: str) -> model.DynamicConfigValue:
+    return model.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": name})
+
+
 def _timeseries(panel: Panel) -> timeseries.Panel:
+    # Below a chart two rows are whole and further ones are not. Labels may make any number of rows.
+    by_label = any("{{" in target.legend for target in panel.targets)
+    crowded = by_label or len(panel.targets) > 2
     builder = (
         timeseries.Panel()
         .line_width(1)
@@ -119,8 +140,8 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
             common.VizLegendOptions()
             .show_legend(True)
             .display_mode(common_model.LegendDisplayMode.TABLE)
-            .placement(common_model.LegendPlacement.BOTTOM)
-            .calcs(["mean", "max", "lastNotNull"])
+            .placement(common_model.LegendPlacement.RIGHT if crowded else common_model.LegendPlacement.BOTTOM)
+            .calcs(["max", "lastNotNull"] if by_label else ["mean", "max", "lastNotNull"])
         )
         .tooltip(
             common.VizTooltipOptions()
@@ -130,6 +151,8 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
     )
     if panel.stacked:
         builder.stacking(common.StackingConfig().mode(common_model.StackingMode.NORMAL))
+    if panel.maximum is None and panel.unit in _SOFT_MAXIMUM:
+        builder.axis_soft_max(_SOFT_MAXIMUM[panel.unit])
     if panel.limit is not None:
         style = common.GraphThresholdsStyleConfig().mode(common_model.GraphThresholdsStyleMode.DASHED)
         builder.thresholds_style(style)
@@ -140,8 +163,8 @@ def _last() -> common.ReduceDataOptions:
     return common.ReduceDataOptions().calcs(["lastNotNull"])
 
 
-def _thresholds(limit: Limit | None) -> dashboard.ThresholdsConfig:
-    steps = [model.Threshold(value=None, color="text" if limit is None else _GOOD)]
+def _thresholds(limit: Limit | None, plain: str) -> dashboard.ThresholdsConfig:
+    steps = [model.Threshold(value=None, color=plain if limit is None else _GOOD)]
     if limit is not None:
         below, above = (_GOOD, _BAD) if limit.good == "below" else (_BAD, _GOOD)
         steps = [model.Threshold(value=None, color=below), model.Threshold(value=limit.value, color=above)]

@@ -39,6 +39,17 @@ _CHAOS_JOB = """\
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How much there is to see; a test needs no more than one sample of everything."""
+
+    replicas: int = 2
+    before_s: float = 0
+    during_s: float = 0
+    after_s: float = 0
+    """The least time before the fault, while it is said to be in force, and after it."""
+
+
+@dataclass(frozen=True)
 class ObservedRun:
     """A run that is over, and the Prometheus that saw it."""
 
@@ -48,6 +59,8 @@ class ObservedRun:
     """Unix seconds."""
     replicas: frozenset[str]
     """Every replica that ever served, the victim's replacement among them."""
+    fault: tuple[float, float]
+    """When it was told to be in force, and when no longer, in Unix seconds."""
 
     def ask(self, expression: str) -> list[Series]:
         """The query as a panel would ask it, one point per second."""
@@ -55,12 +68,12 @@ class ObservedRun:
 
 
 @contextmanager
-def observed_run(folder: Path) -> Iterator[ObservedRun]:
+def observed_run(folder: Path, pace: Pace = Pace()) -> Iterator[ObservedRun]:
     """Let the run happen, and hold its Prometheus open."""
     spec = LocalSpec(
         run_id=f"test-{uuid.uuid4()}",
         run_folder=folder,
-        replicas=2,
+        replicas=pace.replicas,
         command=_COMMAND,
         env={"DS_MODEL_NAME": "tiny", "DS_TORCH_THREADS": "1"},
     )
@@ -72,15 +85,18 @@ def observed_run(folder: Path) -> Iterator[ObservedRun]:
     ):
         started_s = time.time()
         with _requests(gateway_port(target), beside.tell):
-            replicas = _kill_one(target, client, beside.active.set)
-        yield ObservedRun(client, started_s, time.time(), replicas)
+            replicas, fault = _kill_one(target, client, beside.active.set, pace)
+        yield ObservedRun(client, started_s, time.time(), replicas, fault)
 
 
-def _kill_one(target: LocalTarget, client: PrometheusClient, tell: Callable[[int], None]) -> frozenset[str]:
+def _kill_one(
+    target: LocalTarget, client: PrometheusClient, tell: Callable[[int], None], pace: Pace
+) -> tuple[frozenset[str], tuple[float, float]]:
     goodput = gateway_queries.good()
     before = frozenset(replica.name for replica in target.replicas())
     _seen(client, fault_queries.in_baseline(goodput))
-    _served_by(client, 2)
+    _served_by(client, pace.replicas)
+    time.sleep(pace.before_s)
     victim = target.replicas()[0]
     metrics_port = last(target, victim.name)["metrics_port"]
     # A victim that holds a request when it dies makes an attempt fail.
@@ -88,14 +104,18 @@ def _kill_one(target: LocalTarget, client: PrometheusClient, tell: Callable[[int
         lambda: total(metrics_port, "ds_requests_running"), within_s=20, what="a request in the victim"
     )
     tell(1)
+    told_s = time.time()
     target.inject(Kill(), [victim])
     _seen(client, fault_queries.in_fault(goodput))
+    time.sleep(pace.during_s)
     tell(0)
+    fault = (told_s, time.time())
     wait_until(lambda: all_ready(target), within_s=60, what="the replacement")
     _seen(client, fault_queries.in_recovery(goodput))
     after = frozenset(replica.name for replica in target.replicas())
-    assert _served_by(client, 2) == after
-    return before | after
+    assert _served_by(client, pace.replicas) == after
+    time.sleep(pace.after_s)
+    return before | after, fault
 
 
 def _served_by(client: PrometheusClient, replicas: int) -> frozenset[str]:
@@ -193,13 +213,15 @@ def _prometheus(
     process = subprocess.Popen(files.command(find_prometheus(), port), stderr=subprocess.DEVNULL)
     client = PrometheusClient(f"http://127.0.0.1:{port}")
 
+    targets = spec.replicas + 2  # the gateway, and what tells of faults
+
     def up() -> bool:
         with suppress(Exception):  # it listens a moment after it starts
-            return sum(series.value for series in client.instant("up", time.time())) == 4
+            return sum(series.value for series in client.instant("up", time.time())) == targets
         return False
 
     try:
-        wait_until(up, within_s=30, what="four scrape targets")
+        wait_until(up, within_s=30, what="every scrape target")
         yield client
     finally:
         process.terminate()

@@ -16,7 +16,12 @@ const PAGE = `<!doctype html><html lang="en"><meta charset="utf-8"><title>dashbo
 async function answer(route, prometheusUrl) {
   const path = new URL(route.request().url()).pathname;
   // Browsers keep pages of a name from asking loopback addresses, and some Prometheus allow no other origin.
-  if (path.startsWith("/api/v1/")) return route.fulfill({ response: await route.fetch({ url: prometheusUrl + path }) });
+  if (path.startsWith("/api/v1/")) {
+    return route.fetch({ url: prometheusUrl + path }).then(
+      (response) => route.fulfill({ response }),
+      (error) => route.fulfill({ json: { status: "error", error: error.message.split("\n")[0] } }),
+    );
+  }
   if (path === "/") return route.fulfill({ contentType: "text/html", body: PAGE });
   if (path === "/page.js" || path === "/page.css") return route.fulfill({ path: here(`build${path}`) });
   // Icons, where the packages believe Grafana's server to be.
@@ -25,8 +30,15 @@ async function answer(route, prometheusUrl) {
   return file && existsSync(file) ? route.fulfill({ path: file }) : route.fulfill({ status: 404 });
 }
 
+// High enough for all of it from the start: panels are blank for a moment after every change of size.
+function heightOf({ dashboard: { panels } }) {
+  const ROW_PX = 38;
+  const HEADER_PX = 140;
+  return HEADER_PX + ROW_PX * Math.max(...panels.map(({ gridPos }) => gridPos.y + gridPos.h));
+}
+
 async function draw(browser, { plan, picture, facts }) {
-  const page = await browser.newPage({ viewport: { width: WIDTH_PX, height: 1000 } });
+  const page = await browser.newPage({ viewport: { width: WIDTH_PX, height: heightOf(plan) } });
   const failures = [];
   page.on("pageerror", (error) => failures.push(error.message));
   await page.route(`${HOST}/**`, (route) => answer(route, plan.prometheusUrl));
@@ -38,8 +50,12 @@ async function draw(browser, { plan, picture, facts }) {
     failures.push(error.message);
     return { panels: [] };
   });
-  await page.screenshot({ path: picture, fullPage: true });
-  await writeFile(facts, JSON.stringify({ ...drawn, failures }, null, 1));
+  const clip = await page.locator("#root").boundingBox();
+  const png = await page.screenshot({ path: picture, clip });
+  const boxes = drawn.panels.map(({ box }) => box);
+  const ink = await page.evaluate(([image, where]) => window.inkOf(image, where), [png.toString("base64"), boxes]);
+  const panels = drawn.panels.map((panel, index) => ({ ...panel, ink: ink[index] }));
+  await writeFile(facts, JSON.stringify({ ...drawn, panels, failures }, null, 1));
   await page.close();
 }
 

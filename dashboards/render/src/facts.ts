@@ -31,6 +31,10 @@ export interface PanelFacts {
   errorBoxes: string[];
   /** Unix milliseconds between which the fault's colour is on the chart; null: there is no chart. */
   regions: [number, number][] | null;
+  /** Of the content that is higher than its place, so that a person would have to scroll, the pixels that do not show. */
+  hiddenPx: number;
+  /** Of the panel on the page, below its title, in pixels. */
+  box: { x: number; y: number; width: number; height: number };
 }
 
 export function factsOf(drawing: Drawing): PanelFacts[] {
@@ -73,7 +77,24 @@ function panelFacts(panel: ClassicPanel, viz: VizPanel): PanelFacts {
       (box) => box.textContent || box.getAttribute("aria-label") || "error",
     ),
     regions: regionsOf(panel.id),
+    hiddenPx: hiddenPx(element),
+    box: contentBox(element),
   };
+}
+
+function hiddenPx(element: HTMLElement): number {
+  const scrolling = [...element.querySelectorAll<HTMLElement>("div")].filter((each) =>
+    ["auto", "scroll"].includes(getComputedStyle(each).overflowY),
+  );
+  return Math.max(0, ...scrolling.map((each) => each.scrollHeight - each.clientHeight));
+}
+
+function contentBox(element: HTMLElement): PanelFacts["box"] {
+  const panel = element.getBoundingClientRect();
+  const titleBottom = element.querySelector("h2")?.getBoundingClientRect().bottom ?? panel.top;
+  const y = Math.ceil(titleBottom + 8);
+  // The frame is not content.
+  return { x: Math.ceil(panel.left + 2), y, width: Math.floor(panel.width - 4), height: Math.floor(panel.bottom - y - 2) };
 }
 
 function axesOf(element: HTMLElement): Text[] {
@@ -128,10 +149,12 @@ function isWhole(node: Node, panel: HTMLElement): boolean {
   range.selectNodeContents(node);
   const box = range.getBoundingClientRect();
   for (let parent = node.parentElement; parent; parent = parent === panel ? null : parent.parentElement) {
+    // A font's box is taller than its letters: a quarter of it beyond an edge cuts nothing off.
+    const slack = 1 + box.height / 4;
     const hides = parent === panel || getComputedStyle(parent).overflow !== "visible";
     const frame = parent.getBoundingClientRect();
     if (hides && (box.left < frame.left - 1 || box.right > frame.right + 1)) return false;
-    if (hides && (box.top < frame.top - 1 || box.bottom > frame.bottom + 1)) return false;
+    if (hides && (box.top < frame.top - slack || box.bottom > frame.bottom + slack)) return false;
   }
   return true;
 }

@@ -14,6 +14,7 @@ import { faultWindows } from "./faults";
 import { barGaugePanel, statPanel } from "./panels/single";
 import { textPanel } from "./panels/text";
 import { timeSeriesPanel } from "./panels/timeseries";
+import { inkOf } from "./ink";
 import type { Plan } from "./plan";
 import { Prometheus } from "./prometheus";
 import { startRuntime } from "./runtime";
@@ -77,3 +78,4 @@ async function steady(drawing: Drawing): Promise<void> {
 }
 
 window.drawn = draw(window.plan);
+window.inkOf = inkOf;

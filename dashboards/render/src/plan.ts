@@ -61,5 +61,7 @@ declare global {
     plan: Plan;
     /** Facts of everything that was drawn, once it has been; the promise fails when it cannot be. */
     drawn: Promise<unknown>;
+    /** Shares of a picture's boxes that are not background. */
+    inkOf: typeof import("./ink").inkOf;
   }
 }

@@ -45,13 +45,16 @@ function SinglePanel(props: PanelProps<Options> & { bars: boolean }) {
   );
 }
 
+/** By so much the line of a bar's name is higher than the bar counts with: without it the last bar is cut off. */
+const TITLE_EXCESS_PX = 5;
+
 type Figure = VizRepeaterRenderValueProps<FieldDisplay>;
 
 function bar({ value, width, height, orientation }: Figure, theme: GrafanaTheme2) {
   return (
     <BarGauge
       value={value.display} field={value.field} display={value.view?.getFieldDisplayProcessor(value.colIndex ?? 0)}
-      theme={theme} width={width} height={height} orientation={orientation} itemSpacing={10} lcdCellWidth={8}
+      theme={theme} width={width} height={height - TITLE_EXCESS_PX} orientation={orientation} itemSpacing={10} lcdCellWidth={8}
       displayMode={BarGaugeDisplayMode.Gradient} valueDisplayMode={BarGaugeValueMode.Color}
       namePlacement={BarGaugeNamePlacement.Auto} showUnfilled
     />
