@@ -28,6 +28,10 @@ class QueueFullError(Exception):
     """As many sequences wait as may."""
 
 
+class BackendLostError(Exception):
+    """The backend can never compute again."""
+
+
 class Engine:
     """One model, stepped by one thread.
 
@@ -57,8 +61,11 @@ class Engine:
         self._aborted: deque[Sequence] = deque()
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._core: Core | None = None
         self._waiting = 0
         """In the core's queue."""
+        self._steps = 0
+        """Of the core, when it last made progress."""
         self._step_began_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.ready = False
@@ -92,14 +99,24 @@ class Engine:
         self._wake.set()
 
     def step_age_s(self) -> float:
-        """How long ago the current step began; 0 when there is nothing to do."""
+        """How long ago the engine last made progress; 0 when there is nothing to do."""
         began_s = self._step_began_s
         return 0.0 if began_s is None else time.monotonic() - began_s
+
+    def expected_s(self) -> float:
+        """How long the steps in progress should take, by what steps took before and what the backend says."""
+        if self._core is None:
+            return 0.0
+        return self._core.expected_s + self._core.backend.statistics.one_off_s
+
+    def lost(self) -> str | None:
+        """Why the backend can never compute again; None while it can."""
+        return None if self._core is None else self._core.backend.statistics.lost
 
     def _run(self) -> None:
         try:
             began_s = time.monotonic()
-            core = self._load()
+            core = self._core = self._load()
             self._warm_up(core)
             # What was loaded lives as long as the process: the collector need not look at it again.
             gc.freeze()
@@ -116,25 +133,29 @@ class Engine:
 
     @staticmethod
     def _warm_up(core: "Core") -> None:
-        core.add(Sequence(prompt=[0], max_tokens=1, sampling=Sampling(seed=0)))
-        core.admit()
-        while core.busy:
+        """Two steps: what a first one needs besides computing is no measure for others."""
+        first = Sequence(prompt=[0], max_tokens=2, sampling=Sampling(seed=0), ignore_eos=True)
+        core.add(first)
+        while not first.ended:
+            core.admit()
             core.step()
 
     def _has_work(self, core: "Core") -> bool:
         """Wait for work; False when the engine is to stop."""
         while not self._stopping.is_set():
+            if (lost := self.lost()) is not None:
+                raise BackendLostError(lost)
             self._wake.clear()
-            if core.busy or self._arrived or self._aborted:
-                return True
-            if (opens_in_s := core.opens_in_s()) == 0:
+            if core.busy or self._arrived or self._aborted or core.opens_in_s() == 0:
                 return True
             self._step_began_s = None
-            self._wake.wait(min(opens_in_s, IDLE_CHECK_S))
+            self._wake.wait(min(core.opens_in_s(), IDLE_CHECK_S))
         return False
 
     def _step(self, core: "Core") -> None:
-        self._step_began_s = began_s = time.monotonic()
+        began_s = time.monotonic()
+        if self._step_began_s is None or core.steps > self._steps:
+            self._step_began_s, self._steps = began_s, core.steps
         while self._arrived:
             core.add(self._arrived.popleft())
         while self._aborted:

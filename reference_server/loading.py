@@ -12,7 +12,7 @@ from reference_server.cpu_backend import CpuBackend
 from reference_server.instrumentation import Instrumentation
 from reference_server.kv_cache import KVCache
 from reference_server.model import Model
-from reference_server.policies import Continuous
+from reference_server.policies import policy
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.served_model import ServedModel
 from reference_server.weights import random_weights, read_weights
@@ -45,6 +45,7 @@ def load_core(settings: Settings, served: ServedModel, instrumentation: Instrume
     scheduler = Scheduler(
         Limits(running=settings.max_running, step_tokens=settings.step_tokens),
         BlockPool(blocks, cached=cached, ttl_s=settings.cache_ttl_s),
-        Continuous(),
+        policy(settings.scheduling, window_size=settings.window_size, window_s=settings.window_s),
     )
-    return Core(CpuBackend(model, cache, served.alphabet), scheduler, shape.eos, instrumentation)
+    backend = CpuBackend(model, cache, served.alphabet)
+    return Core(backend, scheduler, shape.eos, instrumentation, itl_s=settings.itl_s)

@@ -147,7 +147,7 @@ Answer = tuple[str, str | None, int]
 def answers(core: Core, requests: Many[Request]) -> list[Answer | None]:
     """What each request got, None for those that left before their end; fails when that takes too many steps."""
     sequences = [request.sequence() for request in requests]
-    texts = {one: "" for one in sequences}
+    texts = dict.fromkeys(sequences, "")
     ended: dict[Sequence, str | None] = {}
     work = sum(request.length + request.max_tokens for request in requests)
     last_arrival = max(request.arrives for request in requests)

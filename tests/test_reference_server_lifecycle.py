@@ -146,7 +146,7 @@ def test_a_client_that_leaves_the_queue_is_never_computed(hold: Hold, eventually
             assert b"200 OK" in running.recv(1 << 16)
         eventually(lambda: replica.server.engine.step_age_s() == 0, within_s=10)
         assert replica.ended("ok") == 1
-        assert hold.steps == 1 + 4, "the warm-up, and the four tokens of the other request"
+        assert hold.steps == 2 + 4, "the warm-up, and the four tokens of the other request"
 
 
 def test_a_request_beyond_its_deadline_is_a_timeout(hold: Hold, eventually: Eventually) -> None:
