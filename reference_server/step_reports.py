@@ -46,13 +46,11 @@ class StepReporter:
         usage = scheduler.pool.usage
         reserved = sum(len(one.blocks) for one in scheduler.running) * BLOCK_TOKENS
         unused = reserved - sum(one.computed for one in scheduler.running)
-        if (usage, unused) != self._blocks:
-            self._blocks = usage, unused
+        if usage != self._usage:
+            self._usage = usage
             self._instrumentation.kv_usage(usage.used / scheduler.pool.blocks)
             self._instrumentation.engine.kv_blocks(used=usage.used, cached=usage.cached, free=usage.free)
-            self._instrumentation.kv_fragmentation(
-                unused / (usage.used * BLOCK_TOKENS) if usage.used else 0.0
-            )
+        self._instrumentation.kv_fragmentation(unused / (usage.used * BLOCK_TOKENS) if usage.used else 0.0)
         if scheduler.preemptions > self._preemptions:
             self._instrumentation.engine.preempted(scheduler.preemptions - self._preemptions)
             self._preemptions = scheduler.preemptions
