@@ -56,7 +56,7 @@ class Core:
         self.steps = 0
         """Submitted so far: progress, while there is work."""
         self.expected_s = 0.0
-        """What the steps in progress should take together; read by any thread."""
+        """What the steps that were in progress since the last call of `step` should take; read by any thread."""
         self._eos = frozenset(eos)
         self._cost = StepCost()
         self._warm = False
@@ -95,6 +95,7 @@ class Core:
 
     def step(self) -> Outputs:
         """Submit one more step, where there is work, and read those that the backend need not have ahead."""
+        self.expected_s = sum(step.expected_s for step in self._in_flight)
         chunks = self.scheduler.plan(self._cost.tokens_within(self._itl_s))
         if chunks:
             self._submit(chunks)
@@ -137,7 +138,6 @@ class Core:
         if self._warm:
             self._cost.observe(step.tokens, took_s)
         self._warm = True
-        self.expected_s -= step.expected_s
         self._report.step(len(self.scheduler.running), step.tokens, step.positions, took_s)
         outputs: Outputs = []
         for sequence, token in zip(step.drawing, tokens, strict=True):

@@ -14,8 +14,10 @@ def why_not_alive(engine: Engine, *, stall_s: float, min_step_s: float) -> str |
     """None while the engine loads, idles or steps in time; else what is wrong, in words."""
     if engine.failure is not None:
         return f"the engine failed: {engine.failure}"
+    # In this order: between the two, a step may end, and then the next one is young.
+    allowed_s = min_step_s + max(stall_s, PATIENCE * engine.expected_s())
     age_s = engine.step_age_s()
-    if age_s > min_step_s + max(stall_s, PATIENCE * engine.expected_s()):
+    if age_s > allowed_s:
         return f"the engine has been in one step for {age_s:.1f} s"
     return None
 
