@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dashboards import build
+from dashboards.catalogue import dashboards
 from dashboards.engines import REFERENCE_ENGINE, Engine, engine_of
 from exporters.profiles.library import profile, profiles
 

@@ -20,9 +20,16 @@ if TYPE_CHECKING:  # the core brings torch, which is imported on the engine's ow
 
 logger = logging.getLogger(__name__)
 
+IDLE_CHECK_S = 0.5
+"""How often an engine without work looks after its backend."""
+
 
 class QueueFullError(Exception):
     """As many sequences wait as may."""
+
+
+class BackendLostError(Exception):
+    """The backend can never compute again."""
 
 
 class Engine:
@@ -50,10 +57,15 @@ class Engine:
         self._ended = ended
         self._max_queue = max_queue
         self._min_step_s = min_step_s
-        self._waiting: deque[Sequence] = deque()
+        self._arrived: deque[Sequence] = deque()
         self._aborted: deque[Sequence] = deque()
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._core: Core | None = None
+        self._waiting = 0
+        """In the core's queue."""
+        self._steps = 0
+        """Of the core, when it last made progress."""
         self._step_began_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.ready = False
@@ -76,9 +88,9 @@ class Engine:
         Raises:
             QueueFullError: as many wait as may.
         """
-        if len(self._waiting) >= self._max_queue:
+        if len(self._arrived) + self._waiting >= self._max_queue:
             raise QueueFullError
-        self._waiting.append(sequence)
+        self._arrived.append(sequence)
         self._wake.set()
 
     def abort(self, sequence: Sequence) -> None:
@@ -87,14 +99,24 @@ class Engine:
         self._wake.set()
 
     def step_age_s(self) -> float:
-        """How long ago the current step began; 0 when there is nothing to do."""
+        """How long ago the engine last made progress; 0 when there is nothing to do."""
         began_s = self._step_began_s
         return 0.0 if began_s is None else time.monotonic() - began_s
+
+    def expected_s(self) -> float:
+        """How long the steps in progress should take, by what steps took before and what the backend says."""
+        if self._core is None:
+            return 0.0
+        return self._core.expected_s + self._core.backend.statistics.one_off_s
+
+    def lost(self) -> str | None:
+        """Why the backend can never compute again; None while it can."""
+        return None if self._core is None else self._core.backend.statistics.lost
 
     def _run(self) -> None:
         try:
             began_s = time.monotonic()
-            core = self._load()
+            core = self._core = self._load()
             self._warm_up(core)
             # What was loaded lives as long as the process: the collector need not look at it again.
             gc.freeze()
@@ -111,25 +133,36 @@ class Engine:
 
     @staticmethod
     def _warm_up(core: "Core") -> None:
-        core.admit(deque([Sequence(prompt=[0], max_tokens=1, sampling=Sampling(seed=0))]))
-        core.step()
+        """Two steps: what a first one needs besides computing is no measure for others."""
+        first = Sequence(prompt=[0], max_tokens=2, sampling=Sampling(seed=0), ignore_eos=True)
+        core.add(first)
+        while not first.ended:
+            core.admit()
+            core.step()
 
     def _has_work(self, core: "Core") -> bool:
         """Wait for work; False when the engine is to stop."""
         while not self._stopping.is_set():
+            if (lost := self.lost()) is not None:
+                raise BackendLostError(lost)
             self._wake.clear()
-            if core.scheduler.running or self._waiting or self._aborted:
+            if core.busy or self._arrived or self._aborted or core.opens_in_s() == 0:
                 return True
             self._step_began_s = None
-            self._wake.wait()
+            self._wake.wait(min(core.opens_in_s(), IDLE_CHECK_S))
         return False
 
     def _step(self, core: "Core") -> None:
-        self._step_began_s = began_s = time.monotonic()
+        began_s = time.monotonic()
+        if self._step_began_s is None or core.steps > self._steps:
+            self._step_began_s, self._steps = began_s, core.steps
+        while self._arrived:
+            core.add(self._arrived.popleft())
         while self._aborted:
-            self._drop(core, self._aborted.popleft())
-        core.admit(self._waiting)
-        if not core.scheduler.running:
+            core.retire(self._aborted.popleft())
+        core.admit()
+        self._waiting = len(core.scheduler.waiting)
+        if not core.busy:
             return
         outputs = core.step()
         if (left_s := began_s + self._min_step_s - time.monotonic()) > 0:
@@ -138,9 +171,3 @@ class Engine:
             sequence.events.token()
         if outputs:
             self._deliver(outputs)
-
-    def _drop(self, core: "Core", sequence: Sequence) -> None:
-        if sequence in core.scheduler.running:
-            core.retire(sequence)
-        elif sequence in self._waiting:
-            self._waiting.remove(sequence)
