@@ -12,7 +12,6 @@ from reference_server.prefix_cache import BLOCK_TOKENS, PrefixCache
 from reference_server.sampler import sample
 from reference_server.scheduler import Chunk, Scheduler
 from reference_server.sequence import Output, Sequence
-from reference_server.tokenizer import to_bytes
 
 Outputs = list[tuple[Sequence, Output]]
 
@@ -69,7 +68,7 @@ class Core:
         choices = self._alphabet if sequence.ignore_eos else self._alphabet_and_end
         token = int(choices[sample(logits[choices], sequence.sampling, len(sequence.tokens))])
         sequence.tokens.append(token)
-        text = sequence.text.push(to_bytes(token))
+        text = sequence.text.token(token)
         if token in self._model.shape.eos or sequence.text.stopped:
             reason = "stop"
         elif sequence.generated == sequence.max_tokens:
