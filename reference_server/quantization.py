@@ -3,8 +3,9 @@
 A row of 128 inputs becomes 128 signed bytes and one float16 scale, so that 130 bytes stand for 512 in float32.
 Where the inputs are no multiple of the group, the last group is shorter.
 
-On the CPU a product also rounds the incoming rows to 8 bits, group by group: torch has fast kernels for bytes by
-bytes alone. The sums of such a product are whole numbers, so a row's result cannot depend on its neighbours.
+On the CPU torch has fast products of bytes by bytes alone, so the incoming rows are written as two bytes as well: a
+coarse one and what it leaves, per group. Such sums are whole numbers, exact in any order: a row's result cannot
+depend on its neighbours.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from reference_server.errors import ConfigError
 
 GROUP = 128
 LARGEST = 127
+FINER = 2 * LARGEST
+"""How many fine steps of an input make a coarse one."""
 
 byte_product = torch._int_mm  # noqa: SLF001  torch has no public name for (rows, k) by (k, columns) into int32
 
@@ -32,6 +35,21 @@ class Int8Weight(NamedTuple):
     def rows(self, indices: Tensor) -> Tensor:
         """Those rows in float32: what an embedding looks up."""
         return dequantize(Int8Weight(self.values[indices], self.scales[indices]))
+
+    def narrow(self, dim: int, start: int, length: int) -> "Int8Weight":
+        """A part of the outputs (dim 0) or of the inputs (dim 1), which then begins with a group.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        if dim == 0:
+            return Int8Weight(self.values.narrow(0, start, length), self.scales.narrow(0, start, length))
+        if start % GROUP:
+            raise ConfigError(
+                f"int8 weights: a part that begins at a multiple of {GROUP} is expected, not {start}"
+            )
+        scales = self.scales.narrow(1, start // GROUP, -(-length // GROUP))
+        return Int8Weight(self.values.narrow(1, start, length), scales)
 
 
 def quantize(weight: Tensor) -> Int8Weight:
@@ -82,11 +100,19 @@ class Int8Product:
             step = (inputs.abs().amax(dim=1, keepdim=True) / LARGEST).clamp_min(
                 torch.finfo(torch.float32).tiny
             )
-            whole = byte_product((inputs / step).round().to(torch.int8), values.t())
-            part = whole.float().mul_(step).mul_(scale)
+            steps = inputs / step
+            coarse = steps.round()
+            fine = ((steps - coarse) * FINER).round()
+            sums = byte_product(torch.cat((coarse, fine)).to(torch.int8), values.t()).float()
+            coarse_sums, fine_sums = sums.chunk(2)
+            part = coarse_sums.add_(fine_sums, alpha=1 / FINER).mul_(step).mul_(scale)
             total = part if total is None else total.add_(part)
         assert total is not None
         return total
+
+    def memory_bytes(self) -> int:
+        """What it holds."""
+        return self._scales.nbytes + sum(group.nbytes for group in self._groups)
 
     def rows(self, indices: Tensor) -> Tensor:
         """Those rows of the matrix in float32: what an embedding that is also the head looks up."""

@@ -16,7 +16,7 @@ TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 96,
     "intermediate_size": 200,
@@ -52,7 +52,7 @@ def write_llama(folder: Path, shape: Mapping[str, Any] = {}, **saving: Any) -> P
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     torch.manual_seed(7)
-    model = LlamaForCausalLM(LlamaConfig(**SHAPE | shape))
+    model = LlamaForCausalLM(LlamaConfig(**SHAPE | dict(shape)))
     model.to(saving.pop("dtype", torch.float32)).save_pretrained(folder, **saving)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=trained_tokenizer(), bos_token="<|im_start|>", eos_token="<|im_end|>"

@@ -37,7 +37,7 @@ CHAT = [{"role": "user", "content": "What is a window?"}]
 ANSWER_TOKENS = 24
 
 
-@pytest.fixture(scope="module", params=FOLDERS.values(), ids=FOLDERS)
+@pytest.fixture(scope="module", params=FOLDERS.values(), ids=list(FOLDERS))
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shape, saving = request.param
     return write_llama(tmp_path_factory.mktemp("llama"), shape, **saving)
