@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import importlib
 import logging
 import os
 import sys
@@ -12,8 +13,19 @@ from reference_server.errors import ConfigError
 
 WRONG_INPUT = 2
 
+VERBS = {
+    "import-gguf": ("tools.import_gguf", "a Llama in llama.cpp's file format becomes a folder"),
+    "quantize": ("tools.quantize", "a folder's matrices become 8 bits wide"),
+    "prune": ("tools.prune", "a folder's smallest weights become zeros, step by step"),
+    "evaluate": ("tools.evaluate", "perplexity, size and speed of folders on a text"),
+}
+"""Verbs beside serving, which has none: the module whose `main` takes the rest of the line, and what it does."""
+
 EXAMPLES = """\
 Each flag has an environment variable of the same meaning; a flag wins.
+
+verbs (each has --help):
+{verbs}
 
 examples:
   A tiny model with random weights, ready in about two seconds:
@@ -34,17 +46,28 @@ probes and metrics:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the server; the exit code is 0 after a drain, 1 when the engine failed, 2 when a setting is wrong."""
-    flags = {name: value for name, value in vars(_parser().parse_args(argv)).items() if value is not None}
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    """Run the server or a verb; the exit code is 0 after a drain, 1 when the engine failed, 2 for a wrong setting."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        settings = settings_from(flags, os.environ)
-        for name in unknown_variables(os.environ):
-            logging.getLogger(__name__).warning("%s is not a setting of this server: ignored", name)
-        return asyncio.run(_run(settings))
+        return _verb(*arguments) if arguments and arguments[0] in VERBS else _serve(arguments)
     except ConfigError as error:
         print(f"reference_server: {error}", file=sys.stderr)
         return WRONG_INPUT
+
+
+def _verb(name: str, *arguments: str) -> int:
+    module = importlib.import_module(f"reference_server.{VERBS[name][0]}")
+    code: int = module.main(arguments)
+    return code
+
+
+def _serve(argv: Sequence[str]) -> int:
+    flags = {name: value for name, value in vars(_parser().parse_args(argv)).items() if value is not None}
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = settings_from(flags, os.environ)
+    for name in unknown_variables(os.environ):
+        logging.getLogger(__name__).warning("%s is not a setting of this server: ignored", name)
+    return asyncio.run(_run(settings))
 
 
 async def _run(settings: Settings) -> int:
@@ -58,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m reference_server",
         description="A small LLM inference server with an OpenAI-compatible API.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.replace(
+            "{verbs}", "\n".join(f"  {verb:12} {what}" for verb, (_, what) in VERBS.items())
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -77,8 +77,9 @@ class Settings:
         Setting(
             "DS_MODEL_PATH",
             PATH,
-            "weights: a folder with config.json and model.safetensors in Hugging Face's Llama names, or one "
-            "safetensors file of the shape that DS_MODEL_NAME names; without it, seeded random weights",
+            "weights: a Llama folder as Hugging Face lays it out (config.json, model.safetensors or its index, "
+            "tokenizer.json unless it is byte-level), or one safetensors file of the shape that "
+            "DS_MODEL_NAME names; without it, seeded random weights",
         ),
     ] = None
     model_name: Annotated[
@@ -86,7 +87,7 @@ class Settings:
         Setting(
             "DS_MODEL_NAME",
             TEXT,
-            "a named shape: tiny (the default), small or 135m; for a folder, the name to serve it under",
+            "a named shape: tiny (the default), small, 135m, 1b or 8b; for a folder, the name to serve it under",
         ),
     ] = None
     seed: Annotated[int, Setting("DS_SEED", SEED, "seed of random weights: equal seeds, equal models")] = 0

@@ -17,7 +17,6 @@ from reference_server.scheduler import Chunk, Scheduler
 from reference_server.sequence import Output, Sequence
 from reference_server.step_cost import StepCost
 from reference_server.step_reports import StepReporter
-from reference_server.tokenizer import to_bytes
 
 Outputs = list[tuple[Sequence, Output]]
 
@@ -148,7 +147,7 @@ class Core:
 
     def _advance(self, sequence: Sequence, token: int) -> Output:
         sequence.tokens.append(token)
-        text = sequence.text.push(to_bytes(token))
+        text = sequence.text.token(token)
         if token in self._eos or sequence.text.stopped:
             reason = "stop"
         elif sequence.generated == sequence.max_tokens:

@@ -30,7 +30,7 @@ class Generation:
             prompt=order.prompt,
             max_tokens=order.max_tokens,
             sampling=order.sampling,
-            text=TextStream(order.stops),
+            text=TextStream(order.stops, order.to_bytes),
             ignore_eos=order.ignore_eos,
             salt=order.salt,
             priority=order.priority,

@@ -9,7 +9,7 @@ makes a request's text the same whatever it is batched with:
 - Everything else works on each row, or each element, alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,8 +18,9 @@ import torch.nn.functional as F  # noqa: N812  the name everyone knows it by
 from torch import Tensor
 
 from reference_server.kv_cache import PAGE_TOKENS, KVCache, LayerCache, Window
+from reference_server.quantization import Int8Product, Int8Weight, concatenated, dequantize
 from reference_server.shapes import Shape
-from reference_server.weights import EMBEDDING, FINAL_NORM, HEAD, layer_name
+from reference_server.weights import EMBEDDING, FINAL_NORM, HEAD, Weights, layer_name
 
 TILE_ROWS = 8
 
@@ -40,11 +41,11 @@ class Layer:
     """One layer's weights; projections are (input, output), those with the same input fused."""
 
     attention_norm: Tensor
-    query_key_value: Tensor
-    attention_output: Tensor
+    query_key_value: Tensor | Int8Product
+    attention_output: Tensor | Int8Product
     feed_forward_norm: Tensor
-    gate_up: Tensor
-    down: Tensor
+    gate_up: Tensor | Int8Product
+    down: Tensor | Int8Product
 
 
 class Model:
@@ -53,34 +54,40 @@ class Model:
     def __init__(
         self,
         shape: Shape,
-        weights: Mapping[str, Tensor],
+        weights: Weights,
         *,
         context: int,
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        def fused(*names: str) -> Tensor:
-            return torch.cat([weights[name] for name in names]).to(device, dtype).t().contiguous()
+        def plain(name: str) -> Tensor:
+            weight = weights[name]
+            return (dequantize(weight) if isinstance(weight, Int8Weight) else weight).to(device, dtype)
 
-        def norm(name: str) -> Tensor:
-            return weights[name].to(device, dtype)
+        def fused(*names: str) -> Tensor | Int8Product:
+            matrices = [weights[name] for name in names]
+            small = [matrix for matrix in matrices if isinstance(matrix, Int8Weight)]
+            if device.type == "cpu" and len(small) == len(matrices):
+                return Int8Product(concatenated(small))
+            return torch.cat([plain(name) for name in names]).t().contiguous()
 
         self.shape = shape
         self.device = device
         self._layers = [
             Layer(
-                norm(layer_name(i, "input_layernorm")),
+                plain(layer_name(i, "input_layernorm")),
                 fused(*(layer_name(i, f"self_attn.{part}_proj") for part in "qkv")),
                 fused(layer_name(i, "self_attn.o_proj")),
-                norm(layer_name(i, "post_attention_layernorm")),
+                plain(layer_name(i, "post_attention_layernorm")),
                 fused(layer_name(i, "mlp.gate_proj"), layer_name(i, "mlp.up_proj")),
                 fused(layer_name(i, "mlp.down_proj")),
             )
             for i in range(shape.layers)
         ]
-        self._embedding = weights[EMBEDDING].to(device, dtype)
-        self._final_norm = norm(FINAL_NORM)
+        self._final_norm = plain(FINAL_NORM)
         self._head = fused(EMBEDDING if shape.tied_head else HEAD)
+        shared = shape.tied_head and isinstance(self._head, Int8Product)
+        self._embedding = self._head if shared else plain(EMBEDDING)
         self._rotation = rotary_table(shape, context).to(device, dtype)
 
     def logits(self, rows: Sequence[Row], cache: KVCache) -> Tensor:
@@ -94,7 +101,7 @@ class Model:
             tokens, positions = torch.tensor(places, device=self.device).unbind(dim=1)
             window = cache.window([row.blocks for row in rows], positions, max(row.position for row in rows))
             rotation = self._rotation[positions].unbind(dim=1)
-            hidden = pad_to_tiles(self._embedding[tokens])
+            hidden = pad_to_tiles(look_up(tokens, self._embedding))
             for layer, kv in zip(self._layers, cache.layers(window), strict=True):
                 hidden = hidden + self._attention(layer, hidden, rotation, kv)
                 hidden = hidden + self._feed_forward(layer, hidden)
@@ -126,11 +133,18 @@ def pad_to_tiles(rows: Tensor) -> Tensor:
     return F.pad(rows, (0, 0, 0, missing)) if missing else rows
 
 
-def linear(rows: Tensor, weight: Tensor) -> Tensor:
+def look_up(tokens: Tensor, embedding: Tensor | Int8Product) -> Tensor:
+    """The tokens' rows of the embedding."""
+    return embedding.rows(tokens) if isinstance(embedding, Int8Product) else embedding[tokens]
+
+
+def linear(rows: Tensor, weight: Tensor | Int8Product) -> Tensor:
     """`rows @ weight`; on the CPU tile by tile, so that a row's result does not depend on how many there are.
 
     The number of rows is a multiple of TILE_ROWS.
     """
+    if isinstance(weight, Int8Product):
+        return weight(rows)
     if rows.is_cuda:
         return rows @ weight
     tiles = rows.view(-1, TILE_ROWS, rows.shape[1])
@@ -140,10 +154,10 @@ def linear(rows: Tensor, weight: Tensor) -> Tensor:
 def rotary_table(shape: Shape, context: int) -> Tensor:
     """Cosine and signed sine by position, (context, 2, 1, head_dim), for Hugging Face's half-split rotation.
 
-    RoFormer (arXiv 2104.09864): the pair (i, i + head_dim / 2) turns by position * theta ** (-2i / head_dim).
+    RoFormer (arXiv 2104.09864): the pair (i, i + head_dim / 2) turns by position * `shape.frequencies()[i]`.
     """
-    pair = torch.arange(0, shape.head_dim, 2, dtype=torch.float64) / shape.head_dim
-    angles = torch.outer(torch.arange(context, dtype=torch.float64), shape.rope_theta**-pair)
+    frequencies = torch.tensor(shape.frequencies(), dtype=torch.float64)
+    angles = torch.outer(torch.arange(context, dtype=torch.float64), frequencies)
     cosine = torch.cat((angles.cos(), angles.cos()), dim=-1)
     sine = torch.cat((-angles.sin(), angles.sin()), dim=-1)
     return torch.stack((cosine, sine), dim=1).unsqueeze(2)

@@ -7,15 +7,16 @@ request that is not finished by then, waiting or running.
 
 import math
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from reference_server.api_errors import ApiError, invalid
 from reference_server.sampler import Sampling
 from reference_server.served_model import ServedModel
-from reference_server.tokenizer import BYTES, chat_prompt, encode
+from reference_server.tokenizer import Tokenizer
 
 MAX_STOPS = 4
 COMPLETION_MAX_TOKENS = 16
@@ -35,12 +36,13 @@ def _stops(value: Any) -> Any:
     return tuple(stops)
 
 
-def _prompt(value: Any) -> Any:
+def _prompt(value: Any, info: ValidationInfo[Tokenizer]) -> Any:
+    tokenizer = info.context
     if isinstance(value, str):
-        return encode(value)
-    if isinstance(value, list) and all(type(token) is int and 0 <= token < BYTES for token in value):
+        return tokenizer.encode(value)
+    if isinstance(value, list) and all(type(token) is int and 0 <= token < tokenizer.size for token in value):
         return value
-    raise ValueError(f"one string, or one list of tokens 0 to {BYTES - 1}, is expected")
+    raise ValueError(f"one string, or one list of tokens 0 to {tokenizer.size - 1}, is expected")
 
 
 def _content(value: Any) -> Any:
@@ -118,6 +120,7 @@ class Order:
     priority: int
     within_s: float
     """Infinite where the request does not say."""
+    to_bytes: Callable[[int], bytes]
     streaming: bool
     include_usage: bool
 
@@ -130,7 +133,7 @@ def completion_order(body: bytes, served: ServedModel) -> Order:
     """
     request = _parsed(CompletionRequest, body, served)
     wanted = COMPLETION_MAX_TOKENS if request.max_tokens is None else request.max_tokens
-    return _order(request, request.prompt, wanted, served.longest)
+    return _order(request, request.prompt, wanted, served)
 
 
 def chat_order(body: bytes, served: ServedModel) -> Order:
@@ -140,9 +143,12 @@ def chat_order(body: bytes, served: ServedModel) -> Order:
         ApiError: the body is not one that can be served.
     """
     request = _parsed(ChatRequest, body, served)
-    prompt = encode(chat_prompt((message.role, message.content) for message in request.messages))
+    try:
+        prompt = served.tokenizer.chat((message.role, message.content) for message in request.messages)
+    except ValueError as error:
+        raise invalid(f"messages: {error}", "messages") from None
     wanted = request.max_completion_tokens or request.max_tokens or max(1, served.longest - len(prompt))
-    return _order(request, prompt, wanted, served.longest)
+    return _order(request, prompt, wanted, served)
 
 
 _AnyRequest = TypeVar("_AnyRequest", bound=_Request)
@@ -150,7 +156,7 @@ _AnyRequest = TypeVar("_AnyRequest", bound=_Request)
 
 def _parsed(kind: type[_AnyRequest], body: bytes, served: ServedModel) -> _AnyRequest:
     try:
-        request = kind.model_validate_json(body)
+        request = kind.model_validate_json(body, context=served.tokenizer)
     except ValidationError as error:
         raise _explained(error) from None
     if request.model not in (None, served.name):
@@ -170,12 +176,12 @@ def _explained(error: ValidationError) -> ApiError:
     return invalid(f"{param}: {problem}" if param else problem, param, first["type"])
 
 
-def _order(request: _Request, prompt: list[int], max_tokens: int, longest: int) -> Order:
+def _order(request: _Request, prompt: list[int], max_tokens: int, served: ServedModel) -> Order:
     if not prompt:
         raise invalid("prompt: at least one token is expected", "prompt")
-    if len(prompt) + max_tokens > longest:
+    if len(prompt) + max_tokens > served.longest:
         raise invalid(
-            f"This model's maximum context length is {longest} tokens; the prompt has {len(prompt)} and "
+            f"This model's maximum context length is {served.longest} tokens; the prompt has {len(prompt)} and "
             f"{max_tokens} were asked for.",
             "max_tokens",
             "context_length_exceeded",
@@ -193,6 +199,7 @@ def _order(request: _Request, prompt: list[int], max_tokens: int, longest: int) 
         salt=request.cache_salt or "",
         priority=request.priority or 0,
         within_s=request.timeout_seconds or math.inf,
+        to_bytes=served.tokenizer.to_bytes,
         streaming=bool(request.stream),
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
     )

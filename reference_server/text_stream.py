@@ -1,24 +1,32 @@
 """Bytes to the text that may be sent: whole characters only, and nothing of a stop string."""
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from reference_server.tokenizer import to_bytes as byte_of
 
 
 class TextStream:
     """The text of one answer as its tokens arrive.
 
     Text that could still turn out to be the beginning of a stop string is held back until it is decided.
+    `to_bytes` is the tokenizer's; without it, tokens are bytes.
     """
 
-    def __init__(self, stops: Sequence[str] = ()) -> None:
+    def __init__(self, stops: Sequence[str] = (), to_bytes: Callable[[int], bytes] = byte_of) -> None:
         self._stops = tuple(stops)
+        self._to_bytes = to_bytes
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._held = ""
         self.stopped = False
         """Whether a stop string has appeared: the text ended before it."""
 
+    def token(self, token: int) -> str:
+        """The text that may be sent now that this token came."""
+        return self.push(self._to_bytes(token))
+
     def push(self, data: bytes) -> str:
-        """The text that may be sent now."""
+        """The text that may be sent now that these bytes came."""
         return self._advance(self._decoder.decode(data))
 
     def finish(self) -> str:

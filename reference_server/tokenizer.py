@@ -1,11 +1,12 @@
-"""The byte-level tokenizer: token i is byte i, EOS follows, and the vocabulary is padded to a round width.
+"""What the server asks of a tokenizer, and the byte-level one: token i is byte i, EOS follows, padded to a round width.
 
 Models with random weights draw from printable ASCII alone, so that every token is visible text at once and a
-client that counts events counts tokens. Trained ones draw from all bytes and EOS: a token that does not
+client that counts events counts tokens. Trained ones draw from their whole vocabulary: a token that does not
 complete a character yields no text until the one that does.
 """
 
 from collections.abc import Iterable
+from typing import Protocol
 
 BYTES = 256
 EOS = 256
@@ -13,6 +14,49 @@ VOCABULARY = 288
 
 PRINTABLE = tuple(range(0x20, 0x7F))
 ANY_BYTE = tuple(range(BYTES))
+
+
+class Tokenizer(Protocol):
+    """Text to tokens, and tokens to bytes of UTF-8, of which a character may need several."""
+
+    @property
+    def size(self) -> int:
+        """A prompt's tokens are 0 to size - 1."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a prompt, with those that a model expects before any text."""
+        ...
+
+    def chat(self, messages: Iterable[tuple[str, str]]) -> list[int]:
+        """The prompt that a chat of (role, content) becomes.
+
+        Raises:
+            ValueError: the model's template does not take these messages; the text says why.
+        """
+        ...
+
+    def to_bytes(self, token: int) -> bytes:
+        """The bytes that a token adds to the text; nothing for a special one."""
+        ...
+
+
+class ByteTokenizer:
+    """One token per byte."""
+
+    size = BYTES
+
+    def encode(self, text: str) -> list[int]:
+        """The bytes of the text."""
+        return encode(text)
+
+    def chat(self, messages: Iterable[tuple[str, str]]) -> list[int]:
+        """The bytes of `chat_prompt`."""
+        return encode(chat_prompt(messages))
+
+    def to_bytes(self, token: int) -> bytes:
+        """That byte."""
+        return to_bytes(token)
 
 
 def encode(text: str) -> list[int]:

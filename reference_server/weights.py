@@ -1,5 +1,10 @@
-"""Weights by their Hugging Face Llama names: seeded random ones, and safetensors files read and written."""
+"""Weights by their Hugging Face Llama names: seeded random ones, and safetensors files read and written.
 
+A matrix in 8 bits is two tensors in a file: its values under its own name, and its scales under that name with
+`_scale` behind it.
+"""
+
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,11 +15,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from reference_server.errors import ConfigError
+from reference_server.quantization import GROUP, Int8Weight
 from reference_server.shapes import Shape
 
 EMBEDDING = "model.embed_tokens.weight"
 FINAL_NORM = "model.norm.weight"
 HEAD = "lm_head.weight"
+SCALE = "_scale"
+
+Weights = Mapping[str, Tensor | Int8Weight]
 
 
 def layer_name(layer: int, part: str) -> str:
@@ -52,23 +61,50 @@ def random_weights(shape: Shape, seed: int) -> dict[str, Tensor]:
     }
 
 
-def read_weights(path: Path, shape: Shape) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU.
+def read_weights(path: Path, shape: Shape) -> dict[str, Tensor | Int8Weight]:
+    """The tensors of a safetensors file, or of all files that a `model.safetensors.index.json` names, on the CPU.
 
     Raises:
-        ConfigError: the file cannot be read, or a tensor of the shape is missing from it or has another size.
+        ConfigError: a file cannot be read, or a tensor of the shape is missing or has another size.
     """
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ConfigError(f"{path}: a safetensors file is expected: {error}") from error
-    for name, size in tensor_sizes(shape).items():
+    tensors: dict[str, Tensor] = {}
+    for file in _files(path):
+        try:
+            tensors |= load_file(file)
+        except (OSError, SafetensorError) as error:
+            raise ConfigError(f"{file}: a safetensors file is expected: {error}") from error
+    sizes = tensor_sizes(shape)
+    scaled = {
+        name: (size[0], -(-size[1] // GROUP)) for name, size in sizes.items() if name + SCALE in tensors
+    }
+    for name, size in (sizes | {name + SCALE: size for name, size in scaled.items()}).items():
         found = tuple(tensors[name].shape) if name in tensors else "nothing"
         if found != size:
             raise ConfigError(f"{path}: tensor {name} of size {size} is expected, not {found}")
-    return tensors
+    return {
+        name: Int8Weight(tensors[name], tensors[name + SCALE]) if name in scaled else tensors[name]
+        for name in sizes
+    }
 
 
-def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors to a safetensors file."""
-    save_file(dict(tensors), path)
+def _files(path: Path) -> list[Path]:
+    if path.suffix != ".json":
+        return [path]
+    try:
+        names = set(json.loads(path.read_text())["weight_map"].values())
+        return [path.parent / name for name in sorted(names)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{path}: an index with a weight_map of file names is expected: {error!r}"
+        ) from error
+
+
+def write_weights(path: Path, weights: Weights) -> None:
+    """Write weights to a safetensors file."""
+    tensors: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        if isinstance(weight, Int8Weight):
+            tensors |= {name: weight.values, name + SCALE: weight.scales}
+        else:
+            tensors[name] = weight
+    save_file(tensors, path, metadata={"format": "pt"})

