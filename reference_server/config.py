@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from reference_server.errors import ConfigError
+from reference_server.shard_grid import Grid
 
 
 class Kind(NamedTuple):
@@ -173,7 +174,24 @@ class Settings:
             "/healthz answers 503 once a step takes this much longer than DS_MIN_STEP_SECONDS",
         ),
     ] = 1.5
+    tensor_parallel: Annotated[
+        int,
+        Setting(
+            "DS_TENSOR_PARALLEL",
+            COUNT,
+            "ranks that share every layer, a process and a device each; divides KV heads and feed-forward width",
+        ),
+    ] = 1
+    pipeline_parallel: Annotated[
+        int,
+        Setting("DS_PIPELINE_PARALLEL", COUNT, "stages of layers, one after the other, each of such ranks"),
+    ] = 1
     torch_threads: Annotated[int, Setting("DS_TORCH_THREADS", COUNT, "threads of one CPU operation")] = 1
+
+    @property
+    def grid(self) -> Grid:
+        """How the model is spread over ranks."""
+        return Grid(self.tensor_parallel, self.pipeline_parallel)
 
     def __post_init__(self) -> None:
         if self.cache_type != "memory":

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from reference_server.batch import BackendLostError
 from reference_server.sampler import Sampling
 from reference_server.sequence import Sequence
 
@@ -34,6 +35,7 @@ class Engine:
     Args of the constructor:
         load: makes the core, on the engine's thread.
         deliver: takes the outputs of one step, on the engine's thread.
+        lost: called on the engine's thread when the backend is lost and with it every sequence; it is loaded again.
         ended: called on the engine's thread as its last act; `failure` says why, None when it was told to stop.
         max_queue: sequences that may wait.
         min_step_s: each step takes at least this long.
@@ -45,12 +47,14 @@ class Engine:
         deliver: Callable[["Outputs"], None],
         ended: Callable[[], None],
         *,
+        lost: Callable[[], None] = lambda: None,
         max_queue: int,
         min_step_s: float = 0.0,
     ) -> None:
         self._load = load
         self._deliver = deliver
         self._ended = ended
+        self._lost = lost
         self._max_queue = max_queue
         self._min_step_s = min_step_s
         self._arrived: deque[Sequence] = deque()
@@ -98,21 +102,36 @@ class Engine:
 
     def _run(self) -> None:
         try:
-            began_s = time.monotonic()
-            core = self._load()
-            self._warm_up(core)
-            # What was loaded lives as long as the process: the collector need not look at it again.
-            gc.freeze()
-            self.ready = True
-            logger.info("Model initialized seconds=%.2f", time.monotonic() - began_s)
-            while self._has_work(core):
-                self._step(core)
+            while not self._stopping.is_set():
+                self._serve(self._loaded())
         except Exception as error:
             self.failure = error
         finally:
             self.ready = False
             self._step_began_s = None
             self._ended()
+
+    def _loaded(self) -> "Core":
+        began_s = time.monotonic()
+        core = self._load()
+        self._warm_up(core)
+        # What was loaded lives as long as the process: the collector need not look at it again.
+        gc.freeze()
+        logger.info("Model initialized seconds=%.2f", time.monotonic() - began_s)
+        return core
+
+    def _serve(self, core: "Core") -> None:
+        """Step until told to stop, or until the backend is lost."""
+        self.ready = True
+        try:
+            while self._has_work(core):
+                self._step(core)
+        except BackendLostError as error:
+            self.ready = False
+            self._step_began_s = None
+            self._arrived.clear()
+            logger.error("backend lost, loading again: %s", error)  # noqa: TRY400  no fault of this code's
+            self._lost()
 
     @staticmethod
     def _warm_up(core: "Core") -> None:
@@ -129,6 +148,8 @@ class Engine:
                 return True
             if (opens_in_s := core.opens_in_s()) == 0:
                 return True
+            if why := core.backend.statistics.lost:
+                raise BackendLostError(why)
             self._step_began_s = None
             self._wake.wait(min(opens_in_s, IDLE_CHECK_S))
         return False

@@ -32,6 +32,7 @@ class Nursery:
         self._start()
 
     def _start(self) -> None:
+        self.closed = False
         self._control, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-m", __name__, str(theirs.fileno())]
@@ -54,11 +55,13 @@ class Nursery:
             self._control.sendall(HEADER.pack(0))
             if self._control.recv(1):
                 return
-        self.close()
-        self._start()
+        if not self.closed:
+            self.close()
+            self._start()
 
     def close(self) -> None:
         """End it with its ranks."""
+        self.closed = True
         self._control.close()
         self._process.wait()
 

@@ -10,11 +10,13 @@ import os
 import pickle
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, NamedTuple
 
-from reference_server.batch import Backend, Drawn, Piece
+from reference_server.batch import Backend, BackendStatistics, Drawn, Piece
 from reference_server.errors import ConfigError
 from reference_server.sampler import Sampling
 from reference_server.shard_grid import Place
@@ -64,10 +66,11 @@ def run_rank(place: Place, meeting: str, load: Load, steps: Connection, pulse: C
     from reference_server.collectives import Collectives
 
     timings: queue.SimpleQueue[Timing] = queue.SimpleQueue()
-    threading.Thread(target=_beat, args=(pulse, timings), daemon=True).start()
     try:
         collectives = Collectives(place, meeting)
         backend = load(place, collectives)
+        told = backend.statistics if place.answers else None
+        threading.Thread(target=_beat, args=(pulse, timings, told), daemon=True).start()
         steps.send(Loaded(backend.blocks, backend.lookahead))
         _compute(place, collectives, backend, steps, timings)
     except ConfigError as error:
@@ -76,6 +79,7 @@ def run_rank(place: Place, meeting: str, load: Load, steps: Connection, pulse: C
         pass
     except Exception:
         logger.exception("rank=%d failed", place.rank)
+        time.sleep(PULSE_S)  # the rank at whose loss this one failed is to be seen to end first
 
 
 def _compute(
@@ -107,10 +111,13 @@ def _answer(steps: Connection, drawn: "queue.SimpleQueue[Drawn]") -> None:
         os._exit(1)
 
 
-def _beat(pulse: Connection, timings: "queue.SimpleQueue[Timing]") -> None:
+def _beat(
+    pulse: Connection, timings: "queue.SimpleQueue[Timing]", statistics: BackendStatistics | None
+) -> None:
     pause = threading.Event()
     try:
         while not pause.wait(PULSE_S):
-            pulse.send([tuple(timings.get()) for _ in range(timings.qsize())])
+            taken = [tuple(timings.get()) for _ in range(timings.qsize())]
+            pulse.send((taken, asdict(statistics) if statistics else {}))
     except OSError:
         os._exit(0)  # the server is gone

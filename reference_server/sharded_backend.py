@@ -3,7 +3,7 @@
 Nothing here computes, or imports torch. Every rank is watched outside of the collectives: by the end of its connection
 (it died), by its pulse (it was stopped), and by the time a step takes (it hangs). A rank that is lost takes the
 whole group with it at once, so nobody waits for it inside a collective. From then on steps raise
-`BackendLostError`, and a new `ShardedBackend` from the same nursery is the group's restart.
+`BackendLostError`, and a new `ShardedBackend` of the same `Group` is its restart.
 """
 
 import logging
@@ -18,28 +18,28 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NoReturn
 
-from reference_server.batch import BackendLostError, Piece
+from reference_server.batch import BackendLostError, BackendStatistics, Piece
 from reference_server.errors import ConfigError
 from reference_server.shard_grid import Grid, Place
 from reference_server.shard_nursery import Nursery
 from reference_server.shard_rank import Load, Loaded, encode, run_rank
 
-SILENCE_S = 1.5
-"""A rank that was not heard for this long is lost: seven pulses."""
+SILENCE_S = 1.2
+"""A rank that was not heard for this long is lost: six pulses."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """What the server wants to know of its ranks, and how long it waits for them."""
+class Group:
+    """What every group of ranks of this server has in common, from one restart to the next."""
 
+    grid: Grid
+    nursery: Nursery
     report: Callable[[str, str, float], None] = lambda *_: None
     """Takes operation, peer and seconds of every timed exchange, on the watching thread."""
-    lost: Callable[[], None] = lambda: None
-    """Called on the watching thread once a rank is lost."""
     answer_s: float = 1.5
-    """A step that is waited for longer has hung, from the second step on."""
+    """A step that is waited for longer has hung, from the second step on; a compilation is allowed for."""
     start_s: float = 300.0
     """The ranks have this long to load, and again to answer their first step."""
 
@@ -47,30 +47,28 @@ class Watch:
 class ShardedBackend:
     """Implements `Backend`. Used by one thread at a time; another watches."""
 
-    def __init__(self, grid: Grid, load: Load, nursery: Nursery, watch: Watch) -> None:
+    def __init__(self, group: Group, load: Load) -> None:
         """Start the ranks and wait until all have loaded.
 
         Raises:
             ConfigError: a rank says that a setting is wrong.
             BackendLostError: a rank ended, or did not load in time.
         """
-        self._nursery, self._watch = nursery, watch
-        self._failure: str | None = None
-        self._closing = False
+        self._group = group
+        self.statistics = BackendStatistics()
         self._drawn: dict[int, int] = {}
         self._reading_since_s: float | None = None
-        self._allowed_s = watch.start_s
+        self._allowed_s = group.start_s
+        grid, start = group.grid, group.nursery.start
         with tempfile.TemporaryDirectory() as folder:
             meeting = str(Path(folder) / "ranks")
-            ranks = [
-                nursery.start(partial(run_rank, Place(grid, i), meeting, load)) for i in range(grid.ranks)
-            ]
+            ranks = [start(partial(run_rank, Place(grid, i), meeting, load)) for i in range(grid.ranks)]
             self._steps, self._pulses = [steps for steps, _ in ranks], [pulse for _, pulse in ranks]
             self._answers = self._steps[-grid.tensor]
             try:
                 self.blocks, self.lookahead = min(self._loaded())
             except BaseException:
-                self._end_ranks()
+                group.nursery.kill_ranks()
                 raise
         self._watcher = threading.Thread(target=self._watch_ranks, name="ranks", daemon=True)
         self._watcher.start()
@@ -92,7 +90,7 @@ class ShardedBackend:
 
     def check(self) -> None:
         """Raise BackendLostError when a rank is lost."""
-        if self._failure is not None:
+        if self.statistics.lost:
             self._raise_lost()
 
     def read(self, slots: Sequence[int]) -> list[int]:
@@ -102,26 +100,26 @@ class ShardedBackend:
             tokens: list[int] = pickle.loads(self._answers.recv_bytes())  # noqa: S301  our own child's
         except (EOFError, OSError):
             self._raise_lost()
-        self._reading_since_s, self._allowed_s = None, self._watch.answer_s
+        self._reading_since_s, self._allowed_s = None, self._group.answer_s
         self._drawn.update(zip(slots, tokens, strict=True))
         return tokens
 
     def close(self) -> None:
         """End the ranks; nothing else may be asked afterwards."""
-        self._closing = True
+        self.statistics.lost = "closed"
         self._watcher.join()
 
     def _raise_lost(self) -> NoReturn:
         self._watcher.join()
-        raise BackendLostError(self._failure)
+        raise BackendLostError(self.statistics.lost)
 
     def _loaded(self) -> list[Loaded]:
         loaded: list[Loaded] = []
-        loading, deadline_s = list(self._steps), time.monotonic() + self._watch.start_s
+        loading, deadline_s = list(self._steps), time.monotonic() + self._group.start_s
         while loading:
             spoke = [c for c in wait(loading, deadline_s - time.monotonic()) if isinstance(c, Connection)]
             if not spoke:
-                raise BackendLostError(f"{len(loading)} ranks did not load within {self._watch.start_s:g} s")
+                raise BackendLostError(f"{len(loading)} ranks did not load within {self._group.start_s:g} s")
             for connection in spoke:
                 loading.remove(connection)
                 try:
@@ -136,23 +134,26 @@ class ShardedBackend:
 
     def _watch_ranks(self) -> None:
         heard_s = dict.fromkeys(self._pulses, time.monotonic())
-        while not self._closing and self._failure is None:
-            self._failure = self._listen(heard_s) or self._late(heard_s)
-        self._end_ranks()
-        if self._failure is not None:
-            logger.error("ranks lost: %s", self._failure)
-            self._watch.lost()
+        while not self.statistics.lost:
+            self.statistics.lost = self._listen(heard_s) or self._late(heard_s)
+        if not self._group.nursery.closed:
+            logger.error("the ranks end: %s", self.statistics.lost)
+            self._group.nursery.kill_ranks()
 
     def _listen(self, heard_s: dict[Connection, float]) -> str | None:
         for pulse in wait(self._pulses, timeout=0.1):
             assert isinstance(pulse, Connection)
             try:
-                timings = pulse.recv()
+                timings, told = pulse.recv()
             except (EOFError, OSError):
                 return f"rank {self._pulses.index(pulse)} ended"
             heard_s[pulse] = time.monotonic()
             for timing in timings:
-                self._watch.report(*timing)
+                self._group.report(*timing)
+            if lost := told.pop("lost", None):
+                return f"rank {self._pulses.index(pulse)}: {lost}"
+            for name, value in told.items():
+                setattr(self.statistics, name, value)
         return None
 
     def _late(self, heard_s: dict[Connection, float]) -> str | None:
@@ -160,13 +161,10 @@ class ShardedBackend:
         for rank, pulse in enumerate(self._pulses):
             if now_s - heard_s[pulse] > SILENCE_S:
                 return f"rank {rank} has not been heard for {SILENCE_S:g} s"
-        since_s = self._reading_since_s
-        if since_s is not None and now_s - since_s > self._allowed_s:
-            return f"a step takes longer than {self._allowed_s:g} s"
+        since_s, allowed_s = self._reading_since_s, self._allowed_s + self.statistics.one_off_s
+        if since_s is not None and now_s - since_s > allowed_s:
+            return f"a step takes longer than {allowed_s:g} s"
         return None
-
-    def _end_ranks(self) -> None:
-        self._nursery.kill_ranks()
 
 
 @dataclass(frozen=True, slots=True)
