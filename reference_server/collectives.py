@@ -1,8 +1,8 @@
 """What ranks say to each other within a step, each exchange timed: sums and gathers over lanes, rows between stages.
 
 NCCL between GPUs, gloo between CPUs. On the CPU an exchange is timed by the clock; on a GPU by a pair of events, which
-nothing waits for and which are read once they are past. Inside a CUDA graph there is nothing to time, so there `probe`
-makes the same sum outside of one, between steps. Receiving includes waiting for the sender.
+nothing waits for and which are read once they are past. Inside a CUDA graph there is nothing to time, so `probe` makes
+the last sum's like outside of one, between steps. Receiving includes waiting for the sender.
 """
 
 import sys
@@ -63,12 +63,16 @@ class Collectives:
         ]
         self._lanes, first = groups[place.stage], place.stage * lanes
         self._lanes_name = f"rank{first}-{first + lanes - 1}"
+        self.probe_every = 64
+        self._steps = 0
+        self._summed: tuple[torch.Size, torch.dtype] | None = None
         self._timings: deque[Timing] = deque()
         self._under_way: deque[tuple[str, str, torch.cuda.Event, torch.cuda.Event]] = deque()
 
     def sum(self, part: Tensor) -> Tensor:
         """The sum of all lanes' parts, in place."""
         if self._place.grid.tensor > 1:
+            self._summed = part.shape, part.dtype
             with self._timed("all_reduce", self._lanes_name):
                 dist.all_reduce(part, group=self._lanes)
         return part
@@ -98,9 +102,19 @@ class Collectives:
         with self._timed("send", f"rank{peer}"):
             dist.send(rows.contiguous(), peer)
 
-    def probe(self, rows: int, hidden: int, dtype: torch.dtype) -> None:
-        """One sum of a step's size, to be timed; every lane makes it at the same place among its exchanges."""
-        self.sum(torch.zeros((rows, hidden), dtype=dtype, device=self.device))
+    def probe(self) -> None:
+        """After a step: every `probe_every`-th time, on a GPU, one more sum of the last one's size, to be timed.
+
+        All lanes compute the same steps, so all of them make it at the same place among their exchanges.
+        """
+        self._steps += 1
+        if self._summed is not None and self.device.type == "cuda" and self._steps % self.probe_every == 0:
+            size, dtype = self._summed
+            self.sum(torch.zeros(size, dtype=dtype, device=self.device))
+
+    def note(self, timing: Timing) -> None:
+        """Add an exchange that was timed elsewhere."""
+        self._timings.append(timing)
 
     def timings(self) -> list[Timing]:
         """What was timed since the last call; never waits."""

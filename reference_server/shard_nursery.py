@@ -38,6 +38,11 @@ class Nursery:
             command = [sys.executable, "-m", __name__, str(theirs.fileno())]
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
 
+    @property
+    def pid(self) -> int:
+        """The parent of all ranks."""
+        return self._process.pid
+
     def start(self, rank: Rank) -> tuple[Connection, Connection]:
         """Fork a process that runs `rank`; the other ends of its connections, steps and pulse."""
         ours, theirs = zip(*(socket.socketpair() for _ in range(2)), strict=True)

@@ -96,6 +96,7 @@ def _compute(
         step = backend.submit(decode(steps.recv_bytes(), draws=place.last))
         if place.answers:
             drawn.put(step)
+        collectives.probe()
         for timing in collectives.timings():
             if place.lane == 0:  # the other lanes took part in the same exchange
                 timings.put(timing)

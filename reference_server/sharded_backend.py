@@ -135,9 +135,10 @@ class ShardedBackend:
     def _watch_ranks(self) -> None:
         heard_s = dict.fromkeys(self._pulses, time.monotonic())
         while not self.statistics.lost:
-            self.statistics.lost = self._listen(heard_s) or self._late(heard_s)
+            if found := self._listen(heard_s) or self._late(heard_s):
+                self.statistics.lost = found
         if not self._group.nursery.closed:
-            logger.error("the ranks end: %s", self.statistics.lost)
+            logger.info("the ranks end: %s", self.statistics.lost)
             self._group.nursery.kill_ranks()
 
     def _listen(self, heard_s: dict[Connection, float]) -> str | None:

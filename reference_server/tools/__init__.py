@@ -1,0 +1,1 @@
+"""What is run beside serving: measurements and conversions."""
