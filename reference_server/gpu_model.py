@@ -259,8 +259,8 @@ class GpuModel:
 
 def half_rotary_table(shape: Shape, context: int) -> Tensor:
     """Cosines, then sines, of each position's pairs of dimensions, (context, head_dim), float32."""
-    pair = torch.arange(0, shape.head_dim, 2, dtype=torch.float64) / shape.head_dim
-    angles = torch.outer(torch.arange(context, dtype=torch.float64), shape.rope_theta**-pair)
+    frequencies = torch.tensor(shape.frequencies(), dtype=torch.float64)
+    angles = torch.outer(torch.arange(context, dtype=torch.float64), frequencies)
     return torch.cat((angles.cos(), angles.sin()), dim=-1).float()
 
 

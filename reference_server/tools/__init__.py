@@ -1,0 +1,1 @@
+"""Commands beside serving: `python -m reference_server VERB`."""
