@@ -1,12 +1,32 @@
 """Model shapes: the named ones, and those that a Hugging Face `config.json` describes."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from reference_server.errors import ConfigError
 from reference_server.tokenizer import BYTES, EOS, VOCABULARY
+
+QUANTIZATION = {"quant_method": "aftershock-int8", "bits": 8, "group_size": 128, "symmetric": True}
+"""What `config.json` says of a folder whose matrices are 8 bits wide, as `quantization.py` has them."""
+
+
+class RopeScaling(NamedTuple):
+    """Llama 3's stretch of the rotary embedding: slow pairs turn `factor` times slower, fast ones as trained."""
+
+    factor: float
+    low_freq_factor: float
+    high_freq_factor: float
+    original_max_position_embeddings: float
+
+    def scaled(self, frequency: float) -> float:
+        """The angle per position of a pair that had this one."""
+        turns = self.original_max_position_embeddings * frequency / (2 * math.pi)
+        kept = (turns - self.low_freq_factor) / (self.high_freq_factor - self.low_freq_factor)
+        kept = min(max(kept, 0.0), 1.0)
+        return frequency * (kept + (1 - kept) / self.factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +42,7 @@ class Shape:
     max_context: int = 4096
     vocabulary: int = VOCABULARY
     rope_theta: float = 10_000.0
+    rope_scaling: RopeScaling | None = None
     norm_epsilon: float = 1e-5
     tied_head: bool = False
     eos: tuple[int, ...] = (EOS,)
@@ -34,11 +55,39 @@ class Shape:
                 f"{last_token} are expected, not {self}"
             )
 
+    def frequencies(self) -> list[float]:
+        """The angle by which each pair of the rotary embedding turns per position."""
+        plain = [self.rope_theta ** (-i / self.head_dim) for i in range(0, self.head_dim, 2)]
+        return [self.rope_scaling.scaled(f) for f in plain] if self.rope_scaling else plain
+
 
 NAMED_SHAPES = {
     "tiny": Shape(layers=2, hidden=64, heads=4, kv_heads=2, head_dim=16, feed_forward=192),
     "small": Shape(layers=4, hidden=256, heads=8, kv_heads=4, head_dim=32, feed_forward=768),
     "135m": Shape(layers=30, hidden=576, heads=9, kv_heads=3, head_dim=64, feed_forward=1536, tied_head=True),
+    "1b": Shape(
+        layers=16,
+        hidden=2048,
+        heads=32,
+        kv_heads=8,
+        head_dim=64,
+        feed_forward=8192,
+        max_context=8192,
+        vocabulary=128_256,
+        rope_theta=500_000.0,
+        tied_head=True,
+    ),
+    "8b": Shape(
+        layers=32,
+        hidden=4096,
+        heads=32,
+        kv_heads=8,
+        head_dim=128,
+        feed_forward=14_336,
+        max_context=8192,
+        vocabulary=128_256,
+        rope_theta=500_000.0,
+    ),
 }
 DEFAULT_SHAPE = "tiny"
 
@@ -64,6 +113,7 @@ def read_shape(path: Path) -> Shape:
         config: dict[str, Any] = json.loads(path.read_text())
         _refuse_other_architectures(path, config)
         heads = config["num_attention_heads"]
+        rope = _rope(config)
         eos = config.get("eos_token_id", EOS)
         return Shape(
             layers=config["num_hidden_layers"],
@@ -74,7 +124,10 @@ def read_shape(path: Path) -> Shape:
             feed_forward=config["intermediate_size"],
             max_context=config.get("max_position_embeddings", 2048),
             vocabulary=config["vocab_size"],
-            rope_theta=float(_rope(config).get("rope_theta", config.get("rope_theta", 10_000.0))),
+            rope_theta=float(rope.get("rope_theta", config.get("rope_theta", 10_000.0))),
+            rope_scaling=RopeScaling(*(float(rope[name]) for name in RopeScaling._fields))
+            if _rope_type(rope) == "llama3"
+            else None,
             norm_epsilon=float(config.get("rms_norm_eps", 1e-6)),
             tied_head=bool(config.get("tie_word_embeddings", False)),
             eos=() if eos is None else tuple(eos) if isinstance(eos, list) else (eos,),
@@ -89,6 +142,7 @@ def read_shape(path: Path) -> Shape:
 
 def config_json(shape: Shape) -> dict[str, Any]:
     """What `read_shape` reads back as the same shape, and other Llama implementations understand."""
+    scaling = shape.rope_scaling
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -101,6 +155,7 @@ def config_json(shape: Shape) -> dict[str, Any]:
         "max_position_embeddings": shape.max_context,
         "vocab_size": shape.vocabulary,
         "rope_theta": shape.rope_theta,
+        "rope_scaling": {"rope_type": "llama3"} | scaling._asdict() if scaling else None,
         "rms_norm_eps": shape.norm_epsilon,
         "tie_word_embeddings": shape.tied_head,
         "eos_token_id": list(shape.eos),
@@ -113,15 +168,20 @@ def _rope(config: dict[str, Any]) -> dict[str, Any]:
     return config.get("rope_parameters") or config.get("rope_scaling") or {}
 
 
+def _rope_type(rope: dict[str, Any]) -> Any:
+    return rope.get("rope_type", rope.get("type", "default"))
+
+
 def _refuse_other_architectures(path: Path, config: dict[str, Any]) -> None:
-    rope = _rope(config)
     found = {
         "model_type": (config.get("model_type"), ("llama",)),
         "hidden_act": (config.get("hidden_act", "silu"), ("silu",)),
-        "rope type": (rope.get("rope_type", rope.get("type", "default")), ("default",)),
+        "rope type": (_rope_type(_rope(config)), ("default", "llama3")),
         "attention_bias": (config.get("attention_bias", False), (False,)),
         "mlp_bias": (config.get("mlp_bias", False), (False,)),
+        "quantization_config": (config.get("quantization_config"), (None, QUANTIZATION)),
     }
     for key, (value, expected) in found.items():
         if value not in expected:
-            raise ConfigError(f"{path}: {key} {expected[0]!r} is expected, not {value!r}")
+            wanted = " or ".join(repr(choice) for choice in expected)
+            raise ConfigError(f"{path}: {key} {wanted} is expected, not {value!r}")

@@ -1,1 +1,1 @@
-"""What is run beside serving: measurements and conversions."""
+"""Commands beside serving: `python -m reference_server VERB`."""
