@@ -21,7 +21,7 @@ from torch import Tensor
 from reference_server.errors import ConfigError
 from reference_server.shard_grid import Place
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 20.0
 """A collective that lasts longer fails its rank: the backstop behind the parent, which notices a loss within 2 s."""
 
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reference_server.batch import BLOCK_TOKENS, Drawn, Piece
+from reference_server.batch import BLOCK_TOKENS, BackendStatistics, Drawn, Piece
 from reference_server.gpu_graphs import STEP_FIELDS, StepGraphs
 from reference_server.gpu_model import Collectives, GpuModel, Prompts, Rows, Weights
 from reference_server.gpu_sampling import draw, nucleus
@@ -76,6 +76,7 @@ class GpuBackend:
             graphs: replay captured steps; without, every step is launched kernel by kernel.
         """
         self.blocks = blocks
+        self.statistics = BackendStatistics()
         self.model = GpuModel(
             shape, weights, context=context, blocks=blocks, slots=slots, device=device, dtype=dtype,
             collectives=collectives,

@@ -164,7 +164,9 @@ class GpuModel:
             hidden = hidden[sampled]
             sums = None if sums is None else sums[:, sampled].contiguous()
         logits = self._normed_product(self._head, self._final_norm, hidden, sums, exact=True)
-        return logits if self._collectives is None else self._collectives.gather(logits.sum(dim=0)).unsqueeze(0)
+        if self._collectives is None:
+            return logits
+        return self._collectives.gather(_whole(logits), self.shape.vocabulary).unsqueeze(0)
 
     def _embed(self, rows: Rows) -> Tensor:
         table, width = self._embedding, self.shape.hidden
@@ -235,7 +237,7 @@ class GpuModel:
     def _added(self, matrix: Linear, rows: Tensor, hidden: Tensor) -> Tensor | None:
         """Add a product to the residual stream: at once for one row, else it is left to the next norm, as sums."""
         if self._collectives is not None:
-            return self._collectives.sum(matrix.sums(rows).sum(dim=0).to(self._dtype)).unsqueeze(0)
+            return self._collectives.sum(_whole(matrix.sums(rows))).unsqueeze(0)
         if rows.shape[0] == 1:
             matrix.row(rows, hidden, residual=True)
             return None
@@ -255,6 +257,10 @@ class GpuModel:
             SPLITS=0 if sums is None else sums.shape[0], HIDDEN=width, BLOCK=triton.next_power_of_2(width),
         )  # fmt: skip
         return matrix.sums(normed, exact=exact)
+
+
+def _whole(sums: Tensor) -> Tensor:
+    return sums[0] if sums.shape[0] == 1 else sums.sum(dim=0)
 
 
 def half_rotary_table(shape: Shape, context: int) -> Tensor:

@@ -52,22 +52,23 @@ def load_random(cut: Cut, place: Place, collectives: "Collectives") -> Backend:
     else:
         shape, weights = shard(cut.shape, random_weights(cut.shape, cut.seed), place)
     blocks = cut.slots * cut.blocks_each
-    alone = None if lanes == 1 else collectives
-    if device.type == "cuda":
+    alone = None if place.grid.ranks == 1 else collectives
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    if device.type == "cuda" and place.grid.pipeline == 1:
         from reference_server.gpu_backend import GpuBackend
 
         for batch in cut.batches if alone else ():
             time_graphed_sum(collectives, batch, cut.shape.hidden)
         return GpuBackend(
             shape, weights, context=cut.context, blocks=blocks, slots=cut.slots, device=device,
-            dtype=torch.bfloat16, collectives=alone,
+            dtype=dtype, collectives=alone,
         )  # fmt: skip
     from reference_server.cpu_backend import CpuBackend
     from reference_server.kv_cache import KVCache
     from reference_server.model import Model
 
     torch.set_num_threads(1)
-    context, dtype = cut.context, torch.float32
+    context = cut.context
     model = Model(shape, weights, context=context, device=device, dtype=dtype, collectives=alone)
     cache = KVCache(shape, blocks=blocks, context=context, device=device, dtype=dtype)
     return CpuBackend(model, cache, range(shape.vocabulary))
