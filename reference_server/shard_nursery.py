@@ -56,6 +56,8 @@ class Nursery:
 
     def kill_ranks(self) -> None:
         """SIGKILL every rank; returns when they are gone. A nursery that was killed, and they with it, is replaced."""
+        if self.closed:
+            return
         with suppress(OSError):
             self._control.sendall(HEADER.pack(0))
             if self._control.recv(1):

@@ -60,16 +60,17 @@ class ShardedBackend:
         self._reading_since_s: float | None = None
         self._allowed_s = group.start_s
         grid, start = group.grid, group.nursery.start
-        with tempfile.TemporaryDirectory() as folder:
-            meeting = str(Path(folder) / "ranks")
-            ranks = [start(partial(run_rank, Place(grid, i), meeting, load)) for i in range(grid.ranks)]
-            self._steps, self._pulses = [steps for steps, _ in ranks], [pulse for _, pulse in ranks]
-            self._answers = self._steps[-grid.tensor]
-            try:
-                self.blocks, self.lookahead = min(self._loaded())
-            except BaseException:
-                group.nursery.kill_ranks()
-                raise
+        # Ranks come back to where they met for as long as they live: connections are made when first used.
+        self._folder = tempfile.TemporaryDirectory()
+        meeting = str(Path(self._folder.name) / "ranks")
+        ranks = [start(partial(run_rank, Place(grid, rank), meeting, load)) for rank in range(grid.ranks)]
+        self._steps, self._pulses = [steps for steps, _ in ranks], [pulse for _, pulse in ranks]
+        self._answers = self._steps[-grid.tensor]
+        try:
+            self.blocks, self.lookahead = min(self._loaded())
+        except BaseException:
+            self._end_ranks()
+            raise
         self._watcher = threading.Thread(target=self._watch_ranks, name="ranks", daemon=True)
         self._watcher.start()
 
@@ -137,9 +138,12 @@ class ShardedBackend:
         while not self.statistics.lost:
             if found := self._listen(heard_s) or self._late(heard_s):
                 self.statistics.lost = found
-        if not self._group.nursery.closed:
-            logger.info("the ranks end: %s", self.statistics.lost)
-            self._group.nursery.kill_ranks()
+        logger.info("the ranks end: %s", self.statistics.lost)
+        self._end_ranks()
+
+    def _end_ranks(self) -> None:
+        self._group.nursery.kill_ranks()
+        self._folder.cleanup()
 
     def _listen(self, heard_s: dict[Connection, float]) -> str | None:
         for pulse in wait(self._pulses, timeout=0.1):

@@ -263,6 +263,8 @@ def run(plan: Plan) -> dict[str, Any]:
             print(
                 f"{ranks} ranks measured, loaded in {runs[-1]['load_s']:.1f} s", file=sys.stderr, flush=True
             )
+        rows = compared(plan, runs)
+        print(table(rows), flush=True)
         most, checked = max(plan.shards), NAMED_SHAPES[plan.shape]
         if checked.hidden > CHECKED.hidden:
             checked = CHECKED
@@ -271,7 +273,7 @@ def run(plan: Plan) -> dict[str, Any]:
         ]
         agreed = agreement(checked, [Grid(tensor=most), Grid(pipeline=2)], nursery) if most > 1 else []
     return {
-        "plan": asdict(plan), "machine": machine(), "compared": compared(plan, runs), "losses": losses,
+        "plan": asdict(plan), "machine": machine(), "compared": rows, "losses": losses,
         "agreement": agreed, "runs": runs,
     }  # fmt: skip
 
@@ -301,7 +303,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     shards, batches = (tuple(int(n) for n in text.split(",")) for text in (given.shards, given.batches))
     result = run(Plan(given.shape, shards, batches, given.context, given.steps))
-    print(table(result["compared"]))
     for loss in result["losses"]:
         print("{fault} of one of {shards} ranks: noticed after {noticed_s:.2f} s,".format(**loss), end=" ")
         print("serving again after {serving_again_s:.1f} s".format(**loss))
