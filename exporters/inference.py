@@ -14,6 +14,7 @@ Any thread may report any event; the costs of one are a lock and one or two obse
 import platform
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry
@@ -21,6 +22,7 @@ from prometheus_client import CollectorRegistry
 from exporters import metrics as declared
 from exporters.cache import CacheLookups
 from exporters.collectors import CollectorSet
+from exporters.engine import EngineMetrics
 from exporters.exposition import Exposition, serve
 from exporters.registry import Registry, counter, gauge, histogram
 from exporters.request_metrics import Clock, InFlight, RequestMetrics, RequestSeries
@@ -72,6 +74,11 @@ class InferenceMetrics:
     def kv_fragmentation(self, ratio: float) -> None:
         """From now on this share of the reserved KV slots holds no token, 0 to 1; no series before the first call."""
         self._kv_fragmentation.labels(self._model).set(ratio)
+
+    @cached_property
+    def engine(self) -> EngineMetrics:
+        """For a server that is an engine itself: series of its steps and KV blocks, there from the first use."""
+        return EngineMetrics(self._model, self.registry)
 
 
 def _request_series(model: str, registry: CollectorRegistry) -> RequestSeries:

@@ -3,7 +3,7 @@
 Bucket edges contain every SLO bound, so the share of requests within an objective is exact, not interpolated.
 """
 
-from exporters import cluster_metrics, gpu_metrics
+from exporters import cluster_metrics, engine_metrics, gpu_metrics
 from exporters.families import Family, edges
 from exporters.slo import E2E_BOUND_S, ITL_BOUND_S, TTFT_BOUND_S
 
@@ -212,6 +212,7 @@ GROUPS = {
         *(REQUESTS, TOKENS, REQUESTS_RUNNING, REQUESTS_WAITING, OLDEST_QUEUED_AGE),
         *(KV_CACHE_USAGE, KV_CACHE_FRAGMENTATION, CACHE_QUERIES, CACHE_HITS, CACHE_HIT_RATIO, BUILD_INFO),
     ),
+    "Inference engine": engine_metrics.FAMILIES,
     "GPU": gpu_metrics.FAMILIES,
     "Collectors": (COLLECTOR_SUCCESS, COLLECTOR_DURATION),
     "Gateway": (

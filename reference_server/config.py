@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
+from exporters.slo import ITL_BOUND_S
 from reference_server.errors import ConfigError
 from reference_server.shard_grid import Grid
 
@@ -99,13 +100,17 @@ class Settings:
         ),
     ] = "memory"
     cache_megabytes: Annotated[
-        int, Setting("DS_CACHE_MEGABYTES", COUNT, "size of the prefix cache's memory tier")
+        int,
+        Setting(
+            "DS_CACHE_MEGABYTES",
+            COUNT,
+            "size of the prefix cache's memory tier: how much of the KV cache blocks that no running request holds "
+            "may fill, for later ones to find",
+        ),
     ] = 512
     cache_ttl_s: Annotated[
         float,
-        Setting(
-            "DS_CACHE_TTL_SECONDS", SOME_SECONDS, "how long that tier keeps a block after it was written"
-        ),
+        Setting("DS_CACHE_TTL_SECONDS", SOME_SECONDS, "how long a block can be found after it was written"),
     ] = 60.0
     serving_mode: Annotated[
         str,
@@ -127,9 +132,20 @@ class Settings:
             "DS_REPLICA_NAME", TEXT, "said in the header x-aftershock-replica (default: the host's name)"
         ),
     ] = ""
-    max_running: Annotated[
-        int, Setting("DS_MAX_RUNNING", COUNT, "requests computed at once; each holds a slot of the KV cache")
-    ] = 32
+    scheduling: Annotated[
+        str,
+        Setting(
+            "DS_SCHEDULING",
+            _one_of("none", "window", "continuous"),
+            "none: one request at a time; window: batches of DS_WINDOW_SIZE at most, gathered for at most "
+            "DS_WINDOW_SECONDS and run to their end; continuous: whoever fits joins at the next step",
+        ),
+    ] = "continuous"
+    window_size: Annotated[int, Setting("DS_WINDOW_SIZE", COUNT, "requests of a window's batch")] = 32
+    window_s: Annotated[
+        float, Setting("DS_WINDOW_SECONDS", SECONDS, "how long a window is open for its first request")
+    ] = 0.1
+    max_running: Annotated[int, Setting("DS_MAX_RUNNING", COUNT, "requests computed at once")] = 32
     max_queue: Annotated[
         int, Setting("DS_MAX_QUEUE", COUNT, "requests that may wait; one more is answered 429")
     ] = 256
@@ -144,12 +160,22 @@ class Settings:
         Setting(
             "DS_KV_TOKENS",
             COUNT,
-            "tokens that all running requests may reserve together (default: running requests x context)",
+            "positions of the KV cache, in blocks of 16 that running requests and the prefix cache share; when "
+            "they run out, the last request to arrive is recomputed later (default: running requests x context)",
         ),
     ] = None
     step_tokens: Annotated[
         int, Setting("DS_STEP_TOKENS", COUNT, "tokens computed in one step: longer prompts take several")
     ] = 128
+    itl_s: Annotated[
+        float,
+        Setting(
+            "DS_ITL_SECONDS",
+            SOME_SECONDS,
+            "while answers are generated, a step has only as many tokens of prompts as keep it this short by "
+            "what steps took before, or a quarter of DS_STEP_TOKENS where that is more",
+        ),
+    ] = ITL_BOUND_S
     min_step_s: Annotated[
         float,
         Setting(
@@ -171,7 +197,8 @@ class Settings:
         Setting(
             "DS_STALL_SECONDS",
             SOME_SECONDS,
-            "/healthz answers 503 once a step takes this much longer than DS_MIN_STEP_SECONDS",
+            "/healthz and /readyz answer 503 once a step takes this much longer than DS_MIN_STEP_SECONDS, and "
+            "longer than 8 times what a step of its tokens took before",
         ),
     ] = 1.5
     tensor_parallel: Annotated[

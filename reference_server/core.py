@@ -5,21 +5,41 @@ never waits for this code. A sequence that turns out to have ended by then has o
 which is dropped when it is read; its blocks may be another's at once, because steps are computed in order.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from reference_server.batch import BLOCK_TOKENS, Backend, Drawn, Piece
 from reference_server.instrumentation import Instrumentation
 from reference_server.scheduler import Chunk, Scheduler
 from reference_server.sequence import Output, Sequence
+from reference_server.step_cost import StepCost
+from reference_server.step_reports import StepReporter
 from reference_server.tokenizer import to_bytes
 
 Outputs = list[tuple[Sequence, Output]]
 
 
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A step that was submitted and whose tokens were not read yet."""
+
+    drawing: list[Sequence]
+    drawn: Drawn
+    tokens: int
+    positions: int
+    """Keys and values that it reads, in positions."""
+    submitted_s: float
+    expected_s: float
+
+
 class Core:
-    """A backend with the scheduler of its blocks; `eos` are the tokens that end an answer. Used by one thread."""
+    """A backend with the scheduler of its blocks; `eos` are the tokens that end an answer. Used by one thread.
+
+    `itl_s` is how long a step with generating sequences should take at most.
+    """
 
     def __init__(
         self,
@@ -27,16 +47,28 @@ class Core:
         scheduler: Scheduler,
         eos: Iterable[int],
         instrumentation: Instrumentation,
+        *,
+        itl_s: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.backend = backend
         self.scheduler = scheduler
+        self.steps = 0
+        """Submitted so far: progress, while there is work."""
+        self.expected_s = 0.0
+        """What the steps in progress should take together; read by any thread."""
         self._eos = frozenset(eos)
-        self._instrumentation = instrumentation
+        self._cost = StepCost()
+        self._warm = False
+        """Whether a step was read: the first one takes what no other does."""
+        self._itl_s = itl_s
         self._clock = clock
-        self._in_flight: deque[tuple[list[Sequence], Drawn]] = deque()
-        """Submitted steps, oldest first: who draws, and what."""
-        self._reported_used = 0
+        self._report = StepReporter(instrumentation, backend.statistics)
+        self._instrumentation = instrumentation
+        self._in_flight: deque[InFlight] = deque()
+        """Oldest first."""
+        self._read_s: float | None = None
+        """When the last step was read, while there is work since then."""
 
     @property
     def busy(self) -> bool:
@@ -63,12 +95,14 @@ class Core:
 
     def step(self) -> Outputs:
         """Submit one more step, where there is work, and read those that the backend need not have ahead."""
-        chunks = self.scheduler.plan()
+        chunks = self.scheduler.plan(self._cost.tokens_within(self._itl_s))
         if chunks:
             self._submit(chunks)
         outputs: Outputs = []
         while len(self._in_flight) > (self.backend.lookahead if chunks else 0):
-            outputs += self._read(*self._in_flight.popleft())
+            outputs += self._read()
+        if not self.busy:
+            self._read_s = None
         self._report_usage()
         return outputs
 
@@ -79,17 +113,34 @@ class Core:
 
     def _submit(self, chunks: list[Chunk]) -> None:
         drawing = [chunk.sequence for chunk in chunks if chunk.draws]
+        tokens = sum(chunk.count for chunk in chunks)
+        positions = sum(chunk.sequence.computed + chunk.count for chunk in chunks)
+        now_s, expected_s = self._clock(), self._cost.expected_s(tokens)
+        if self._read_s is not None and not self._in_flight:
+            self._report.idle(now_s - self._read_s)
+        self.expected_s += expected_s
+        self.steps += 1
         drawn = self.backend.submit([_piece(chunk) for chunk in chunks])
-        self._in_flight.append((drawing, drawn))
+        self._in_flight.append(InFlight(drawing, drawn, tokens, positions, now_s, expected_s))
         for sequence in drawing:
             sequence.pending += 1
         for chunk in chunks:
             chunk.sequence.computed += chunk.count
             self.scheduler.remember(chunk.sequence)
 
-    def _read(self, drawing: list[Sequence], drawn: Drawn) -> Outputs:
+    def _read(self) -> Outputs:
+        step = self._in_flight.popleft()
+        tokens = step.drawn.tokens()
+        now_s = self._clock()
+        took_s = now_s - max(step.submitted_s, self._read_s or 0.0)
+        self._read_s = now_s
+        if self._warm:
+            self._cost.observe(step.tokens, took_s)
+        self._warm = True
+        self.expected_s -= step.expected_s
+        self._report.step(len(self.scheduler.running), step.tokens, step.positions, took_s)
         outputs: Outputs = []
-        for sequence, token in zip(drawing, drawn.tokens(), strict=True):
+        for sequence, token in zip(step.drawing, tokens, strict=True):
             sequence.pending -= 1
             if not sequence.ended:
                 outputs.append((sequence, self._advance(sequence, token)))
@@ -109,10 +160,7 @@ class Core:
         return Output(text, "stop" if sequence.text.stopped else reason)
 
     def _report_usage(self) -> None:
-        used = self.scheduler.pool.usage.used
-        if used != self._reported_used:
-            self._reported_used = used
-            self._instrumentation.kv_usage(used / self.scheduler.pool.blocks)
+        self._report.blocks(self.scheduler)
 
 
 def _piece(chunk: Chunk) -> Piece:

@@ -35,7 +35,8 @@ class Engine:
     Args of the constructor:
         load: makes the core, on the engine's thread.
         deliver: takes the outputs of one step, on the engine's thread.
-        lost: called on the engine's thread when the backend is lost and with it every sequence; it is loaded again.
+        lost: called on the engine's thread when a backend is lost, and with it every sequence, before another is
+            loaded; None: the engine ends then.
         ended: called on the engine's thread as its last act; `failure` says why, None when it was told to stop.
         max_queue: sequences that may wait.
         min_step_s: each step takes at least this long.
@@ -47,22 +48,25 @@ class Engine:
         deliver: Callable[["Outputs"], None],
         ended: Callable[[], None],
         *,
-        lost: Callable[[], None] = lambda: None,
+        lost: Callable[[], None] | None = None,
         max_queue: int,
         min_step_s: float = 0.0,
     ) -> None:
         self._load = load
         self._deliver = deliver
         self._ended = ended
-        self._lost = lost
+        self._backend_lost = lost
         self._max_queue = max_queue
         self._min_step_s = min_step_s
         self._arrived: deque[Sequence] = deque()
         self._aborted: deque[Sequence] = deque()
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._core: Core | None = None
         self._waiting = 0
         """In the core's queue."""
+        self._steps = 0
+        """Of the core, when it last made progress."""
         self._step_began_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.ready = False
@@ -96,9 +100,19 @@ class Engine:
         self._wake.set()
 
     def step_age_s(self) -> float:
-        """How long ago the current step began; 0 when there is nothing to do."""
+        """How long ago the engine last made progress; 0 when there is nothing to do."""
         began_s = self._step_began_s
         return 0.0 if began_s is None else time.monotonic() - began_s
+
+    def expected_s(self) -> float:
+        """How long the steps in progress should take, by what steps took before and what the backend says."""
+        if self._core is None:
+            return 0.0
+        return self._core.expected_s + self._core.backend.statistics.one_off_s
+
+    def lost(self) -> str | None:
+        """Why the backend can never compute again; None while it can."""
+        return None if self._core is None else self._core.backend.statistics.lost
 
     def _run(self) -> None:
         try:
@@ -113,7 +127,7 @@ class Engine:
 
     def _loaded(self) -> "Core":
         began_s = time.monotonic()
-        core = self._load()
+        core = self._core = self._load()
         self._warm_up(core)
         # What was loaded lives as long as the process: the collector need not look at it again.
         gc.freeze()
@@ -127,35 +141,39 @@ class Engine:
             while self._has_work(core):
                 self._step(core)
         except BackendLostError as error:
+            if self._backend_lost is None:
+                raise
             self.ready = False
-            self._step_began_s = None
+            self._step_began_s, self._waiting = None, 0
             self._arrived.clear()
-            logger.error("backend lost, loading again: %s", error)  # noqa: TRY400  no fault of this code's
-            self._lost()
+            logger.warning("loading again, the backend is lost: %s", error)
+            self._backend_lost()
 
     @staticmethod
     def _warm_up(core: "Core") -> None:
-        core.add(Sequence(prompt=[0], max_tokens=1, sampling=Sampling(seed=0)))
-        core.admit()
-        while core.busy:
+        """Two steps: what a first one needs besides computing is no measure for others."""
+        first = Sequence(prompt=[0], max_tokens=2, sampling=Sampling(seed=0), ignore_eos=True)
+        core.add(first)
+        while not first.ended:
+            core.admit()
             core.step()
 
     def _has_work(self, core: "Core") -> bool:
         """Wait for work; False when the engine is to stop."""
         while not self._stopping.is_set():
+            if (lost := self.lost()) is not None:
+                raise BackendLostError(lost)
             self._wake.clear()
-            if core.busy or self._arrived or self._aborted:
+            if core.busy or self._arrived or self._aborted or core.opens_in_s() == 0:
                 return True
-            if (opens_in_s := core.opens_in_s()) == 0:
-                return True
-            if why := core.backend.statistics.lost:
-                raise BackendLostError(why)
             self._step_began_s = None
-            self._wake.wait(min(opens_in_s, IDLE_CHECK_S))
+            self._wake.wait(min(core.opens_in_s(), IDLE_CHECK_S))
         return False
 
     def _step(self, core: "Core") -> None:
-        self._step_began_s = began_s = time.monotonic()
+        began_s = time.monotonic()
+        if self._step_began_s is None or core.steps > self._steps:
+            self._step_began_s, self._steps = began_s, core.steps
         while self._arrived:
             core.add(self._arrived.popleft())
         while self._aborted:

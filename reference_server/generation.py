@@ -23,7 +23,7 @@ class Generation:
     def __init__(self, engine: Engine, order: Order, events: RequestEvents, *, within_s: float) -> None:
         self._engine = engine
         self._events = events
-        self._within_s = within_s
+        self._within_s = min(within_s, order.within_s)
         self._complete = False
         self._arrivals: asyncio.Queue[Output | ApiError] = asyncio.Queue()
         self._sequence = Sequence(
@@ -33,6 +33,7 @@ class Generation:
             text=TextStream(order.stops),
             ignore_eos=order.ignore_eos,
             salt=order.salt,
+            priority=order.priority,
             events=events,
             receive=self._arrivals.put_nowait,
         )

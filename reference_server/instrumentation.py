@@ -16,6 +16,32 @@ class RequestEvents(Protocol):
         """It ended: ok, error, timeout, aborted or rejected."""
 
 
+class EngineEvents(Protocol):
+    """What the engine does, from its thread."""
+
+    def kv_blocks(self, *, used: int, cached: int, free: int) -> None:
+        """The KV cache's blocks by state: held, findable, empty."""
+
+    def preempted(self, requests: int) -> None:
+        """So many running requests lost their blocks and wait to be computed again."""
+
+    def step(
+        self,
+        *,
+        sequences: int,
+        tokens: int,
+        idle_s: float,
+        graph_steps: int,
+        eager_steps: int,
+        bandwidth_utilisation: float | None,
+    ) -> None:
+        """A step is done: with so many running requests and computed tokens, after the device sat idle for so long.
+
+        Steps count as replayed from a graph or as launched kernel by kernel. The utilisation is that of recent
+        steps; None where it is not known.
+        """
+
+
 class Instrumentation(Protocol):
     """The server's events."""
 
@@ -26,11 +52,18 @@ class Instrumentation(Protocol):
         """A cache tier was asked for prompt tokens and had some of them."""
 
     def kv_usage(self, ratio: float) -> None:
-        """The reserved share of the KV cache."""
+        """The share of the KV cache's blocks that running requests hold."""
+
+    def kv_fragmentation(self, ratio: float) -> None:
+        """The share of the positions in those blocks that has no keys and values yet."""
+
+    @property
+    def engine(self) -> EngineEvents:
+        """The engine's own events."""
 
 
 class Uninstrumented:
-    """Both protocols, doing nothing."""
+    """All three protocols, doing nothing."""
 
     def request(self, *, streaming: bool) -> RequestEvents:  # noqa: ARG002  the protocol's signature
         """Report to nobody."""
@@ -49,4 +82,30 @@ class Uninstrumented:
         """Nothing."""
 
     def kv_usage(self, ratio: float) -> None:
+        """Nothing."""
+
+    def kv_fragmentation(self, ratio: float) -> None:
+        """Nothing."""
+
+    @property
+    def engine(self) -> "Uninstrumented":
+        """Report to nobody."""
+        return self
+
+    def kv_blocks(self, *, used: int, cached: int, free: int) -> None:
+        """Nothing."""
+
+    def preempted(self, requests: int) -> None:
+        """Nothing."""
+
+    def step(
+        self,
+        *,
+        sequences: int,
+        tokens: int,
+        idle_s: float,
+        graph_steps: int,
+        eager_steps: int,
+        bandwidth_utilisation: float | None,
+    ) -> None:
         """Nothing."""

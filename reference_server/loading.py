@@ -14,7 +14,7 @@ from reference_server.cpu_backend import CpuBackend
 from reference_server.instrumentation import Instrumentation
 from reference_server.kv_cache import KVCache
 from reference_server.model import Model
-from reference_server.policies import Continuous
+from reference_server.policies import policy
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.served_model import ServedModel
 from reference_server.shard_grid import Place
@@ -42,9 +42,9 @@ def load_core(
     scheduler = Scheduler(
         Limits(running=settings.max_running, step_tokens=settings.step_tokens),
         BlockPool(backend.blocks, cached=cached, ttl_s=settings.cache_ttl_s),
-        Continuous(),
+        policy(settings.scheduling, window_size=settings.window_size, window_s=settings.window_s),
     )
-    return Core(backend, scheduler, shape.eos, instrumentation)
+    return Core(backend, scheduler, shape.eos, instrumentation, itl_s=settings.itl_s)
 
 
 def load_backend(

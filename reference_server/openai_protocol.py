@@ -1,9 +1,11 @@
 """Request bodies: OpenAI's fields, strictly typed, into what the engine needs. Fields we do not know are ignored.
 
 What would change an answer but cannot be done here (several choices, log probabilities) is refused, not
-ignored. `ignore_eos` and `cache_salt` are the extensions that vLLM also has.
+ignored. `ignore_eos`, `cache_salt` and `priority` are the extensions that vLLM also has; `timeout_seconds` ends a
+request that is not finished by then, waiting or running.
 """
 
+import math
 import secrets
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
@@ -75,6 +77,8 @@ class _Request(_Body):
     n: Literal[1] | None = None
     ignore_eos: bool | None = None
     cache_salt: str | None = None
+    priority: Annotated[int, Field(ge=-INT64, lt=INT64)] | None = None
+    timeout_seconds: Annotated[float, Field(gt=0)] | None = None
 
 
 class CompletionRequest(_Request):
@@ -111,6 +115,9 @@ class Order:
     stops: tuple[str, ...]
     ignore_eos: bool
     salt: str
+    priority: int
+    within_s: float
+    """Infinite where the request does not say."""
     streaming: bool
     include_usage: bool
 
@@ -184,6 +191,8 @@ def _order(request: _Request, prompt: list[int], max_tokens: int, longest: int) 
         stops=request.stop,
         ignore_eos=bool(request.ignore_eos),
         salt=request.cache_salt or "",
+        priority=request.priority or 0,
+        within_s=request.timeout_seconds or math.inf,
         streaming=bool(request.stream),
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
     )

@@ -59,3 +59,13 @@ class Continuous:
     def opens_in_s(self, waiting: int, oldest_s: float) -> float:  # noqa: ARG002
         """At once."""
         return 0.0
+
+
+def policy(name: str, *, window_size: int, window_s: float) -> Policy:
+    """The policy of that name: `none`, `window` or `continuous`."""
+    policies: dict[str, Policy] = {
+        "none": OneByOne(),
+        "window": Window(window_size, window_s),
+        "continuous": Continuous(),
+    }
+    return policies[name]

@@ -86,14 +86,18 @@ class Scheduler:
             self._start(sequence)
         return started
 
-    def plan(self) -> list[Chunk]:
+    def plan(self, within: float = math.inf) -> list[Chunk]:
         """The next step: every sequence that draws, then prompts in order, as far as the step's tokens reach.
 
-        So a prompt never delays a step by more than the tokens of one step, however long it is.
+        Beside sequences that draw, the step has at most `within` tokens, but always room for a quarter of its most
+        in prompts, which would else never start. So a sequence that draws waits for one bounded step, never for a
+        prompt, however long that is.
         """
         self._grow()
         chunks = [Chunk(sequence, 1) for sequence in self.running if sequence.drawing]
         budget = self.limits.step_tokens - len(chunks)
+        if chunks:
+            budget = min(budget, max(int(min(within, budget)) - len(chunks), self.limits.step_tokens // 4))
         for sequence in self.running:
             count = min(sequence.given - sequence.computed, budget)
             if count > 0:

@@ -71,7 +71,7 @@ class Server:
             lambda: load(settings, served, instrumentation),
             self._deliver,
             self._notify_engine_ended,
-            lost=self._notify_backend_lost,
+            lost=self._notify_backend_lost if settings.grid.ranks > 1 else None,
             max_queue=settings.max_queue,
             min_step_s=settings.min_step_s,
         )

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from reference_server.server import Server
 from tests.conftest import wait_until
 
 if TYPE_CHECKING:
+    from reference_server.batch import Backend, Drawn, Piece
     from reference_server.core import Core, Outputs
 
 STARTED = r"metrics host=\S+ port=(\d+)[\s\S]*listening host=\S+ port=(\d+)[\s\S]*Model initialized"
@@ -103,6 +105,10 @@ class Hold:
     """Steps begun, the warm-up's included."""
     failure: Exception | None = None
     """Raised by the next step."""
+    token_s: float = 0.0
+    """What a token takes, on top of computing it."""
+    backend: "Backend | None" = None
+    """Of the model that was loaded."""
 
     def __post_init__(self) -> None:
         self.loading.set()
@@ -114,6 +120,7 @@ class Hold:
 
         self.loading.wait()
         core = load_core(settings, served, instrumentation)
+        self._slow_down(core.backend)
         step = core.step
 
         def obedient() -> "Outputs":
@@ -125,6 +132,17 @@ class Hold:
 
         core.step = obedient  # type: ignore[method-assign]
         return core
+
+    def _slow_down(self, backend: "Backend") -> None:
+        self.backend = backend
+        submit = backend.submit
+
+        def slow(pieces: "Sequence[Piece]") -> "Drawn":
+            tokens = sum(1 if piece.tokens is None else len(piece.tokens) for piece in pieces)
+            time.sleep(self.token_s * tokens)
+            return submit(pieces)
+
+        backend.submit = slow  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from exporters import cluster_metrics, gpu_metrics
+from exporters import cluster_metrics, engine_metrics, gpu_metrics
 from exporters.collectors import CollectorSet
 from exporters.comm import MAX_PEERS, CommMetrics
 from exporters.families import Family
@@ -27,6 +27,8 @@ BOUNDS = {
     "streaming": len(STREAMING),
     "direction": len(DIRECTIONS),
     "tier": 3,
+    "result": len(engine_metrics.STEP_RESULTS),
+    "state": len(engine_metrics.BLOCK_STATES),
     "version": 1,
     "python": 1,
     "collector": 5,
@@ -49,6 +51,7 @@ BOUNDS = {
 
 BUDGETS = {
     "Inference server": 400,
+    "Inference engine": 40,
     "GPU": 350,
     "Collectors": 10,
     "Gateway": 1400,
@@ -111,6 +114,11 @@ def test_a_real_server_stays_below_what_the_declarations_allow() -> None:
     metrics.kv_fragmentation(0.5)
     check(metrics.registry, "Inference server")
     assert sum(series_of(metrics.registry).values()) <= BUDGETS["Inference server"]
+    metrics.engine.kv_blocks(used=1, cached=2, free=3)
+    metrics.engine.step(
+        sequences=1, tokens=1, idle_s=0.1, graph_steps=1, eager_steps=0, bandwidth_utilisation=0.5
+    )
+    check(metrics.registry, "Inference engine")
 
 
 def test_a_real_node_of_eight_gpus_stays_below_what_the_declarations_allow() -> None:

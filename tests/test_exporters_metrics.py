@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters import cluster_metrics, gpu_metrics, metrics, slo
+from exporters import cluster_metrics, engine_metrics, gpu_metrics, metrics, slo
 from exporters.cli import main
 from exporters.families import Family, edges
 from exporters.metrics import GROUPS
@@ -55,7 +55,7 @@ def test_a_family_names_its_unit_and_says_what_it_means(family: Family) -> None:
 def test_every_declared_family_is_in_one_group_under_a_name_of_its_own() -> None:
     declared = [
         value
-        for module in (metrics, gpu_metrics, cluster_metrics)
+        for module in (metrics, engine_metrics, gpu_metrics, cluster_metrics)
         for value in vars(module).values()
         if isinstance(value, Family)
     ]

@@ -43,6 +43,8 @@ def test_a_replica_is_named_after_its_host_unless_told_otherwise() -> None:
         ("DS_SEED", "-1", "a whole number, 0 to"),
         ("DS_CACHE_TYPE", "redis", "memory or disk or hybrid"),
         ("DS_SERVING_MODE", "Stream", "stream or batch"),
+        ("DS_SCHEDULING", "fifo", "none or window or continuous"),
+        ("DS_WINDOW_SECONDS", "100ms", "seconds, 0 to 86400"),
         ("DS_METRICS", "false", "on or off"),
         ("DS_MODEL_PATH", "", "the path of a folder"),
     ],

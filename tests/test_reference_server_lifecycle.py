@@ -87,10 +87,59 @@ def test_a_hang_inside_a_step_is_seen_and_so_is_its_end(
         eventually(lambda: replica.server.engine.step_age_s() > 0, within_s=10)
         assert replica.probe("healthz") == 200
         eventually(lambda: replica.probe("healthz") == 503, within_s=10)
-        assert "has been in one step for 1." in requests.get(f"{replica.url}/healthz", timeout=10).text
+        said = requests.get(f"{replica.url}/healthz", timeout=10).text
+        assert "has been in one step for 1." in said, "seen within two seconds"
+        assert replica.probe("readyz") == 503
+        assert post(replica).status_code == 503
         hold.stepping.set()
         assert answer.result(timeout=30).status_code == 200
     eventually(lambda: replica.probe("healthz") == 200, within_s=10)
+    assert replica.probe("readyz") == 200
+
+
+def test_a_long_prefill_is_not_a_hang_and_a_hang_as_long_as_it_is_one(
+    hold: Hold, eventually: Eventually
+) -> None:
+    hold.token_s = 0.025
+    with replica_in_thread(replace(SETTINGS, stall_s=0.8, step_tokens=60), hold) as replica:
+        prompt_of_one_step = "x" * 60
+        with in_background(lambda: post(replica, prompt=prompt_of_one_step, max_tokens=1)) as answer:
+            ages = []
+            while not answer.done():
+                ages.append(replica.server.engine.step_age_s())
+                assert replica.probe("healthz") == 200
+            assert max(ages) > 1.2, "longer than a step of one token may take"
+            assert answer.result().status_code == 200
+        with in_background(lambda: post(replica, max_tokens=20)) as answer:
+            generated = replica.generated()
+            eventually(lambda: replica.generated() >= generated + 2, within_s=10)
+            hold.stepping.clear()
+            eventually(lambda: replica.probe("healthz") == 503, within_s=2)
+            hold.stepping.set()
+            assert answer.result(timeout=30).status_code == 200
+
+
+def test_a_backend_that_is_lost_while_nobody_asks_ends_the_replica(
+    hold: Hold, replica: InThread, eventually: Eventually
+) -> None:
+    assert hold.backend is not None
+    hold.backend.statistics.lost = "rank 1 is gone"
+    eventually(replica.server.leave.is_set, within_s=2)
+    assert str(replica.server.engine.failure) == "rank 1 is gone"
+
+
+def test_a_compilation_that_the_backend_announces_is_not_a_hang(hold: Hold, eventually: Eventually) -> None:
+    with replica_in_thread(replace(SETTINGS, stall_s=0.1), hold) as replica:
+        assert hold.backend is not None
+        hold.backend.statistics.one_off_s = 60.0
+        hold.stepping.clear()
+        with in_background(lambda: post(replica)) as answer:
+            eventually(lambda: replica.server.engine.step_age_s() > 0.3, within_s=10)
+            assert replica.probe("healthz") == 200
+            hold.backend.statistics.one_off_s = 0.0
+            assert replica.probe("healthz") == 503
+            hold.stepping.set()
+            assert answer.result(timeout=30).status_code == 200
 
 
 def test_neither_idling_nor_slow_steps_are_a_hang(hold: Hold) -> None:
@@ -146,7 +195,7 @@ def test_a_client_that_leaves_the_queue_is_never_computed(hold: Hold, eventually
             assert b"200 OK" in running.recv(1 << 16)
         eventually(lambda: replica.server.engine.step_age_s() == 0, within_s=10)
         assert replica.ended("ok") == 1
-        assert hold.steps == 1 + 4, "the warm-up, and the four tokens of the other request"
+        assert hold.steps == 2 + 4, "the warm-up, and the four tokens of the other request"
 
 
 def test_a_request_beyond_its_deadline_is_a_timeout(hold: Hold, eventually: Eventually) -> None:
@@ -155,6 +204,22 @@ def test_a_request_beyond_its_deadline_is_a_timeout(hold: Hold, eventually: Even
         late = post(replica)
         assert (late.status_code, late.json()["error"]["code"]) == (504, "timeout")
         assert replica.ended("timeout") == 1
+
+
+def test_a_request_may_ask_for_an_earlier_end_and_gets_it_in_the_queue_too(
+    hold: Hold, eventually: Eventually
+) -> None:
+    with replica_in_thread(replace(SETTINGS, max_running=1), hold) as replica:
+        hold.stepping.clear()
+        with open_request(replica) as running:
+            eventually(lambda: replica.running() == 1, within_s=10)
+            late = post(replica, timeout_seconds=0.2)
+            assert (late.status_code, late.json()["error"]["code"]) == (504, "timeout")
+            assert "0.2 s" in late.json()["error"]["message"]
+            hold.stepping.set()
+            assert b"200 OK" in running.recv(1 << 16)
+        eventually(lambda: replica.server.engine.step_age_s() == 0, within_s=10)
+        assert hold.steps == 2 + 4, "the late one was never computed"
 
 
 def test_a_stream_beyond_its_deadline_ends_with_an_error_and_no_terminal_event(

@@ -1,6 +1,7 @@
 """Request bodies: what is understood, what is refused and how, what is ignored; and the shape of answers."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -54,6 +55,9 @@ def test_a_chat_answer_may_fill_the_context() -> None:
         ({"max_tokens": None}, {"max_tokens": 16}),
         ({"ignore_eos": True}, {"ignore_eos": True}),
         ({"cache_salt": "tenant"}, {"salt": "tenant"}),
+        ({"priority": -3}, {"priority": -3}),
+        ({}, {"priority": 0, "within_s": math.inf}),
+        ({"timeout_seconds": 0.5}, {"within_s": 0.5}),
         ({"stream": True, "stream_options": {"include_usage": True}}, {"include_usage": True}),
         ({"n": 1, "echo": False, "logprobs": None, "user": "me", "unheard_of": {"a": []}}, {}),
     ],
@@ -75,6 +79,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"max_tokens": 2.5}, "max_tokens", "valid integer"),
     ({"max_tokens": True}, "max_tokens", "valid integer"),
     ({"max_tokens": 1000}, "max_tokens", "maximum context length is 128 tokens"),
+    ({"priority": "high"}, "priority", "valid integer"),
+    ({"timeout_seconds": 0}, "timeout_seconds", "greater than 0"),
     ({"temperature": "hot"}, "temperature", "valid number"),
     ({"temperature": -1}, "temperature", "greater than or equal to 0"),
     ({"temperature": 2.1}, "temperature", "less than or equal to 2"),
