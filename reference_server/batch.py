@@ -30,6 +30,10 @@ class Piece:
     """Never draw an end-of-sequence token."""
 
 
+class BackendLostError(Exception):
+    """A backend that is spread over processes lost one of them, and with it all KV blocks; a new one must be made."""
+
+
 class Drawn(Protocol):
     """The tokens of a step that was submitted."""
 

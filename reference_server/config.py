@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from exporters.slo import ITL_BOUND_S
 from reference_server.errors import ConfigError
+from reference_server.shard_grid import Grid
 
 
 class Kind(NamedTuple):
@@ -201,7 +202,24 @@ class Settings:
             "longer than 8 times what a step of its tokens took before",
         ),
     ] = 1.5
+    tensor_parallel: Annotated[
+        int,
+        Setting(
+            "DS_TENSOR_PARALLEL",
+            COUNT,
+            "ranks that share every layer, a process and a device each; divides KV heads and feed-forward width",
+        ),
+    ] = 1
+    pipeline_parallel: Annotated[
+        int,
+        Setting("DS_PIPELINE_PARALLEL", COUNT, "stages of layers, one after the other, each of such ranks"),
+    ] = 1
     torch_threads: Annotated[int, Setting("DS_TORCH_THREADS", COUNT, "threads of one CPU operation")] = 1
+
+    @property
+    def grid(self) -> Grid:
+        """How the model is spread over ranks."""
+        return Grid(self.tensor_parallel, self.pipeline_parallel)
 
     def __post_init__(self) -> None:
         if self.cache_type != "memory":

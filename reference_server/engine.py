@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from reference_server.batch import BackendLostError
 from reference_server.sampler import Sampling
 from reference_server.sequence import Sequence
 
@@ -28,16 +29,14 @@ class QueueFullError(Exception):
     """As many sequences wait as may."""
 
 
-class BackendLostError(Exception):
-    """The backend can never compute again."""
-
-
 class Engine:
     """One model, stepped by one thread.
 
     Args of the constructor:
         load: makes the core, on the engine's thread.
         deliver: takes the outputs of one step, on the engine's thread.
+        lost: called on the engine's thread when a backend is lost, and with it every sequence, before another is
+            loaded; None: the engine ends then.
         ended: called on the engine's thread as its last act; `failure` says why, None when it was told to stop.
         max_queue: sequences that may wait.
         min_step_s: each step takes at least this long.
@@ -49,12 +48,14 @@ class Engine:
         deliver: Callable[["Outputs"], None],
         ended: Callable[[], None],
         *,
+        lost: Callable[[], None] | None = None,
         max_queue: int,
         min_step_s: float = 0.0,
     ) -> None:
         self._load = load
         self._deliver = deliver
         self._ended = ended
+        self._backend_lost = lost
         self._max_queue = max_queue
         self._min_step_s = min_step_s
         self._arrived: deque[Sequence] = deque()
@@ -115,21 +116,38 @@ class Engine:
 
     def _run(self) -> None:
         try:
-            began_s = time.monotonic()
-            core = self._core = self._load()
-            self._warm_up(core)
-            # What was loaded lives as long as the process: the collector need not look at it again.
-            gc.freeze()
-            self.ready = True
-            logger.info("Model initialized seconds=%.2f", time.monotonic() - began_s)
-            while self._has_work(core):
-                self._step(core)
+            while not self._stopping.is_set():
+                self._serve(self._loaded())
         except Exception as error:
             self.failure = error
         finally:
             self.ready = False
             self._step_began_s = None
             self._ended()
+
+    def _loaded(self) -> "Core":
+        began_s = time.monotonic()
+        core = self._core = self._load()
+        self._warm_up(core)
+        # What was loaded lives as long as the process: the collector need not look at it again.
+        gc.freeze()
+        logger.info("Model initialized seconds=%.2f", time.monotonic() - began_s)
+        return core
+
+    def _serve(self, core: "Core") -> None:
+        """Step until told to stop, or until the backend is lost."""
+        self.ready = True
+        try:
+            while self._has_work(core):
+                self._step(core)
+        except BackendLostError as error:
+            if self._backend_lost is None:
+                raise
+            self.ready = False
+            self._step_began_s, self._waiting = None, 0
+            self._arrived.clear()
+            logger.warning("loading again, the backend is lost: %s", error)
+            self._backend_lost()
 
     @staticmethod
     def _warm_up(core: "Core") -> None:

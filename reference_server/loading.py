@@ -1,11 +1,13 @@
 """From settings to a core that can step: weights, device, caches. The first module to import torch."""
 
 import logging
+from functools import partial
 
 import torch
 
-from reference_server.batch import BLOCK_TOKENS
+from reference_server.batch import BLOCK_TOKENS, Backend
 from reference_server.block_pool import BlockPool, blocks_for
+from reference_server.collectives import Collectives
 from reference_server.config import Settings
 from reference_server.core import Core
 from reference_server.cpu_backend import CpuBackend
@@ -15,20 +17,49 @@ from reference_server.model import Model
 from reference_server.policies import policy
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.served_model import ServedModel
+from reference_server.shard_grid import Place
+from reference_server.sharded_backend import Group, ShardedBackend
+from reference_server.sharding import shard
 from reference_server.weights import random_weights, read_weights
 
 logger = logging.getLogger(__name__)
 
 
-def load_core(settings: Settings, served: ServedModel, instrumentation: Instrumentation) -> Core:
-    """Everything a step needs: float32 on the CPU, bfloat16 on a GPU where there is one.
+def load_core(
+    settings: Settings, served: ServedModel, instrumentation: Instrumentation, group: Group | None = None
+) -> Core:
+    """Everything a step needs, the backend in this process or over the ranks of a group.
+
+    Raises:
+        ConfigError: the weights cannot be read, or are of another shape.
+    """
+    load = partial(load_backend, settings, served)
+    backend = load() if group is None else ShardedBackend(group, load)
+    _, dtype = _device()
+    shape = served.shape
+    block_bytes = BLOCK_TOKENS * 2 * shape.layers * shape.kv_heads * shape.head_dim * dtype.itemsize
+    cached = (settings.cache_megabytes << 20) // block_bytes
+    scheduler = Scheduler(
+        Limits(running=settings.max_running, step_tokens=settings.step_tokens),
+        BlockPool(backend.blocks, cached=cached, ttl_s=settings.cache_ttl_s),
+        policy(settings.scheduling, window_size=settings.window_size, window_s=settings.window_s),
+    )
+    return Core(backend, scheduler, shape.eos, instrumentation, itl_s=settings.itl_s)
+
+
+def load_backend(
+    settings: Settings,
+    served: ServedModel,
+    place: Place | None = None,
+    collectives: Collectives | None = None,
+) -> Backend:
+    """The model on one device, or one rank's part of it: float32 on the CPU, bfloat16 on a GPU where there is one.
 
     Raises:
         ConfigError: the weights cannot be read, or are of another shape.
     """
     torch.set_num_threads(settings.torch_threads)
-    cuda = torch.cuda.is_available()
-    device, dtype = (torch.device("cuda"), torch.bfloat16) if cuda else (torch.device("cpu"), torch.float32)
+    device, dtype = _device() if collectives is None else (collectives.device, _device()[1])
     source = served.weights or f"random seed={settings.seed}"
     logger.info("loading model=%s weights=%s device=%s dtype=%s", served.name, source, device, dtype)
     shape = served.shape
@@ -37,15 +68,15 @@ def load_core(settings: Settings, served: ServedModel, instrumentation: Instrume
         if served.weights is None
         else read_weights(served.weights, shape)
     )
+    if place is not None:
+        shape, weights = shard(shape, weights, place)
     blocks = blocks_for(settings.kv_tokens or settings.max_running * served.longest)
-    block_bytes = BLOCK_TOKENS * 2 * shape.layers * shape.kv_heads * shape.head_dim * dtype.itemsize
-    cached = (settings.cache_megabytes << 20) // block_bytes
-    model = Model(shape, weights, context=served.longest, device=device, dtype=dtype)
+    model = Model(shape, weights, context=served.longest, device=device, dtype=dtype, collectives=collectives)
     cache = KVCache(shape, blocks=blocks, context=served.longest, device=device, dtype=dtype)
-    scheduler = Scheduler(
-        Limits(running=settings.max_running, step_tokens=settings.step_tokens),
-        BlockPool(blocks, cached=cached, ttl_s=settings.cache_ttl_s),
-        policy(settings.scheduling, window_size=settings.window_size, window_s=settings.window_s),
-    )
-    backend = CpuBackend(model, cache, served.alphabet)
-    return Core(backend, scheduler, shape.eos, instrumentation, itl_s=settings.itl_s)
+    return CpuBackend(model, cache, served.alphabet)
+
+
+def _device() -> tuple[torch.device, torch.dtype]:
+    if torch.cuda.is_available():
+        return torch.device("cuda"), torch.bfloat16
+    return torch.device("cpu"), torch.float32

@@ -11,7 +11,7 @@ makes a request's text the same whatever it is batched with:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name everyone knows it by
@@ -21,6 +21,9 @@ from reference_server.kv_cache import PAGE_TOKENS, KVCache, LayerCache, Window
 from reference_server.quantization import Int8Product, Int8Weight, concatenated, dequantize
 from reference_server.shapes import Shape
 from reference_server.weights import EMBEDDING, FINAL_NORM, HEAD, Weights, layer_name
+
+if TYPE_CHECKING:
+    from reference_server.collectives import Collectives
 
 TILE_ROWS = 8
 
@@ -49,7 +52,7 @@ class Layer:
 
 
 class Model:
-    """The decoder with its weights on one device."""
+    """The decoder with its weights on one device, or one rank's part of it: `sharding` says which weights that has."""
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Model:
         context: int,
         device: torch.device,
         dtype: torch.dtype,
+        collectives: "Collectives | None" = None,
     ) -> None:
         def plain(name: str) -> Tensor:
             weight = weights[name]
@@ -73,6 +77,7 @@ class Model:
 
         self.shape = shape
         self.device = device
+        self._dtype = dtype
         self._layers = [
             Layer(
                 plain(layer_name(i, "input_layernorm")),
@@ -84,10 +89,13 @@ class Model:
             )
             for i in range(shape.layers)
         ]
-        self._final_norm = plain(FINAL_NORM)
-        self._head = fused(EMBEDDING if shape.tied_head else HEAD)
+        self._collectives = collectives
+        # A pipeline stage that is not the first has no embedding, one that is not the last has no head.
+        head = EMBEDDING if shape.tied_head else HEAD
+        self._head = fused(head) if head in weights else None
+        self._final_norm = plain(FINAL_NORM) if FINAL_NORM in weights else None
         shared = shape.tied_head and isinstance(self._head, Int8Product)
-        self._embedding = self._head if shared else plain(EMBEDDING)
+        self._embedding = self._head if shared else plain(EMBEDDING) if EMBEDDING in weights else None
         self._rotation = rotary_table(shape, context).to(device, dtype)
 
     def logits(self, rows: Sequence[Row], cache: KVCache) -> Tensor:
@@ -101,13 +109,33 @@ class Model:
             tokens, positions = torch.tensor(places, device=self.device).unbind(dim=1)
             window = cache.window([row.blocks for row in rows], positions, max(row.position for row in rows))
             rotation = self._rotation[positions].unbind(dim=1)
-            hidden = pad_to_tiles(look_up(tokens, self._embedding))
+            hidden = self._enter(tokens)
             for layer, kv in zip(self._layers, cache.layers(window), strict=True):
-                hidden = hidden + self._attention(layer, hidden, rotation, kv)
-                hidden = hidden + self._feed_forward(layer, hidden)
+                hidden = hidden + self._summed(self._attention(layer, hidden, rotation, kv))
+                hidden = hidden + self._summed(self._feed_forward(layer, hidden))
             sampled = [i for i, row in enumerate(rows) if row.sampled]
-            last = pad_to_tiles(hidden[sampled])
-            return linear(self._norm(last, self._final_norm), self._head)[: len(sampled)].float().cpu()
+            return self._leave(hidden, sampled).float().cpu()
+
+    def _enter(self, tokens: Tensor) -> Tensor:
+        if self._embedding is not None:
+            return pad_to_tiles(look_up(tokens, self._embedding))
+        assert self._collectives is not None
+        rows = torch.empty((tokens.shape[0], self.shape.hidden), device=self.device, dtype=self._dtype)
+        return self._collectives.receive(pad_to_tiles(rows))
+
+    def _leave(self, hidden: Tensor, sampled: list[int]) -> Tensor:
+        if self._head is None or self._final_norm is None:
+            assert self._collectives is not None
+            self._collectives.send(hidden)
+            return hidden.new_empty((0, self.shape.vocabulary))
+        last = pad_to_tiles(hidden[sampled])
+        logits = linear(self._norm(last, self._final_norm), self._head)[: len(sampled)]
+        return (
+            logits if self._collectives is None else self._collectives.gather(logits, self.shape.vocabulary)
+        )
+
+    def _summed(self, part: Tensor) -> Tensor:
+        return part if self._collectives is None else self._collectives.sum(part)
 
     def _attention(self, layer: Layer, hidden: Tensor, rotation: Rotation, kv: LayerCache) -> Tensor:
         heads, kv_heads = self.shape.heads, self.shape.kv_heads

@@ -7,40 +7,47 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from exporters.comm import CommMetrics
 from exporters.gpu import watch_gpus
 from exporters.inference import InferenceMetrics, serve
 from reference_server.api import Api
-from reference_server.api_errors import failed, unavailable
+from reference_server.api_errors import ApiError, failed, unavailable
 from reference_server.config import Settings
 from reference_server.engine import Engine
 from reference_server.errors import ConfigError
 from reference_server.instrumentation import Instrumentation, Uninstrumented
 from reference_server.served_model import ServedModel, served_model
+from reference_server.shard_nursery import Nursery
+from reference_server.sharded_backend import Group
 
 if TYPE_CHECKING:
     from reference_server.core import Core, Outputs
 
 logger = logging.getLogger(__name__)
 
-Loader = Callable[[Settings, ServedModel, Instrumentation], "Core"]
+Loader = Callable[..., "Core"]
+"""Of settings, served model and instrumentation; where there are several ranks, of their group as well."""
 
 FAREWELL_S = 1.0
 """For handlers to write their last bytes, and for the engine to end its step."""
 
 
-def load_lean(settings: Settings, served: ServedModel, instrumentation: Instrumentation) -> "Core":
+def load_lean(
+    settings: Settings, served: ServedModel, instrumentation: Instrumentation, group: Group | None = None
+) -> "Core":
     """Import torch, the lean way, and load the model."""
     from reference_server.lean_torch import import_torch
 
     import_torch()
     from reference_server.loading import load_core
 
-    return load_core(settings, served, instrumentation)
+    return load_core(settings, served, instrumentation, group)
 
 
 class Server:
@@ -50,9 +57,12 @@ class Server:
         """Raises ConfigError when the settings lead to no model."""
         self._settings = settings
         served = served_model(settings)
+        self._settings.grid.check(served.shape)
         self._owned = ExitStack()
         self.metrics_port: int | None = None
         instrumentation = self._instrumentation(served)
+        if settings.grid.ranks > 1:
+            load = partial(load, group=self._group(instrumentation))
         self.leave = asyncio.Event()
         """Set when the replica is to go: told by a signal, or because its engine ended."""
         self.hurry = asyncio.Event()
@@ -61,6 +71,7 @@ class Server:
             lambda: load(settings, served, instrumentation),
             self._deliver,
             self._notify_engine_ended,
+            lost=self._notify_backend_lost if settings.grid.ranks > 1 else None,
             max_queue=settings.max_queue,
             min_step_s=settings.min_step_s,
         )
@@ -114,6 +125,18 @@ class Server:
         self._owned.callback(watch_gpus(metrics.collectors).close)
         return metrics
 
+    def _group(self, instrumentation: Instrumentation) -> Group:
+        settings, nursery = self._settings, self._owned.enter_context(closing(Nursery()))
+        if not isinstance(instrumentation, InferenceMetrics):
+            return Group(settings.grid, nursery, answer_s=settings.stall_s)
+        observe = CommMetrics(instrumentation.registry).observe
+        return Group(
+            settings.grid,
+            nursery,
+            lambda op, peer, latency_s: observe(op, "intra", peer, latency_s),
+            answer_s=settings.stall_s,
+        )
+
     def _deliver(self, outputs: "Outputs") -> None:
         self._loop.call_soon_threadsafe(_hand_over, outputs)
 
@@ -122,9 +145,15 @@ class Server:
 
     def _engine_ended(self) -> None:
         if self.engine.failure is not None:
-            for generation in self._api.in_flight:
-                generation.fail(failed())
+            self._fail_in_flight(failed())
         self.leave.set()
+
+    def _notify_backend_lost(self) -> None:
+        self._loop.call_soon_threadsafe(self._fail_in_flight, unavailable("it lost a part, and restarts it"))
+
+    def _fail_in_flight(self, error: ApiError) -> None:
+        for generation in self._api.in_flight:
+            generation.fail(error)
 
 
 def _hand_over(outputs: "Outputs") -> None:

@@ -1,1 +1,1 @@
-"""Tools around model folders: none of this is on the way from a request to its answer."""
+"""Commands beside serving, `python -m reference_server VERB`: none of this is on the way from a request to its answer."""

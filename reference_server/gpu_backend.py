@@ -1,0 +1,210 @@
+"""The backend of one GPU: tokens stay on the device from one step to the next, the host follows one step behind."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reference_server.batch import BLOCK_TOKENS, BackendStatistics, Drawn, Piece
+from reference_server.gpu_graphs import STEP_FIELDS, StepGraphs
+from reference_server.gpu_model import Collectives, GpuModel, Prompts, Rows, Weights
+from reference_server.gpu_sampling import draw, nucleus
+from reference_server.sampler import Sampling
+from reference_server.shapes import Shape
+
+LAST_DRAWN = -1
+
+
+class Event(Protocol):
+    """A point in the device's work."""
+
+    def synchronize(self) -> None:
+        """Wait until it is reached."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Copied:
+    """Tokens on their way to the host."""
+
+    host: Tensor
+    arrived: Event | None
+    wanted: Sequence[int]
+
+    def tokens(self) -> list[int]:
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        tokens: list[int] = self.host.tolist()
+        return [tokens[i] for i in self.wanted]
+
+
+class GpuBackend:
+    """`Backend` on one GPU, or on one rank of a tensor-parallel group."""
+
+    lookahead = 1
+
+    def __init__(
+        self,
+        shape: Shape,
+        weights: Weights,
+        *,
+        context: int,
+        blocks: int,
+        slots: int,
+        device: torch.device,
+        dtype: torch.dtype = torch.bfloat16,
+        alphabet: Iterable[int] | None = None,
+        collectives: Collectives | None = None,
+        graphs: bool = True,
+    ) -> None:
+        """Weights go to the device; blocks are allocated.
+
+        Args:
+            shape: of the model, or of this rank's part.
+            weights: by their Hugging Face names; matrices may be in 8 bits.
+            context: longest sequence.
+            blocks: KV blocks.
+            slots: most sequences at a time.
+            device: the GPU.
+            dtype: of activations, keys and values, and of weights that are not in 8 bits.
+            alphabet: tokens that may be drawn besides those that end a sequence; None for all.
+            collectives: of the rank's group; None alone.
+            graphs: replay captured steps; without, every step is launched kernel by kernel.
+        """
+        self.blocks = blocks
+        self.statistics = BackendStatistics()
+        self.model = GpuModel(
+            shape, weights, context=context, blocks=blocks, slots=slots, device=device, dtype=dtype,
+            collectives=collectives,
+        )  # fmt: skip
+        self.graphs = StepGraphs(self._decode, slots, device, enabled=graphs and device.type == "cuda")
+        self._device, self._slots = device, slots
+        self._tables: NDArray[np.int32] = self.model.tables.cpu().numpy()
+        self._next = [-1] * slots
+        self._forbidden = forbidden_tokens(self.model.vocabulary, alphabet, shape.eos).to(device)
+        self._encoded: dict[int, tuple[Sampling, tuple[int, int, int]]] = {}
+
+    def submit(self, pieces: Sequence[Piece]) -> Drawn:
+        """Compute a step after those submitted before; returns as soon as the device has its orders."""
+        with torch.inference_mode():
+            widths = [1 if piece.tokens is None else len(piece.tokens) for piece in pieces]
+            placed = [self._place(piece, width) for piece, width in zip(pieces, widths, strict=True)]
+            if any(placed):
+                self.model.tables.copy_(pinned(self._tables, self._device), non_blocking=True)
+            if max(widths) == 1 and len(pieces) <= self._slots:
+                return self._submit_single(pieces)
+            return self._submit_mixed(pieces, widths)
+
+    def _submit_single(self, pieces: Sequence[Piece]) -> Drawn:
+        count = len(pieces)
+        step = np.zeros((STEP_FIELDS, self.graphs.padded(count)), dtype=np.int32)
+        step[2, count:] = self._slots
+        step[3] = np.arange(step.shape[1])
+        step[0, :count] = [LAST_DRAWN if piece.tokens is None else piece.tokens[0] for piece in pieces]
+        step[1, :count] = [piece.start for piece in pieces]
+        step[2, :count] = [piece.slot for piece in pieces]
+        step[4:, :count] = np.array([self._encode(piece) for piece in pieces], dtype=np.int32).T
+        drawn, logits = self.graphs.run(step)
+        if any(piece.sampling is not None and piece.sampling.top_p < 1 for piece in pieces):
+            inputs = torch.from_numpy(step).to(self._device)
+            drawn = self._draw_from_nucleus(logits, pieces, inputs[3:], inputs[1], inputs[2])
+        return self._copied(drawn, [i for i, piece in enumerate(pieces) if piece.sampling is not None])
+
+    def _submit_mixed(self, pieces: Sequence[Piece], widths: Sequence[int]) -> Drawn:
+        order = sorted(range(len(pieces)), key=lambda i: widths[i] > 1)
+        tokens: list[int] = []
+        positions: list[int] = []
+        slots: list[int] = []
+        last_row: dict[int, int] = {}
+        for i in order:
+            piece = pieces[i]
+            tokens += (LAST_DRAWN,) if piece.tokens is None else piece.tokens
+            positions += range(piece.start, piece.start + widths[i])
+            slots += [piece.slot] * widths[i]
+            last_row[i] = len(tokens) - 1
+        single = sum(width == 1 for width in widths)
+        longer = [pieces[i] for i in order[single:]]
+        spans = [(piece.start, piece.start + len(piece.tokens or ()), piece.blocks) for piece in longer]
+        of_rows = torch.tensor([tokens, positions, slots], dtype=torch.int32, device=self._device)
+        drawing = [i for i, piece in enumerate(pieces) if piece.sampling is not None]
+        rows = Rows(of_rows[0], of_rows[1], of_rows[2], single, Prompts.of(spans, self._device))
+        logits = self.model.logits(rows, torch.tensor([last_row[i] for i in drawing], device=self._device))
+        self.graphs.eager += 1
+        if not drawing:
+            return _Copied(torch.empty(0), None, ())
+        draws = torch.tensor(
+            [(last_row[i], *self._encode(pieces[i])) for i in drawing], dtype=torch.int32, device=self._device
+        ).t()
+        drawn = self._draw_from_nucleus(
+            logits, [pieces[i] for i in drawing], draws.contiguous(), rows.positions, rows.slots
+        )
+        return self._copied(drawn, range(len(drawing)))
+
+    def _decode(self, step: Tensor) -> tuple[Tensor, Tensor]:
+        rows = Rows(step[0], step[1], step[2], step.shape[1])
+        logits = self.model.logits(rows, None)
+        return draw(logits, step[3:], rows.positions, rows.slots, self._forbidden, self.model.last), logits
+
+    def _draw_from_nucleus(
+        self, logits: Tensor, pieces: Sequence[Piece], draws: Tensor, positions: Tensor, slots: Tensor
+    ) -> Tensor:
+        """Draw once more, or for the first time, where some piece asks for a nucleus."""
+        shares = [1.0 if piece.sampling is None else piece.sampling.top_p for piece in pieces]
+        if min(shares) < 1:
+            padded = shares + [1.0] * (draws.shape[1] - len(shares))
+            barred = self._forbidden[draws[4].long()].bool()
+            top_ps = torch.tensor(padded, dtype=torch.float32, device=self._device)
+            logits = nucleus(logits.float().sum(dim=0), draws[3].view(torch.float32), top_ps, barred).unsqueeze(0)
+        return draw(logits, draws, positions, slots, self._forbidden, self.model.last)
+
+    def _place(self, piece: Piece, width: int) -> bool:
+        """Bring the slot's block table up to date; whether anything in it changed."""
+        slot, start = piece.slot, piece.start
+        goes_on, self._next[slot] = piece.tokens is None and start == self._next[slot], start + width
+        if goes_on and start % BLOCK_TOKENS:
+            return False
+        used = -(-(start + width) // BLOCK_TOKENS)
+        first = used - 1 if goes_on else 0
+        self._tables[slot, first:used] = piece.blocks[first:used]
+        return True
+
+    def _encode(self, piece: Piece) -> tuple[int, int, int, int]:
+        """Seed, temperature and line of `forbidden`, as 32-bit integers."""
+        if piece.sampling is None:
+            return 0, 0, 0, 0
+        known = self._encoded.get(piece.slot)
+        if known is None or known[0] is not piece.sampling:
+            low, high = np.array([piece.sampling.seed % (1 << 64)], dtype=np.uint64).view(np.int32).tolist()
+            known = piece.sampling, (low, high, int(np.float32(piece.sampling.temperature).view(np.int32)))
+            self._encoded[piece.slot] = known
+        return *known[1], int(piece.ignore_eos)
+
+    def _copied(self, drawn: Tensor, wanted: Sequence[int]) -> Drawn:
+        if self._device.type != "cuda":
+            return _Copied(drawn.clone(), None, wanted)
+        host = torch.empty(drawn.shape, dtype=drawn.dtype, pin_memory=True)
+        host.copy_(drawn, non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record()
+        return _Copied(host, arrived, wanted)
+
+
+def pinned(array: NDArray[np.int32], device: torch.device) -> Tensor:
+    """A copy in memory that the device can read while the host goes on."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory() if device.type == "cuda" else tensor.clone()
+
+
+def forbidden_tokens(vocabulary: int, alphabet: Iterable[int] | None, ends: Sequence[int]) -> Tensor:
+    """int8 (2, vocabulary), not 0 where a token may not be drawn: in the second line those that end a sequence, too."""
+    forbidden = torch.zeros((2, vocabulary), dtype=torch.int8)
+    if alphabet is not None:
+        forbidden.fill_(1)
+        forbidden[:, list(alphabet)] = 0
+    forbidden[0, list(ends)] = 0
+    forbidden[1, list(ends)] = 1
+    return forbidden

@@ -1,0 +1,97 @@
+"""Drawing tokens on the device: the likeliest, or by the Gumbel maximum, so that logits never leave it.
+
+The noise of a token is a pure function of (seed, position, token): Philox (Salmon et al., SC 2011) with the seed as
+key and the other two as counter. argmax(logits / temperature + noise), with Gumbel noise, is a draw from the softmax.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from reference_server.gpu_kernels import summed
+
+BLOCK = 2048
+
+
+@triton.jit
+def best_of_blocks(
+    sums, draws, positions, forbidden, tops, places, rows, VOCABULARY: tl.constexpr, SPLITS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    """One program per draw and block of tokens: the highest score and its token; of equals, the earlier."""
+    row, block = tl.program_id(0), tl.program_id(1)
+    of_row = tl.load(draws + row)
+    low = tl.load(draws + rows + row).to(tl.uint32, bitcast=True).to(tl.uint64)
+    high = tl.load(draws + 2 * rows + row).to(tl.uint32, bitcast=True).to(tl.uint64)
+    temperature = tl.load(draws + 3 * rows + row).to(tl.float32, bitcast=True)
+    mask_line = tl.load(draws + 4 * rows + row)
+    token = block * BLOCK + tl.arange(0, BLOCK)
+    fits = token < VOCABULARY
+    score = summed(sums, rows, row, token, fits, SPLITS, VOCABULARY)
+    if temperature > 0:
+        counter = tl.load(positions + of_row) + token * 0
+        bits, _, _, _ = tl.philox((high << 32) | low, token, counter, token * 0, token * 0)
+        uniform = ((bits >> 8).to(tl.float32) + 0.5) * (1.0 / (1 << 24))
+        score = score / temperature - tl.log(-tl.log(uniform))
+    barred = tl.load(forbidden + mask_line * VOCABULARY + token, mask=fits, other=1)
+    score = tl.where(fits & (barred == 0), score, float("-inf"))
+    top = tl.max(score, axis=0)
+    tl.store(tops + row * tl.num_programs(1) + block, top)
+    first = tl.min(tl.where((score == top) & fits & (barred == 0), token, 2147483647), axis=0)
+    tl.store(places + row * tl.num_programs(1) + block, first)
+
+
+@triton.jit
+def best_of_all(tops, places, draws, slots, last, drawn, BLOCKS: tl.constexpr, PAD: tl.constexpr):
+    """One program per draw: the best block's token, kept for the caller and as its slot's last one."""
+    row, at = tl.program_id(0), tl.arange(0, PAD)
+    top = tl.load(tops + row * BLOCKS + at, mask=at < BLOCKS, other=float("-inf"))
+    place = tl.load(places + row * BLOCKS + at, mask=at < BLOCKS, other=2147483647)
+    token = tl.min(tl.where(top == tl.max(top, axis=0), place, 2147483647), axis=0)
+    tl.store(drawn + row, token)
+    tl.store(last + tl.load(slots + tl.load(draws + row)), token)
+
+
+def draw(sums: Tensor, draws: Tensor, positions: Tensor, slots: Tensor, forbidden: Tensor, last: Tensor) -> Tensor:
+    """One token per draw, also left in `last` at its slot.
+
+    Args:
+        sums: logits as partial sums, (splits, draws, vocabulary).
+        draws: int32 (5, draws): row of the step, both halves of the seed, the temperature's bits, line of `forbidden`.
+        positions: int32, of the step's rows; the position before the drawn token's.
+        slots: int32, of the step's rows.
+        forbidden: int8 (2, vocabulary): not 0 where a token may not be drawn.
+        last: int32, the token that each slot drew last.
+    """
+    splits, count, vocabulary = sums.shape
+    blocks = triton.cdiv(vocabulary, BLOCK)
+    tops = torch.empty((count, blocks), dtype=torch.float32, device=sums.device)
+    places = torch.empty((count, blocks), dtype=torch.int32, device=sums.device)
+    drawn = torch.empty(count, dtype=torch.int32, device=sums.device)
+    best_of_blocks[(count, blocks)](
+        sums, draws, positions, forbidden, tops, places, count, VOCABULARY=vocabulary, SPLITS=splits, BLOCK=BLOCK
+    )
+    best_of_all[(count,)](
+        tops, places, draws, slots, last, drawn, BLOCKS=blocks, PAD=triton.next_power_of_2(blocks)
+    )
+    return drawn
+
+
+def nucleus(logits: Tensor, temperatures: Tensor, top_ps: Tensor, forbidden: Tensor) -> Tensor:
+    """The logits with all tokens outside each row's nucleus at minus infinity (arXiv 1904.09751).
+
+    By a full sort, outside the graph: only steps that ask for it pay. The likeliest token always stays.
+
+    Args:
+        logits: float32 (draws, vocabulary).
+        temperatures: float32 (draws,).
+        top_ps: float32 (draws,).
+        forbidden: bool (draws, vocabulary).
+    """
+    allowed = logits.masked_fill(forbidden, -torch.inf)
+    ordered, order = torch.sort(allowed / temperatures.clamp_min(1e-6).unsqueeze(1), descending=True, stable=True)
+    share = ordered.softmax(dim=-1)
+    outside = share.cumsum(dim=-1) - share >= top_ps.unsqueeze(1)
+    outside[:, 0] = False
+    return allowed.masked_fill(torch.zeros_like(outside).scatter_(1, order, outside), -torch.inf)

@@ -1,0 +1,116 @@
+"""One rank of the shards' benchmark: random weights made where they are used, and what a sum takes inside a graph."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reference_server.batch import BLOCK_TOKENS, Backend
+from reference_server.shapes import Shape
+from reference_server.shard_grid import Place
+
+if TYPE_CHECKING:  # the parent, which never computes, names the function below without importing torch
+    import torch
+    from torch import Tensor
+
+    from reference_server.collectives import Collectives
+
+GRAPHED_SUM = "graphed all_reduce"
+"""Not an operation of a step: one of a row of sums inside a graph, by batch size, timed when the rank loads."""
+_SUMS = 64
+_REPLAYS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What is loaded: a model's shape and room for `slots` sequences of `context` tokens."""
+
+    shape: Shape
+    context: int
+    slots: int
+    batches: tuple[int, ...] = ()
+    seed: int | None = None
+    """Of weights that are the same whatever the number of ranks; None makes them fast, each rank its own."""
+
+    @property
+    def blocks_each(self) -> int:
+        """KV blocks of one sequence."""
+        return -(-self.context // BLOCK_TOKENS)
+
+
+def load_random(cut: Cut, place: Place, collectives: "Collectives") -> Backend:
+    """This rank's part of a model with random weights: bfloat16 on a GPU, float32 on a CPU."""
+    import torch
+
+    from reference_server.sharding import shard, shard_shape
+    from reference_server.weights import random_weights
+
+    torch.manual_seed(place.rank)
+    collectives.probe_every = 4
+    device, lanes = collectives.device, place.grid.tensor
+    shape = shard_shape(cut.shape, lanes)
+    if cut.seed is None:
+        weights = random_shard(cut.shape, lanes, device)
+    else:
+        shape, weights = shard(cut.shape, random_weights(cut.shape, cut.seed), place)
+    blocks = cut.slots * cut.blocks_each
+    alone = None if place.grid.ranks == 1 else collectives
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    if device.type == "cuda" and place.grid.pipeline == 1:
+        from reference_server.gpu_backend import GpuBackend
+
+        for batch in cut.batches if alone else ():
+            time_graphed_sum(collectives, batch, cut.shape.hidden)
+        return GpuBackend(
+            shape, weights, context=cut.context, blocks=blocks, slots=cut.slots, device=device,
+            dtype=dtype, collectives=alone,
+        )  # fmt: skip
+    from reference_server.cpu_backend import CpuBackend
+    from reference_server.kv_cache import KVCache
+    from reference_server.model import Model
+
+    torch.set_num_threads(1)
+    context = cut.context
+    model = Model(shape, weights, context=context, device=device, dtype=dtype, collectives=alone)
+    cache = KVCache(shape, blocks=blocks, context=context, device=device, dtype=dtype)
+    return CpuBackend(model, cache, range(shape.vocabulary))
+
+
+def random_shard(shape: Shape, lanes: int, device: "torch.device") -> dict[str, "Tensor"]:
+    """Weights of the sizes that one of so many lanes holds, of the spread that `random_weights` has."""
+    import torch
+
+    from reference_server.sharding import shard_shape
+    from reference_server.weights import HEAD, tensor_sizes
+
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    sizes = tensor_sizes(shard_shape(shape, lanes))
+    if shape.vocabulary % lanes == 0:
+        sizes[HEAD] = (shape.vocabulary // lanes, shape.hidden)
+    weights = {}
+    for name, size in sizes.items():
+        weight = torch.empty(size, dtype=dtype, device=device)
+        weights[name] = weight.fill_(1) if len(size) == 1 else weight.normal_(std=size[1] ** -0.5)
+    return weights
+
+
+def time_graphed_sum(collectives: "Collectives", rows: int, hidden: int) -> None:
+    """Note what one of many sums in a row takes where nothing is launched: all ranks replay the same graph."""
+    import torch
+
+    from reference_server.collectives import Timing
+
+    part = torch.zeros((rows, hidden), dtype=torch.bfloat16, device=collectives.device)
+    collectives.sum(part)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        for _ in range(_SUMS):
+            collectives.sum(part)
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    graph.replay()
+    begin.record()
+    for _ in range(_REPLAYS):
+        graph.replay()
+    end.record()
+    end.synchronize()
+    seconds = begin.elapsed_time(end) / 1000 / (_SUMS * _REPLAYS)
+    collectives.note(Timing(GRAPHED_SUM, str(rows), seconds))

@@ -1,0 +1,317 @@
+"""How tensor parallelism scales: decode steps over 1, 2, 4, ... ranks in one call, and the loss of one of them.
+
+    python -m reference_server bench --shards 1,2,4,8 --output shards.json
+
+Weights are random and made on each rank's device; prompts are really computed; steps are timed where their tokens
+arrive. On CPUs this shows that the code is right, not how fast anything is: ranks share the cores.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import signal
+import statistics
+import sys
+import time
+from bisect import bisect_left
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from exporters.cluster_metrics import COMM_LATENCY
+from reference_server.batch import BLOCK_TOKENS, BackendLostError, Piece
+from reference_server.sampler import Sampling
+from reference_server.shapes import NAMED_SHAPES, Shape
+from reference_server.shard_grid import Grid
+from reference_server.shard_nursery import Nursery
+from reference_server.sharded_backend import Group, ShardedBackend
+from reference_server.tools.bench_rank import GRAPHED_SUM, Cut, load_random
+from reference_server.tools.shard_model import fitted
+
+CHECKED = Shape(
+    layers=8, hidden=1024, heads=16, kv_heads=8, head_dim=64, feed_forward=2816, vocabulary=32000, eos=()
+)
+"""Small enough for equal weights to be made by every rank."""
+WARM_STEPS = 12
+GREEDY = Sampling(seed=0, temperature=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured."""
+
+    shape: str
+    shards: tuple[int, ...]
+    batches: tuple[int, ...]
+    context: int
+    steps: int
+
+    def cut(self) -> Cut:
+        """What the ranks must know of it."""
+        context = self.context + self.steps + WARM_STEPS + 2 * BLOCK_TOKENS
+        return Cut(NAMED_SHAPES[self.shape], context, max(self.batches), self.batches)
+
+
+@dataclass(slots=True)
+class Exchanges:
+    """Seconds of every timed exchange, by operation and peer."""
+
+    seconds: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+
+    def add(self, op: str, peer: str, seconds: float) -> None:
+        """One exchange."""
+        self.seconds.setdefault((op, peer), []).append(seconds)
+
+    def described(self) -> list[dict[str, Any]]:
+        """Count, quantiles and the histogram with the edges of `ds_comm_latency_seconds`."""
+        edges = list(COMM_LATENCY.buckets or ())
+        described = []
+        for (op, peer), seconds in self.seconds.items():
+            counts = [0] * (len(edges) + 1)
+            for one in seconds:
+                counts[bisect_left(edges, one)] += 1
+            quantiles = {f"p{q}_us": round(1e6 * _rank(seconds, q / 100), 1) for q in (50, 90, 99)}
+            histogram = {
+                f"<={edge:g}": n for edge, n in zip([*edges, float("inf")], counts, strict=True) if n
+            }
+            described.append(
+                {"op": op, "peer": peer, "n": len(seconds), **quantiles, "histogram_s": histogram}
+            )
+        return described
+
+
+@dataclass(slots=True)
+class Decoder:
+    """Sequences of equal length on a backend, one per slot, that go on for as long as they are stepped."""
+
+    backend: ShardedBackend
+    batch: int
+    context: int
+    blocks_each: int
+    position: int = 0
+
+    def fill(self) -> None:
+        """Compute every prompt, one a step."""
+        prompt = tuple(32 + i * 7 % 90 for i in range(self.context))
+        for slot in range(self.batch):
+            self.backend.submit([Piece(slot, 0, prompt, self._blocks(slot), GREEDY)]).tokens()
+        self.position = self.context
+
+    def step(self, count: int) -> list[float]:
+        """Decode so many tokens of each; seconds between the tokens' arrivals, one fewer."""
+        in_flight = []
+        arrived_s = []
+        for _ in range(count):
+            pieces = [
+                Piece(slot, self.position, None, self._blocks(slot), GREEDY) for slot in range(self.batch)
+            ]
+            in_flight.append(self.backend.submit(pieces))
+            self.position += 1
+            if len(in_flight) > self.backend.lookahead:
+                in_flight.pop(0).tokens()
+                arrived_s.append(time.perf_counter())
+        for step in in_flight:
+            step.tokens()
+        return [later - earlier for earlier, later in pairwise(arrived_s)]
+
+    def _blocks(self, slot: int) -> range:
+        return range(slot * self.blocks_each, (slot + 1) * self.blocks_each)
+
+
+def measure(plan: Plan, ranks: int, nursery: Nursery) -> dict[str, Any]:
+    """Load over so many ranks, and time every batch size."""
+    exchanges, cut = Exchanges(), plan.cut()
+    group = Group(Grid(tensor=ranks), nursery, exchanges.add, answer_s=120.0)
+    began_s = time.perf_counter()
+    with closing(ShardedBackend(group, partial(load_random, cut))) as backend:
+        result: dict[str, Any] = {"shards": ranks, "load_s": time.perf_counter() - began_s, "batches": []}
+        for batch in plan.batches:
+            decoder = Decoder(backend, batch, plan.context, cut.blocks_each)
+            decoder.fill()
+            decoder.step(WARM_STEPS)
+            steps_s = decoder.step(plan.steps)
+            median_s = statistics.median(steps_s)
+            result["batches"].append(
+                {"batch": batch, "step_s": median_s, "tokens_per_s": batch / median_s, "steps_s": steps_s}
+            )
+        time.sleep(0.5)  # the last timings come with the next pulses
+    result["graphed_sums_s"] = {
+        peer: seconds[0] for (op, peer), seconds in exchanges.seconds.items() if op == GRAPHED_SUM
+    }
+    result["exchanges"] = exchanges.described()
+    return result
+
+
+def lose_one(plan: Plan, ranks: int, nursery: Nursery, fault: signal.Signals) -> dict[str, Any]:
+    """Hit the last rank in the midst of decoding: when it is noticed, and when the next group draws a token."""
+    cut, batch = plan.cut(), max(plan.batches)
+    group, load = Group(Grid(tensor=ranks), nursery, answer_s=120.0), partial(load_random, cut)
+    decoder = Decoder(ShardedBackend(group, load), batch, plan.context, cut.blocks_each)
+    decoder.fill()
+    decoder.step(WARM_STEPS)
+    victim = max(psutil.Process(nursery.pid).children(), key=lambda process: process.pid)
+    began_s = time.perf_counter()
+    os.kill(victim.pid, fault)
+    try:
+        while True:
+            decoder.step(2)
+            decoder.position = plan.context
+    except BackendLostError as error:
+        noticed_s, why = time.perf_counter() - began_s, str(error)
+    with closing(ShardedBackend(group, load)) as again:
+        loaded_s = time.perf_counter() - began_s
+        Decoder(again, 1, plan.context, cut.blocks_each).fill()
+        serving_s = time.perf_counter() - began_s
+    return {
+        "shards": ranks, "fault": fault.name, "noticed_s": noticed_s, "said": why, "loaded_s": loaded_s,
+        "serving_again_s": serving_s, "left_of_the_group": psutil.pid_exists(victim.pid),
+    }  # fmt: skip
+
+
+def compared(plan: Plan, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Speed-up and efficiency over the smallest run's single rank, and what the model says for each count."""
+    steps = {(run["shards"], one["batch"]): one["step_s"] for run in runs for one in run["batches"]}
+    sums = {run["shards"]: run["graphed_sums_s"] for run in runs}
+    rows = []
+    for batch in plan.batches:
+        one_s, two_s = steps.get((1, batch)), steps.get((2, batch))
+        sum_s = sums.get(2, {}).get(str(batch))
+        modelled = None
+        if one_s and two_s and sum_s:
+            modelled = fitted(one_s, two_s, sums=2 * NAMED_SHAPES[plan.shape].layers, sum_of_two_s=sum_s)
+        for ranks in sorted({*plan.shards, 4, 8} if modelled else plan.shards):
+            step_s = steps.get((ranks, batch))
+            row: dict[str, Any] = {"batch": batch, "shards": ranks, "step_s": step_s}
+            row["speed_up"] = one_s / step_s if one_s and step_s else None
+            row["modelled_step_s"] = modelled.step_s(ranks) if modelled and ranks > 1 else None
+            row["modelled_speed_up"] = (
+                one_s / row["modelled_step_s"] if one_s and row["modelled_step_s"] else None
+            )
+            row["model"] = asdict(modelled) if modelled else None
+            rows.append(row)
+    return rows
+
+
+def agreement(shape: Shape, grids: Sequence[Grid], nursery: Nursery) -> list[dict[str, Any]]:
+    """How often the greedy token over these ranks is the one of a single rank, given the same tokens before it."""
+    sequences, tokens = 16, 64
+    cut = Cut(shape, 64 + tokens, sequences, seed=0)
+
+    def greedy(grid: Grid, given: list[list[int]] | None = None) -> list[list[int]]:
+        drawn: list[list[int]] = []
+        with closing(
+            ShardedBackend(Group(grid, nursery, answer_s=120.0), partial(load_random, cut))
+        ) as backend:
+            for i in range(tokens):
+                last = given[i - 1] if given and i else [None] * sequences
+                step = [_piece(cut, slot, i, last[slot]) for slot in range(sequences)]
+                drawn.append(backend.submit(step).tokens())
+        return drawn
+
+    alone = greedy(Grid())
+    agreed = []
+    for grid in grids:
+        pairs = zip(chain(*alone), chain(*greedy(grid, alone)), strict=True)
+        agreed.append(
+            {"grid": asdict(grid), "positions": sequences * tokens, "equal": sum(a == b for a, b in pairs)}
+        )
+    return agreed
+
+
+def _piece(cut: Cut, slot: int, step: int, last: int | None) -> Piece:
+    prompt = tuple(1 + (slot * 131 + i * 7919) % (cut.shape.vocabulary - 1) for i in range(48))
+    blocks = range(slot * cut.blocks_each, (slot + 1) * cut.blocks_each)
+    given = prompt if step == 0 else None if last is None else (last,)
+    return Piece(slot, 0 if step == 0 else len(prompt) + step - 1, given, blocks, GREEDY)
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The comparison as lines of text: measured values and, beside them, what the model says."""
+    lines = ["batch  ranks  tokens/s  speed-up  efficiency | modelled: tokens/s  speed-up"]
+    for row in rows:
+        batch, ranks, step_s, modelled_s = (
+            row[key] for key in ("batch", "shards", "step_s", "modelled_step_s")
+        )
+        measured, modelled = " not run" + " " * 22, ""
+        if step_s:
+            gain = row["speed_up"] or math.nan
+            measured = f"{batch / step_s:8.0f}  {gain:8.2f}  {gain / ranks:10.0%}"
+        if modelled_s:
+            modelled = f"{batch / modelled_s:18.0f}  {row['modelled_speed_up']:8.2f}"
+        lines.append(f"{batch:5}  {ranks:5}  {measured} | {modelled}".rstrip())
+    return "\n".join(lines)
+
+
+def _rank(values: Sequence[float], share: float) -> float:
+    return sorted(values)[math.ceil(share * len(values)) - 1]
+
+
+def run(plan: Plan) -> dict[str, Any]:
+    """Everything, in one call."""
+    with closing(Nursery()) as nursery:
+        runs = []
+        for ranks in plan.shards:
+            runs.append(measure(plan, ranks, nursery))
+            print(
+                f"{ranks} ranks measured, loaded in {runs[-1]['load_s']:.1f} s", file=sys.stderr, flush=True
+            )
+        rows = compared(plan, runs)
+        print(table(rows), flush=True)
+        most, checked = max(plan.shards), NAMED_SHAPES[plan.shape]
+        if checked.hidden > CHECKED.hidden:
+            checked = CHECKED
+        losses = [
+            lose_one(plan, most, nursery, fault) for fault in (signal.SIGKILL, signal.SIGSTOP) if most > 1
+        ]
+        agreed = agreement(checked, [Grid(tensor=most), Grid(pipeline=2)], nursery) if most > 1 else []
+    return {
+        "plan": asdict(plan), "machine": machine(), "compared": rows, "losses": losses,
+        "agreement": agreed, "runs": runs,
+    }  # fmt: skip
+
+
+def machine() -> dict[str, Any]:
+    """What it ran on, without names."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    return {
+        "gpus": gpus, "gpu": torch.cuda.get_device_name(0) if gpus else None, "cpus": os.cpu_count(),
+        "torch": torch.__version__, "python": platform.python_version(),
+    }  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(prog="python -m reference_server bench --shards", description=__doc__)
+    parser.add_argument(
+        "--shards", required=True, help="numbers of ranks, e.g. 1,2,4,8; as many GPUs as the largest"
+    )
+    parser.add_argument("--shape", default="8b", choices=NAMED_SHAPES)
+    parser.add_argument("--batches", default="1,32")
+    parser.add_argument("--context", type=int, default=1024, help="prompt tokens of every sequence")
+    parser.add_argument("--steps", type=int, default=128, help="decode steps timed for each batch size")
+    parser.add_argument("--output", type=Path, help="where the JSON goes")
+    given = parser.parse_args(argv)
+    shards, batches = (tuple(int(n) for n in text.split(",")) for text in (given.shards, given.batches))
+    result = run(Plan(given.shape, shards, batches, given.context, given.steps))
+    for loss in result["losses"]:
+        print("{fault} of one of {shards} ranks: noticed after {noticed_s:.2f} s,".format(**loss), end=" ")
+        print("serving again after {serving_again_s:.1f} s".format(**loss))
+    for agreed in result["agreement"]:
+        print("{equal} of {positions} greedy tokens over {grid} are those of one rank".format(**agreed))
+    if given.output:
+        given.output.write_text(json.dumps(result, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
