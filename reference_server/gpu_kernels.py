@@ -6,14 +6,33 @@ head_dim); a slot's line of the block table names the blocks of its positions.
 """
 
 # Triton's language has no types to annotate; every argument named in capitals is a compile-time constant.
+import torch
 import triton
 import triton.language as tl
+
+HOPPER = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (9, 0)
+OVERLAPPED = {"launch_pdl": True} if HOPPER else {}
+"""Launch options of every kernel here: it may start while the one before it still runs."""
+OVERLAPS = tl.constexpr(HOPPER)
+
+
+@triton.jit
+def after_previous():
+    """Let the next kernel start, and wait until all before have ended: memory that they write is read from here on.
+
+    Programmatic dependent launch: a kernel's start, and the loads of weights before this call, cost no time of
+    their own.
+    """
+    if OVERLAPS:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
 
 
 @triton.jit
 def embed(tokens, slots, last, values, scales, hidden, HIDDEN: tl.constexpr, GROUPS: tl.constexpr, BLOCK: tl.constexpr):
     """One program per row: the embedding of its token, or, where that is negative, of its slot's last one."""
     row = tl.program_id(0)
+    after_previous()
     token = tl.load(tokens + row)
     token = tl.where(token < 0, tl.load(last + tl.load(slots + row)), token).to(tl.int64)
     at = tl.arange(0, BLOCK)
@@ -32,6 +51,7 @@ def add_and_norm(
     at = tl.arange(0, BLOCK)
     mask = at < HIDDEN
     gains = tl.load(gain + at, mask=mask, other=0.0).to(tl.float32)
+    after_previous()
     value = tl.load(hidden + row * HIDDEN + at, mask=mask, other=0.0)
     for split in tl.static_range(SPLITS):
         value += tl.load(sums + (split * rows + row) * HIDDEN + at, mask=mask, other=0.0).to(tl.float32)
@@ -60,6 +80,7 @@ def rotate_and_store(
     row, head = tl.program_id(0), tl.program_id(1)
     half: tl.constexpr = DIM // 2
     width: tl.constexpr = (GROUP + 2) * KV_HEADS * DIM
+    after_previous()
     position = tl.load(positions + row)
     at = tl.arange(0, HALF_PAD)
     fits = at < half
@@ -98,6 +119,7 @@ def attend_blocks(
     is one split, the result itself.
     """
     row, head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    after_previous()
     length = tl.load(positions + row) + 1
     table = tables + tl.load(slots + row) * table_width
     share = tl.cdiv(tl.cdiv(length, SPLITS), STRIDE) * STRIDE
@@ -139,6 +161,7 @@ def combine(parts, stats, attended, SPLITS: tl.constexpr, DIM: tl.constexpr, DIM
     """One program per row and head: the splits' sums, each scaled to the common maximum, over the common total."""
     line = tl.program_id(0)
     split, at = tl.arange(0, SPLITS), tl.arange(0, DIM_PAD)
+    after_previous()
     top = tl.load(stats + (line * SPLITS + split) * 2)
     weight = tl.exp2(top - tl.max(top, axis=0))
     total = tl.sum(tl.load(stats + (line * SPLITS + split) * 2 + 1) * weight, axis=0)
@@ -153,6 +176,7 @@ def activate(sums, out, rows, SPLITS: tl.constexpr, WIDTH: tl.constexpr, BLOCK: 
     """SiLU(gate) * up, from one product that holds both halves (arXiv 2002.05202)."""
     row, at = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     mask = at < WIDTH
+    after_previous()
     gate = summed(sums, rows, row, at, mask, SPLITS, 2 * WIDTH)
     up = summed(sums, rows, row, at + WIDTH, mask, SPLITS, 2 * WIDTH)
     tl.store(out + row * WIDTH + at, (gate * tl.sigmoid(gate) * up).to(out.dtype.element_ty), mask=mask)

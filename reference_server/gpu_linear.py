@@ -5,6 +5,7 @@ it along (norm, activation, residual); up to MANY_ROWS, 8-bit weights are multip
 unpacked, split over their inputs so that all processors read; above, and for all else in 16 bits, cuBLAS.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,53 +13,73 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from reference_server.gpu_kernels import OVERLAPPED, after_previous
 from reference_server.quantization import GROUP, Int8Weight
 
-MANY_ROWS = 128
+FEW_ROWS, MANY_ROWS = 64, 128
 
 
 @triton.jit
 def one_row(
     x, values, scales, gain, out, outputs, epsilon, INPUTS: tl.constexpr, GROUPS: tl.constexpr, NORM: tl.constexpr,
-    GATED: tl.constexpr, RESIDUAL: tl.constexpr, ROWS: tl.constexpr, CHUNKS: tl.constexpr, CHUNK: tl.constexpr,
+    GATED: tl.constexpr, RESIDUAL: tl.constexpr, CHUNKS: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """One program per ROWS outputs. A thread's load of CHUNK inputs lies in one group, so it is scaled as one sum.
+    """One program per four lines of the matrix, all on their way before the kernel before has ended.
 
+    A thread's load of CHUNK inputs lies in one group, so that it is scaled as one sum.
     NORM: x is the residual stream; its root mean square divides the sum at the end, since it scales all inputs alike.
-    GATED: output i is SiLU(i) * (i + outputs). RESIDUAL: the sums are added to `out`.
+    GATED: the lines are two gates and their ups. RESIDUAL: the sums are added to `out`.
     """
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    lane = tl.arange(0, CHUNK)
-    sums = tl.zeros([ROWS, CHUNKS], tl.float32)
-    ups = tl.zeros([ROWS, CHUNKS], tl.float32)
-    squares = tl.zeros([1, CHUNKS], tl.float32)
-    for base in range(0, INPUTS // CHUNK, CHUNKS):
-        chunk = base + tl.arange(0, CHUNKS)
-        fits = chunk < INPUTS // CHUNK
-        mask = (row < outputs)[:, None] & fits[None, :]
-        at = chunk[None, :, None] * CHUNK + lane[None, None, :]
-        place = values + row.to(tl.int64)[:, None, None] * INPUTS + at
-        weight = tl.load(place, mask=mask[:, :, None], other=0.0)
-        if GATED:
-            upper = tl.load(place + outputs.to(tl.int64) * INPUTS, mask=mask[:, :, None], other=0.0)
-        given = tl.load(x + at, mask=fits[None, :, None], other=0.0).to(tl.float32)
-        if NORM:
-            squares += tl.sum(given * given, axis=2)
-            given *= tl.load(gain + at, mask=fits[None, :, None], other=0.0).to(tl.float32)
-        part = tl.sum(weight.to(tl.float32) * given, axis=2)
-        scale = scales + row[:, None] * GROUPS + chunk[None, :] * CHUNK // 128
-        sums += part * tl.load(scale, mask=mask, other=0.0).to(tl.float32) if GROUPS else part
-        if GATED:
-            part = tl.sum(upper.to(tl.float32) * given, axis=2)
-            scale += outputs * GROUPS
-            ups += part * tl.load(scale, mask=mask, other=0.0).to(tl.float32) if GROUPS else part
-    shrink = tl.rsqrt(tl.sum(squares) / INPUTS + epsilon) if NORM else 1.0
-    result = tl.sum(sums, axis=1) * shrink
+    first = tl.program_id(0) * (2 if GATED else 4)
+    third = first + outputs if GATED else first + 2
+    lines = 2 * outputs if GATED else outputs
+    chunk = tl.arange(0, CHUNKS)
+    fits = chunk < INPUTS // CHUNK
+    at = chunk[:, None] * CHUNK + tl.arange(0, CHUNK)[None, :]
+    weights = (
+        line(values, first, lines, at, fits, INPUTS), line(values, first + 1, lines, at, fits, INPUTS),
+        line(values, third, lines, at, fits, INPUTS), line(values, third + 1, lines, at, fits, INPUTS),
+    )  # fmt: skip
+    after_previous()
+    given = tl.load(x + at, mask=fits[:, None], other=0.0).to(tl.float32)
+    shrink = 1.0
+    if NORM:
+        shrink = tl.rsqrt(tl.sum(tl.sum(given * given, axis=1), axis=0) / INPUTS + epsilon)
+        given *= tl.load(gain + at, mask=fits[:, None], other=0.0).to(tl.float32)
+    lower = tl.join(
+        dot(weights[0], given, scales, first, lines, chunk, fits, GROUPS, CHUNK),
+        dot(weights[1], given, scales, first + 1, lines, chunk, fits, GROUPS, CHUNK),
+    )
+    upper = tl.join(
+        dot(weights[2], given, scales, third, lines, chunk, fits, GROUPS, CHUNK),
+        dot(weights[3], given, scales, third + 1, lines, chunk, fits, GROUPS, CHUNK),
+    )
+    result = tl.sum(tl.join(lower, upper), axis=0) * shrink
+    pair = tl.arange(0, 2)
     if GATED:
-        result = result * tl.sigmoid(result) * tl.sum(ups, axis=1) * shrink
+        gate, up = tl.split(result)
+        result = gate * tl.sigmoid(gate) * up
+        row = first + pair
+    else:
+        row = first + pair[:, None] + 2 * pair[None, :]
     if RESIDUAL:
         result += tl.load(out + row, mask=row < outputs, other=0.0)
     tl.store(out + row, result.to(out.dtype.element_ty), mask=row < outputs)
+
+
+@triton.jit
+def line(values, row, lines, at, fits, INPUTS: tl.constexpr):
+    """One line of the matrix, as it is stored, (chunks, CHUNK)."""
+    return tl.load(values + row.to(tl.int64) * INPUTS + at, mask=fits[:, None] & (row < lines), other=0.0)
+
+
+@triton.jit
+def dot(weight, given, scales, row, lines, chunk, fits, GROUPS: tl.constexpr, CHUNK: tl.constexpr):
+    """Each chunk's part of the product of a line with the inputs."""
+    part = tl.sum(weight.to(tl.float32) * given, axis=1)
+    if GROUPS:
+        part *= tl.load(scales + row * GROUPS + chunk * CHUNK // 128, mask=fits & (row < lines), other=0.0).to(tl.float32)
+    return part
 
 
 @triton.jit
@@ -70,6 +91,7 @@ def few_rows(
     at = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS)
     split, row = tl.program_id(1), tl.program_id(2) * ROWS + tl.arange(0, ROWS)
     inside, wanted = at < outputs, row < rows
+    after_previous()
     sums = tl.zeros([OUTPUTS, ROWS], tl.float32)
     for first in range(split * SHARE, min(INPUTS, (split + 1) * SHARE), STEP):
         given = first + tl.arange(0, STEP)
@@ -90,6 +112,7 @@ def few_rows(
 def unpack(values, scales, out, INPUTS: tl.constexpr, GROUPS: tl.constexpr, BLOCK: tl.constexpr):
     """One program per output and block of inputs: the matrix in 16 bits."""
     row, at = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    after_previous()
     value = tl.load(values + row * INPUTS + at, mask=at < INPUTS, other=0).to(tl.float32)
     value *= tl.load(scales + row * GROUPS + at // 128, mask=at < INPUTS, other=0.0).to(tl.float32)
     tl.store(out + row * INPUTS + at, value.to(out.dtype.element_ty), mask=at < INPUTS)
@@ -123,7 +146,7 @@ class Linear:
         count = rows.shape[0]
         if count == 1:
             return self.row(rows, torch.empty((1, 1, self.values.shape[0]), dtype=torch.float32, device=rows.device))
-        if self.scales is not None and count <= MANY_ROWS:
+        if count <= (FEW_ROWS if self.scales is None else MANY_ROWS):
             return self._few(rows)
         if exact and rows.is_cuda:
             return torch.mm(rows, self._unpacked().t(), out_dtype=torch.float32).unsqueeze(0)
@@ -143,11 +166,11 @@ class Linear:
         outputs, inputs = self.values.shape
         outputs = outputs // 2 if gated else outputs
         chunk = 8 if self.scales is None else 16
-        rows, chunks = (2 if gated else 4), min(256, triton.next_power_of_2(inputs // chunk))
-        one_row[(triton.cdiv(outputs, rows),)](
+        chunks = max(32, triton.next_power_of_2(inputs // chunk))
+        one_row[(triton.cdiv(outputs, 2 if gated else 4),)](
             row, self.values, self.values if self.scales is None else self.scales, row if gain is None else gain, out,
             outputs, epsilon, INPUTS=inputs, GROUPS=self.groups, NORM=gain is not None, GATED=gated,
-            RESIDUAL=residual, ROWS=rows, CHUNKS=chunks, CHUNK=chunk, num_warps=4,
+            RESIDUAL=residual, CHUNKS=chunks, CHUNK=chunk, num_warps=min(16, max(1, chunks // 64)), **OVERLAPPED,
         )  # fmt: skip
         return out
 
@@ -157,13 +180,14 @@ class Linear:
         tile, wide = min(64, max(16, triton.next_power_of_2(count))), 64
         programs = triton.cdiv(outputs, wide) * triton.cdiv(count, tile)
         steps = triton.cdiv(inputs, GROUP)
-        splits = max(1, min(steps // 4, 8, triton.cdiv(2 * processors(rows.device), programs)))
+        wanted = processors(rows.device) * (1.2 if self.scales is None else 2.4) / programs
+        splits = min(8, triton.next_power_of_2(max(1, math.ceil(wanted))), max(1, steps // 4))
         share = triton.cdiv(steps, splits) * GROUP
         splits = triton.cdiv(inputs, share)
         out = torch.empty((splits, count, outputs), dtype=torch.float32, device=rows.device)
         few_rows[(triton.cdiv(outputs, wide), splits, triton.cdiv(count, tile))](
-            rows, self.values, self.scales, out, count, outputs, INPUTS=inputs, GROUPS=self.groups, SHARE=share,
-            OUTPUTS=wide, ROWS=tile, STEP=GROUP, num_warps=4, num_stages=4,
+            rows, self.values, self.values if self.scales is None else self.scales, out, count, outputs, INPUTS=inputs, GROUPS=self.groups, SHARE=share,
+            OUTPUTS=wide, ROWS=tile, STEP=GROUP, num_warps=4, num_stages=4, **OVERLAPPED,
         )  # fmt: skip
         return out
 
@@ -174,7 +198,7 @@ class Linear:
         out = torch.empty((outputs, inputs), dtype=self.dtype, device=self.values.device)
         block = min(1024, triton.next_power_of_2(inputs))
         unpack[(outputs, triton.cdiv(inputs, block))](
-            self.values, self.scales, out, INPUTS=inputs, GROUPS=self.groups, BLOCK=block
+            self.values, self.scales, out, INPUTS=inputs, GROUPS=self.groups, BLOCK=block, **OVERLAPPED
         )
         return out
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from reference_server import gpu_kernels as kernels
 from reference_server.batch import BLOCK_TOKENS
+from reference_server.gpu_kernels import OVERLAPPED
 from reference_server.gpu_linear import Linear, processors
 from reference_server.quantization import Int8Weight
 from reference_server.shapes import Shape
@@ -173,7 +174,7 @@ class GpuModel:
         hidden = torch.empty((rows.tokens.shape[0], width), dtype=torch.float32, device=self.device)
         kernels.embed[(hidden.shape[0],)](
             rows.tokens, rows.slots, self.last, table.values, table.values if table.scales is None else table.scales,
-            hidden, HIDDEN=width, GROUPS=table.groups, BLOCK=triton.next_power_of_2(width),
+            hidden, HIDDEN=width, GROUPS=table.groups, BLOCK=triton.next_power_of_2(width), **OVERLAPPED,
         )  # fmt: skip
         return hidden
 
@@ -187,7 +188,7 @@ class GpuModel:
             mixed, self._rotation, rows.positions, rows.slots, self.tables, queries, keys, values, count,
             self.tables.shape[1], SPLITS=mixed.shape[0], GROUP=group, GROUP_PAD=triton.next_power_of_2(group),
             KV_HEADS=shape.kv_heads, DIM=shape.head_dim, HALF_PAD=triton.next_power_of_2(half), PAGE=BLOCK_TOKENS,
-            num_warps=1,
+            num_warps=1, **OVERLAPPED,
         )  # fmt: skip
         attended = torch.empty_like(queries)
         if rows.single:
@@ -207,11 +208,11 @@ class GpuModel:
             shape.head_dim**-0.5 * log2(np.e), self.tables.shape[1], SPLITS=splits, GROUP=shape.heads // shape.kv_heads,
             GROUP_PAD=max(16, triton.next_power_of_2(shape.heads // shape.kv_heads)), KV_HEADS=shape.kv_heads,
             DIM=shape.head_dim, DIM_PAD=dim_pad, PAGE=BLOCK_TOKENS, STRIDE=32 if splits > 8 else POSITIONS_PER_TURN,
-            num_warps=4, num_stages=3,
+            num_warps=4, num_stages=3, **OVERLAPPED,
         )  # fmt: skip
         if splits > 1:
             kernels.combine[(count * shape.heads,)](
-                parts, stats, attended, SPLITS=splits, DIM=shape.head_dim, DIM_PAD=dim_pad, num_warps=1
+                parts, stats, attended, SPLITS=splits, DIM=shape.head_dim, DIM_PAD=dim_pad, num_warps=1, **OVERLAPPED
             )
 
     def _splits(self, count: int) -> int:
@@ -230,7 +231,7 @@ class GpuModel:
             both = self._normed_product(layer.gate_up, layer.feed_forward_norm, hidden, sums)
             block = min(1024, triton.next_power_of_2(width))
             kernels.activate[(count, triton.cdiv(width, block))](
-                both, active, count, SPLITS=both.shape[0], WIDTH=width, BLOCK=block
+                both, active, count, SPLITS=both.shape[0], WIDTH=width, BLOCK=block, **OVERLAPPED
             )
         return self._added(layer.down, active, hidden)
 
@@ -254,7 +255,7 @@ class GpuModel:
         normed = torch.empty((count, width), dtype=self._dtype, device=self.device)
         kernels.add_and_norm[(count,)](
             hidden, hidden if sums is None else sums, gain, normed, count, self.shape.norm_epsilon,
-            SPLITS=0 if sums is None else sums.shape[0], HIDDEN=width, BLOCK=triton.next_power_of_2(width),
+            SPLITS=0 if sums is None else sums.shape[0], HIDDEN=width, BLOCK=triton.next_power_of_2(width), **OVERLAPPED,
         )  # fmt: skip
         return matrix.sums(normed, exact=exact)
 

@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from reference_server.gpu_kernels import summed
+from reference_server.gpu_kernels import OVERLAPPED, after_previous, summed
 
 BLOCK = 2048
 
@@ -21,6 +21,7 @@ def best_of_blocks(
 ):  # fmt: skip
     """One program per draw and block of tokens: the highest score and its token; of equals, the earlier."""
     row, block = tl.program_id(0), tl.program_id(1)
+    after_previous()
     of_row = tl.load(draws + row)
     low = tl.load(draws + rows + row).to(tl.uint32, bitcast=True).to(tl.uint64)
     high = tl.load(draws + 2 * rows + row).to(tl.uint32, bitcast=True).to(tl.uint64)
@@ -46,6 +47,7 @@ def best_of_blocks(
 def best_of_all(tops, places, draws, slots, last, drawn, BLOCKS: tl.constexpr, PAD: tl.constexpr):
     """One program per draw: the best block's token, kept for the caller and as its slot's last one."""
     row, at = tl.program_id(0), tl.arange(0, PAD)
+    after_previous()
     top = tl.load(tops + row * BLOCKS + at, mask=at < BLOCKS, other=float("-inf"))
     place = tl.load(places + row * BLOCKS + at, mask=at < BLOCKS, other=2147483647)
     token = tl.min(tl.where(top == tl.max(top, axis=0), place, 2147483647), axis=0)
@@ -70,10 +72,11 @@ def draw(sums: Tensor, draws: Tensor, positions: Tensor, slots: Tensor, forbidde
     places = torch.empty((count, blocks), dtype=torch.int32, device=sums.device)
     drawn = torch.empty(count, dtype=torch.int32, device=sums.device)
     best_of_blocks[(count, blocks)](
-        sums, draws, positions, forbidden, tops, places, count, VOCABULARY=vocabulary, SPLITS=splits, BLOCK=BLOCK
+        sums, draws, positions, forbidden, tops, places, count, VOCABULARY=vocabulary, SPLITS=splits, BLOCK=BLOCK,
+        **OVERLAPPED,
     )
     best_of_all[(count,)](
-        tops, places, draws, slots, last, drawn, BLOCKS=blocks, PAD=triton.next_power_of_2(blocks)
+        tops, places, draws, slots, last, drawn, BLOCKS=blocks, PAD=triton.next_power_of_2(blocks), **OVERLAPPED
     )
     return drawn
 
