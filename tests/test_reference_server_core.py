@@ -263,20 +263,21 @@ def test_usage_of_the_kv_cache_is_reported_as_it_changes() -> None:
     assert lookups.usage == [32 / 256, 0.0]
 
 
-def test_reserved_positions_without_a_token_are_reported_after_each_step() -> None:
+def test_positions_held_without_a_token_are_reported_after_each_step() -> None:
     lookups = Lookups()
     core = new_core(lookups)
-    core.admit(deque([sequence(20, max_tokens=4), sequence(12, max_tokens=12)]))
-    assert lookups.fragmentation[-1] == 1.0
-    held = 20 + 12
-    for _ in range(3):
+    first, second = sequence(20, max_tokens=4), sequence(12, max_tokens=12)
+    core.add(first)
+    core.add(second)
+    core.admit()
+    assert lookups.fragmentation[-1] == 1.0, "blocks are held, and nothing is computed"
+    for held in (20 + 12, 21 + 13, 22 + 14):
         core.step()
-        assert lookups.fragmentation[-1] == 1 - held / 48
-        held += 2
+        assert lookups.fragmentation[-1] == (48 - held) / 48, "three blocks of sixteen"
     core.step()
-    assert lookups.fragmentation[-1] == 1 - 15 / 24, "the first has left, and its reservation with it"
-    core.retire(core.scheduler.running[0])
-    assert lookups.fragmentation[-1] == 0.0, "nothing is reserved, so nothing is wasted"
+    assert lookups.fragmentation[-1] == 1 / 16, "the first has left, and its blocks with it"
+    core.retire(second)
+    assert lookups.fragmentation[-1] == 0.0, "nothing is held, so nothing is wasted"
 
 
 def trained_core() -> Core:
