@@ -90,7 +90,7 @@ class Core:
                 self._instrumentation.cache_lookup(
                     "memory", queried_tokens=len(sequence.prompt), hit_tokens=sequence.cached
                 )
-        self._report_usage()
+        self._report.blocks(self.scheduler)
 
     def step(self) -> Outputs:
         """Submit one more step, where there is work, and read those that the backend need not have ahead."""
@@ -103,13 +103,13 @@ class Core:
             outputs += self._read()
         if not self.busy:
             self._read_s = None
-        self._report_usage()
+        self._report.blocks(self.scheduler)
         return outputs
 
     def retire(self, sequence: Sequence) -> None:
         """A sequence ends, finished or not; what it computed can be found by others."""
         self.scheduler.retire(sequence)
-        self._report_usage()
+        self._report.blocks(self.scheduler)
 
     def _submit(self, chunks: list[Chunk]) -> None:
         drawing = [chunk.sequence for chunk in chunks if chunk.draws]
@@ -157,9 +157,6 @@ class Core:
         text += sequence.text.finish()
         self.scheduler.retire(sequence)
         return Output(text, "stop" if sequence.text.stopped else reason)
-
-    def _report_usage(self) -> None:
-        self._report.blocks(self.scheduler)
 
 
 def _piece(chunk: Chunk) -> Piece:

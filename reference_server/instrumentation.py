@@ -1,6 +1,6 @@
 """What the server asks of its instrumentation: `exporters.inference`, or nothing at all to measure what that costs."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class RequestEvents(Protocol):
@@ -69,43 +69,12 @@ class Uninstrumented:
         """Report to nobody."""
         return self
 
-    def scheduled(self) -> None:
-        """Nothing."""
-
-    def token(self) -> None:
-        """Nothing."""
-
-    def finished(self, outcome: str, *, prompt_tokens: int = 0, output_tokens: int = 0) -> None:
-        """Nothing."""
-
-    def cache_lookup(self, tier: str, *, queried_tokens: int, hit_tokens: int) -> None:
-        """Nothing."""
-
-    def kv_usage(self, ratio: float) -> None:
-        """Nothing."""
-
-    def kv_fragmentation(self, ratio: float) -> None:
-        """Nothing."""
-
     @property
-    def engine(self) -> "Uninstrumented":
+    def engine(self) -> EngineEvents:
         """Report to nobody."""
         return self
 
-    def kv_blocks(self, *, used: int, cached: int, free: int) -> None:
-        """Nothing."""
+    def _nothing(self, *_: Any, **__: Any) -> None: ...
 
-    def preempted(self, requests: int) -> None:
-        """Nothing."""
-
-    def step(
-        self,
-        *,
-        sequences: int,
-        tokens: int,
-        idle_s: float,
-        graph_steps: int,
-        eager_steps: int,
-        bandwidth_utilisation: float | None,
-    ) -> None:
-        """Nothing."""
+    scheduled = token = finished = cache_lookup = kv_usage = kv_fragmentation = _nothing
+    kv_blocks = preempted = step = _nothing

@@ -21,21 +21,9 @@ class Policy(Protocol):
         ...
 
 
-class OneByOne:
-    """`none`."""
-
-    def may_start(self, waiting: int, oldest_s: float, *, busy: bool) -> int:  # noqa: ARG002  the protocol's signature
-        """One, when nobody runs."""
-        return 0 if busy else min(waiting, 1)
-
-    def opens_in_s(self, waiting: int, oldest_s: float) -> float:  # noqa: ARG002
-        """At once."""
-        return 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`window`: a batch starts when `size` wait or the oldest has waited for `seconds`."""
+    """`window`: a batch starts when `size` wait or the oldest has waited for `seconds`; `none` is a window of one."""
 
     size: int
     seconds: float
@@ -52,7 +40,7 @@ class Window:
 class Continuous:
     """`continuous`."""
 
-    def may_start(self, waiting: int, oldest_s: float, *, busy: bool) -> int:  # noqa: ARG002
+    def may_start(self, waiting: int, oldest_s: float, *, busy: bool) -> int:  # noqa: ARG002  the protocol's signature
         """All."""
         return waiting
 
@@ -64,7 +52,7 @@ class Continuous:
 def policy(name: str, *, window_size: int, window_s: float) -> Policy:
     """The policy of that name: `none`, `window` or `continuous`."""
     policies: dict[str, Policy] = {
-        "none": OneByOne(),
+        "none": Window(1, 0.0),
         "window": Window(window_size, window_s),
         "continuous": Continuous(),
     }

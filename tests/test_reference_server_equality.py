@@ -21,7 +21,7 @@ from reference_server.cpu_backend import CpuBackend
 from reference_server.instrumentation import Uninstrumented
 from reference_server.kv_cache import KVCache
 from reference_server.model import Model
-from reference_server.policies import Continuous, OneByOne, Policy, Window
+from reference_server.policies import Continuous, Policy, Window, policy
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.sequence import Sequence
@@ -36,7 +36,7 @@ CONTEXT = 128
 FEW_LETTERS = tuple(b"abcdefgh")
 """So that EOS is drawn often, and a stop string appears sooner or later."""
 POLICIES: dict[str, Callable[[], Policy]] = {
-    "none": OneByOne,
+    "none": lambda: policy("none", window_size=3, window_s=1.0),
     "window": lambda: Window(size=3, seconds=0.05),
     "continuous": Continuous,
 }

@@ -12,7 +12,7 @@ from reference_server.batch import BackendStatistics, Piece
 from reference_server.block_pool import BlockPool
 from reference_server.core import Core
 from reference_server.instrumentation import Instrumentation, Uninstrumented
-from reference_server.policies import Continuous, OneByOne, Policy, Window
+from reference_server.policies import Continuous, Policy, Window, policy
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.sequence import Sequence
@@ -61,7 +61,7 @@ class Timed:
 
 def core_on(
     backend: Timed,
-    policy: Policy | None = None,
+    its_policy: Policy | None = None,
     *,
     instrumentation: Instrumentation | None = None,
     itl_s: float = 1e9,
@@ -69,7 +69,7 @@ def core_on(
     step_tokens: int = 64,
 ) -> Core:
     pool = BlockPool(backend.blocks, cached=backend.blocks, ttl_s=60, clock=backend.clock)
-    scheduler = Scheduler(Limits(running, step_tokens), pool, policy or Continuous())
+    scheduler = Scheduler(Limits(running, step_tokens), pool, its_policy or Continuous())
     told = instrumentation or Uninstrumented()
     return Core(backend, scheduler, (), told, itl_s=itl_s, clock=backend.clock)
 
@@ -92,7 +92,7 @@ def run(core: Core, clock: Clock) -> list[set[Sequence]]:
 
 def test_without_batching_one_request_runs_at_a_time_in_order() -> None:
     clock = Clock()
-    core = core_on(Timed(clock), OneByOne())
+    core = core_on(Timed(clock), policy("none", window_size=8, window_s=1.0))
     requests = [asked(max_tokens=3) for _ in range(3)]
     for one in requests:
         core.add(one)
