@@ -28,6 +28,18 @@ def after_previous():
         tl.extra.cuda.gdc_wait()
 
 
+CACHE_LINE = 128
+"""Bytes that the device's memory hands over at a time."""
+FETCH = tl.constexpr("prefetch.global.L2 [$1]; mov.b32 $0, 0;")
+
+
+@triton.jit
+def fetch_ahead(pointers):
+    """Have these lines brought to the second-level cache, while the kernel before may still run."""
+    if OVERLAPS:
+        tl.inline_asm_elementwise(FETCH, "=r,l", [pointers.to(tl.int64)], tl.int32, False, 1)
+
+
 @triton.jit
 def embed(tokens, slots, last, values, scales, hidden, HIDDEN: tl.constexpr, GROUPS: tl.constexpr, BLOCK: tl.constexpr):
     """One program per row: the embedding of its token, or, where that is negative, of its slot's last one."""
@@ -119,11 +131,17 @@ def attend_blocks(
     is one split, the result itself.
     """
     row, head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    after_previous()
+    # Positions, slots and tables are there since before the step.
     length = tl.load(positions + row) + 1
     table = tables + tl.load(slots + row) * table_width
     share = tl.cdiv(tl.cdiv(length, SPLITS), STRIDE) * STRIDE
     end = tl.minimum(split * share + share, length)
+    ahead = tl.minimum(split * share + tl.arange(0, STRIDE), length - 1)
+    lines = tl.load(table + ahead // PAGE).to(tl.int64) * KV_HEADS + head
+    lines = (lines * PAGE + ahead % PAGE)[:, None] * DIM + tl.arange(0, DIM_PAD // 64 if DIM_PAD > 64 else 1)[None, :] * 64
+    fetch_ahead(keys + lines)
+    fetch_ahead(values + lines)
+    after_previous()
     member, at = tl.arange(0, GROUP_PAD), tl.arange(0, DIM_PAD)
     inside = (member < GROUP)[:, None] & (at < DIM)[None, :]
     line = row * (GROUP * KV_HEADS) + head * GROUP + member

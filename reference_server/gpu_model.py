@@ -207,8 +207,8 @@ class GpuModel:
             queries, keys, values, self.tables, rows.slots, rows.positions, parts, stats, attended, count,
             shape.head_dim**-0.5 * log2(np.e), self.tables.shape[1], SPLITS=splits, GROUP=shape.heads // shape.kv_heads,
             GROUP_PAD=max(16, triton.next_power_of_2(shape.heads // shape.kv_heads)), KV_HEADS=shape.kv_heads,
-            DIM=shape.head_dim, DIM_PAD=dim_pad, PAGE=BLOCK_TOKENS, STRIDE=32 if splits > 8 else POSITIONS_PER_TURN,
-            num_warps=4, num_stages=3, **OVERLAPPED,
+            DIM=shape.head_dim, DIM_PAD=dim_pad, PAGE=BLOCK_TOKENS, STRIDE=POSITIONS_PER_TURN,
+            num_warps=2, num_stages=3, **OVERLAPPED,
         )  # fmt: skip
         if splits > 1:
             kernels.combine[(count * shape.heads,)](
@@ -217,7 +217,7 @@ class GpuModel:
 
     def _splits(self, count: int) -> int:
         """Splits of each row's positions, by the number of rows alone: enough programs for all processors."""
-        wanted = 4 * processors(self.device) // (count * self.shape.kv_heads)
+        wanted = 512 * processors(self.device) // (count * self.shape.kv_heads * self.shape.head_dim)
         return min(LONGEST_SPLITS, triton.next_power_of_2(max(1, wanted)))
 
     def _feed_forward(self, layer: Layer, hidden: Tensor, sums: Tensor | None) -> Tensor | None:
