@@ -63,7 +63,7 @@ def quantize(weight: Tensor) -> Int8Weight:
     wanted = padded.view(outputs, groups, GROUP).abs().amax(dim=-1) / LARGEST
     scales = wanted.half()
     scales = torch.where(scales.float() < wanted, scales.nextafter(torch.tensor(torch.inf).half()), scales)
-    steps = scales.float().clamp_min(torch.finfo(torch.float16).tiny).unsqueeze(-1)
+    steps = torch.where(scales > 0, scales, 1).float().unsqueeze(-1)
     values = (padded.view(outputs, groups, GROUP) / steps).round().to(torch.int8)
     return Int8Weight(values.view(outputs, -1)[:, :inputs].contiguous(), scales)
 
