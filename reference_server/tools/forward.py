@@ -66,8 +66,8 @@ class WholeText:
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, rotation: tuple[Tensor, ...]) -> Tensor:
         query, key, value = (rows.view(len(rows), -1, self._shape.head_dim) for rows in (query, key, value))
         query, key = rotate(query, *rotation), rotate(key, *rotation)
-        by_head = (rows.transpose(0, 1).unsqueeze(0) for rows in (query, key, value))
-        attended = F.scaled_dot_product_attention(*by_head, is_causal=True, enable_gqa=True)
+        query, key, value = (rows.transpose(0, 1).unsqueeze(0) for rows in (query, key, value))
+        attended = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
         return attended.squeeze(0).transpose(0, 1).flatten(1)
 
 

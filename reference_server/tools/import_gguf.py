@@ -6,7 +6,7 @@ The weights are what the file's quantisation left of them: nothing is regained b
 import argparse
 import importlib.util
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +152,7 @@ def _weights(path: Path, shape: Shape, tensors: dict[str, Any]) -> dict[str, Ten
         if names[name] not in tensors:
             raise ConfigError(f"{path}: tensor {names[name]} is expected")
         tensor = tensors[names[name]]
-        found = dequantize(tensor.data, tensor.tensor_type)  # type: ignore[no-untyped-call]
+        found = dequantize(tensor.data, tensor.tensor_type)
         array = np.asarray(found, dtype=np.float32)
         if array.shape != size:
             raise ConfigError(f"{path}: tensor {names[name]} of size {size} is expected, not {array.shape}")
@@ -173,18 +173,14 @@ def _tokenizer(fields: _Fields) -> tuple[str, dict[str, Any]]:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     fields.known("tokenizer.ggml.model", "gpt2")
-    byte_level: Callable[[], Any] = lambda: pre_tokenizers.ByteLevel(add_prefix_space=False)  # noqa: E731
-    splits = {
-        "gpt-2": byte_level,
-        "smollm": lambda: pre_tokenizers.Sequence(
-            [pre_tokenizers.Digits(individual_digits=True), byte_level()]
-        ),
-    }
-    split = splits[fields.known("tokenizer.ggml.pre", *splits)]
+    byte_level: Any = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    digits: Any = pre_tokenizers.Digits(individual_digits=True)
+    splits = {"gpt-2": [byte_level], "smollm": [digits, byte_level]}
+    split: Any = pre_tokenizers.Sequence(splits[fields.known("tokenizer.ggml.pre", *splits)])
     pieces, kinds = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
     merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
     tokenizer = Tokenizer(models.BPE({piece: token for token, piece in enumerate(pieces)}, merges))
-    tokenizer.pre_tokenizer = split()
+    tokenizer.pre_tokenizer = split
     tokenizer.decoder = decoders.ByteLevel()
     for piece, kind in zip(pieces, kinds, strict=True):
         if kind in (CONTROL, USER_DEFINED):
