@@ -75,6 +75,28 @@ def test_check_names_a_missing_an_edited_and_an_orphaned_file(
     assert "hint: run `python -m dashboards build`" in said
 
 
+def test_the_dashboards_of_another_engine_go_where_one_says_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["build", "--engine", "tgi", "--to", "grafana"]) == 0
+    pages = [json.loads(path.read_text()) for path in (tmp_path / "grafana").glob("*.json")]
+    assert {page["uid"].removeprefix("aftershock-") for page in pages} >= {"serving-tgi", "fleet-tgi"}
+    assert [path.name for path in tmp_path.iterdir()] == ["grafana"]
+    assert all("ds_requests" not in str(page) and "tgi_request" in str(page) for page in pages)
+
+
+def test_a_dashboard_of_any_engine_that_breaks_a_rule_fails_the_build(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(page: dict[str, Any]) -> list[str]:
+        return ["wrong"] if page["uid"] == "aftershock-serving-vllm" else []
+
+    monkeypatch.setattr(build, "dashboard_problems", said)
+    assert main(["build", "--check", "--root", str(ROOT)]) == 1
+    assert capsys.readouterr().err == "vllm: serving.json: wrong\n"
+
+
 def test_a_wrong_command_line_exits_2() -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["paint"])

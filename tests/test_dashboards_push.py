@@ -6,8 +6,11 @@ import pytest
 
 from dashboards.catalogue import dashboards
 from dashboards.cli import main
+from dashboards.engines import engine_of
+from exporters.profiles.library import profile
 from tests.documented_grafana import READ_ONLY, TOKEN, State, grafana
 
+VLLM = engine_of(profile("vllm"))
 UIDS = {dashboard.uid for dashboard in dashboards().values()}
 
 
@@ -25,6 +28,15 @@ def test_all_dashboards_arrive_in_a_new_folder_under_their_uids(capsys: pytest.C
     out = capsys.readouterr().out
     assert f"Caches: created, {url}/d/aftershock-caches" in out
     assert "sent 8 dashboards to Grafana 12.2.0" in out
+
+
+def test_the_dashboards_of_another_engine_lie_beside_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    state = State()
+    with grafana(state) as url:
+        assert push(url) == push(url, "--engine", "vllm") == 0
+    assert state.dashboards.keys() == UIDS | {dashboard.uid for dashboard in dashboards(VLLM).values()}
+    assert len(state.dashboards) == 14
+    assert "Serving SLOs: vllm: created" in capsys.readouterr().out
 
 
 def test_a_second_push_replaces_them_and_makes_no_second_folder(capsys: pytest.CaptureFixture[str]) -> None:
