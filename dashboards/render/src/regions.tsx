@@ -6,6 +6,8 @@ import type { UPlotConfigBuilder } from "@grafana/ui";
 import type uPlot from "uplot";
 import type { FaultWindow } from "./faults";
 
+/** Room for half a time label: one that stands at the very end of the range is cut off without. */
+const LAST_LABEL_PX = 32;
 const REGION_ALPHA = 0.15;
 export const STRIP_PX = 4;
 /** A kill is over in an instant: a window narrower than this could not be seen. */
@@ -27,6 +29,7 @@ interface Props {
 
 export function FaultRegions({ panelId, config, windows, theme }: Props) {
   useLayoutEffect(() => {
+    config.setPadding([null, LAST_LABEL_PX, null, null]);
     config.addHook("init", (chart) => charts.set(panelId, chart));
     config.addHook("drawClear", (chart) => windows.forEach((window) => paintBehind(chart, window, theme)));
     config.addHook("draw", (chart) => windows.forEach((window) => paintUnder(chart, window, theme)));
