@@ -210,6 +210,14 @@ FOLDING = made(
             'rate(ds_requests_total{outcome="error"}[1m])',
             'rate(x_total{why=~".*", why!~"stop|length|abort"}[1m])',
         ),
+        (
+            'rate(ds_requests_total{outcome!="ok"}[1m])',
+            'rate(x_total{why=~"abort|.*", why!~"stop|length"}[1m])',
+        ),
+        (
+            'rate(ds_requests_total{outcome!="rejected"}[1m])',
+            'rate(x_total{why=~"stop|length|abort|.*"}[1m])',
+        ),
         ('rate(ds_requests_total{outcome="rejected"}[1m])', "rate(y_total[1m])"),
         ('rate(ds_requests_total{outcome=~"ok|aborted"}[1m])', 'rate(x_total{why=~"stop|length|abort"}[1m])'),
         (
