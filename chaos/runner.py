@@ -81,9 +81,10 @@ class Run:
         zero_s = None
         try:
             with Load(load_config(self.experiment, self.folder, target, model)) as load:
+                shown = told.load_planned(load.config)
                 zero_s = load.start().start_monotonic_s
                 self._note("load_started", zero_s, wall=datetime.now(UTC).isoformat(timespec="seconds"))
-                told.load_started(load.config, zero_s)
+                shown.begin(zero_s)
                 self._through_phases(target, load, zero_s, told)
                 load.wait(spec.load.timeouts.deadline_s + _DRAIN_SLACK_S)
                 self._note("load_finished", time.monotonic())

@@ -69,7 +69,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                 target.evaluate(folder / "rules.yaml")
                 url = str(target.endpoints().prometheus_url)
                 client, zero_s = PrometheusClient(url), time.monotonic()
-                told.load_started(config(folder, duration_s=60.0), zero_s)
+                told.load_planned(config(folder, duration_s=60.0)).begin(zero_s)
                 _reaches(client, 'ds_telemetry_targets_reporting{job_name="deepseek-metrics"} == 2')
                 _reaches(client, 'ALERTS{alertname="Always",alertstate="firing"}')
                 [victim] = target.replicas()[:1]

@@ -33,6 +33,12 @@ def config(folder: Path, rate: float = 10.0, duration_s: float = 2.0) -> LoadCon
     )
 
 
+def following(settings: LoadConfig, start_s: float) -> LoadCollector:
+    collector = LoadCollector(settings)
+    collector.begin(start_s)
+    return collector
+
+
 def values(collector: LoadCollector) -> dict[str, float]:
     families: list[Metric] = list(collector.collect())
     return {
@@ -48,7 +54,7 @@ def append(path: Path, *records: RequestRecord, end: str = "\n") -> None:
 
 
 def test_what_is_due_and_has_no_row_is_in_flight(tmp_path: Path) -> None:
-    collector = LoadCollector(config(tmp_path), time.monotonic() - HOUR_S)
+    collector = following(config(tmp_path), time.monotonic() - HOUR_S)
     assert values(collector)["ds_load_in_flight"] == 20
     append(tmp_path / "requests.jsonl", RequestRecord(0, 0.0, "ok", dispatched_s=0.003, ended_s=0.2))
     append(tmp_path / "requests.jsonl", RequestRecord(1, 0.1, "client_dropped"))
@@ -60,12 +66,12 @@ def test_what_is_due_and_has_no_row_is_in_flight(tmp_path: Path) -> None:
 
 
 def test_before_the_plan_begins_nothing_is_due(tmp_path: Path) -> None:
-    told = values(LoadCollector(config(tmp_path), time.monotonic() + HOUR_S))
+    told = values(following(config(tmp_path), time.monotonic() + HOUR_S))
     assert (told["ds_load_planned_total"], told["ds_load_in_flight"]) == (0, 0)
 
 
 def test_every_outcome_is_there_from_the_start_so_that_rates_miss_no_first_failure(tmp_path: Path) -> None:
-    told = values(LoadCollector(config(tmp_path), time.monotonic()))
+    told = values(following(config(tmp_path), time.monotonic()))
     assert {key.partition(":")[2] for key in told if key.startswith("ds_load_requests")} == set(OUTCOMES)
 
 
@@ -74,7 +80,7 @@ def test_arrivals_are_due_at_the_instants_of_the_plan_that_the_generator_follows
 ) -> None:
     settings = config(tmp_path, rate=20, duration_s=1.0)
     start_s = time.monotonic()
-    collector = LoadCollector(settings, start_s)
+    collector = following(settings, start_s)
     plan = Plan("constant", 20, 1.0, 3)
 
     def agrees() -> bool:
@@ -96,7 +102,7 @@ def test_each_row_counts_once_however_scrapes_fall_between_them(
     tmp_path_factory: pytest.TempPathFactory, outcomes: list[str], scrapes: list[int]
 ) -> None:
     folder = tmp_path_factory.mktemp("rows")
-    collector = LoadCollector(config(folder), time.monotonic() - HOUR_S)
+    collector = following(config(folder), time.monotonic() - HOUR_S)
     for index, outcome in enumerate(outcomes):
         for _ in range(scrapes.count(index)):
             values(collector)
@@ -109,7 +115,7 @@ def test_each_row_counts_once_however_scrapes_fall_between_them(
 
 
 def test_a_row_that_is_being_written_waits_for_its_newline(tmp_path: Path) -> None:
-    collector = LoadCollector(config(tmp_path), time.monotonic() - HOUR_S)
+    collector = following(config(tmp_path), time.monotonic() - HOUR_S)
     append(tmp_path / "requests.jsonl", RequestRecord(0, 0.0, "ok"), end="")
     assert values(collector)["ds_load_requests_total:ok"] == 0
     with (tmp_path / "requests.jsonl").open("a") as rows:
@@ -142,7 +148,7 @@ def test_without_an_answer_of_prometheus_only_what_is_expected_is_said(
 
 
 def test_every_declared_series_of_a_run_is_exported(tmp_path: Path) -> None:
-    collector = LoadCollector(config(tmp_path), time.monotonic())
+    collector = following(config(tmp_path), time.monotonic())
     exported = {sample.name for family in collector.collect() for sample in family.samples}
     for family in GROUPS["Load"]:
         assert any(name.startswith(family.name) for name in exported)

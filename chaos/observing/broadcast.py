@@ -8,6 +8,7 @@ from chaos.events import Event
 from chaos.load import LoadConfig
 from chaos.observing.annotations import GrafanaAnnotations
 from chaos.observing.engine import Engine, recognised
+from chaos.observing.load_series import LoadCollector
 from chaos.observing.run_series import RunSeries
 from chaos.progress import Progress
 from chaos.prometheus import GATEWAY_JOB, REPLICA_JOB, RUN_JOB, WallClock
@@ -52,9 +53,9 @@ class Broadcast:
             self._series.watch_telemetry(endpoints.prometheus_url, expected)
         return engine
 
-    def load_started(self, config: LoadConfig, start_monotonic_s: float) -> None:
-        """Export the load from its first planned arrival on."""
-        self._series.follow_load(config, start_monotonic_s)
+    def load_planned(self, config: LoadConfig) -> LoadCollector:
+        """Export the load; its planned arrivals count from when it is told to begin."""
+        return self._series.follow_load(config)
 
     def fault_began(self, injected: Event) -> None:
         """A fault is in force, since `at_s` of the event on the monotonic clock."""

@@ -49,9 +49,11 @@ class RunSeries:
         self._stack.enter_context(collector.poller)
         self._collectors.add("telemetry", collector)
 
-    def follow_load(self, config: LoadConfig, start_monotonic_s: float) -> None:
-        """Export the load that these rows tell of."""
-        self._collectors.add("load", LoadCollector(config, start_monotonic_s))
+    def follow_load(self, config: LoadConfig) -> LoadCollector:
+        """Export this load, of which nothing is due before it is told to begin."""
+        load = LoadCollector(config)
+        self._collectors.add("load", load)
+        return load
 
     def fault_began(self, fault: str, kind: str, targets: Sequence[str]) -> None:
         """The fault is in force on each of these."""
