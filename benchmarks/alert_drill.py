@@ -1,9 +1,10 @@
 """Makes every alert of the live rules fire and resolve on a real Prometheus, and times both.
 
-    python -m benchmarks.alert_drill [--rules FILE] [--markdown docs/alert-drill.md] [--json docs/data/alert-drill.json]
+    python -m benchmarks.alert_drill [--only ALERT]... [--rules FILE] [--markdown FILE] [--json FILE]
 
-Takes about nine minutes: the slowest burn rate looks back six. Every process ends with it. Exit code 1 when an alert
-was not silent before its cause, did not fire, or did not resolve.
+Takes about nine minutes: the slowest burn rate looks back six. With `--only`, the causes of these alerts alone.
+The files keep the last row of each alert that went through, and every run. Every process ends with it. Exit code 1 when
+an alert was not silent before its cause, did not fire, or did not resolve.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,7 +24,8 @@ from benchmarks.drill_watch import POLL_S, Rule, Watch, rules_of
 
 BASELINE_S = 30.0
 UP_WITHIN_S = 60.0
-FIRES_WITHIN_S = 90.0
+SILENT_WITHIN_S = 60.0
+FIRES_WITHIN_S = 120.0
 RESOLVES_WITHIN_S = 600.0
 LIVE = Path("dashboards/generated/live.rules.yaml")
 Row = dict[str, Any]
@@ -35,11 +37,18 @@ Written by `python -m benchmarks.alert_drill`, never by hand. Each alert of [`li
 fire and to resolve on a real Prometheus {version} that scrapes and evaluates every second; windows and holds are
 production's divided by 60, so an hour is a minute (`for` is the scaled hold). Silent before means that the alert did
 not fire when its cause began, after 30 s of baseline. Times are from the cause's begin to `firing`, and from its end to
-no alert, read five times a second; {cpus} cores, shared with other work, load {load:.1f} at the end. A cause is *real*
-(processes, sockets), *recorded* on an H200 and replayed, or *made*: events reported to the real instrumentation.
+no alert, read five times a second; {cpus} cores, shared with so much other work that times are upper bounds (load: of
+one minute, at the row's end). A cause is *real* (processes, sockets), *recorded* on an H200 and replayed, or *made*:
+events reported to the real instrumentation.
 
-| alert | which | cause | how made | for | silent before | fired after | resolved after |
-|---|---|---|---|---|---|---|---|
+| alert | which | cause | how made | for | silent before | fired after | resolved after | load |
+|---|---|---|---|---|---|---|---|---|
+"""
+
+_RUNS = """
+Every run that went into the table, whole or with `--only`, the oldest first. A run with too little processor misses
+scrapes, and an alert whose series have gaps may then be late or never fire; each row is the last one that went through.
+
 """
 
 
@@ -51,11 +60,12 @@ def rules_drilled(experiment: Experiment, rules: Sequence[Rule]) -> Sequence[Rul
 def drill(watch: Watch, experiment: Experiment, rules: Sequence[Rule]) -> list[Row]:
     """Begin the cause, wait for all its alerts, end it, wait until all are gone."""
     namespace = None if experiment.everywhere else experiment.name
-    silent = {rule.key: not watch.is_firing(rule, namespace) for rule in rules}
+    # What the experiment before this one raised may take a while to go.
+    silent = dict(_reached(watch, rules, namespace, firing=False, within_s=SILENT_WITHIN_S))
     began_s = time.monotonic()
     experiment.begin()
     fired = dict(_reached(watch, rules, namespace, firing=True, within_s=FIRES_WITHIN_S))
-    ended_s = began_s if experiment.momentary else time.monotonic()
+    ended_s = time.monotonic()
     experiment.end()
     resolved = dict(_reached(watch, rules, namespace, firing=False, within_s=RESOLVES_WITHIN_S))
     return [
@@ -66,10 +76,11 @@ def drill(watch: Watch, experiment: Experiment, rules: Sequence[Rule]) -> list[R
             "cause": experiment.cause,
             "how": experiment.how,
             "for_s": rule.hold_s,
-            "silent_before": silent[rule.key],
+            "silent_before": rule.key in silent,
             "fired_s": _since(began_s, fired.get(rule.key)),
             "resolved_s": _since(ended_s, resolved.get(rule.key)),
             "runbook": rule.runbook,
+            "load": round(os.getloadavg()[0], 1),
         }
         for rule in rules
     ]
@@ -94,6 +105,8 @@ def _since(began_s: float, at_s: float | None) -> float | None:
 
 def side_by_side(watch: Watch, experiments: Sequence[Experiment], rules: Sequence[Rule]) -> list[Row]:
     """All experiments at once, after a baseline without any cause."""
+    if not experiments:
+        return []
     targets = {target for experiment in experiments for target in experiment.targets}
     watch.show(targets)
     deadline_s = time.monotonic() + UP_WITHIN_S
@@ -107,7 +120,7 @@ def side_by_side(watch: Watch, experiments: Sequence[Experiment], rules: Sequenc
         return [row for rows in found for row in rows]
 
 
-def all_drills(folder: Path, rules_file: Path) -> tuple[list[Row], str]:
+def all_drills(folder: Path, rules_file: Path, only: Container[str]) -> tuple[list[Row], str]:
     """Every row, and Prometheus' version."""
     rules = rules_of(rules_file)
     with ExitStack() as stack:
@@ -116,15 +129,35 @@ def all_drills(folder: Path, rules_file: Path) -> tuple[list[Row], str]:
         by_target, of_all = (
             stack.enter_context(Watch(folder / name, rules_file)) for name in ("by-target", "of-all")
         )
-        groups = experiments.of_the_whole(of_all)
+        groups = [_wanted(group, only) for group in experiments.of_the_whole(of_all)]
         with ThreadPoolExecutor(1) as pool:
             others = pool.submit(lambda: [row for g in groups for row in side_by_side(of_all, g, rules)])
-            rows = side_by_side(by_target, experiments.namespaced(), rules)
+            rows = side_by_side(by_target, _wanted(experiments.namespaced(), only), rules)
             return rows + others.result(), by_target.version()
 
 
-def table(rows: Sequence[Row], head: str) -> str:
-    """The page."""
+def _wanted(experiments: Sequence[Experiment], only: Container[str]) -> Sequence[Experiment]:
+    return [one for one in experiments if not only or any(alert in only for alert in one.alerts)]
+
+
+def went_through(row: Row) -> bool:
+    """Silent before its cause, fired, and resolved."""
+    return bool(row["silent_before"]) and row["fired_s"] is not None and row["resolved_s"] is not None
+
+
+def page_of(told: Row) -> str:
+    """The page: a table of the latest measurement of each alert that went through, and every run there was."""
+    head = _HEAD.format(rules=told["rules"], version=told["prometheus"], cpus=told["cpus"])
+    return head + _table(told["rows"]) + _RUNS + "".join(_run_line(run) for run in told["runs"])
+
+
+def _run_line(run: Row) -> str:
+    missing = ", ".join(run["not_through"]) or "nothing"
+    note = run.get("note", "")
+    return f"- {run['rules']} rules, load {run['load']:g}: not through: {missing}.{note}\n"
+
+
+def _table(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
         which = ", ".join(str(value) for value in row["labels"].values())
@@ -133,14 +166,18 @@ def table(rows: Sequence[Row], head: str) -> str:
         ]
         runbook = f"[{row['alert']}]({row['runbook'].removeprefix('docs/')})"
         silent = "yes" if row["silent_before"] else "**no**"
-        cells = [runbook, which, row["cause"], row["how"], f"{row['for_s']:g} s", silent, *seconds]
+        cells = [
+            runbook,
+            which,
+            row["cause"],
+            row["how"],
+            f"{row['for_s']:g} s",
+            silent,
+            *seconds,
+            f"{row['load']:g}",
+        ]
         lines.append(f"| {' | '.join(cells)} |")
-    return head + "\n".join(lines) + "\n"
-
-
-def head_of(told: Row) -> str:
-    """The page's first lines."""
-    return _HEAD.format(rules=told["rules"], version=told["prometheus"], cpus=told["cpus"], load=told["load"])
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
@@ -148,31 +185,45 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--only", action="append", default=[], metavar="ALERT")
     parser.add_argument("--rules", type=Path, default=LIVE)
     parser.add_argument("--markdown", type=Path, default=Path("docs/alert-drill.md"))
     parser.add_argument("--json", type=Path, default=Path("docs/data/alert-drill.json"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows, version = all_drills(Path(folder), options.rules)
-    order = {rule.key: number for number, rule in enumerate(rules_of(options.rules))}
-    rows.sort(key=lambda row: order[Rule(row["alert"], row["labels"], 0, "").key])
-    told = {
+        rows, version = all_drills(Path(folder), options.rules, options.only)
+    rules = rules_of(options.rules)
+    before: Row = json.loads(options.json.read_text()) if options.json.is_file() else {"rows": [], "runs": []}
+    told: Row = {
         "rules": str(options.rules),
         "prometheus": version,
         "cpus": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "rows": rows,
+        "rows": _latest(rules, [*before["rows"], *rows]),
+        "runs": [*before["runs"], _run_of(rows)],
     }
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(told, indent=1) + "\n")
-    page = table(rows, head_of(told))
-    options.markdown.write_text(page)
-    print(page)
-    never = [r for r in rows if not r["silent_before"] or r["fired_s"] is None or r["resolved_s"] is None]
-    undrilled = order.keys() - {Rule(row["alert"], row["labels"], 0, "").key for row in rows}
-    for what in (*(row["alert"] for row in never), *undrilled):
+    options.markdown.write_text(page_of(told))
+    print(_table(rows))
+    undrilled = {rule.key for rule in rules} - {_key(row) for row in told["rows"]}
+    for what in (*told["runs"][-1]["not_through"], *sorted(undrilled)):
         print(f"not drilled through: {what}", file=sys.stderr)
-    return 1 if never or undrilled else 0
+    return 1 if told["runs"][-1]["not_through"] or undrilled else 0
+
+
+def _latest(rules: Sequence[Rule], rows: Sequence[Row]) -> list[Row]:
+    """Of each rule that there still is, the last row that went through; rules in the order of their file."""
+    through = {_key(row): row for row in rows if went_through(row)}
+    return [through[rule.key] for rule in rules if rule.key in through]
+
+
+def _run_of(rows: Sequence[Row]) -> Row:
+    missing = [_key(row) for row in rows if not went_through(row)]
+    return {"rules": len(rows), "load": round(os.getloadavg()[0], 1), "not_through": missing}
+
+
+def _key(row: Row) -> str:
+    return Rule(row["alert"], row["labels"], 0, "").key
 
 
 if __name__ == "__main__":

@@ -29,8 +29,6 @@ class Experiment:
     begin: Callable[[], object]
     end: Callable[[], object]
     targets: tuple[ScrapedAt, ...]
-    momentary: bool = False
-    """The cause is over as it begins."""
     everywhere: bool = False
     """Its alerts carry no namespace."""
 
@@ -42,11 +40,13 @@ class Experiments:
         self._owned = ExitStack()
         self._traffic = Traffic()
         self._owned.callback(self._traffic.close)
-        self._replicas = [self._own(Replica(*options)) for options in (OVERLOADED, (), ())]
+        self._replicas = [self._own(Replica(*options)) for options in (OVERLOADED, (), (), OVERLOADED)]
         for replica in self._replicas:
             replica.wait_ready()
-        self._load = Load(self._replicas[0])
-        self._owned.callback(self._load.close)
+        # Two servers to overload: what one alert's cause did must not have begun with another's.
+        self._load, self._gray_load = Load(self._replicas[0]), Load(self._replicas[3])
+        for load in (self._load, self._gray_load):
+            self._owned.callback(load.close)
 
     def close(self) -> None:
         """End every process and listener."""
@@ -61,7 +61,7 @@ class Experiments:
         gateway, everything = self._traffic.of("drill-gateway"), self._traffic.of("drill-everything")
         everything.recording = "server"
         metrics_port = next(PORTS)
-        probed = f"http://127.0.0.1:{self._replicas[0].port}"
+        probed = f"http://127.0.0.1:{self._replicas[3].port}"
         options = ("--every", "0.5", "--timeout", "1", "--host", "127.0.0.1", "--port", str(metrics_port))
         self._own(Process("exporters", "probe", "--url", probed, "--model", "tiny", *options))
         targets = (
@@ -74,8 +74,8 @@ class Experiments:
             ("GrayReplica",),
             "a replica answers /healthz and its gateway calls it ready, while probes wait in its full queue",
             f"{REAL} (the gateway's gauge is made)",
-            self._load.want("gray"),
-            self._load.enough("gray"),
+            self._gray_load.begin,
+            self._gray_load.end,
             targets,
             everywhere=True,
         )
@@ -112,15 +112,15 @@ class Experiments:
             ("QueueAgeHigh", "KvCacheExhausted", "ErrorRatioHigh", "TtftBudgetBurn", "E2eBudgetBurn"),
             "sixteen clients of long requests at a reference server that runs two and lets eight wait",
             REAL,
-            self._load.want("overload"),
-            self._load.enough("overload"),
+            self._load.begin,
+            self._load.end,
             (ScrapedAt("deepseek-metrics", f"127.0.0.1:{replica.metrics_port}", "overload"),),
         )
 
     def _kill(self) -> Experiment:
         targets = [
             ScrapedAt("deepseek-metrics", f"127.0.0.1:{replica.metrics_port}", "kill")
-            for replica in self._replicas[1:]
+            for replica in self._replicas[1:3]
         ]
         victim = self._replicas[1]
         return Experiment(
@@ -166,9 +166,8 @@ class Experiments:
                 cause,
                 how,
                 began,
-                (lambda: None) if alert == "GpuXidEvent" else ended,
+                ended,
                 (ScrapedAt(job, target.address, name),),
-                momentary=alert == "GpuXidEvent",
             )
 
 
@@ -205,5 +204,5 @@ _MADE: Sequence[tuple[str, str, str, str, dict[str, Any]]] = (
         *("GpuThrottled", "deepseek-metrics", "the hardware's thermal slowdown is active", MADE),
         {"throttle": "hw_thermal"},
     ),
-    ("GpuXidEvent", "deepseek-metrics", "one event of XID 79", MADE, {"xids": 1}),
+    ("GpuXidEvent", "deepseek-metrics", "the driver logs XID 79 again and again", MADE, {"xids_per_tick": 1}),
 )

@@ -36,6 +36,7 @@ class Instrumented:
 
     def __init__(self, model: str) -> None:
         self._now_s = 0.0
+        self._xids = 0
         self.inference = InferenceMetrics(model, clock=lambda: self._now_s)
         registry = self.inference.registry
         self._comm = CommMetrics(registry)
@@ -57,7 +58,7 @@ class Instrumented:
         """Everything is well, and GPUs are made up instead of recorded."""
         self.outcome, self.gateway_outcome = "ok", "ok"
         self.gap_s, self.hit_tokens, self.retries, self.rtt_s = 0.05, 32, 0, 0.0005
-        self.gpu_lost, self.throttle, self.xids, self.ready = False, "", 0, 1
+        self.gpu_lost, self.throttle, self.xids_per_tick, self.ready = False, "", 0, 1
         self.collector_broken, self.recording = False, ""
 
     def listen(self) -> None:
@@ -87,6 +88,7 @@ class Instrumented:
         self._gateway_requests.labels(self.gateway_outcome).inc()
         self._gateway_retries.inc(self.retries)
         self._ready.set(self.ready)
+        self._xids += self.xids_per_tick
         self._comm.observe(cluster_metrics.TCP_RTT, "inter", "10.0.0.8:8085", self.rtt_s)
 
     def _gpu_families(self) -> Iterable[Metric]:
@@ -99,7 +101,7 @@ class Instrumented:
         if self.gpu_lost:
             raise OSError("GPU is lost")
         throttle = {reason: reason == self.throttle for reason in THROTTLE_REASONS}
-        xids = {code: self.xids if code == "79" else 0 for code in XIDS}
+        xids = {code: self._xids if code == "79" else 0 for code in XIDS}
         return GpuReading([Device(0, "GPU-drill", 2**30, throttle=throttle, xid_events=xids)])
 
     def _nothing(self) -> Iterable[Metric]:
@@ -208,24 +210,24 @@ class Replica(Process):
 
 
 class Load:
-    """Requests to one replica: two short ones a second, and many long ones while anyone wants it overloaded."""
+    """Requests to one replica: two short ones a second, and many long ones while it is to be overloaded."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
-        self._wanted: set[str] = set()
+        self._wanted = threading.Event()
         self._closed = threading.Event()
         self._threads = [threading.Thread(target=self._short, daemon=True)]
         self._threads += [threading.Thread(target=self._long, daemon=True) for _ in range(16)]
         for thread in self._threads:
             thread.start()
 
-    def want(self, who: str) -> Callable[[], None]:
-        """Something to call that begins the overload in this name."""
-        return lambda: self._wanted.add(who)
+    def begin(self) -> None:
+        """Overload it from now on."""
+        self._wanted.set()
 
-    def enough(self, who: str) -> Callable[[], None]:
-        """Something to call that ends it, once nobody else wants it."""
-        return lambda: self._wanted.discard(who)
+    def end(self) -> None:
+        """No further long request."""
+        self._wanted.clear()
 
     def close(self) -> None:
         """No further request."""
@@ -238,7 +240,7 @@ class Load:
 
     def _long(self) -> None:
         while not self._closed.wait(0.3):
-            if self._wanted:
+            if self._wanted.is_set():
                 self._replica.ask(280)
 
 

@@ -1,9 +1,10 @@
 """What one Prometheus takes for 1,000 replicas: series, samples, CPU, memory, rules, the Fleet dashboard's queries.
 
-    python -m benchmarks.thousand_replicas [--replicas 1000] [--interval 15] [--seconds 900] [--json FILE]
+    python -m benchmarks.thousand_replicas [--replicas 1000] [--interval 15] [--seconds 450] [--json FILE]
 
-A crowd of replicas (`benchmarks.replica_crowd`) is scraped by a real Prometheus with the production rule files. Takes
-`--seconds` and about one minute more; needs about 2.5 GB of memory at 1,000 replicas.
+A crowd of replicas (`benchmarks.replica_crowd`) is scraped by a real Prometheus: `--seconds` without rules, then as
+many with the production rule files. Then nothing is scraped or evaluated any more, and each query is asked alone: its
+processor time is Prometheus' own, however busy the machine is. Needs about 3 GB of memory at 1,000 replicas.
 """
 
 import argparse
@@ -14,12 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 
 from chaos.errors import InconclusiveError
 from chaos.prometheus import PrometheusClient, find_prometheus
@@ -30,14 +33,14 @@ from dashboards.panels import Panel
 
 RULES = Path("dashboards/generated")
 RULE_FILES = ("recording", "slo", "alerts")
-TIMES = 5
+TIMES = 3
 POINTS = 1000
 """Grafana asks for about one point per pixel, and never finer than the scrape interval."""
 QUERY_TIMEOUT_S = 60.0
 Told = dict[str, Any]
 
 
-def config(replicas: int, interval_s: float, crowd: int, itself: int) -> Told:
+def config(replicas: int, interval_s: float, crowd: int, itself: int, *, rules: bool) -> Told:
     """As a Prometheus in production would have it, one target per replica."""
     every = f"{interval_s:g}s"
     rows = [
@@ -54,7 +57,7 @@ def config(replicas: int, interval_s: float, crowd: int, itself: int) -> Told:
     gateway = {"targets": [f"127.0.0.1:{crowd}"], "labels": {"__metrics_path__": "/gateway"}}
     return {
         "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
-        "rule_files": [str((RULES / f"{name}.rules.yaml").resolve()) for name in RULE_FILES],
+        "rule_files": [str((RULES / f"{name}.rules.yaml").resolve()) for name in RULE_FILES if rules],
         "scrape_configs": [
             {"job_name": "deepseek-metrics", "static_configs": rows},
             {"job_name": "gateway", "static_configs": [gateway]},
@@ -106,8 +109,8 @@ def rule_groups(client: PrometheusClient, window_s: float) -> Sequence[Told]:
     ]
 
 
-def panel_times(client: PrometheusClient, range_s: float, interval_s: float) -> Sequence[Told]:
-    """Each query of the Fleet dashboard over its range, as Grafana would ask it: median and slowest of several."""
+def panel_times(asker: "Asker", range_s: float, interval_s: float) -> Sequence[Told]:
+    """Each query of the Fleet dashboard over its range, as Grafana would ask it."""
     step_s = max(interval_s, range_s / POINTS)
     # Grafana's $__rate_interval: the step and one scrape more, and never fewer than four scrapes.
     window = f"{max(step_s + interval_s, 4 * interval_s):g}s"
@@ -115,31 +118,62 @@ def panel_times(client: PrometheusClient, range_s: float, interval_s: float) -> 
         {
             "panel": panel.title,
             "legend": target.legend,
-            **_timed(client, bound(target.expression, window), range_s, max(step_s, _least_s(panel))),
+            **asker.timed(bound(target.expression, window), range_s, max(step_s, _least_s(panel))),
         }
         for panel in fleet().panels
         for target in panel.targets
     ]
 
 
+def rule_times(asker: "Asker") -> Sequence[Told]:
+    """Each group of the production rules: what one evaluation takes, its rules asked one after the other."""
+    found = []
+    for name in RULE_FILES:
+        for group in yaml.safe_load((RULES / f"{name}.rules.yaml").read_text())["groups"]:
+            times = [asker.timed(rule["expr"], 0.0, 1.0, times=1) for rule in group["rules"]]
+            total_ms = {key: round(sum(t[key] or 0.0 for t in times), 1) for key in ("median_ms", "cpu_ms")}
+            found.append({"group": group["name"], "rules": len(times), **total_ms})
+    return found
+
+
 def _least_s(panel: Panel) -> float:
     return float((panel.min_step or "0s").removesuffix("s"))
 
 
-def _timed(client: PrometheusClient, query: str, range_s: float, step_s: float) -> Told:
-    took_ms, series = [], 0
-    for _ in range(TIMES):
-        now_s, began_s = time.time(), time.perf_counter()
-        try:
-            series = len(client.range(query, now_s - range_s, now_s, step_s))
-        except InconclusiveError as error:
-            return {"series": 0, "median_ms": None, "slowest_ms": None, "error": str(error)[-200:]}
-        took_ms.append(1000 * (time.perf_counter() - began_s))
-    return {
-        "series": series,
-        "median_ms": round(statistics.median(took_ms), 1),
-        "slowest_ms": round(max(took_ms), 1),
-    }
+class Asker:
+    """Asks a Prometheus that does nothing else, at one instant of its past."""
+
+    def __init__(self, client: PrometheusClient, pid: int, at_s: float) -> None:
+        self._client = client
+        self._process = psutil.Process(pid)
+        self._at_s = at_s
+
+    def timed(self, query: str, range_s: float, step_s: float, times: int = TIMES) -> Told:
+        """Series, median and slowest wall time, and Prometheus' processor time of one asking."""
+        took_ms, series, cpu_s = [], 0, self._cpu_s()
+        for _ in range(times):
+            began_s = time.perf_counter()
+            try:
+                series = len(self._client.range(query, self._at_s - range_s, self._at_s, step_s))
+            except InconclusiveError as error:
+                return {
+                    "series": 0,
+                    "median_ms": None,
+                    "slowest_ms": None,
+                    "cpu_ms": None,
+                    "error": str(error),
+                }
+            took_ms.append(1000 * (time.perf_counter() - began_s))
+        return {
+            "series": series,
+            "median_ms": round(statistics.median(took_ms), 1),
+            "slowest_ms": round(max(took_ms), 1),
+            "cpu_ms": round(1000 * (self._cpu_s() - cpu_s) / times, 1),
+        }
+
+    def _cpu_s(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
 
 
 def _one(client: PrometheusClient, query: str) -> float | None:
@@ -148,33 +182,44 @@ def _one(client: PrometheusClient, query: str) -> float | None:
 
 
 def measured(folder: Path, replicas: int, interval_s: float, seconds: float) -> Told:
-    """Scrape the crowd for so long, then ask."""
+    """Scrape the crowd without and with rules, then ask."""
     with ExitStack() as stack:
         crowd = _child(
             stack,
             *(sys.executable, "-m", "benchmarks.replica_crowd", "--replicas", str(replicas)),
-            *("--interval", str(interval_s), "--seconds", str(seconds + 600)),
+            *("--interval", str(interval_s), "--seconds", str(2 * seconds + 900)),
         )
         assert crowd.stdout is not None
         port, itself = int(crowd.stdout.readline()), free_port(())
-        (folder / "prometheus.yml").write_text(json.dumps(config(replicas, interval_s, port, itself)))
-        _child(
+        file, url = folder / "prometheus.yml", f"http://127.0.0.1:{itself}"
+        file.write_text(json.dumps(config(replicas, interval_s, port, itself, rules=False)))
+        prometheus = _child(
             stack,
-            *(find_prometheus(), f"--config.file={folder / 'prometheus.yml'}", "--log.level=error"),
+            *(find_prometheus(), f"--config.file={file}", "--log.level=error", "--web.enable-lifecycle"),
             *(f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{itself}"),
         )
+        client = PrometheusClient(url, timeout_s=QUERY_TIMEOUT_S)
         time.sleep(seconds)
-        client = PrometheusClient(f"http://127.0.0.1:{itself}", timeout_s=QUERY_TIMEOUT_S)
-        # The first minute creates every series: what it costs is not what running costs.
-        window_s = max(seconds - 60, seconds / 2)
-        crowd_times = psutil.Process(crowd.pid).cpu_times()
-        told = {
-            "cost": cost(client, window_s),
-            "crowd_cpu_of_a_core": round((crowd_times.user + crowd_times.system) / seconds, 3),
-            "rule_groups": rule_groups(client, window_s),
-        }
-        range_s = min(seconds, 900)
-        return {**told, "range_s": range_s, "panels": panel_times(client, range_s, interval_s)}
+        # The first scrapes create every series: what they cost is not what running costs.
+        told: Told = {"cost": cost(client, seconds / 2)}
+        _reload(url, file, config(replicas, interval_s, port, itself, rules=True))
+        time.sleep(seconds)
+        told["cost_with_rules"] = cost(client, seconds / 2)
+        told["rule_groups"] = rule_groups(client, seconds / 2)
+        asked_at_s = time.time()
+        _reload(url, file, {})
+        told["crowd_cpu_s"] = sum(psutil.Process(crowd.pid).cpu_times()[:2])
+        asker = Asker(client, prometheus.pid, asked_at_s)
+        told["range_s"] = min(2 * seconds, 900)
+        told["panels"] = panel_times(asker, told["range_s"], interval_s)
+        told["rules_alone"] = rule_times(asker)
+        return told
+
+
+def _reload(url: str, file: Path, wanted: Told) -> None:
+    file.write_text(json.dumps(wanted))
+    request = urllib.request.Request(f"{url}/-/reload", method="POST")
+    urllib.request.urlopen(request, timeout=QUERY_TIMEOUT_S).close()
 
 
 def _child(stack: ExitStack, *command: str) -> subprocess.Popen[str]:
@@ -191,7 +236,7 @@ def main() -> int:
     )
     parser.add_argument("--replicas", type=int, default=1000)
     parser.add_argument("--interval", type=float, default=15.0)
-    parser.add_argument("--seconds", type=float, default=900.0)
+    parser.add_argument("--seconds", type=float, default=450.0, help="of each of the two halves")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -202,8 +247,8 @@ def main() -> int:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(told, indent=1) + "\n")
     for name, value in told["cost"].items():
-        print(f"{name:<24}{value:>14}")
-    for row in (*told["rule_groups"], *told["panels"]):
+        print(f"{name:<24}{value!s:>14}{told['cost_with_rules'][name]!s:>14}")
+    for row in (*told["rule_groups"], *told["rules_alone"], *told["panels"]):
         print(*(f"{value!s:<28}" for value in row.values()))
     return 0
 
