@@ -240,12 +240,17 @@ def test_occupancy_launches_and_idle_time_are_counted() -> None:
     core.step()
     core.step()
     backend.clock.now_s += 60.0
+    core.add(leaving := asked(max_tokens=9))
+    core.admit()
+    core.step()
+    core.retire(leaving)
+    backend.clock.now_s += 60.0
     core.add(asked(max_tokens=1))
     core.admit()
     core.step()
-    assert exposed(metrics, "ds_engine_step_sequences_bucket", le="2.0") == 4
-    assert exposed(metrics, "ds_engine_step_sequences_bucket", le="1.0") == 1
-    assert exposed(metrics, "ds_engine_step_tokens_sum") == 30 + 2 + 2 + 10
+    assert exposed(metrics, "ds_engine_step_sequences_bucket", le="2.0") == 5
+    assert exposed(metrics, "ds_engine_step_sequences_bucket", le="1.0") == 2
+    assert exposed(metrics, "ds_engine_step_tokens_sum") == 30 + 2 + 2 + 10 + 10
     assert exposed(metrics, "ds_engine_steps_total", result="graph") == 1
     assert exposed(metrics, "ds_engine_steps_total", result="eager") == 1
     assert exposed(metrics, "ds_engine_idle_seconds_total") == pytest.approx(0.5), "not while nobody asked"
