@@ -139,13 +139,15 @@ def test_nobody_joins_a_windows_batch_on_its_way_not_even_when_somebody_leaves()
 
 def test_a_windows_batch_that_loses_blocks_is_still_one_batch() -> None:
     clock = Clock()
-    core = core_on(Timed(clock, blocks=5), Window(size=2, seconds=0.0))
+    core = core_on(Timed(clock, blocks=5), Window(size=2, seconds=9.0))
     batch = [asked(length=17 + i, max_tokens=30) for i in range(2)]
     late = asked()
     for one in (*batch, late):
         core.add(one)
+    began_s = clock.now_s
     steps = run(core, clock)
     assert core.scheduler.preemptions > 0
+    assert clock.now_s - began_s < 9.0 + 1.0, "only the late one waited for a window"
     first_of_late = next(i for i, step in enumerate(steps) if late in step)
     assert not any(one in step for step in steps[first_of_late:] for one in batch)
 
