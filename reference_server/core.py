@@ -67,7 +67,7 @@ class Core:
         self._in_flight: deque[InFlight] = deque()
         """Oldest first."""
         self._read_s: float | None = None
-        """When the last step was read, while there is work since then."""
+        """When the last step was read, while there was work since then."""
 
     @property
     def busy(self) -> bool:
@@ -84,6 +84,8 @@ class Core:
 
     def admit(self) -> None:
         """Start waiting sequences, as many as may."""
+        if not self.busy:
+            self._read_s = None
         for sequence in self.scheduler.admit(self._clock()):
             sequence.events.scheduled()
             if len(sequence.prompt) > BLOCK_TOKENS:
@@ -101,8 +103,6 @@ class Core:
         outputs: Outputs = []
         while len(self._in_flight) > (self.backend.lookahead if chunks else 0):
             outputs += self._read()
-        if not self.busy:
-            self._read_s = None
         self._report.blocks(self.scheduler)
         return outputs
 

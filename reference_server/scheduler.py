@@ -64,7 +64,10 @@ class Scheduler:
 
     def opens_in_s(self, now_s: float) -> float:
         """How long nothing can happen, while nobody runs and no other arrives."""
-        return self._policy.opens_in_s(len(self.waiting), self._oldest_s(now_s)) if self.waiting else math.inf
+        if not self.waiting:
+            return math.inf
+        preempted = any(one.given for one in self.waiting)
+        return 0.0 if preempted else self._policy.opens_in_s(len(self.waiting), self._oldest_s(now_s))
 
     def admit(self, now_s: float) -> list[Sequence]:
         """Start waiting sequences in order, as many as the policy lets and as fit; those that start for the first time.

@@ -240,6 +240,16 @@ def test_a_replica_in_batch_mode_refuses_streams(hold: Hold, eventually: Eventua
         assert post(replica).status_code == 200
 
 
+def test_every_policy_gives_the_same_answers_to_requests_that_come_together(hold: Hold) -> None:
+    def texts(scheduling: str) -> list[str]:
+        changed = replace(SETTINGS, scheduling=scheduling, window_size=3, window_s=0.05)
+        with replica_in_thread(changed, hold) as replica, ThreadPoolExecutor(4) as pool:
+            answers = [pool.submit(post, replica, seed=seed, max_tokens=20) for seed in range(4)]
+            return [answer.result().json()["choices"][0]["text"] for answer in answers]
+
+    assert texts("none") == texts("window") == texts("continuous")
+
+
 def test_without_instrumentation_answers_are_the_same(hold: Hold, eventually: Eventually) -> None:
     texts = []
     for metrics in ("on", "off"):

@@ -139,13 +139,15 @@ def test_nobody_joins_a_windows_batch_on_its_way_not_even_when_somebody_leaves()
 
 def test_a_windows_batch_that_loses_blocks_is_still_one_batch() -> None:
     clock = Clock()
-    core = core_on(Timed(clock, blocks=5), Window(size=2, seconds=0.0))
+    core = core_on(Timed(clock, blocks=5), Window(size=2, seconds=9.0))
     batch = [asked(length=17 + i, max_tokens=30) for i in range(2)]
     late = asked()
     for one in (*batch, late):
         core.add(one)
+    began_s = clock.now_s
     steps = run(core, clock)
     assert core.scheduler.preemptions > 0
+    assert clock.now_s - began_s < 9.0 + 1.0, "only the late one waited for a window"
     first_of_late = next(i for i, step in enumerate(steps) if late in step)
     assert not any(one in step for step in steps[first_of_late:] for one in batch)
 
@@ -240,12 +242,17 @@ def test_occupancy_launches_and_idle_time_are_counted() -> None:
     core.step()
     core.step()
     backend.clock.now_s += 60.0
+    core.add(leaving := asked(max_tokens=9))
+    core.admit()
+    core.step()
+    core.retire(leaving)
+    backend.clock.now_s += 60.0
     core.add(asked(max_tokens=1))
     core.admit()
     core.step()
-    assert exposed(metrics, "ds_engine_step_sequences_bucket", le="2.0") == 4
-    assert exposed(metrics, "ds_engine_step_sequences_bucket", le="1.0") == 1
-    assert exposed(metrics, "ds_engine_step_tokens_sum") == 30 + 2 + 2 + 10
+    assert exposed(metrics, "ds_engine_step_sequences_bucket", le="2.0") == 5
+    assert exposed(metrics, "ds_engine_step_sequences_bucket", le="1.0") == 2
+    assert exposed(metrics, "ds_engine_step_tokens_sum") == 30 + 2 + 2 + 10 + 10
     assert exposed(metrics, "ds_engine_steps_total", result="graph") == 1
     assert exposed(metrics, "ds_engine_steps_total", result="eager") == 1
     assert exposed(metrics, "ds_engine_idle_seconds_total") == pytest.approx(0.5), "not while nobody asked"
