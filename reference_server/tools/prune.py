@@ -89,7 +89,7 @@ def prune(
             magnitude = current[name].float().abs()
             scores = magnitude * norms[name] if windows else magnitude.view(1, -1)
             count = round(sparsity * scores.shape[1])
-            least = scores.topk(count, dim=1, largest=False).indices
+            least = scores.topk(count, dim=1, largest=False, sorted=False).indices
             mask = torch.ones_like(scores, dtype=torch.bool).scatter_(1, least, value=False)
             current[name] = current[name] * mask.view_as(current[name])
         yield dict(current)
