@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from chaos.prometheus import SCRAPE_INTERVAL_S, PrometheusClient, Series, WallClock
+from dashboards.run_queries import alerts_firing
 
-FIRING = 'max by (alertname, severity) (ALERTS{alertstate="firing"})'
 _GAP_S = 2.5 * SCRAPE_INTERVAL_S
 """Samples further apart than this belong to two firings: rules are evaluated once per scrape interval."""
 
@@ -24,7 +24,7 @@ def fired(
     """
     client, clock = PrometheusClient(url), WallClock.now()
     since_s, end_s = clock.wall_s(since_monotonic_s), clock.wall_s(end_monotonic_s)
-    found = client.range(FIRING, since_s, end_s, SCRAPE_INTERVAL_S)
+    found = client.range(alerts_firing(), since_s, end_s, SCRAPE_INTERVAL_S)
     zero_s = clock.wall_s(start_monotonic_s)
     firings = [_firing(series, spell, zero_s, end_s) for series in found for spell in _spells(series.points)]
     inside = [each for each in firings if each["resolved_s"] is None or each["resolved_s"] > 0]

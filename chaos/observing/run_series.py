@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from chaos.load import LoadConfig
 from chaos.observing.load_series import LoadCollector
 from chaos.prometheus import PrometheusClient
+from dashboards.run_queries import answering
 from exporters.cluster_metrics import CHAOS_ACTIVE, TELEMETRY_EXPECTED, TELEMETRY_REPORTING
 from exporters.collectors import CollectorSet
 from exporters.exposition import serve
@@ -97,5 +98,5 @@ class _TelemetryCollector:
         yield reporting
 
     def _reporting(self) -> Mapping[str, float]:
-        up = self._client.instant("sum by (job) (up)", time.time())
+        up = self._client.instant(answering(), time.time())
         return {series.labels["job"]: series.value for series in up}
