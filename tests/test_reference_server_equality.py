@@ -212,6 +212,14 @@ setups = st.builds(
     setup=Setup(lookahead=1, kv_tokens=128),
     mix=[Request(length=16, max_tokens=50, seed=seed, ignore_eos=True, arrives=seed) for seed in range(5)],
 )
+@example(
+    setup=Setup(lookahead=2, running=1),
+    mix=[
+        Request(length=5, max_tokens=20, seed=1, priority=1, ignore_eos=True),
+        # It takes the place of the first and leaves before the tokens of the first were all read.
+        Request(length=5, max_tokens=20, seed=2, arrives=3, leaves=1, ignore_eos=True),
+    ],
+)
 def test_every_request_of_any_mix_ends_and_gets_the_answer_that_it_gets_alone(
     setup: Setup, mix: list[Request]
 ) -> None:
