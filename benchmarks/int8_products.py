@@ -4,6 +4,7 @@ All layers' projections and the head, in the order of a step, one thread. Second
 the two kinds take turns, so that a busy machine disturbs both alike. Prints one JSON object.
 """
 
+import functools
 import json
 import statistics
 import time
@@ -39,9 +40,7 @@ def main() -> None:
         seconds: dict[str, list[float]] = {name: [] for name in kinds}
         for _ in range(ROUNDS):
             for name, weights in kinds.items():
-                seconds[name].append(
-                    timed(lambda weights=weights, inputs=inputs: step(weights, sizes, inputs))
-                )
+                seconds[name].append(timed(functools.partial(step, weights, sizes, inputs)))
         entry: dict[str, object] = {"rows": rows}
         entry |= {f"{name}_ms": [round(1e3 * s, 1) for s in values] for name, values in seconds.items()}
         medians = {name: statistics.median(values) for name, values in seconds.items()}

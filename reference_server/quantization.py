@@ -62,6 +62,7 @@ def quantize(weight: Tensor) -> Int8Weight:
     padded = torch.nn.functional.pad(weight.float(), (0, groups * GROUP - inputs))
     wanted = padded.view(outputs, groups, GROUP).abs().amax(dim=-1) / LARGEST
     scales = wanted.half()
+    # The next float16 up, by its bits: torch has no nextafter for it on GPUs.
     scales = torch.where(scales.float() < wanted, (scales.view(torch.int16) + 1).view(torch.float16), scales)
     steps = torch.where(scales > 0, scales, 1).float().unsqueeze(-1)
     values = (padded.view(outputs, groups, GROUP) / steps).round().to(torch.int8)
