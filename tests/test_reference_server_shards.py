@@ -171,7 +171,9 @@ def test_a_rank_that_cannot_load_ends_the_group_with_its_reason(nursery: Nursery
     assert ranks_of(nursery.pid) == []
 
 
-def test_a_nursery_that_is_killed_takes_its_ranks_along_and_is_replaced(alone: list[list[int]]) -> None:
+def test_a_nursery_that_is_killed_takes_its_ranks_along_and_is_replaced(
+    alone: list[list[int]], eventually: Eventually
+) -> None:
     with closing(Nursery()) as nursery:
         group = Group(Grid(2), nursery)
         backend = ShardedBackend(group, load())
@@ -179,7 +181,7 @@ def test_a_nursery_that_is_killed_takes_its_ranks_along_and_is_replaced(alone: l
         os.kill(nursery.pid, signal.SIGKILL)
         with pytest.raises(BackendLostError):
             answers_for_ever(backend)
-        assert not any(map(alive, ranks))
+        eventually(lambda: not any(map(alive, ranks)), within_s=2)
         with closing(ShardedBackend(group, load())) as again:
             assert answers(again) == alone
 
