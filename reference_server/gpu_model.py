@@ -27,12 +27,12 @@ POSITIONS_PER_TURN = 64
 class Collectives(Protocol):
     """What the ranks of a tensor-parallel group do together; on the current stream, so that graphs hold it."""
 
-    def sum(self, tensor: Tensor) -> Tensor:
+    def sum(self, tensor: Tensor, /) -> Tensor:
         """The sum over the ranks, in place."""
         ...
 
-    def gather(self, logits: Tensor) -> Tensor:
-        """All ranks' parts of the vocabulary, side by side."""
+    def gather(self, logits: Tensor, width: int, /) -> Tensor:
+        """All ranks' parts of the vocabulary, side by side; as they are where they have this width already."""
         ...
 
 

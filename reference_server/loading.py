@@ -4,6 +4,7 @@ import logging
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from reference_server.batch import BLOCK_TOKENS, Backend
 from reference_server.block_pool import BlockPool, blocks_for
@@ -62,18 +63,26 @@ def load_backend(
     device, dtype = _device() if collectives is None else (collectives.device, _device()[1])
     source = served.weights or f"random seed={settings.seed}"
     logger.info("loading model=%s weights=%s device=%s dtype=%s", served.name, source, device, dtype)
-    shape = served.shape
-    weights = (
-        random_weights(shape, settings.seed)
-        if served.weights is None
-        else read_weights(served.weights, shape)
-    )
+    shape, weights, context = served.shape, _weights(settings, served), served.longest
     if place is not None:
         shape, weights = shard(shape, weights, place)
-    blocks = blocks_for(settings.kv_tokens or settings.max_running * served.longest)
-    model = Model(shape, weights, context=served.longest, device=device, dtype=dtype, collectives=collectives)
-    cache = KVCache(shape, blocks=blocks, context=served.longest, device=device, dtype=dtype)
+    blocks = blocks_for(settings.kv_tokens or settings.max_running * context)
+    if device.type == "cuda" and (place is None or place.grid.pipeline == 1):
+        from reference_server.gpu_backend import GpuBackend
+
+        return GpuBackend(
+            shape, weights, context=context, blocks=blocks, slots=settings.max_running, device=device, dtype=dtype,
+            alphabet=served.alphabet, collectives=collectives,
+        )  # fmt: skip
+    model = Model(shape, weights, context=context, device=device, dtype=dtype, collectives=collectives)
+    cache = KVCache(shape, blocks=blocks, context=context, device=device, dtype=dtype)
     return CpuBackend(model, cache, served.alphabet)
+
+
+def _weights(settings: Settings, served: ServedModel) -> dict[str, Tensor]:
+    if served.weights is None:
+        return random_weights(served.shape, settings.seed)
+    return read_weights(served.weights, served.shape)
 
 
 def _device() -> tuple[torch.device, torch.dtype]:

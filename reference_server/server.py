@@ -126,16 +126,11 @@ class Server:
         return metrics
 
     def _group(self, instrumentation: Instrumentation) -> Group:
-        settings, nursery = self._settings, self._owned.enter_context(closing(Nursery()))
+        grid, nursery = self._settings.grid, self._owned.enter_context(closing(Nursery()))
         if not isinstance(instrumentation, InferenceMetrics):
-            return Group(settings.grid, nursery, answer_s=settings.stall_s)
+            return Group(grid, nursery)
         observe = CommMetrics(instrumentation.registry).observe
-        return Group(
-            settings.grid,
-            nursery,
-            lambda op, peer, latency_s: observe(op, "intra", peer, latency_s),
-            answer_s=settings.stall_s,
-        )
+        return Group(grid, nursery, lambda op, peer, latency_s: observe(op, "intra", peer, latency_s))
 
     def _deliver(self, outputs: "Outputs") -> None:
         self._loop.call_soon_threadsafe(_hand_over, outputs)

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 HEADER = struct.Struct("<Q")
 _PR_SET_PDEATHSIG = 1
@@ -73,7 +73,7 @@ class Nursery:
         self._process.wait()
 
 
-def _main(control: socket.socket) -> None:
+def _main(control: socket.socket) -> NoReturn:
     # A signal to the server's whole process group is the server's to handle: it drains, and needs its ranks for that.
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
@@ -95,7 +95,7 @@ def _main(control: socket.socket) -> None:
             os.kill(ranks[-1], signal.SIGKILL)
             os.waitpid(ranks.pop(), 0)
         if not header:
-            return
+            os._exit(0)  # nothing is left to be said, and torch takes its time
         control.sendall(b"\0")
 
 

@@ -38,8 +38,9 @@ class Group:
     nursery: Nursery
     report: Callable[[str, str, float], None] = lambda *_: None
     """Takes operation, peer and seconds of every timed exchange, on the watching thread."""
-    answer_s: float = 1.5
-    """A step that is waited for longer has hung, from the second step on; a compilation is allowed for."""
+    answer_s: float = 10.0
+    """A step that is waited for longer has hung, from the second on, beyond what the ranks say of compilations. Not the
+    way to notice a loss: a rank that died or was stopped is noticed by its pulse, within 2 s."""
     start_s: float = 300.0
     """The ranks have this long to load, and again to answer their first step."""
 

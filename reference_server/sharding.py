@@ -8,29 +8,39 @@ vocabulary where that divides evenly, since it is read in full for every token, 
 
 from collections.abc import Mapping
 from dataclasses import replace
-
-from torch import Tensor
+from typing import Protocol, Self, TypeVar
 
 from reference_server.shapes import Shape
 from reference_server.shard_grid import Grid, Place
-from reference_server.weights import EMBEDDING, FINAL_NORM, HEAD, layer_name
+from reference_server.weights import EMBEDDING, FINAL_NORM, HEAD, layer_name, tensor_sizes
 
 BY_OUTPUT = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "mlp.gate_proj", "mlp.up_proj")
 BY_INPUT = ("self_attn.o_proj", "mlp.down_proj")
 WHOLE = ("input_layernorm", "post_attention_layernorm")
 
 
+class Divisible(Protocol):
+    """A tensor, or a matrix in 8 bits."""
+
+    def narrow(self, dim: int, start: int, length: int, /) -> Self:
+        """Some of the outputs (dim 0) or of the inputs (dim 1)."""
+
+
+Weight = TypeVar("Weight", bound=Divisible)
+
+
 def tensor_shard(
-    shape: Shape, weights: Mapping[str, Tensor], rank: int, ranks: int
-) -> tuple[Shape, dict[str, Tensor]]:
+    shape: Shape, weights: Mapping[str, Weight], rank: int, ranks: int
+) -> tuple[Shape, dict[str, Weight]]:
     """The part of every layer that one of `ranks` tensor-parallel ranks holds, and the shape that it has.
 
     The result's head is untied, so that it can be a part. Raises ConfigError where the shape does not divide.
     """
     Grid(tensor=ranks).check(shape)
+    sizes = tensor_sizes(shape)
 
-    def part(name: str, dimension: int) -> Tensor:
-        width = weights[name].shape[dimension] // ranks
+    def part(name: str, dimension: int) -> Weight:
+        width = sizes[name][dimension] // ranks
         return weights[name].narrow(dimension, rank * width, width)
 
     shard = dict(weights)
@@ -55,8 +65,8 @@ def shard_shape(shape: Shape, ranks: int) -> Shape:
 
 
 def pipeline_shard(
-    shape: Shape, weights: Mapping[str, Tensor], stage: int, stages: int
-) -> tuple[Shape, dict[str, Tensor]]:
+    shape: Shape, weights: Mapping[str, Weight], stage: int, stages: int
+) -> tuple[Shape, dict[str, Weight]]:
     """A stage's layers, numbered from 0; the first has the embedding, the last the final norm and the head.
 
     Layers divide as evenly as they do, earlier stages having the fewer. Raises ConfigError where a stage had none.
@@ -75,7 +85,7 @@ def pipeline_shard(
     return replace(shape, layers=end - begin, tied_head=False), shard
 
 
-def shard(shape: Shape, weights: Mapping[str, Tensor], place: Place) -> tuple[Shape, dict[str, Tensor]]:
+def shard(shape: Shape, weights: Mapping[str, Weight], place: Place) -> tuple[Shape, dict[str, Weight]]:
     """What the rank at this place holds; raises ConfigError where the grid does not fit the shape."""
     staged = pipeline_shard(shape, weights, place.stage, place.grid.pipeline)
     return tensor_shard(*staged, place.lane, place.grid.tensor)

@@ -193,6 +193,10 @@ def measure_peers(options: argparse.Namespace, device: torch.device) -> Iterator
 
 def main(argv: Sequence[str]) -> int:
     """Measure, print a table, and write everything as JSON."""
+    if any(word.startswith("--shards") for word in argv):
+        from reference_server.tools.bench_shards import main as bench_shards
+
+        return bench_shards(argv)
     options = _parser().parse_args(argv)
     if not torch.cuda.is_available():
         raise ConfigError("bench: a CUDA device is expected")

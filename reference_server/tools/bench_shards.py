@@ -34,13 +34,15 @@ from reference_server.shard_grid import Grid
 from reference_server.shard_nursery import Nursery
 from reference_server.sharded_backend import Group, ShardedBackend
 from reference_server.tools.bench_rank import GRAPHED_SUM, Cut, load_random
-from reference_server.tools.shard_model import fitted
+from reference_server.tools.shard_model import compared, table
 
 CHECKED = Shape(
     layers=8, hidden=1024, heads=16, kv_heads=8, head_dim=64, feed_forward=2816, vocabulary=32000, eos=()
 )
 """Small enough for equal weights to be made by every rank."""
 WARM_STEPS = 12
+TELL_S = 0.5
+"""By then the ranks have told what their exchanges took."""
 GREEDY = Sampling(seed=0, temperature=0.0)
 
 
@@ -133,20 +135,29 @@ def measure(plan: Plan, ranks: int, nursery: Nursery) -> dict[str, Any]:
     began_s = time.perf_counter()
     with closing(ShardedBackend(group, partial(load_random, cut))) as backend:
         result: dict[str, Any] = {"shards": ranks, "load_s": time.perf_counter() - began_s, "batches": []}
+        Decoder(backend, 1, plan.context, cut.blocks_each).fill()
+        time.sleep(TELL_S)
+        result["graphed_sums_s"] = {
+            peer: seconds[0] for (op, peer), seconds in exchanges.seconds.items() if op == GRAPHED_SUM
+        }
         for batch in plan.batches:
             decoder = Decoder(backend, batch, plan.context, cut.blocks_each)
             decoder.fill()
             decoder.step(WARM_STEPS)
+            time.sleep(TELL_S)
+            exchanges.seconds.clear()
             steps_s = decoder.step(plan.steps)
+            time.sleep(TELL_S)
             median_s = statistics.median(steps_s)
             result["batches"].append(
-                {"batch": batch, "step_s": median_s, "tokens_per_s": batch / median_s, "steps_s": steps_s}
+                {
+                    "batch": batch,
+                    "step_s": median_s,
+                    "tokens_per_s": batch / median_s,
+                    "steps_s": steps_s,
+                    "exchanges": exchanges.described(),
+                }
             )
-        time.sleep(0.5)  # the last timings come with the next pulses
-    result["graphed_sums_s"] = {
-        peer: seconds[0] for (op, peer), seconds in exchanges.seconds.items() if op == GRAPHED_SUM
-    }
-    result["exchanges"] = exchanges.described()
     return result
 
 
@@ -174,30 +185,6 @@ def lose_one(plan: Plan, ranks: int, nursery: Nursery, fault: signal.Signals) ->
         "shards": ranks, "fault": fault.name, "noticed_s": noticed_s, "said": why, "loaded_s": loaded_s,
         "serving_again_s": serving_s, "left_of_the_group": psutil.pid_exists(victim.pid),
     }  # fmt: skip
-
-
-def compared(plan: Plan, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Speed-up and efficiency over the smallest run's single rank, and what the model says for each count."""
-    steps = {(run["shards"], one["batch"]): one["step_s"] for run in runs for one in run["batches"]}
-    sums = {run["shards"]: run["graphed_sums_s"] for run in runs}
-    rows = []
-    for batch in plan.batches:
-        one_s, two_s = steps.get((1, batch)), steps.get((2, batch))
-        sum_s = sums.get(2, {}).get(str(batch))
-        modelled = None
-        if one_s and two_s and sum_s:
-            modelled = fitted(one_s, two_s, sums=2 * NAMED_SHAPES[plan.shape].layers, sum_of_two_s=sum_s)
-        for ranks in sorted({*plan.shards, 4, 8} if modelled else plan.shards):
-            step_s = steps.get((ranks, batch))
-            row: dict[str, Any] = {"batch": batch, "shards": ranks, "step_s": step_s}
-            row["speed_up"] = one_s / step_s if one_s and step_s else None
-            row["modelled_step_s"] = modelled.step_s(ranks) if modelled and ranks > 1 else None
-            row["modelled_speed_up"] = (
-                one_s / row["modelled_step_s"] if one_s and row["modelled_step_s"] else None
-            )
-            row["model"] = asdict(modelled) if modelled else None
-            rows.append(row)
-    return rows
 
 
 def agreement(shape: Shape, grids: Sequence[Grid], nursery: Nursery) -> list[dict[str, Any]]:
@@ -233,23 +220,6 @@ def _piece(cut: Cut, slot: int, step: int, last: int | None) -> Piece:
     return Piece(slot, 0 if step == 0 else len(prompt) + step - 1, given, blocks, GREEDY)
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The comparison as lines of text: measured values and, beside them, what the model says."""
-    lines = ["batch  ranks  tokens/s  speed-up  efficiency | modelled: tokens/s  speed-up"]
-    for row in rows:
-        batch, ranks, step_s, modelled_s = (
-            row[key] for key in ("batch", "shards", "step_s", "modelled_step_s")
-        )
-        measured, modelled = " not run" + " " * 22, ""
-        if step_s:
-            gain = row["speed_up"] or math.nan
-            measured = f"{batch / step_s:8.0f}  {gain:8.2f}  {gain / ranks:10.0%}"
-        if modelled_s:
-            modelled = f"{batch / modelled_s:18.0f}  {row['modelled_speed_up']:8.2f}"
-        lines.append(f"{batch:5}  {ranks:5}  {measured} | {modelled}".rstrip())
-    return "\n".join(lines)
-
-
 def _rank(values: Sequence[float], share: float) -> float:
     return sorted(values)[math.ceil(share * len(values)) - 1]
 
@@ -263,7 +233,7 @@ def run(plan: Plan) -> dict[str, Any]:
             print(
                 f"{ranks} ranks measured, loaded in {runs[-1]['load_s']:.1f} s", file=sys.stderr, flush=True
             )
-        rows = compared(plan, runs)
+        rows = compared(runs, plan.shards, 2 * NAMED_SHAPES[plan.shape].layers)
         print(table(rows), flush=True)
         most, checked = max(plan.shards), NAMED_SHAPES[plan.shape]
         if checked.hidden > CHECKED.hidden:

@@ -1,34 +1,62 @@
-"""What more ranks would give, from what one and two gave: a model, to be read beside measurements, never for one.
+"""What more ranks would give, from what was measured on one and on two: a model, printed beside measurements only.
 
-A decode step of one rank takes `x + c`: `x` for what tensor parallelism divides (weights and KV cache read, products),
-`c` for what it does not (launches, norms, sampling). With r ranks it takes `x / r + c + n * a(r)`, n being the sums of
-a step (two per layer) and a(r) what one takes. One and two ranks give x and c; a(r) for more ranks is extrapolated
-from a sum over two, as one more of the same per doubling: the growth of a tree, where messages are small.
+A decode step is reading weights and KV cache, which r ranks share, and the sums between ranks, which they add:
+`step(r) = step(1) / r + sums * sum(r)`. step(1) is measured; sum(2) is measured too, inside a graph on the same GPUs;
+a step has two sums per layer. So step(2) is predicted, not fitted: its distance from the measured one says what the
+model is worth. For more ranks a sum takes at least what it takes over two (where launching it is what costs) and at
+most that once per doubling (where each hop costs as much again): a range, not a number.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class StepModel:
-    """Seconds of one decode step at one batch size."""
+    """Of one decode step at one batch size; seconds."""
 
-    divided_s: float
-    undivided_s: float
-    sums: int
+    step_of_one_s: float
     sum_of_two_s: float
+    sums: int
 
-    def step_s(self, ranks: int) -> float:
-        """What a step would take over so many ranks."""
-        return self.divided_s / ranks + self.undivided_s + self.sums * self.sum_s(ranks)
-
-    def sum_s(self, ranks: int) -> float:
-        """What one sum would take."""
-        return self.sum_of_two_s * math.log2(ranks)
+    def step_s(self, ranks: int) -> tuple[float, float]:
+        """The shortest and the longest that a step would take over so many ranks, two or more."""
+        shared_s, added_s = self.step_of_one_s / ranks, self.sums * self.sum_of_two_s
+        return shared_s + added_s, shared_s + added_s * math.log2(ranks)
 
 
-def fitted(one_s: float, two_s: float, *, sums: int, sum_of_two_s: float) -> StepModel:
-    """The model that agrees with the steps of one rank and of two."""
-    divided_s = 2 * (one_s - two_s + sums * sum_of_two_s)
-    return StepModel(divided_s, one_s - divided_s, sums, sum_of_two_s)
+def compared(runs: Sequence[dict[str, Any]], shards: Sequence[int], sums: int) -> list[dict[str, Any]]:
+    """Speed-up over one rank as measured and, from two ranks on, as modelled: [least, most]."""
+    steps = {(run["shards"], one["batch"]): one["step_s"] for run in runs for one in run["batches"]}
+    sums_s = {run["shards"]: run["graphed_sums_s"] for run in runs}
+    rows = []
+    for batch in sorted({batch for _, batch in steps}):
+        one_s, sum_s = steps.get((1, batch)), sums_s.get(2, {}).get(str(batch))
+        model = StepModel(one_s, sum_s, sums) if one_s and sum_s else None
+        for ranks in sorted({*shards, 4, 8} if model else shards):
+            step_s = steps.get((ranks, batch))
+            row: dict[str, Any] = {"batch": batch, "shards": ranks, "step_s": step_s}
+            row["speed_up"] = one_s / step_s if one_s and step_s else None
+            row["modelled_speed_up"] = None
+            if model and ranks > 1:
+                row["modelled_speed_up"] = sorted(model.step_of_one_s / one for one in model.step_s(ranks))
+            rows.append(row)
+    return rows
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The comparison as lines of text: what was measured and, beside it, what the model says."""
+    lines = ["batch  ranks  tokens/s  speed-up  efficiency | modelled speed-up"]
+    for row in rows:
+        batch, ranks, step_s, modelled = (
+            row[key] for key in ("batch", "shards", "step_s", "modelled_speed_up")
+        )
+        measured = " not run" + " " * 22
+        if step_s:
+            gain = row["speed_up"] or math.nan
+            measured = f"{batch / step_s:8.0f}  {gain:8.2f}  {gain / ranks:10.0%}"
+        said = "{:.2f} to {:.2f}".format(*modelled) if modelled else ""
+        lines.append(f"{batch:5}  {ranks:5}  {measured} | {said}".rstrip())
+    return "\n".join(lines)
