@@ -21,7 +21,7 @@ from reference_server.served_model import ServedModel
 from reference_server.shard_grid import Place
 from reference_server.sharded_backend import Group, ShardedBackend
 from reference_server.sharding import shard
-from reference_server.weights import random_weights, read_weights
+from reference_server.weights import Weights, random_weights, read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def load_backend(
     return CpuBackend(model, cache, served.alphabet)
 
 
-def _weights(settings: Settings, served: ServedModel) -> dict[str, Tensor]:
+def _weights(settings: Settings, served: ServedModel) -> Weights:
     if served.weights is None:
         return random_weights(served.shape, settings.seed)
     return read_weights(served.weights, served.shape)

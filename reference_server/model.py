@@ -65,15 +65,10 @@ class Model:
         collectives: "Collectives | None" = None,
     ) -> None:
         def plain(name: str) -> Tensor:
-            weight = weights[name]
-            return (dequantize(weight) if isinstance(weight, Int8Weight) else weight).to(device, dtype)
+            return unpacked(weights[name]).to(device, dtype)
 
         def fused(*names: str) -> Tensor | Int8Product:
-            matrices = [weights[name] for name in names]
-            small = [matrix for matrix in matrices if isinstance(matrix, Int8Weight)]
-            if device.type == "cpu" and len(small) == len(matrices):
-                return Int8Product(concatenated(small))
-            return torch.cat([plain(name) for name in names]).t().contiguous()
+            return joined([weights[name] for name in names], device, dtype)
 
         self.shape = shape
         self.device = device
@@ -153,6 +148,21 @@ class Model:
 
     def _norm(self, hidden: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(hidden, (self.shape.hidden,), weight, self.shape.norm_epsilon)
+
+
+def unpacked(weight: Tensor | Int8Weight) -> Tensor:
+    """The weight as it is, or out of its 8 bits."""
+    return dequantize(weight) if isinstance(weight, Int8Weight) else weight
+
+
+def joined(
+    matrices: Sequence[Tensor | Int8Weight], device: torch.device, dtype: torch.dtype
+) -> Tensor | Int8Product:
+    """Matrices with the same inputs as one, (input, output); on the CPU those in 8 bits stay so."""
+    small = [matrix for matrix in matrices if isinstance(matrix, Int8Weight)]
+    if device.type == "cpu" and len(small) == len(matrices):
+        return Int8Product(concatenated(small))
+    return torch.cat([unpacked(matrix).to(device, dtype) for matrix in matrices]).t().contiguous()
 
 
 def pad_to_tiles(rows: Tensor) -> Tensor:
