@@ -14,6 +14,8 @@ HOPPER = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (9,
 OVERLAPPED = {"launch_pdl": True} if HOPPER else {}
 """Launch options of every kernel here: it may start while the one before it still runs."""
 OVERLAPS = tl.constexpr(HOPPER)
+import os
+FETCHES = tl.constexpr(HOPPER and os.environ.get("XFETCH", "1") == "1")
 
 
 @triton.jit
@@ -36,7 +38,7 @@ FETCH = tl.constexpr("prefetch.global.L2 [$1]; mov.b32 $0, 0;")
 @triton.jit
 def fetch_ahead(pointers):
     """Have these lines brought to the second-level cache, while the kernel before may still run."""
-    if OVERLAPS:
+    if FETCHES:
         tl.inline_asm_elementwise(FETCH, "=r,l", [pointers.to(tl.int64)], tl.int32, False, 1)
 
 

@@ -30,7 +30,9 @@ add.f32 $3, $3, 0fCB000080;
 }""")
 """Four signed bytes to float32: the conversion that the language has runs on a unit with an eighth of the rate. A byte
 plus 128 becomes the low end of 2^23's mantissa, and both are taken off again, exactly."""
-FEW_ROWS, MANY_ROWS = 64, 128
+import os
+FEW_ROWS, MANY_ROWS = int(os.environ.get("XFEW", 64)), 128
+ROUNDS = int(os.environ.get("XROUNDS", 4))
 
 
 @triton.jit
@@ -38,47 +40,63 @@ def one_row(
     x, values, scales, gain, out, outputs, epsilon, INPUTS: tl.constexpr, GROUPS: tl.constexpr, NORM: tl.constexpr,
     GATED: tl.constexpr, RESIDUAL: tl.constexpr, CHUNKS: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """One program per four lines of the matrix, all on their way before the kernel before has ended.
+    """Four lines of the matrix at a time, the first on their way before the kernel before has ended.
+
+    In 8 bits a program goes on to further lines, with the inputs kept: read anew, those would be more bytes than the
+    lines.
 
     A thread's load of CHUNK inputs lies in one group, so that it is scaled as one sum.
     NORM: x is the residual stream; its root mean square divides the sum at the end, since it scales all inputs alike.
     GATED: the lines are two gates and their ups. RESIDUAL: the sums are added to `out`.
     """
-    first = tl.program_id(0) * (2 if GATED else 4)
-    third = first + outputs if GATED else first + 2
     lines = 2 * outputs if GATED else outputs
+    span: tl.constexpr = 2 if GATED else 4
+    gap = outputs if GATED else 2
     chunk = tl.arange(0, CHUNKS)
     fits = chunk < INPUTS // CHUNK
     at = chunk[:, None] * CHUNK + tl.arange(0, CHUNK)[None, :]
-    weights = (
-        line(values, first, lines, at, fits, INPUTS), line(values, first + 1, lines, at, fits, INPUTS),
-        line(values, third, lines, at, fits, INPUTS), line(values, third + 1, lines, at, fits, INPUTS),
-    )  # fmt: skip
+    weights = four_lines(values, tl.program_id(0) * span, gap, lines, at, fits, INPUTS)
     after_previous()
     given = tl.load(x + at, mask=fits[:, None], other=0.0).to(tl.float32)
     shrink = 1.0
     if NORM:
         shrink = tl.rsqrt(tl.sum(tl.sum(given * given, axis=1), axis=0) / INPUTS + epsilon)
         given *= tl.load(gain + at, mask=fits[:, None], other=0.0).to(tl.float32)
-    lower = tl.join(
-        dot(weights[0], given, scales, first, lines, chunk, fits, GROUPS, CHUNK),
-        dot(weights[1], given, scales, first + 1, lines, chunk, fits, GROUPS, CHUNK),
-    )
-    upper = tl.join(
-        dot(weights[2], given, scales, third, lines, chunk, fits, GROUPS, CHUNK),
-        dot(weights[3], given, scales, third + 1, lines, chunk, fits, GROUPS, CHUNK),
-    )
-    result = tl.sum(tl.join(lower, upper), axis=0) * shrink
     pair = tl.arange(0, 2)
-    if GATED:
-        gate, up = tl.split(result)
-        result = gate * tl.sigmoid(gate) * up
-        row = first + pair
-    else:
-        row = first + pair[:, None] + 2 * pair[None, :]
-    if RESIDUAL:
-        result += tl.load(out + row, mask=row < outputs, other=0.0)
-    tl.store(out + row, result.to(out.dtype.element_ty), mask=row < outputs)
+    for first in range(tl.program_id(0) * span, outputs, tl.num_programs(0) * span):
+        ahead = weights
+        if GROUPS:
+            ahead = four_lines(values, first + tl.num_programs(0) * span, gap, lines, at, fits, INPUTS)
+        lower = tl.join(
+            dot(weights[0], given, scales, first, lines, chunk, fits, GROUPS, CHUNK),
+            dot(weights[1], given, scales, first + 1, lines, chunk, fits, GROUPS, CHUNK),
+        )
+        upper = tl.join(
+            dot(weights[2], given, scales, first + gap, lines, chunk, fits, GROUPS, CHUNK),
+            dot(weights[3], given, scales, first + gap + 1, lines, chunk, fits, GROUPS, CHUNK),
+        )
+        result = tl.sum(tl.join(lower, upper), axis=0) * shrink
+        if GATED:
+            gate, up = tl.split(result)
+            result = gate * tl.sigmoid(gate) * up
+            row = first + pair
+        else:
+            row = first + pair[:, None] + 2 * pair[None, :]
+        if RESIDUAL:
+            result += tl.load(out + row, mask=row < outputs, other=0.0)
+        tl.store(out + row, result.to(out.dtype.element_ty), mask=row < outputs)
+        weights = ahead
+
+
+@triton.jit
+def four_lines(values, first, gap, lines, at, fits, INPUTS: tl.constexpr):
+    """Two neighbouring lines of the matrix, and the two that stand `gap` further on."""
+    return (
+        line(values, first, lines, at, fits, INPUTS),
+        line(values, first + 1, lines, at, fits, INPUTS),
+        line(values, first + gap, lines, at, fits, INPUTS),
+        line(values, first + gap + 1, lines, at, fits, INPUTS),
+    )
 
 
 @triton.jit
@@ -185,10 +203,13 @@ class Linear:
         outputs = outputs // 2 if gated else outputs
         chunk = 8 if self.scales is None else 16
         chunks = max(32, triton.next_power_of_2(inputs // chunk))
-        one_row[(triton.cdiv(outputs, 2 if gated else 4),)](
+        programs = triton.cdiv(outputs, 2 if gated else 4)
+        if self.scales is not None:
+            programs = min(programs, ROUNDS * processors(row.device))
+        one_row[(programs,)](
             row, self.values, self.values if self.scales is None else self.scales, row if gain is None else gain, out,
             outputs, epsilon, INPUTS=inputs, GROUPS=self.groups, NORM=gain is not None, GATED=gated,
-            RESIDUAL=residual, CHUNKS=chunks, CHUNK=chunk, num_warps=min(16, max(1, chunks // (8 * chunk))), **OVERLAPPED,
+            RESIDUAL=residual, CHUNKS=chunks, CHUNK=chunk, num_warps=min(16, max(1, chunks // 64)), **OVERLAPPED,
         )  # fmt: skip
         return out
 
