@@ -22,7 +22,8 @@ class Piece:
     tokens: tuple[int, ...] | None
     """Tokens to compute; None is the one token that this slot drew last, wherever that lies."""
     blocks: Sequence[int]
-    """The block table: entry i names the block of positions i * BLOCK_TOKENS and on; it covers the piece."""
+    """The block table: entry i names the block of positions i * BLOCK_TOKENS and on; it covers the piece, and
+    stands still only while the step is submitted."""
     sampling: Sampling | None
     """How the token after the piece is drawn; None draws none: the prompt goes on."""
     ignore_eos: bool = False
@@ -37,11 +38,34 @@ class Drawn(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class BackendStatistics:
+    """What a backend tells about itself, where it knows: written on its thread, read on any."""
+
+    weight_bytes: int = 0
+    """What every step reads of the weights."""
+    kv_bytes: int = 0
+    """Keys and values of one position, all layers."""
+    copy_bytes_per_s: float | None = None
+    """What a copy on the device was measured to read and write; None: unknown."""
+    graph_steps: int = 0
+    """Steps replayed from a captured graph, since the start."""
+    eager_steps: int = 0
+    """Steps launched kernel by kernel, since the start."""
+    idle_s: float | None = None
+    """How long the device sat idle between steps although there was work, since the start; None: not measured there."""
+    one_off_s: float = 0.0
+    """How much longer than usual the step in progress may take, for a compilation or a capture."""
+    lost: str | None = None
+    """Why it can never compute again, noticed outside of a step; None while it can."""
+
+
 class Backend(Protocol):
     """A model with its KV blocks on one device, or on several that act as one. Used by one thread at a time."""
 
     blocks: int
     """How many KV blocks there are; a piece names them 0 to blocks - 1."""
+    statistics: BackendStatistics
     lookahead: int
     """How many further steps may be submitted before the tokens of one are read: 0 where a step is computed at once."""
 

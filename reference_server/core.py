@@ -1,15 +1,16 @@
-"""One engine step, without threads or clocks: admit, compute, draw, retire."""
+"""One engine step, without threads: admit, plan, submit, take what was drawn, retire.
 
+A backend with lookahead is given the next step before the tokens of the last are read, so that the device
+never waits for this code. A sequence that turns out to have ended by then has one token too many in flight,
+which is dropped when it is read; its blocks may be another's at once, because steps are computed in order.
+"""
+
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-import numpy as np
-
+from reference_server.batch import BLOCK_TOKENS, Backend, Drawn, Piece
 from reference_server.instrumentation import Instrumentation
-from reference_server.kv_cache import KVCache
-from reference_server.model import Model, Row
-from reference_server.prefix_cache import BLOCK_TOKENS, PrefixCache
-from reference_server.sampler import sample
 from reference_server.scheduler import Chunk, Scheduler
 from reference_server.sequence import Output, Sequence
 from reference_server.tokenizer import to_bytes
@@ -18,94 +19,109 @@ Outputs = list[tuple[Sequence, Output]]
 
 
 class Core:
-    """The model with its caches and its scheduler. Used by one thread at a time."""
+    """A backend with the scheduler of its blocks; `eos` are the tokens that end an answer. Used by one thread."""
 
     def __init__(
         self,
-        model: Model,
-        cache: KVCache,
-        prefixes: PrefixCache,
+        backend: Backend,
         scheduler: Scheduler,
-        alphabet: Iterable[int],
+        eos: Iterable[int],
         instrumentation: Instrumentation,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._model = model
-        self._cache = cache
-        self._prefixes = prefixes
-        self._instrumentation = instrumentation
-        self._alphabet = np.array(list(alphabet))
-        self._alphabet_and_end = np.union1d(self._alphabet, np.array(model.shape.eos, dtype=np.int64))
+        self.backend = backend
         self.scheduler = scheduler
+        self._eos = frozenset(eos)
+        self._instrumentation = instrumentation
+        self._clock = clock
+        self._in_flight: deque[tuple[list[Sequence], Drawn]] = deque()
+        """Submitted steps, oldest first: who draws, and what."""
+        self._reported_used = 0
 
-    def admit(self, waiting: deque[Sequence]) -> None:
-        """Start as many waiting sequences as fit."""
-        for sequence in self.scheduler.admit(waiting):
+    @property
+    def busy(self) -> bool:
+        """Whether a step would do anything, unless those that wait may not start yet."""
+        return bool(self.scheduler.running or self._in_flight)
+
+    def opens_in_s(self) -> float:
+        """How long nothing can happen, while the core is not busy and nobody is added."""
+        return self.scheduler.opens_in_s(self._clock())
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence."""
+        self.scheduler.add(sequence, self._clock())
+
+    def admit(self) -> None:
+        """Start waiting sequences, as many as may."""
+        for sequence in self.scheduler.admit(self._clock()):
             sequence.events.scheduled()
-            self._reuse_prefix(sequence)
-            self._report_usage()
+            if len(sequence.prompt) > BLOCK_TOKENS:
+                self._instrumentation.cache_lookup(
+                    "memory", queried_tokens=len(sequence.prompt), hit_tokens=sequence.cached
+                )
+        self._report_usage()
 
     def step(self) -> Outputs:
-        """Compute one token for every generating sequence, and the next part of the others' prompts."""
-        chunks = self.scheduler.schedule()
-        if not chunks:
-            return []
-        logits = self._model.logits([row for chunk in chunks for row in _rows(chunk)], self._cache).numpy()
-        complete = [chunk.sequence for chunk in chunks if chunk.completes]
-        for chunk in chunks:
-            chunk.sequence.computed += chunk.count
-        return [
-            (sequence, self._advance(sequence, row)) for sequence, row in zip(complete, logits, strict=True)
-        ]
+        """Submit one more step, where there is work, and read those that the backend need not have ahead."""
+        chunks = self.scheduler.plan()
+        if chunks:
+            self._submit(chunks)
+        outputs: Outputs = []
+        while len(self._in_flight) > (self.backend.lookahead if chunks else 0):
+            outputs += self._read(*self._in_flight.popleft())
+        self._report_usage()
+        return outputs
 
     def retire(self, sequence: Sequence) -> None:
-        """A running sequence leaves, finished or not; what it computed stays in the prefix cache."""
-        self._remember_prefix(sequence)
+        """A sequence ends, finished or not; what it computed can be found by others."""
         self.scheduler.retire(sequence)
         self._report_usage()
 
-    def _advance(self, sequence: Sequence, logits: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Output:
-        if sequence.generated == 0:
-            self._remember_prefix(sequence)
-        choices = self._alphabet if sequence.ignore_eos else self._alphabet_and_end
-        token = int(choices[sample(logits[choices], sequence.sampling, len(sequence.tokens))])
+    def _submit(self, chunks: list[Chunk]) -> None:
+        drawing = [chunk.sequence for chunk in chunks if chunk.draws]
+        drawn = self.backend.submit([_piece(chunk) for chunk in chunks])
+        self._in_flight.append((drawing, drawn))
+        for sequence in drawing:
+            sequence.pending += 1
+        for chunk in chunks:
+            chunk.sequence.computed += chunk.count
+            self.scheduler.remember(chunk.sequence)
+
+    def _read(self, drawing: list[Sequence], drawn: Drawn) -> Outputs:
+        outputs: Outputs = []
+        for sequence, token in zip(drawing, drawn.tokens(), strict=True):
+            sequence.pending -= 1
+            if not sequence.ended:
+                outputs.append((sequence, self._advance(sequence, token)))
+        return outputs
+
+    def _advance(self, sequence: Sequence, token: int) -> Output:
         sequence.tokens.append(token)
         text = sequence.text.push(to_bytes(token))
-        if token in self._model.shape.eos or sequence.text.stopped:
+        if token in self._eos or sequence.text.stopped:
             reason = "stop"
         elif sequence.generated == sequence.max_tokens:
             reason = "length"
         else:
             return Output(text)
         text += sequence.text.finish()
-        self.retire(sequence)
+        self.scheduler.retire(sequence)
         return Output(text, "stop" if sequence.text.stopped else reason)
 
-    def _reuse_prefix(self, sequence: Sequence) -> None:
-        # The last prompt token is always computed: its logits give the first token of the answer.
-        reusable = sequence.prompt[:-1]
-        if len(reusable) < BLOCK_TOKENS:
-            return
-        for block in self._prefixes.find(reusable, sequence.salt):
-            self._cache.copy_in(sequence.slot, sequence.computed, block)
-            sequence.computed += BLOCK_TOKENS
-        sequence.cached = sequence.computed
-        self._instrumentation.cache_lookup(
-            "memory", queried_tokens=len(sequence.prompt), hit_tokens=sequence.cached
-        )
-
-    def _remember_prefix(self, sequence: Sequence) -> None:
-        self._prefixes.store(
-            sequence.tokens[: sequence.computed],
-            sequence.salt,
-            lambda start: self._cache.copy_out(sequence.slot, start, BLOCK_TOKENS),
-        )
-
     def _report_usage(self) -> None:
-        self._instrumentation.kv_usage(self.scheduler.reserved_tokens / self.scheduler.limits.kv_tokens)
+        used = self.scheduler.pool.usage.used
+        if used != self._reported_used:
+            self._reported_used = used
+            self._instrumentation.kv_usage(used / self.scheduler.pool.blocks)
 
 
-def _rows(chunk: Chunk) -> Iterable[Row]:
+def _piece(chunk: Chunk) -> Piece:
     sequence, start = chunk.sequence, chunk.sequence.computed
-    last = len(sequence.tokens) - 1
-    for position in range(start, start + chunk.count):
-        yield Row(sequence.tokens[position], position, sequence.slot, sampled=position == last)
+    return Piece(
+        slot=sequence.slot,
+        start=start,
+        tokens=tuple(sequence.tokens[start : start + chunk.count]) if start < sequence.given else None,
+        blocks=sequence.blocks,
+        sampling=sequence.sampling if chunk.draws else None,
+        ignore_eos=sequence.ignore_eos,
+    )

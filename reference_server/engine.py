@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # the core brings torch, which is imported on the engine's ow
 
 logger = logging.getLogger(__name__)
 
+IDLE_CHECK_S = 0.5
+"""How often an engine without work looks after its backend."""
+
 
 class QueueFullError(Exception):
     """As many sequences wait as may."""
@@ -50,10 +53,12 @@ class Engine:
         self._ended = ended
         self._max_queue = max_queue
         self._min_step_s = min_step_s
-        self._waiting: deque[Sequence] = deque()
+        self._arrived: deque[Sequence] = deque()
         self._aborted: deque[Sequence] = deque()
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._waiting = 0
+        """In the core's queue."""
         self._step_began_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.ready = False
@@ -76,9 +81,9 @@ class Engine:
         Raises:
             QueueFullError: as many wait as may.
         """
-        if len(self._waiting) >= self._max_queue:
+        if len(self._arrived) + self._waiting >= self._max_queue:
             raise QueueFullError
-        self._waiting.append(sequence)
+        self._arrived.append(sequence)
         self._wake.set()
 
     def abort(self, sequence: Sequence) -> None:
@@ -111,25 +116,32 @@ class Engine:
 
     @staticmethod
     def _warm_up(core: "Core") -> None:
-        core.admit(deque([Sequence(prompt=[0], max_tokens=1, sampling=Sampling(seed=0))]))
-        core.step()
+        core.add(Sequence(prompt=[0], max_tokens=1, sampling=Sampling(seed=0)))
+        core.admit()
+        while core.busy:
+            core.step()
 
     def _has_work(self, core: "Core") -> bool:
         """Wait for work; False when the engine is to stop."""
         while not self._stopping.is_set():
             self._wake.clear()
-            if core.scheduler.running or self._waiting or self._aborted:
+            if core.busy or self._arrived or self._aborted:
+                return True
+            if (opens_in_s := core.opens_in_s()) == 0:
                 return True
             self._step_began_s = None
-            self._wake.wait()
+            self._wake.wait(min(opens_in_s, IDLE_CHECK_S))
         return False
 
     def _step(self, core: "Core") -> None:
         self._step_began_s = began_s = time.monotonic()
+        while self._arrived:
+            core.add(self._arrived.popleft())
         while self._aborted:
-            self._drop(core, self._aborted.popleft())
-        core.admit(self._waiting)
-        if not core.scheduler.running:
+            core.retire(self._aborted.popleft())
+        core.admit()
+        self._waiting = len(core.scheduler.waiting)
+        if not core.busy:
             return
         outputs = core.step()
         if (left_s := began_s + self._min_step_s - time.monotonic()) > 0:
@@ -138,9 +150,3 @@ class Engine:
             sequence.events.token()
         if outputs:
             self._deliver(outputs)
-
-    def _drop(self, core: "Core", sequence: Sequence) -> None:
-        if sequence in core.scheduler.running:
-            core.retire(sequence)
-        elif sequence in self._waiting:
-            self._waiting.remove(sequence)

@@ -4,12 +4,15 @@ import logging
 
 import torch
 
+from reference_server.batch import BLOCK_TOKENS
+from reference_server.block_pool import BlockPool, blocks_for
 from reference_server.config import Settings
 from reference_server.core import Core
+from reference_server.cpu_backend import CpuBackend
 from reference_server.instrumentation import Instrumentation
 from reference_server.kv_cache import KVCache
 from reference_server.model import Model
-from reference_server.prefix_cache import PrefixCache
+from reference_server.policies import Continuous
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.served_model import ServedModel
 from reference_server.weights import random_weights, read_weights
@@ -34,16 +37,14 @@ def load_core(settings: Settings, served: ServedModel, instrumentation: Instrume
         if served.weights is None
         else read_weights(served.weights, shape)
     )
-    limits = Limits(
-        running=settings.max_running,
-        kv_tokens=settings.kv_tokens or settings.max_running * served.longest,
-        step_tokens=settings.step_tokens,
+    blocks = blocks_for(settings.kv_tokens or settings.max_running * served.longest)
+    block_bytes = BLOCK_TOKENS * 2 * shape.layers * shape.kv_heads * shape.head_dim * dtype.itemsize
+    cached = (settings.cache_megabytes << 20) // block_bytes
+    model = Model(shape, weights, context=served.longest, device=device, dtype=dtype)
+    cache = KVCache(shape, blocks=blocks, context=served.longest, device=device, dtype=dtype)
+    scheduler = Scheduler(
+        Limits(running=settings.max_running, step_tokens=settings.step_tokens),
+        BlockPool(blocks, cached=cached, ttl_s=settings.cache_ttl_s),
+        Continuous(),
     )
-    return Core(
-        Model(shape, weights, context=served.longest, device=device, dtype=dtype),
-        KVCache(shape, slots=limits.running, context=served.longest, device=device, dtype=dtype),
-        PrefixCache(capacity_bytes=settings.cache_megabytes << 20, ttl_s=settings.cache_ttl_s),
-        Scheduler(limits),
-        served.alphabet,
-        instrumentation,
-    )
+    return Core(CpuBackend(model, cache, served.alphabet), scheduler, shape.eos, instrumentation)

@@ -27,11 +27,11 @@ Rotation = tuple[Tensor, ...]
 
 
 class Row(NamedTuple):
-    """One token to compute: where it stands in which slot, and whether its logits are wanted."""
+    """One token to compute: where it stands, in which blocks, and whether its logits are wanted."""
 
     token: int
     position: int
-    slot: int
+    blocks: Sequence[int]
     sampled: bool
 
 
@@ -90,8 +90,9 @@ class Model:
         order.
         """
         with torch.inference_mode():
-            tokens, positions, slots, _ = torch.tensor(rows, device=self.device).unbind(dim=1)
-            window = cache.window(slots, positions, max(row.position for row in rows))
+            places = [(row.token, row.position) for row in rows]
+            tokens, positions = torch.tensor(places, device=self.device).unbind(dim=1)
+            window = cache.window([row.blocks for row in rows], positions, max(row.position for row in rows))
             rotation = self._rotation[positions].unbind(dim=1)
             hidden = pad_to_tiles(self._embedding[tokens])
             for layer, kv in zip(self._layers, cache.layers(window), strict=True):

@@ -1,8 +1,7 @@
 """The engine's step: equal requests give equal text whatever happens around them, and limits hold at every step."""
 
-from collections import deque
 from collections.abc import Sequence as Many
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -10,13 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reference_server.batch import BLOCK_TOKENS
+from reference_server.block_pool import BlockPool, blocks_for
 from reference_server.config import Settings
 from reference_server.core import Core
+from reference_server.cpu_backend import CpuBackend
 from reference_server.instrumentation import Uninstrumented
 from reference_server.kv_cache import KVCache
 from reference_server.loading import load_core
 from reference_server.model import Model
-from reference_server.prefix_cache import BLOCK_TOKENS, PrefixCache
+from reference_server.policies import Continuous
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.sequence import Sequence
@@ -60,18 +62,20 @@ def sequence(length: int = 20, max_tokens: int = 12, *, temperature: float = 1.0
     return Sequence(prompt(length), max_tokens, Sampling(7, temperature), text)
 
 
-def drain(core: Core, waiting: deque[Sequence]) -> dict[Sequence, str]:
+def drain(core: Core, waiting: Many[Sequence]) -> dict[Sequence, str]:
     """Step until all have finished; the text of each."""
     texts: dict[Sequence, str] = {}
-    while waiting or core.scheduler.running:
-        core.admit(waiting)
+    for one in waiting:
+        core.add(one)
+    while core.scheduler.waiting or core.busy:
+        core.admit()
         for one, output in core.step():
             texts[one] = texts.get(one, "") + output.text
     return texts
 
 
 def text_of(core: Core, one: Sequence) -> str:
-    return drain(core, deque([one]))[one]
+    return drain(core, [one])[one]
 
 
 @dataclass(frozen=True)
@@ -112,15 +116,14 @@ def text_in_company(core: Core, subject: Sequence, arrives: int, company: Many[G
     """Run the subject among guests that come, go and are dropped at their own steps."""
     plan = [(guest.arrives, visitor(guest), guest.dropped_after) for guest in company]
     plan.insert(len(plan) // 2, (arrives, subject, None))
-    waiting: deque[Sequence] = deque()
     text, step = "", 0
-    while not text or core.scheduler.running or waiting or step <= max(at for at, _, _ in plan):
+    while not text or core.busy or core.scheduler.waiting or step <= max(at for at, _, _ in plan):
         for at, one, dropped_after in plan:
             if at == step:
-                waiting.append(one)
-            if dropped_after is not None and at + dropped_after == step and one in core.scheduler.running:
+                core.add(one)
+            if dropped_after is not None and at + dropped_after == step:
                 core.retire(one)
-        core.admit(waiting)
+        core.admit()
         text += "".join(output.text for one, output in core.step() if one is subject)
         step += 1
     return text
@@ -201,20 +204,15 @@ def test_other_salts_share_nothing() -> None:
         assert one.cached == 0
 
 
-@dataclass
-class Watched:
-    """What must hold at every step."""
-
-    core: Core
-    seen: set[int] = field(default_factory=set)
-
-    def check(self) -> None:
-        scheduler, limits = self.core.scheduler, self.core.scheduler.limits
-        slots = [one.slot for one in scheduler.running]
-        assert len(slots) == len(set(slots)) <= limits.running
-        assert all(0 <= slot < limits.running for slot in slots)
-        assert scheduler.reserved_tokens == sum(one.reserved for one in scheduler.running) <= limits.kv_tokens
-        assert sum(chunk.count for chunk in scheduler.schedule()) <= limits.step_tokens
+def check_limits(core: Core) -> None:
+    """What must hold after every step."""
+    scheduler, limits, pool = core.scheduler, core.scheduler.limits, core.scheduler.pool
+    slots = [one.slot for one in scheduler.running]
+    assert len(slots) == len(set(slots)) <= limits.running
+    assert all(0 <= slot < limits.running for slot in slots)
+    assert all(one.computed <= len(one.blocks) * BLOCK_TOKENS for one in scheduler.running)
+    assert pool.usage.used == len({block for one in scheduler.running for block in one.blocks})
+    assert sum(chunk.count for chunk in scheduler.plan()) <= limits.step_tokens
 
 
 @settings(max_examples=25, deadline=None)
@@ -227,26 +225,28 @@ def test_limits_hold_at_every_step_and_everyone_is_served_in_order(
     lengths: list[tuple[int, int]], running: int, kv_tokens: int
 ) -> None:
     core = new_core(max_running=running, kv_tokens=kv_tokens)
-    watched = Watched(core)
     everyone = [Sequence(prompt(length, i), most, Sampling(i)) for i, (length, most) in enumerate(lengths)]
-    waiting, admitted = deque(everyone), []
-    while waiting or core.scheduler.running:
-        before = set(core.scheduler.running)
-        core.admit(waiting)
-        admitted += [one for one in core.scheduler.running if one not in before]
-        watched.check()
+    for one in everyone:
+        core.add(one)
+    started: list[Sequence] = []
+    while core.scheduler.waiting or core.busy:
+        core.admit()
+        started += [one for one in core.scheduler.running if one not in started]
+        check_limits(core)
         core.step()
-    assert admitted == everyone
+    assert started == everyone
     assert [one.generated for one in everyone] == [most for _, most in lengths]
-    assert core.scheduler.reserved_tokens == 0
+    assert core.scheduler.pool.usage.used == 0
 
 
 def test_generating_sequences_come_before_prompts() -> None:
     core = new_core(step_tokens=48)
     early, long_prompt = sequence(10, max_tokens=20), sequence(200, max_tokens=2)
-    core.admit(deque([early]))
+    core.add(early)
+    core.admit()
     core.step()
-    core.admit(deque([long_prompt]))
+    core.add(long_prompt)
+    core.admit()
     for _ in range(4):
         assert [one for one, _ in core.step()] == [early]
         assert long_prompt.computed <= 4 * 47
@@ -263,20 +263,21 @@ def trained_core() -> Core:
     """A core that may draw any byte and EOS, as a trained model does."""
     shape = NAMED_SHAPES["tiny"]
     cpu = torch.device("cpu")
+    blocks = blocks_for(1024)
     model = Model(shape, random_weights(shape, 1), context=256, device=cpu, dtype=torch.float32)
-    slots = KVCache(shape, slots=4, context=256, device=cpu, dtype=torch.float32)
-    limits = Limits(running=4, kv_tokens=1024, step_tokens=64)
-    prefixes = PrefixCache(capacity_bytes=1 << 20, ttl_s=60)
-    return Core(model, slots, prefixes, Scheduler(limits), ANY_BYTE, Uninstrumented())
+    cache = KVCache(shape, blocks=blocks, context=256, device=cpu, dtype=torch.float32)
+    pool = BlockPool(blocks, cached=blocks, ttl_s=60)
+    scheduler = Scheduler(Limits(running=4, step_tokens=64), pool, Continuous())
+    return Core(CpuBackend(model, cache, ANY_BYTE), scheduler, shape.eos, Uninstrumented())
 
 
 def test_eos_ends_an_answer_unless_it_is_to_be_ignored() -> None:
     core = trained_core()
     ends = [Sequence(prompt(9), 240, Sampling(seed, 2.0)) for seed in range(12)]
-    drain(core, deque(ends))
+    drain(core, ends)
     assert any(one.tokens[-1] == EOS and one.generated < 240 for one in ends)
     ignoring = [Sequence(prompt(9), 240, Sampling(seed, 2.0), ignore_eos=True) for seed in range(12)]
-    drain(core, deque(ignoring))
+    drain(core, ignoring)
     assert {one.generated for one in ignoring} == {240}
     assert all(EOS not in one.tokens for one in ignoring)
 

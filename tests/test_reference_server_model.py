@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from reference_server.batch import BLOCK_TOKENS
 from reference_server.errors import ConfigError
 from reference_server.kv_cache import PAGE_TOKENS, KVCache
 from reference_server.model import Model, Row, rotary_table, rotate
@@ -31,16 +32,20 @@ SHAPES = {
     ),
 }
 SLOTS, CONTEXT = 4, 4 * PAGE_TOKENS
+SLOT_BLOCKS = CONTEXT // BLOCK_TOKENS
 
 
 def model_and_cache(shape: Shape, weights: dict[str, Tensor]) -> tuple[Model, KVCache]:
     cpu = torch.device("cpu")
     model = Model(shape, weights, context=CONTEXT, device=cpu, dtype=torch.float32)
-    return model, KVCache(shape, slots=SLOTS, context=CONTEXT, device=cpu, dtype=torch.float32)
+    blocks = SLOTS * SLOT_BLOCKS
+    return model, KVCache(shape, blocks=blocks, context=CONTEXT, device=cpu, dtype=torch.float32)
 
 
 def rows_of(tokens: list[int], slot: int, start: int = 0) -> list[Row]:
-    return [Row(token, start + i, slot, sampled=True) for i, token in enumerate(tokens)]
+    """Rows of a sequence whose blocks lie scattered: no two of a slot beside each other, none in order."""
+    blocks = [SLOTS * ((7 * i + slot) % SLOT_BLOCKS) + slot for i in range(SLOT_BLOCKS)]
+    return [Row(token, start + i, blocks, sampled=True) for i, token in enumerate(tokens)]
 
 
 def prompt(length: int, salt: int = 0) -> list[int]:

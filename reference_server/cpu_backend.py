@@ -1,0 +1,58 @@
+"""The backend that computes at once, on the CPU: rows of the decoder, and numpy's draw from their logits."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reference_server.batch import BackendStatistics, Piece
+from reference_server.kv_cache import KVCache
+from reference_server.model import Model, Row
+from reference_server.sampler import sample
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A step that is done."""
+
+    drawn: list[int]
+
+    def tokens(self) -> list[int]:
+        """One per piece that draws, in their order."""
+        return self.drawn
+
+
+class CpuBackend:
+    """The decoder with its paged cache; `alphabet` are the tokens that may be drawn besides EOS."""
+
+    lookahead = 0
+
+    def __init__(self, model: Model, cache: KVCache, alphabet: Iterable[int]) -> None:
+        self._model = model
+        self._cache = cache
+        self._alphabet = np.array(list(alphabet))
+        self._alphabet_and_end = np.union1d(self._alphabet, np.array(model.shape.eos, dtype=np.int64))
+        self._last_drawn: dict[int, int] = {}
+        self.blocks = cache.blocks
+        self.statistics = BackendStatistics()
+
+    def submit(self, pieces: Sequence[Piece]) -> Computed:
+        """Compute the step, to its last token."""
+        rows = [row for piece in pieces for row in self._rows(piece)]
+        logits = iter(self._model.logits(rows, self._cache).numpy())
+        drawn: list[int] = []
+        for piece in pieces:
+            if piece.sampling is not None:
+                choices = self._alphabet if piece.ignore_eos else self._alphabet_and_end
+                position = piece.start + (1 if piece.tokens is None else len(piece.tokens))
+                token = int(choices[sample(next(logits)[choices], piece.sampling, position)])
+                self._last_drawn[piece.slot] = token
+                drawn.append(token)
+        self.statistics.eager_steps += 1
+        return Computed(drawn)
+
+    def _rows(self, piece: Piece) -> Iterable[Row]:
+        tokens = (self._last_drawn[piece.slot],) if piece.tokens is None else piece.tokens
+        last = len(tokens) - 1
+        for i, token in enumerate(tokens):
+            yield Row(token, piece.start + i, piece.blocks, piece.sampling is not None and i == last)
