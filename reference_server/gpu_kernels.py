@@ -14,8 +14,6 @@ HOPPER = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (9,
 OVERLAPPED = {"launch_pdl": True} if HOPPER else {}
 """Launch options of every kernel here: it may start while the one before it still runs."""
 OVERLAPS = tl.constexpr(HOPPER)
-import os
-FETCHES = tl.constexpr(HOPPER and os.environ.get("XFETCH", "1") == "1")
 
 
 @triton.jit
@@ -30,20 +28,28 @@ def after_previous():
         tl.extra.cuda.gdc_wait()
 
 
-CACHE_LINE = 128
-"""Bytes that the device's memory hands over at a time."""
 FETCH = tl.constexpr("prefetch.global.L2 [$1]; mov.b32 $0, 0;")
 
 
 @triton.jit
 def fetch_ahead(pointers):
     """Have these lines brought to the second-level cache, while the kernel before may still run."""
-    if FETCHES:
+    if OVERLAPS:
         tl.inline_asm_elementwise(FETCH, "=r,l", [pointers.to(tl.int64)], tl.int32, False, 1)
 
 
 @triton.jit
-def embed(tokens, slots, last, values, scales, hidden, HIDDEN: tl.constexpr, GROUPS: tl.constexpr, BLOCK: tl.constexpr):
+def embed(
+    tokens,
+    slots,
+    last,
+    values,
+    scales,
+    hidden,
+    HIDDEN: tl.constexpr,
+    GROUPS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """One program per row: the embedding of its token, or, where that is negative, of its slot's last one."""
     row = tl.program_id(0)
     after_previous()
@@ -56,7 +62,7 @@ def embed(tokens, slots, last, values, scales, hidden, HIDDEN: tl.constexpr, GRO
     tl.store(hidden + row * HIDDEN + at, value, mask=at < HIDDEN)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def add_and_norm(
     hidden, sums, gain, normed, rows, epsilon, SPLITS: tl.constexpr, HIDDEN: tl.constexpr, BLOCK: tl.constexpr
 ):
@@ -84,7 +90,7 @@ def summed(sums, rows, row, at, mask, SPLITS: tl.constexpr, WIDTH: tl.constexpr)
     return value
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def rotate_and_store(
     sums, rotation, positions, slots, tables, queries, keys, values, rows, table_width,
     SPLITS: tl.constexpr, GROUP: tl.constexpr, GROUP_PAD: tl.constexpr, KV_HEADS: tl.constexpr,
@@ -118,12 +124,14 @@ def rotate_and_store(
     tl.store(keys + cell + half, (high * cosine + low * sine).to(dtype), mask=fits)
     value = key + KV_HEADS * DIM
     tl.store(values + cell, summed(sums, rows, row, value, fits, SPLITS, width).to(dtype), mask=fits)
-    tl.store(values + cell + half, summed(sums, rows, row, value + half, fits, SPLITS, width).to(dtype), mask=fits)
+    tl.store(
+        values + cell + half, summed(sums, rows, row, value + half, fits, SPLITS, width).to(dtype), mask=fits
+    )
 
 
 @triton.jit
 def attend_blocks(
-    queries, keys, values, tables, slots, positions, parts, stats, attended, rows, scale, table_width,
+    queries, keys, values, tables, slots, positions, parts, stats, attended, scale, table_width,
     SPLITS: tl.constexpr, GROUP: tl.constexpr, GROUP_PAD: tl.constexpr, KV_HEADS: tl.constexpr,
     DIM: tl.constexpr, DIM_PAD: tl.constexpr, PAGE: tl.constexpr, STRIDE: tl.constexpr,
 ):  # fmt: skip
@@ -140,7 +148,9 @@ def attend_blocks(
     end = tl.minimum(split * share + share, length)
     ahead = tl.minimum(split * share + tl.arange(0, STRIDE), length - 1)
     lines = tl.load(table + ahead // PAGE).to(tl.int64) * KV_HEADS + head
-    lines = (lines * PAGE + ahead % PAGE)[:, None] * DIM + tl.arange(0, DIM_PAD // 64 if DIM_PAD > 64 else 1)[None, :] * 64
+    lines = (lines * PAGE + ahead % PAGE)[:, None] * DIM + tl.arange(0, DIM_PAD // 64 if DIM_PAD > 64 else 1)[
+        None, :
+    ] * 64
     fetch_ahead(keys + lines)
     fetch_ahead(values + lines)
     after_previous()
@@ -191,7 +201,7 @@ def combine(parts, stats, attended, SPLITS: tl.constexpr, DIM: tl.constexpr, DIM
     tl.store(attended + line * DIM + at, result.to(attended.dtype.element_ty), mask=at < DIM)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def activate(sums, out, rows, SPLITS: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
     """SiLU(gate) * up, from one product that holds both halves (arXiv 2002.05202)."""
     row, at = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from reference_server.gpu_kernels import CACHE_LINE, OVERLAPPED, after_previous, fetch_ahead
+from reference_server.gpu_kernels import OVERLAPPED, after_previous
 from reference_server.quantization import GROUP, Int8Weight
 
 UNPACK = tl.constexpr("""{
@@ -30,9 +30,7 @@ add.f32 $3, $3, 0fCB000080;
 }""")
 """Four signed bytes to float32: the conversion that the language has runs on a unit with an eighth of the rate. A byte
 plus 128 becomes the low end of 2^23's mantissa, and both are taken off again, exactly."""
-import os
-FEW_ROWS, MANY_ROWS = int(os.environ.get("XFEW", 64)), 128
-ROUNDS = int(os.environ.get("XROUNDS", 4))
+FEW_ROWS, MANY_ROWS = 64, 128
 
 
 @triton.jit
@@ -40,11 +38,9 @@ def one_row(
     x, values, scales, gain, out, outputs, epsilon, INPUTS: tl.constexpr, GROUPS: tl.constexpr, NORM: tl.constexpr,
     GATED: tl.constexpr, RESIDUAL: tl.constexpr, CHUNKS: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """Four lines of the matrix at a time, the first on their way before the kernel before has ended.
+    """One program per four lines of the matrix, all on their way before the kernel before has ended.
 
-    In 8 bits a program goes on to further lines, with the inputs kept: read anew, those would be more bytes than the
-    lines.
-
+    In 8 bits eight, since the inputs that a program reads, from the second-level cache, would be more than the lines.
     A thread's load of CHUNK inputs lies in one group, so that it is scaled as one sum.
     NORM: x is the residual stream; its root mean square divides the sum at the end, since it scales all inputs alike.
     GATED: the lines are two gates and their ups. RESIDUAL: the sums are added to `out`.
@@ -55,37 +51,62 @@ def one_row(
     chunk = tl.arange(0, CHUNKS)
     fits = chunk < INPUTS // CHUNK
     at = chunk[:, None] * CHUNK + tl.arange(0, CHUNK)[None, :]
-    weights = four_lines(values, tl.program_id(0) * span, gap, lines, at, fits, INPUTS)
+    first = tl.program_id(0) * (span * 2 if GROUPS else span)
+    weights = four_lines(values, first, gap, lines, at, fits, INPUTS)
+    if GROUPS:
+        further = four_lines(values, first + span, gap, lines, at, fits, INPUTS)
     after_previous()
     given = tl.load(x + at, mask=fits[:, None], other=0.0).to(tl.float32)
     shrink = 1.0
     if NORM:
         shrink = tl.rsqrt(tl.sum(tl.sum(given * given, axis=1), axis=0) / INPUTS + epsilon)
         given *= tl.load(gain + at, mask=fits[:, None], other=0.0).to(tl.float32)
+    finish(weights, given, shrink, scales, first, out, outputs, chunk, fits, GROUPS, GATED, RESIDUAL, CHUNK)
+    if GROUPS:
+        finish(
+            further,
+            given,
+            shrink,
+            scales,
+            first + span,
+            out,
+            outputs,
+            chunk,
+            fits,
+            GROUPS,
+            GATED,
+            RESIDUAL,
+            CHUNK,
+        )
+
+
+@triton.jit
+def finish(
+    weights, given, shrink, scales, first, out, outputs, chunk, fits, GROUPS: tl.constexpr, GATED: tl.constexpr,
+    RESIDUAL: tl.constexpr, CHUNK: tl.constexpr,
+):  # fmt: skip
+    """The products of four lines, and what `one_row` does with them."""
+    lines = 2 * outputs if GATED else outputs
+    third = first + outputs if GATED else first + 2
+    lower = tl.join(
+        dot(weights[0], given, scales, first, lines, chunk, fits, GROUPS, CHUNK),
+        dot(weights[1], given, scales, first + 1, lines, chunk, fits, GROUPS, CHUNK),
+    )
+    upper = tl.join(
+        dot(weights[2], given, scales, third, lines, chunk, fits, GROUPS, CHUNK),
+        dot(weights[3], given, scales, third + 1, lines, chunk, fits, GROUPS, CHUNK),
+    )
+    result = tl.sum(tl.join(lower, upper), axis=0) * shrink
     pair = tl.arange(0, 2)
-    for first in range(tl.program_id(0) * span, outputs, tl.num_programs(0) * span):
-        ahead = weights
-        if GROUPS:
-            ahead = four_lines(values, first + tl.num_programs(0) * span, gap, lines, at, fits, INPUTS)
-        lower = tl.join(
-            dot(weights[0], given, scales, first, lines, chunk, fits, GROUPS, CHUNK),
-            dot(weights[1], given, scales, first + 1, lines, chunk, fits, GROUPS, CHUNK),
-        )
-        upper = tl.join(
-            dot(weights[2], given, scales, first + gap, lines, chunk, fits, GROUPS, CHUNK),
-            dot(weights[3], given, scales, first + gap + 1, lines, chunk, fits, GROUPS, CHUNK),
-        )
-        result = tl.sum(tl.join(lower, upper), axis=0) * shrink
-        if GATED:
-            gate, up = tl.split(result)
-            result = gate * tl.sigmoid(gate) * up
-            row = first + pair
-        else:
-            row = first + pair[:, None] + 2 * pair[None, :]
-        if RESIDUAL:
-            result += tl.load(out + row, mask=row < outputs, other=0.0)
-        tl.store(out + row, result.to(out.dtype.element_ty), mask=row < outputs)
-        weights = ahead
+    if GATED:
+        gate, up = tl.split(result)
+        result = gate * tl.sigmoid(gate) * up
+        row = first + pair
+    else:
+        row = first + pair[:, None] + 2 * pair[None, :]
+    if RESIDUAL:
+        result += tl.load(out + row, mask=row < outputs, other=0.0)
+    tl.store(out + row, result.to(out.dtype.element_ty), mask=row < outputs)
 
 
 @triton.jit
@@ -112,21 +133,21 @@ def dot(weight, given, scales, row, lines, chunk, fits, GROUPS: tl.constexpr, CH
         weight = tl.inline_asm_elementwise(UNPACK, "=r,=r,=r,=r,r", [weight], tl.float32, True, 4)
     part = tl.sum(weight.to(tl.float32) * given, axis=1)
     if GROUPS:
-        part *= tl.load(scales + row * GROUPS + chunk * CHUNK // 128, mask=fits & (row < lines), other=0.0).to(tl.float32)
+        part *= tl.load(
+            scales + row * GROUPS + chunk * CHUNK // 128, mask=fits & (row < lines), other=0.0
+        ).to(tl.float32)
     return part
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def few_rows(
     x, values, scales, out, rows, outputs, INPUTS: tl.constexpr, GROUPS: tl.constexpr, SHARE: tl.constexpr,
-    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, LINE: tl.constexpr,
+    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr,
 ):  # fmt: skip
     """One program per OUTPUTS outputs, SHARE inputs and ROWS rows, transposed so that weights fill the tensor core."""
     at = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS)
     split, row = tl.program_id(1), tl.program_id(2) * ROWS + tl.arange(0, ROWS)
     inside, wanted = at < outputs, row < rows
-    lead = tl.minimum(split * SHARE + tl.arange(0, 8) * LINE, INPUTS - 1)
-    fetch_ahead(values + tl.minimum(at, outputs - 1).to(tl.int64)[:, None] * INPUTS + lead[None, :])
     after_previous()
     sums = tl.zeros([OUTPUTS, ROWS], tl.float32)
     for first in range(split * SHARE, min(INPUTS, (split + 1) * SHARE), STEP):
@@ -134,7 +155,9 @@ def few_rows(
         fits = given < INPUTS
         place = values + at.to(tl.int64)[:, None] * INPUTS + given[None, :]
         weight = tl.load(place, mask=inside[:, None] & fits[None, :], other=0.0)
-        column = tl.load(x + row[None, :] * INPUTS + given[:, None], mask=wanted[None, :] & fits[:, None], other=0.0)
+        column = tl.load(
+            x + row[None, :] * INPUTS + given[:, None], mask=wanted[None, :] & fits[:, None], other=0.0
+        )
         if GROUPS:
             scale = tl.load(scales + at * GROUPS + first // 128, mask=inside, other=0.0).to(tl.float32)
             sums += tl.dot(weight.to(column.dtype), column) * scale[:, None]
@@ -181,7 +204,9 @@ class Linear:
         """`rows @ matrix.T` as partial sums, (splits, rows, outputs); in float32 where it has to be `exact`."""
         count = rows.shape[0]
         if count == 1:
-            return self.row(rows, torch.empty((1, 1, self.values.shape[0]), dtype=torch.float32, device=rows.device))
+            return self.row(
+                rows, torch.empty((1, 1, self.values.shape[0]), dtype=torch.float32, device=rows.device)
+            )
         if count <= (FEW_ROWS if self.scales is None else MANY_ROWS):
             return self._few(rows)
         if exact and rows.is_cuda:
@@ -203,10 +228,8 @@ class Linear:
         outputs = outputs // 2 if gated else outputs
         chunk = 8 if self.scales is None else 16
         chunks = max(32, triton.next_power_of_2(inputs // chunk))
-        programs = triton.cdiv(outputs, 2 if gated else 4)
-        if self.scales is not None:
-            programs = min(programs, ROUNDS * processors(row.device))
-        one_row[(programs,)](
+        at_once = (2 if gated else 4) * (1 if self.scales is None else 2)
+        one_row[(triton.cdiv(outputs, at_once),)](
             row, self.values, self.values if self.scales is None else self.scales, row if gain is None else gain, out,
             outputs, epsilon, INPUTS=inputs, GROUPS=self.groups, NORM=gain is not None, GATED=gated,
             RESIDUAL=residual, CHUNKS=chunks, CHUNK=chunk, num_warps=min(16, max(1, chunks // 64)), **OVERLAPPED,
@@ -225,8 +248,8 @@ class Linear:
         splits = triton.cdiv(inputs, share)
         out = torch.empty((splits, count, outputs), dtype=torch.float32, device=rows.device)
         few_rows[(triton.cdiv(outputs, wide), splits, triton.cdiv(count, tile))](
-            rows, self.values, self.values if self.scales is None else self.scales, out, count, outputs, INPUTS=inputs, GROUPS=self.groups, SHARE=share,
-            OUTPUTS=wide, ROWS=tile, STEP=GROUP, LINE=CACHE_LINE // self.values.itemsize,
+            rows, self.values, self.values if self.scales is None else self.scales, out, count, outputs,
+            INPUTS=inputs, GROUPS=self.groups, SHARE=share, OUTPUTS=wide, ROWS=tile, STEP=GROUP,
             num_warps=4, num_stages=4, **OVERLAPPED,
         )  # fmt: skip
         return out

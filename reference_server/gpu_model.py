@@ -27,12 +27,12 @@ POSITIONS_PER_TURN = 64
 class Collectives(Protocol):
     """What the ranks of a tensor-parallel group do together; on the current stream, so that graphs hold it."""
 
-    def sum(self, tensor: Tensor) -> Tensor:
+    def sum(self, tensor: Tensor, /) -> Tensor:
         """The sum over the ranks, in place."""
         ...
 
-    def gather(self, logits: Tensor) -> Tensor:
-        """All ranks' parts of the vocabulary, side by side."""
+    def gather(self, logits: Tensor, width: int, /) -> Tensor:
+        """All ranks' parts of the vocabulary, side by side; as they are where they have this width already."""
         ...
 
 
@@ -54,7 +54,10 @@ class Prompts:
         """From (start, end, block table) of each piece."""
         places = np.concatenate([np.arange(end) for _, end, _ in spans])
         blocks = np.concatenate(
-            [np.repeat(np.asarray(table[: -(-end // BLOCK_TOKENS)]), BLOCK_TOKENS)[:end] for _, end, table in spans]
+            [
+                np.repeat(np.asarray(table[: -(-end // BLOCK_TOKENS)]), BLOCK_TOKENS)[:end]
+                for _, end, table in spans
+            ]
         )
         queries, keys = [end - start for start, end, _ in spans], [end for _, end, _ in spans]
         return cls(
@@ -150,7 +153,7 @@ class GpuModel:
         return sum(w.values.nbytes + (0 if w.scales is None else w.scales.nbytes) for w in linears)
 
     def logits(self, rows: Rows, sampled: Tensor | None) -> Tensor:
-        """Compute the rows, leave keys and values in their blocks; logits as partial sums, (splits, sampled, vocabulary).
+        """Compute the rows, leave their keys and values; logits as partial sums, (splits, sampled, vocabulary).
 
         Args:
             rows: the step.
@@ -165,7 +168,9 @@ class GpuModel:
             hidden = hidden[sampled]
             sums = None if sums is None else sums[:, sampled].contiguous()
         logits = self._normed_product(self._head, self._final_norm, hidden, sums, exact=True)
-        return logits if self._collectives is None else self._collectives.gather(logits.sum(dim=0)).unsqueeze(0)
+        if self._collectives is None:
+            return logits
+        return self._collectives.gather(_whole(logits), self.shape.vocabulary).unsqueeze(0)
 
     def _embed(self, rows: Rows) -> Tensor:
         table, width = self._embedding, self.shape.hidden
@@ -176,7 +181,9 @@ class GpuModel:
         )  # fmt: skip
         return hidden
 
-    def _attention(self, index: int, layer: Layer, hidden: Tensor, sums: Tensor | None, rows: Rows) -> Tensor | None:
+    def _attention(
+        self, index: int, layer: Layer, hidden: Tensor, sums: Tensor | None, rows: Rows
+    ) -> Tensor | None:
         shape, count = self.shape, hidden.shape[0]
         mixed = self._normed_product(layer.query_key_value, layer.attention_norm, hidden, sums)
         queries = torch.empty((count, shape.heads, shape.head_dim), dtype=self._dtype, device=self.device)
@@ -195,14 +202,18 @@ class GpuModel:
             attend_prompts(queries[rows.single :], keys, values, rows.prompts, attended[rows.single :])
         return self._added(layer.attention_output, attended.view(count, -1), hidden)
 
-    def _attend_blocks(self, queries: Tensor, keys: Tensor, values: Tensor, rows: Rows, attended: Tensor) -> None:
+    def _attend_blocks(
+        self, queries: Tensor, keys: Tensor, values: Tensor, rows: Rows, attended: Tensor
+    ) -> None:
         shape, count = self.shape, rows.single
         splits = self._splits(count)
-        parts = torch.empty((count, shape.heads, splits, shape.head_dim), dtype=torch.float32, device=self.device)
+        parts = torch.empty(
+            (count, shape.heads, splits, shape.head_dim), dtype=torch.float32, device=self.device
+        )
         stats = torch.empty((count, shape.heads, splits, 2), dtype=torch.float32, device=self.device)
         dim_pad = max(16, triton.next_power_of_2(shape.head_dim))
         kernels.attend_blocks[(count, shape.kv_heads, splits)](
-            queries, keys, values, self.tables, rows.slots, rows.positions, parts, stats, attended, count,
+            queries, keys, values, self.tables, rows.slots, rows.positions, parts, stats, attended,
             shape.head_dim**-0.5 * log2(np.e), self.tables.shape[1], SPLITS=splits, GROUP=shape.heads // shape.kv_heads,
             GROUP_PAD=max(16, triton.next_power_of_2(shape.heads // shape.kv_heads)), KV_HEADS=shape.kv_heads,
             DIM=shape.head_dim, DIM_PAD=dim_pad, PAGE=BLOCK_TOKENS, STRIDE=POSITIONS_PER_TURN,
@@ -210,13 +221,20 @@ class GpuModel:
         )  # fmt: skip
         if splits > 1:
             kernels.combine[(count * shape.heads,)](
-                parts, stats, attended, SPLITS=splits, DIM=shape.head_dim, DIM_PAD=dim_pad, num_warps=1, **OVERLAPPED
+                parts,
+                stats,
+                attended,
+                SPLITS=splits,
+                DIM=shape.head_dim,
+                DIM_PAD=dim_pad,
+                num_warps=1,
+                **OVERLAPPED,
             )
 
     def _splits(self, count: int) -> int:
         """Splits of each row's positions, by the number of rows alone: enough programs for all processors."""
         wanted = 512 * processors(self.device) // (count * self.shape.kv_heads * self.shape.head_dim)
-        return min(LONGEST_SPLITS, triton.next_power_of_2(max(1, wanted)))
+        return int(min(LONGEST_SPLITS, triton.next_power_of_2(max(1, wanted))))
 
     def _feed_forward(self, layer: Layer, hidden: Tensor, sums: Tensor | None) -> Tensor | None:
         count, width = hidden.shape[0], self.shape.feed_forward
@@ -236,7 +254,7 @@ class GpuModel:
     def _added(self, matrix: Linear, rows: Tensor, hidden: Tensor) -> Tensor | None:
         """Add a product to the residual stream: at once for one row, else it is left to the next norm, as sums."""
         if self._collectives is not None:
-            return self._collectives.sum(matrix.sums(rows).sum(dim=0).to(self._dtype)).unsqueeze(0)
+            return self._collectives.sum(_whole(matrix.sums(rows))).unsqueeze(0)
         if rows.shape[0] == 1:
             matrix.row(rows, hidden, residual=True)
             return None
@@ -253,9 +271,14 @@ class GpuModel:
         normed = torch.empty((count, width), dtype=self._dtype, device=self.device)
         kernels.add_and_norm[(count,)](
             hidden, hidden if sums is None else sums, gain, normed, count, self.shape.norm_epsilon,
-            SPLITS=0 if sums is None else sums.shape[0], HIDDEN=width, BLOCK=triton.next_power_of_2(width), **OVERLAPPED,
+            SPLITS=0 if sums is None else sums.shape[0], HIDDEN=width, BLOCK=triton.next_power_of_2(width),
+            **OVERLAPPED,
         )  # fmt: skip
         return matrix.sums(normed, exact=exact)
+
+
+def _whole(sums: Tensor) -> Tensor:
+    return sums[0] if sums.shape[0] == 1 else sums.sum(dim=0)
 
 
 def half_rotary_table(shape: Shape, context: int) -> Tensor:
