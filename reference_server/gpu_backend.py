@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,36 +10,44 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reference_server.batch import BLOCK_TOKENS, BackendStatistics, Drawn, Piece
-from reference_server.gpu_graphs import STEP_FIELDS, StepGraphs
+from reference_server.gpu_graphs import PATIENCE, STEP_FIELDS, StepGraphs, graph_sizes
 from reference_server.gpu_model import Collectives, GpuModel, Prompts, Rows, Weights
 from reference_server.gpu_sampling import draw, nucleus
 from reference_server.sampler import Sampling
 from reference_server.shapes import Shape
 
 LAST_DRAWN = -1
+ONE_OFF_S = 60.0
+"""What compiling a step's kernels may take, at most."""
 
 
-class Event(Protocol):
-    """A point in the device's work."""
-
-    def synchronize(self) -> None:
-        """Wait until it is reached."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Copied:
-    """Tokens on their way to the host."""
+@dataclass(slots=True)
+class Submitted:
+    """A step on its way: its tokens, as they come to the host."""
 
     host: Tensor
-    arrived: Event | None
     wanted: Sequence[int]
+    started: Any = None
+    ended: Any = None
+    before: "Submitted | None" = None
+    """The step before, if the host had not read it yet when this one was submitted."""
+    statistics: BackendStatistics | None = None
+    read: bool = False
 
     def tokens(self) -> list[int]:
-        if self.arrived is not None:
-            self.arrived.synchronize()
+        """One per piece that draws, in their order; waits for them."""
+        if self.ended is not None:
+            self.ended.synchronize()
+            self._add_idle_time()
+        self.read = True
         tokens: list[int] = self.host.tolist()
         return [tokens[i] for i in self.wanted]
+
+    def _add_idle_time(self) -> None:
+        before, self.before = self.before, None
+        if before is not None and before.ended is not None and self.statistics is not None:
+            idle_s = before.ended.elapsed_time(self.started) / 1000
+            self.statistics.idle_s = (self.statistics.idle_s or 0.0) + max(0.0, idle_s)
 
 
 class GpuBackend:
@@ -76,7 +84,6 @@ class GpuBackend:
             graphs: replay captured steps; without, every step is launched kernel by kernel.
         """
         self.blocks = blocks
-        self.statistics = BackendStatistics()
         self.model = GpuModel(
             shape, weights, context=context, blocks=blocks, slots=slots, device=device, dtype=dtype,
             collectives=collectives,
@@ -87,19 +94,50 @@ class GpuBackend:
         self._next = [-1] * slots
         self._forbidden = forbidden_tokens(self.model.vocabulary, alphabet, shape.eos).to(device)
         self._encoded: dict[int, tuple[Sampling, tuple[int, int, int]]] = {}
+        self._seen: set[tuple[int, ...]] = set()
+        self._latest: Submitted | None = None
+        self.statistics = BackendStatistics(
+            weight_bytes=self.model.weight_bytes(),
+            kv_bytes=self.model.cache[:, :, 0].nbytes // BLOCK_TOKENS,
+            copy_bytes_per_s=copy_rate(device) if device.type == "cuda" else None,
+        )
 
     def submit(self, pieces: Sequence[Piece]) -> Drawn:
         """Compute a step after those submitted before; returns as soon as the device has its orders."""
+        started = self._event()
         with torch.inference_mode():
             widths = [1 if piece.tokens is None else len(piece.tokens) for piece in pieces]
             placed = [self._place(piece, width) for piece, width in zip(pieces, widths, strict=True)]
             if any(placed):
                 self.model.tables.copy_(pinned(self._tables, self._device), non_blocking=True)
-            if max(widths) == 1 and len(pieces) <= self._slots:
-                return self._submit_single(pieces)
-            return self._submit_mixed(pieces, widths)
+            single = max(widths) == 1 and len(pieces) <= self._slots
+            self.statistics.one_off_s = ONE_OFF_S if self._would_wait(widths, single=single) else 0.0
+            drawn, wanted = self._submit_single(pieces) if single else self._submit_mixed(pieces, widths)
+            step = self._copied(drawn, wanted, started)
+            self.statistics.one_off_s = 0.0
+        self.statistics.graph_steps, self.statistics.eager_steps = self.graphs.replayed, self.graphs.eager
+        self._latest = step
+        return step
 
-    def _submit_single(self, pieces: Sequence[Piece]) -> Drawn:
+    def prepare(self) -> None:
+        """Compile and capture all sizes of decode steps now, which otherwise happens when they are first common."""
+        for rows in graph_sizes(self._slots):
+            step = np.zeros((STEP_FIELDS, rows), dtype=np.int32)
+            step[2], step[3] = self._slots, np.arange(rows)
+            for _ in range(PATIENCE + 1):
+                with torch.inference_mode():
+                    self.graphs.run(step)
+
+    def _would_wait(self, widths: Sequence[int], *, single: bool) -> bool:
+        """Whether some kernel of the step may have to be compiled, or the step captured, first."""
+        if single:
+            return self.graphs.would_wait(self.graphs.padded(len(widths)))
+        kind = (min(sum(widths), 256).bit_length(), sum(width == 1 for width in widths).bit_length())
+        new = kind not in self._seen
+        self._seen.add(kind)
+        return new
+
+    def _submit_single(self, pieces: Sequence[Piece]) -> tuple[Tensor, Sequence[int]]:
         count = len(pieces)
         step = np.zeros((STEP_FIELDS, self.graphs.padded(count)), dtype=np.int32)
         step[2, count:] = self._slots
@@ -112,9 +150,9 @@ class GpuBackend:
         if any(piece.sampling is not None and piece.sampling.top_p < 1 for piece in pieces):
             inputs = torch.from_numpy(step).to(self._device)
             drawn = self._draw_from_nucleus(logits, pieces, inputs[3:], inputs[1], inputs[2])
-        return self._copied(drawn, [i for i, piece in enumerate(pieces) if piece.sampling is not None])
+        return drawn, [i for i, piece in enumerate(pieces) if piece.sampling is not None]
 
-    def _submit_mixed(self, pieces: Sequence[Piece], widths: Sequence[int]) -> Drawn:
+    def _submit_mixed(self, pieces: Sequence[Piece], widths: Sequence[int]) -> tuple[Tensor, Sequence[int]]:
         order = sorted(range(len(pieces)), key=lambda i: widths[i] > 1)
         tokens: list[int] = []
         positions: list[int] = []
@@ -135,14 +173,14 @@ class GpuBackend:
         logits = self.model.logits(rows, torch.tensor([last_row[i] for i in drawing], device=self._device))
         self.graphs.eager += 1
         if not drawing:
-            return _Copied(torch.empty(0), None, ())
+            return self.model.last[:0], ()
         draws = torch.tensor(
             [(last_row[i], *self._encode(pieces[i])) for i in drawing], dtype=torch.int32, device=self._device
         ).t()
         drawn = self._draw_from_nucleus(
             logits, [pieces[i] for i in drawing], draws.contiguous(), rows.positions, rows.slots
         )
-        return self._copied(drawn, range(len(drawing)))
+        return drawn, range(len(drawing))
 
     def _decode(self, step: Tensor) -> tuple[Tensor, Tensor]:
         rows = Rows(step[0], step[1], step[2], step.shape[1])
@@ -158,7 +196,9 @@ class GpuBackend:
             padded = shares + [1.0] * (draws.shape[1] - len(shares))
             barred = self._forbidden[draws[4].long()].bool()
             top_ps = torch.tensor(padded, dtype=torch.float32, device=self._device)
-            logits = nucleus(logits.float().sum(dim=0), draws[3].view(torch.float32), top_ps, barred).unsqueeze(0)
+            logits = nucleus(
+                logits.float().sum(dim=0), draws[3].view(torch.float32), top_ps, barred
+            ).unsqueeze(0)
         return draw(logits, draws, positions, slots, self._forbidden, self.model.last)
 
     def _place(self, piece: Piece, width: int) -> bool:
@@ -183,14 +223,35 @@ class GpuBackend:
             self._encoded[piece.slot] = known
         return *known[1], int(piece.ignore_eos)
 
-    def _copied(self, drawn: Tensor, wanted: Sequence[int]) -> Drawn:
-        if self._device.type != "cuda":
-            return _Copied(drawn.clone(), None, wanted)
+    def _copied(self, drawn: Tensor, wanted: Sequence[int], started: Any) -> Submitted:
+        if started is None:
+            return Submitted(drawn.clone(), wanted)
         host = torch.empty(drawn.shape, dtype=drawn.dtype, pin_memory=True)
         host.copy_(drawn, non_blocking=True)
-        arrived = torch.cuda.Event()
-        arrived.record()
-        return _Copied(host, arrived, wanted)
+        before = None if self._latest is None or self._latest.read else self._latest
+        return Submitted(host, wanted, started, self._event(), before, self.statistics)
+
+    def _event(self) -> Any:
+        if self._device.type != "cuda":
+            return None
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+
+def copy_rate(device: torch.device, size: int = 1 << 29) -> float:
+    """Bytes read and written in a second by a copy on the device; the best of five."""
+    source = torch.empty(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    times: list[float] = []
+    for _ in range(5):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        target.copy_(source)
+        end.record()
+        end.synchronize()
+        times.append(start.elapsed_time(end) / 1000)
+    return 2 * size / min(times)
 
 
 def pinned(array: NDArray[np.int32], device: torch.device) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ class StepGraphs:
     replayed: int = 0
     eager: int = 0
     _sizes: dict[int, _Size] = field(default_factory=dict)
-    _pool: tuple[int, int] | None = None
+    _pool: Any = None
 
     def padded(self, rows: int) -> int:
         """The number of rows that a step of so many is filled up to."""
@@ -62,6 +63,11 @@ class StepGraphs:
         self.replayed += 1
         size.graph.replay()
         return size.outputs
+
+    def would_wait(self, rows: int) -> bool:
+        """Whether a step of this padded size may wait for a compilation or a capture."""
+        size = self._sizes.get(rows)
+        return size is None or (self.enabled and size.graph is None and size.uses >= PATIENCE)
 
     @property
     def captured(self) -> Sequence[int]:

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from reference_server.gpu_kernels import CACHE_LINE, OVERLAPPED, after_previous, fetch_ahead
+from reference_server.gpu_kernels import OVERLAPPED, after_previous
 from reference_server.quantization import GROUP, Int8Weight
 
 UNPACK = tl.constexpr("""{
@@ -40,26 +40,43 @@ def one_row(
 ):  # fmt: skip
     """One program per four lines of the matrix, all on their way before the kernel before has ended.
 
+    In 8 bits eight, since the inputs that a program reads, from the second-level cache, would be more than the lines.
     A thread's load of CHUNK inputs lies in one group, so that it is scaled as one sum.
     NORM: x is the residual stream; its root mean square divides the sum at the end, since it scales all inputs alike.
     GATED: the lines are two gates and their ups. RESIDUAL: the sums are added to `out`.
     """
-    first = tl.program_id(0) * (2 if GATED else 4)
-    third = first + outputs if GATED else first + 2
     lines = 2 * outputs if GATED else outputs
+    span: tl.constexpr = 2 if GATED else 4
+    gap = outputs if GATED else 2
     chunk = tl.arange(0, CHUNKS)
     fits = chunk < INPUTS // CHUNK
     at = chunk[:, None] * CHUNK + tl.arange(0, CHUNK)[None, :]
-    weights = (
-        line(values, first, lines, at, fits, INPUTS), line(values, first + 1, lines, at, fits, INPUTS),
-        line(values, third, lines, at, fits, INPUTS), line(values, third + 1, lines, at, fits, INPUTS),
-    )  # fmt: skip
+    first = tl.program_id(0) * (span * 2 if GROUPS else span)
+    weights = four_lines(values, first, gap, lines, at, fits, INPUTS)
+    if GROUPS:
+        further = four_lines(values, first + span, gap, lines, at, fits, INPUTS)
     after_previous()
     given = tl.load(x + at, mask=fits[:, None], other=0.0).to(tl.float32)
     shrink = 1.0
     if NORM:
         shrink = tl.rsqrt(tl.sum(tl.sum(given * given, axis=1), axis=0) / INPUTS + epsilon)
         given *= tl.load(gain + at, mask=fits[:, None], other=0.0).to(tl.float32)
+    finish(weights, given, shrink, scales, first, out, outputs, chunk, fits, GROUPS, GATED, RESIDUAL, CHUNK)
+    if GROUPS:
+        first += span
+        finish(
+            further, given, shrink, scales, first, out, outputs, chunk, fits, GROUPS, GATED, RESIDUAL, CHUNK
+        )
+
+
+@triton.jit
+def finish(
+    weights, given, shrink, scales, first, out, outputs, chunk, fits, GROUPS: tl.constexpr, GATED: tl.constexpr,
+    RESIDUAL: tl.constexpr, CHUNK: tl.constexpr,
+):  # fmt: skip
+    """The products of four lines, and what `one_row` does with them."""
+    lines = 2 * outputs if GATED else outputs
+    third = first + outputs if GATED else first + 2
     lower = tl.join(
         dot(weights[0], given, scales, first, lines, chunk, fits, GROUPS, CHUNK),
         dot(weights[1], given, scales, first + 1, lines, chunk, fits, GROUPS, CHUNK),
@@ -82,6 +99,17 @@ def one_row(
 
 
 @triton.jit
+def four_lines(values, first, gap, lines, at, fits, INPUTS: tl.constexpr):
+    """Two neighbouring lines of the matrix, and the two that stand `gap` further on."""
+    return (
+        line(values, first, lines, at, fits, INPUTS),
+        line(values, first + 1, lines, at, fits, INPUTS),
+        line(values, first + gap, lines, at, fits, INPUTS),
+        line(values, first + gap + 1, lines, at, fits, INPUTS),
+    )
+
+
+@triton.jit
 def line(values, row, lines, at, fits, INPUTS: tl.constexpr):
     """One line of the matrix, as it is stored, (chunks, CHUNK)."""
     return tl.load(values + row.to(tl.int64) * INPUTS + at, mask=fits[:, None] & (row < lines), other=0.0)
@@ -94,21 +122,21 @@ def dot(weight, given, scales, row, lines, chunk, fits, GROUPS: tl.constexpr, CH
         weight = tl.inline_asm_elementwise(UNPACK, "=r,=r,=r,=r,r", [weight], tl.float32, True, 4)
     part = tl.sum(weight.to(tl.float32) * given, axis=1)
     if GROUPS:
-        part *= tl.load(scales + row * GROUPS + chunk * CHUNK // 128, mask=fits & (row < lines), other=0.0).to(tl.float32)
+        part *= tl.load(
+            scales + row * GROUPS + chunk * CHUNK // 128, mask=fits & (row < lines), other=0.0
+        ).to(tl.float32)
     return part
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def few_rows(
     x, values, scales, out, rows, outputs, INPUTS: tl.constexpr, GROUPS: tl.constexpr, SHARE: tl.constexpr,
-    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, LINE: tl.constexpr,
+    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr,
 ):  # fmt: skip
     """One program per OUTPUTS outputs, SHARE inputs and ROWS rows, transposed so that weights fill the tensor core."""
     at = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS)
     split, row = tl.program_id(1), tl.program_id(2) * ROWS + tl.arange(0, ROWS)
     inside, wanted = at < outputs, row < rows
-    lead = tl.minimum(split * SHARE + tl.arange(0, 8) * LINE, INPUTS - 1)
-    fetch_ahead(values + tl.minimum(at, outputs - 1).to(tl.int64)[:, None] * INPUTS + lead[None, :])
     after_previous()
     sums = tl.zeros([OUTPUTS, ROWS], tl.float32)
     for first in range(split * SHARE, min(INPUTS, (split + 1) * SHARE), STEP):
@@ -116,7 +144,9 @@ def few_rows(
         fits = given < INPUTS
         place = values + at.to(tl.int64)[:, None] * INPUTS + given[None, :]
         weight = tl.load(place, mask=inside[:, None] & fits[None, :], other=0.0)
-        column = tl.load(x + row[None, :] * INPUTS + given[:, None], mask=wanted[None, :] & fits[:, None], other=0.0)
+        column = tl.load(
+            x + row[None, :] * INPUTS + given[:, None], mask=wanted[None, :] & fits[:, None], other=0.0
+        )
         if GROUPS:
             scale = tl.load(scales + at * GROUPS + first // 128, mask=inside, other=0.0).to(tl.float32)
             sums += tl.dot(weight.to(column.dtype), column) * scale[:, None]
@@ -163,7 +193,9 @@ class Linear:
         """`rows @ matrix.T` as partial sums, (splits, rows, outputs); in float32 where it has to be `exact`."""
         count = rows.shape[0]
         if count == 1:
-            return self.row(rows, torch.empty((1, 1, self.values.shape[0]), dtype=torch.float32, device=rows.device))
+            return self.row(
+                rows, torch.empty((1, 1, self.values.shape[0]), dtype=torch.float32, device=rows.device)
+            )
         if count <= (FEW_ROWS if self.scales is None else MANY_ROWS):
             return self._few(rows)
         if exact and rows.is_cuda:
@@ -185,10 +217,11 @@ class Linear:
         outputs = outputs // 2 if gated else outputs
         chunk = 8 if self.scales is None else 16
         chunks = max(32, triton.next_power_of_2(inputs // chunk))
-        one_row[(triton.cdiv(outputs, 2 if gated else 4),)](
+        at_once = (2 if gated else 4) * (1 if self.scales is None else 2)
+        one_row[(triton.cdiv(outputs, at_once),)](
             row, self.values, self.values if self.scales is None else self.scales, row if gain is None else gain, out,
             outputs, epsilon, INPUTS=inputs, GROUPS=self.groups, NORM=gain is not None, GATED=gated,
-            RESIDUAL=residual, CHUNKS=chunks, CHUNK=chunk, num_warps=min(16, max(1, chunks // (8 * chunk))), **OVERLAPPED,
+            RESIDUAL=residual, CHUNKS=chunks, CHUNK=chunk, num_warps=min(16, max(1, chunks // 64)), **OVERLAPPED,
         )  # fmt: skip
         return out
 
@@ -204,8 +237,8 @@ class Linear:
         splits = triton.cdiv(inputs, share)
         out = torch.empty((splits, count, outputs), dtype=torch.float32, device=rows.device)
         few_rows[(triton.cdiv(outputs, wide), splits, triton.cdiv(count, tile))](
-            rows, self.values, self.values if self.scales is None else self.scales, out, count, outputs, INPUTS=inputs, GROUPS=self.groups, SHARE=share,
-            OUTPUTS=wide, ROWS=tile, STEP=GROUP, LINE=CACHE_LINE // self.values.itemsize,
+            rows, self.values, self.values if self.scales is None else self.scales, out, count, outputs,
+            INPUTS=inputs, GROUPS=self.groups, SHARE=share, OUTPUTS=wide, ROWS=tile, STEP=GROUP,
             num_warps=4, num_stages=4, **OVERLAPPED,
         )  # fmt: skip
         return out

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -54,7 +54,10 @@ class Prompts:
         """From (start, end, block table) of each piece."""
         places = np.concatenate([np.arange(end) for _, end, _ in spans])
         blocks = np.concatenate(
-            [np.repeat(np.asarray(table[: -(-end // BLOCK_TOKENS)]), BLOCK_TOKENS)[:end] for _, end, table in spans]
+            [
+                np.repeat(np.asarray(table[: -(-end // BLOCK_TOKENS)]), BLOCK_TOKENS)[:end]
+                for _, end, table in spans
+            ]
         )
         queries, keys = [end - start for start, end, _ in spans], [end for _, end, _ in spans]
         return cls(
@@ -110,9 +113,7 @@ class GpuModel:
             return Linear.of([weights[name] for name in names], device, dtype)
 
         def norm(name: str) -> Tensor:
-            weight = weights[name]
-            assert isinstance(weight, Tensor)
-            return weight.to(device, dtype)
+            return cast(Tensor, weights[name]).to(device, dtype)
 
         self.shape, self.device, self._dtype, self._collectives = shape, device, dtype, collectives
         self._layers = [
@@ -130,17 +131,18 @@ class GpuModel:
         self._head = self._embedding if shape.tied_head else linear(HEAD)
         self._final_norm = norm(FINAL_NORM)
         self._rotation = half_rotary_table(shape, context).to(device)
-        pages = -(-context // BLOCK_TOKENS)
         size = (shape.layers, 2, blocks + 1, shape.kv_heads, BLOCK_TOKENS, shape.head_dim)
         self.cache = torch.empty(size, dtype=dtype, device=device)
         self.last = torch.zeros(slots + 1, dtype=torch.int32, device=device)
         # The line and the block after the last are those of rows that only fill a graph's batch.
-        self.tables = torch.full((slots + 1, pages), blocks, dtype=torch.int32, device=device)
+        self.tables = torch.full(
+            (slots + 1, -(-context // BLOCK_TOKENS)), blocks, dtype=torch.int32, device=device
+        )
 
     @property
-    def vocabulary(self) -> int:
-        """How many tokens the logits are of, over all ranks."""
-        return self.shape.vocabulary
+    def kv_bytes(self) -> int:
+        """Keys and values of one position, all layers."""
+        return self.cache[:, :, 0].nbytes // BLOCK_TOKENS
 
     def weight_bytes(self) -> int:
         """What a step reads of the weights: all but the embedding's lines, unless that is the head too."""
@@ -150,7 +152,7 @@ class GpuModel:
         return sum(w.values.nbytes + (0 if w.scales is None else w.scales.nbytes) for w in linears)
 
     def logits(self, rows: Rows, sampled: Tensor | None) -> Tensor:
-        """Compute the rows, leave keys and values in their blocks; logits as partial sums, (splits, sampled, vocabulary).
+        """Compute the rows, leave their keys and values; logits as partial sums, (splits, sampled, vocabulary).
 
         Args:
             rows: the step.
@@ -178,7 +180,9 @@ class GpuModel:
         )  # fmt: skip
         return hidden
 
-    def _attention(self, index: int, layer: Layer, hidden: Tensor, sums: Tensor | None, rows: Rows) -> Tensor | None:
+    def _attention(
+        self, index: int, layer: Layer, hidden: Tensor, sums: Tensor | None, rows: Rows
+    ) -> Tensor | None:
         shape, count = self.shape, hidden.shape[0]
         mixed = self._normed_product(layer.query_key_value, layer.attention_norm, hidden, sums)
         queries = torch.empty((count, shape.heads, shape.head_dim), dtype=self._dtype, device=self.device)
@@ -197,14 +201,18 @@ class GpuModel:
             attend_prompts(queries[rows.single :], keys, values, rows.prompts, attended[rows.single :])
         return self._added(layer.attention_output, attended.view(count, -1), hidden)
 
-    def _attend_blocks(self, queries: Tensor, keys: Tensor, values: Tensor, rows: Rows, attended: Tensor) -> None:
+    def _attend_blocks(
+        self, queries: Tensor, keys: Tensor, values: Tensor, rows: Rows, attended: Tensor
+    ) -> None:
         shape, count = self.shape, rows.single
         splits = self._splits(count)
-        parts = torch.empty((count, shape.heads, splits, shape.head_dim), dtype=torch.float32, device=self.device)
+        parts = torch.empty(
+            (count, shape.heads, splits, shape.head_dim), dtype=torch.float32, device=self.device
+        )
         stats = torch.empty((count, shape.heads, splits, 2), dtype=torch.float32, device=self.device)
         dim_pad = max(16, triton.next_power_of_2(shape.head_dim))
         kernels.attend_blocks[(count, shape.kv_heads, splits)](
-            queries, keys, values, self.tables, rows.slots, rows.positions, parts, stats, attended, count,
+            queries, keys, values, self.tables, rows.slots, rows.positions, parts, stats, attended,
             shape.head_dim**-0.5 * log2(np.e), self.tables.shape[1], SPLITS=splits, GROUP=shape.heads // shape.kv_heads,
             GROUP_PAD=max(16, triton.next_power_of_2(shape.heads // shape.kv_heads)), KV_HEADS=shape.kv_heads,
             DIM=shape.head_dim, DIM_PAD=dim_pad, PAGE=BLOCK_TOKENS, STRIDE=POSITIONS_PER_TURN,
@@ -212,13 +220,20 @@ class GpuModel:
         )  # fmt: skip
         if splits > 1:
             kernels.combine[(count * shape.heads,)](
-                parts, stats, attended, SPLITS=splits, DIM=shape.head_dim, DIM_PAD=dim_pad, num_warps=1, **OVERLAPPED
+                parts,
+                stats,
+                attended,
+                SPLITS=splits,
+                DIM=shape.head_dim,
+                DIM_PAD=dim_pad,
+                num_warps=1,
+                **OVERLAPPED,
             )
 
     def _splits(self, count: int) -> int:
         """Splits of each row's positions, by the number of rows alone: enough programs for all processors."""
         wanted = 512 * processors(self.device) // (count * self.shape.kv_heads * self.shape.head_dim)
-        return min(LONGEST_SPLITS, triton.next_power_of_2(max(1, wanted)))
+        return int(min(LONGEST_SPLITS, triton.next_power_of_2(max(1, wanted))))
 
     def _feed_forward(self, layer: Layer, hidden: Tensor, sums: Tensor | None) -> Tensor | None:
         count, width = hidden.shape[0], self.shape.feed_forward
@@ -255,7 +270,8 @@ class GpuModel:
         normed = torch.empty((count, width), dtype=self._dtype, device=self.device)
         kernels.add_and_norm[(count,)](
             hidden, hidden if sums is None else sums, gain, normed, count, self.shape.norm_epsilon,
-            SPLITS=0 if sums is None else sums.shape[0], HIDDEN=width, BLOCK=triton.next_power_of_2(width), **OVERLAPPED,
+            SPLITS=0 if sums is None else sums.shape[0], HIDDEN=width, BLOCK=triton.next_power_of_2(width),
+            **OVERLAPPED,
         )  # fmt: skip
         return matrix.sums(normed, exact=exact)
 

@@ -14,7 +14,7 @@ from reference_server.gpu_kernels import OVERLAPPED, after_previous, summed
 BLOCK = 2048
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def best_of_blocks(
     sums, draws, positions, forbidden, tops, places, rows, VOCABULARY: tl.constexpr, SPLITS: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -55,7 +55,9 @@ def best_of_all(tops, places, draws, slots, last, drawn, BLOCKS: tl.constexpr, P
     tl.store(last + tl.load(slots + tl.load(draws + row)), token)
 
 
-def draw(sums: Tensor, draws: Tensor, positions: Tensor, slots: Tensor, forbidden: Tensor, last: Tensor) -> Tensor:
+def draw(
+    sums: Tensor, draws: Tensor, positions: Tensor, slots: Tensor, forbidden: Tensor, last: Tensor
+) -> Tensor:
     """One token per draw, also left in `last` at its slot.
 
     Args:
@@ -74,10 +76,9 @@ def draw(sums: Tensor, draws: Tensor, positions: Tensor, slots: Tensor, forbidde
     best_of_blocks[(count, blocks)](
         sums, draws, positions, forbidden, tops, places, count, VOCABULARY=vocabulary, SPLITS=splits, BLOCK=BLOCK,
         **OVERLAPPED,
-    )
-    best_of_all[(count,)](
-        tops, places, draws, slots, last, drawn, BLOCKS=blocks, PAD=triton.next_power_of_2(blocks), **OVERLAPPED
-    )
+    )  # fmt: skip
+    pad = triton.next_power_of_2(blocks)
+    best_of_all[(count,)](tops, places, draws, slots, last, drawn, BLOCKS=blocks, PAD=pad, **OVERLAPPED)
     return drawn
 
 
@@ -93,7 +94,9 @@ def nucleus(logits: Tensor, temperatures: Tensor, top_ps: Tensor, forbidden: Ten
         forbidden: bool (draws, vocabulary).
     """
     allowed = logits.masked_fill(forbidden, -torch.inf)
-    ordered, order = torch.sort(allowed / temperatures.clamp_min(1e-6).unsqueeze(1), descending=True, stable=True)
+    ordered, order = torch.sort(
+        allowed / temperatures.clamp_min(1e-6).unsqueeze(1), descending=True, stable=True
+    )
     share = ordered.softmax(dim=-1)
     outside = share.cumsum(dim=-1) - share >= top_ps.unsqueeze(1)
     outside[:, 0] = False

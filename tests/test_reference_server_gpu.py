@@ -18,7 +18,15 @@ pytestmark = pytest.mark.gpu
 
 GREEDY = Sampling(seed=0, temperature=0.0)
 SMALL = Shape(
-    layers=3, hidden=576, heads=9, kv_heads=3, head_dim=64, feed_forward=1536, vocabulary=5003, tied_head=True, eos=()
+    layers=3,
+    hidden=576,
+    heads=9,
+    kv_heads=3,
+    head_dim=64,
+    feed_forward=1536,
+    vocabulary=5003,
+    tied_head=True,
+    eos=(),
 )
 BF16_ERROR = 1e-2
 """Relative error of a result that is rounded to bfloat16 on the way: a step of 2^-8, summed over random signs."""
@@ -34,7 +42,7 @@ def error(out: Tensor, reference: Tensor) -> float:
 def poisoned() -> Iterator[None]:
     """Memory that nothing wrote reads as NaN."""
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
+    torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
     try:
         yield
     finally:
@@ -52,7 +60,13 @@ def backend_of(shape: Shape, weights: Any, **options: Any) -> Any:
 
     with poisoned():
         backend = GpuBackend(
-            shape, weights, context=1024, blocks=640, slots=options.pop("slots", 8), device=torch.device("cuda"), **options
+            shape,
+            weights,
+            context=1024,
+            blocks=640,
+            slots=options.pop("slots", 8),
+            device=torch.device("cuda"),
+            **options,
         )
         backend.model.cache.fill_(float("nan"))
     return backend
@@ -100,7 +114,7 @@ def generate(
 
 
 @pytest.mark.parametrize("int8", [False, True], ids=["bf16", "int8"])
-@pytest.mark.parametrize("outputs, inputs", [(3072, 2048), (576, 576), (1000, 14336)])
+@pytest.mark.parametrize(("outputs", "inputs"), [(3072, 2048), (576, 576), (1000, 14336)])
 def test_a_product_of_any_number_of_rows_is_that_of_float64(outputs: int, inputs: int, int8: bool) -> None:
     from reference_server.gpu_linear import Linear
 
@@ -136,7 +150,7 @@ def test_one_row_carries_norm_activation_and_residual_along(int8: bool) -> None:
     assert error(stream, before + x.bfloat16().double() @ exact.t()) < BF16_ERROR
 
 
-@pytest.mark.parametrize("heads, kv_heads, dim", [(9, 3, 64), (32, 8, 128), (4, 4, 64)])
+@pytest.mark.parametrize(("heads", "kv_heads", "dim"), [(9, 3, 64), (32, 8, 128), (4, 4, 64)])
 @pytest.mark.parametrize("count", [1, 5, 40])
 def test_attention_over_blocks_is_that_of_float64(heads: int, kv_heads: int, dim: int, count: int) -> None:
     from reference_server.gpu_model import Rows
@@ -146,7 +160,9 @@ def test_attention_over_blocks_is_that_of_float64(heads: int, kv_heads: int, dim
     lengths = [1, 1024, 17, 640, 333, *range(5, 40)][:count] if count > 1 else [777]
     places = [table[:64] for table in (tables(10) * 4)[:count]]
     model.tables[:count] = torch.tensor(places, dtype=torch.int32)
-    used = sorted({block for table, n in zip(places, lengths, strict=True) for block in table[: -(-n // BLOCK_TOKENS)]})
+    used = sorted(
+        {block for table, n in zip(places, lengths, strict=True) for block in table[: -(-n // BLOCK_TOKENS)]}
+    )
     model.cache[:, :, used] = torch.randn_like(model.cache[:, :, used].float()).bfloat16()
     queries = torch.randn(count, heads, dim, device="cuda").bfloat16()
     whole = torch.arange(count, dtype=torch.int32, device="cuda")
@@ -155,7 +171,9 @@ def test_attention_over_blocks_is_that_of_float64(heads: int, kv_heads: int, dim
         out = torch.empty_like(queries)
         model._attend_blocks(queries, *model.cache[0], Rows(whole, at, whole, count), out)
     for row, (table, length) in enumerate(zip(places, lengths, strict=True)):
-        keys, values = (c[table].transpose(1, 2).reshape(-1, kv_heads, dim)[:length].double() for c in model.cache[0])
+        keys, values = (
+            c[table].transpose(1, 2).reshape(-1, kv_heads, dim)[:length].double() for c in model.cache[0]
+        )
         exact = torch.nn.functional.scaled_dot_product_attention(
             queries[row].double().unsqueeze(1), keys.transpose(0, 1), values.transpose(0, 1), enable_gqa=True
         )
@@ -173,7 +191,9 @@ def test_prompts_attend_to_all_that_stands_before_them() -> None:
     attend_prompts(queries, keys, values, Prompts.of(spans, torch.device("cuda")), out)
     first = 0
     for start, end, table in spans:
-        k, v = (c[table].transpose(1, 2).reshape(-1, 3, 64)[:end].double().transpose(0, 1) for c in (keys, values))
+        k, v = (
+            c[table].transpose(1, 2).reshape(-1, 3, 64)[:end].double().transpose(0, 1) for c in (keys, values)
+        )
         mask = torch.arange(end, device="cuda") <= torch.arange(start, end, device="cuda").unsqueeze(1)
         q = queries[first : first + end - start].double().transpose(0, 1)
         exact = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
@@ -185,9 +205,15 @@ def test_prompts_attend_to_all_that_stands_before_them() -> None:
 def test_graphs_draw_the_tokens_of_eager_steps(int8: bool) -> None:
     weights = weights_of(SMALL, int8=int8)
     prompts = prompts_of(SMALL, [3, 100, 257, 31, 64])
-    for sampling in (GREEDY, Sampling(seed=-9, temperature=0.8), Sampling(seed=4, temperature=1.0, top_p=0.7)):
+    for sampling in (
+        GREEDY,
+        Sampling(seed=-9, temperature=0.8),
+        Sampling(seed=4, temperature=1.0, top_p=0.7),
+    ):
         replayed, eager = (backend_of(SMALL, weights, graphs=graphs) for graphs in (True, False))
-        assert generate(replayed, prompts, 40, sampling=sampling) == generate(eager, prompts, 40, sampling=sampling)
+        assert generate(replayed, prompts, 40, sampling=sampling) == generate(
+            eager, prompts, 40, sampling=sampling
+        )
         assert replayed.graphs.replayed > 30
         assert not eager.graphs.replayed
 
@@ -205,10 +231,19 @@ def test_noise_depends_on_seed_and_position_alone() -> None:
     assert torch.equal(last, drawn)
     shares = torch.bincount(drawn.long(), minlength=50) / 20_000
     expected = (logits[0, 0] / 0.7).softmax(dim=0)
-    assert float(((shares - expected).square() / expected).sum()) * 20_000 < 85.4  # chi-squared, 49 degrees, 0.1 %
+    assert (
+        float(((shares - expected).square() / expected).sum()) * 20_000 < 85.4
+    )  # chi-squared, 49 degrees, 0.1 %
     few = draws[:, 100:110].clone()
     few[0] = torch.arange(10)
-    again = draw(logits[:, 100:110].contiguous(), few, rows[100:110].contiguous(), rows[:10].contiguous(), allowed, last)
+    again = draw(
+        logits[:, 100:110].contiguous(),
+        few,
+        rows[100:110].contiguous(),
+        rows[:10].contiguous(),
+        allowed,
+        last,
+    )
     assert torch.equal(again, drawn[100:110])
 
 
@@ -216,7 +251,7 @@ def test_tokens_outside_the_alphabet_are_not_drawn() -> None:
     backend = backend_of(SMALL, weights_of(SMALL), alphabet=range(32, 127))
     answers = generate(backend, prompts_of(SMALL, [9, 40]), 30, sampling=Sampling(seed=1, temperature=50.0))
     assert all(32 <= token < 127 for answer in answers for token in answer)
-    assert len(set(sum(answers, []))) > 20
+    assert len({token for answer in answers for token in answer}) > 20
 
 
 @pytest.mark.parametrize("name", ["135m", "1b"])
@@ -225,7 +260,7 @@ def test_choices_that_differ_from_transformers_are_near_ties(name: str) -> None:
 
     shape = replace(NAMED_SHAPES[name], eos=())
     weights = weights_of(shape)
-    reference = hugging_face_model(shape, weights)
+    reference = hugging_face_model(shape, {k: w for k, w in weights.items() if isinstance(w, Tensor)})
     prompts = prompts_of(shape, [100, 33, 257, 64, 15, 180, 7, 128])
     positions = agreed = 0
     gaps = []
@@ -233,7 +268,11 @@ def test_choices_that_differ_from_transformers_are_near_ties(name: str) -> None:
     with torch.inference_mode():
         for i, prompt in enumerate(prompts):
             forced = reference.generate(
-                torch.tensor([prompt], device="cuda"), max_new_tokens=64, do_sample=False, eos_token_id=-1, pad_token_id=0
+                torch.tensor([prompt], device="cuda"),
+                max_new_tokens=64,
+                do_sample=False,
+                eos_token_id=-1,
+                pad_token_id=0,
             )[0].tolist()
             logits = reference(torch.tensor([forced], device="cuda")).logits[0].float()
             table = tables(8)[i]
@@ -245,6 +284,8 @@ def test_choices_that_differ_from_transformers_are_near_ties(name: str) -> None:
                 positions, agreed = positions + 1, agreed + (token == best)
                 if token != best:
                     gaps.append(float((logits[at, best] - logits[at, token]) / logits[at].std()))
-    print(f"\n{name}: {agreed} of {positions} choices agree ({agreed / positions:.2%}); gaps {sorted(gaps)[-5:]}")
+    print(
+        f"\n{name}: {agreed} of {positions} choices agree ({agreed / positions:.2%}); gaps {sorted(gaps)[-5:]}"
+    )
     assert agreed / positions > 0.9
     assert max(gaps, default=0.0) < NEAR_TIE

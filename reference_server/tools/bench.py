@@ -21,7 +21,7 @@ from torch import Tensor
 
 from reference_server.batch import BLOCK_TOKENS, Piece
 from reference_server.errors import ConfigError
-from reference_server.gpu_backend import GpuBackend
+from reference_server.gpu_backend import GpuBackend, copy_rate
 from reference_server.quantization import Int8Weight, quantize
 from reference_server.sampler import Sampling
 from reference_server.shapes import NAMED_SHAPES, Shape
@@ -66,21 +66,6 @@ def random_gpu_weights(shape: Shape, device: torch.device, *, int8: bool) -> dic
     return weights
 
 
-def copy_rate(device: torch.device) -> float:
-    """Bytes read and written in a second by a copy of 4 GiB on the device; the best of ten."""
-    source = torch.empty(4 << 30, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    times = []
-    for _ in range(10):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        target.copy_(source)
-        end.record()
-        end.synchronize()
-        times.append(start.elapsed_time(end) / 1000)
-    return 2 * source.nbytes / min(times)
-
-
 def block_tables(batch: int, longest: int) -> list[range]:
     """Each sequence's own blocks."""
     pages = -(-longest // BLOCK_TOKENS)
@@ -93,16 +78,22 @@ def prefill(backend: GpuBackend, prompts: Sequence[Sequence[int]], tables: Seque
     per_step = max(1, PREFILL_TOKENS // len(prompts[0]))
     while waiting:
         now, waiting = waiting[:per_step], waiting[per_step:]
-        backend.submit([Piece(i, 0, tuple(prompts[i]), tables[i], GREEDY, True) for i in now]).tokens()
+        backend.submit(
+            [Piece(i, 0, tuple(prompts[i]), tables[i], GREEDY, ignore_eos=True) for i in now]
+        ).tokens()
 
 
-def decode_gaps(backend: GpuBackend, batch: int, start: int, tokens: int, tables: Sequence[range]) -> list[float]:
+def decode_gaps(
+    backend: GpuBackend, batch: int, start: int, tokens: int, tables: Sequence[range]
+) -> list[float]:
     """Seconds between the tokens of successive steps, read one step behind."""
     gaps: list[float] = []
     ahead = None
     before = time.perf_counter()
     for position in range(start, start + tokens):
-        step = backend.submit([Piece(i, position, None, tables[i], GREEDY, True) for i in range(batch)])
+        step = backend.submit(
+            [Piece(i, position, None, tables[i], GREEDY, ignore_eos=True) for i in range(batch)]
+        )
         if ahead is not None:
             ahead.tokens()
             now = time.perf_counter()
@@ -114,14 +105,18 @@ def decode_gaps(backend: GpuBackend, batch: int, start: int, tokens: int, tables
     return gaps[WARM_TOKENS:]
 
 
-def step_profile(backend: GpuBackend, batch: int, position: int, tables: Sequence[range]) -> list[dict[str, Any]]:
+def step_profile(
+    backend: GpuBackend, batch: int, position: int, tables: Sequence[range]
+) -> list[dict[str, Any]]:
     """Device time by kernel over eight steps: microseconds a step, launches a step, share."""
     from torch.profiler import ProfilerActivity, profile
 
     steps = 8
     with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as profiler:
         for i in range(steps):
-            backend.submit([Piece(s, position + i, None, tables[s], GREEDY, True) for s in range(batch)]).tokens()
+            backend.submit(
+                [Piece(s, position + i, None, tables[s], GREEDY, ignore_eos=True) for s in range(batch)]
+            ).tokens()
     events = [event for event in profiler.key_averages() if event.self_device_time_total > 0]
     total = sum(event.self_device_time_total for event in events)
     events.sort(key=lambda event: -event.self_device_time_total)
@@ -141,7 +136,9 @@ def measure_ours(options: argparse.Namespace, rate: float, device: torch.device)
     source = torch.Generator().manual_seed(1)
     for name in options.shapes:
         shape = NAMED_SHAPES[name]
-        prompts = torch.randint(0, shape.vocabulary, (max(options.batches), options.context), generator=source).tolist()
+        prompts = torch.randint(
+            0, shape.vocabulary, (max(options.batches), options.context), generator=source
+        ).tolist()
         for dtype in options.types:
             longest = options.context + options.tokens + 64
             pages = max(options.batches) * -(-longest // BLOCK_TOKENS)
@@ -169,13 +166,15 @@ def measure_ours(options: argparse.Namespace, rate: float, device: torch.device)
 
 
 def measure_peers(options: argparse.Namespace, device: torch.device) -> Iterator[Result]:
-    """transformers on the same bf16 weights, with each of the attentions that were asked for."""
+    """Decode with transformers on the same bf16 weights, with each of the attentions that were asked for."""
     from reference_server.tools.bench_peer import Peer
 
     for name in options.peer_shapes:
         shape = NAMED_SHAPES[name]
         source = torch.Generator().manual_seed(1)
-        prompts = torch.randint(0, shape.vocabulary, (max(options.batches), options.context), generator=source).tolist()
+        prompts = torch.randint(
+            0, shape.vocabulary, (max(options.batches), options.context), generator=source
+        ).tolist()
         weights = random_gpu_weights(shape, device, int8=False)
         peer = Peer(shape, {key: value for key, value in weights.items() if isinstance(value, Tensor)})
         for attention in options.peers:
@@ -201,13 +200,16 @@ def main(argv: Sequence[str]) -> int:
     if not torch.cuda.is_available():
         raise ConfigError("bench: a CUDA device is expected")
     device = torch.device("cuda")
-    rate = copy_rate(device)
+    rate = copy_rate(device, 4 << 30)
+    torch.cuda.empty_cache()
     progress(f"copy {rate / 1e12:.2f} TB/s, read and written, on {torch.cuda.get_device_name(device)}")
     results: list[Result] = []
     for results_of in (measure_ours(options, rate, device), measure_peers(options, device)):
         for result in results_of:
             results.append(result)
-            progress(f"{result.engine} {result.shape} {result.dtype} batch {result.batch}: {result.tokens_per_s:,.0f} tok/s")
+            progress(
+                f"{result.engine} {result.shape} {result.dtype} batch {result.batch}: {result.tokens_per_s:,.0f} tok/s"
+            )
     print(table(results))
     options.out.mkdir(parents=True, exist_ok=True)
     document = {
@@ -226,7 +228,9 @@ def main(argv: Sequence[str]) -> int:
 def table(results: Sequence[Result]) -> str:
     """One line per measurement; ratios are to the same shape and batch of each transformers variant in the run."""
     peers = {(r.shape, r.batch, r.engine): r.tokens_per_s for r in results if r.engine != "ours"}
-    lines = [f"{'engine':22} {'shape':>5} {'type':>5} {'batch':>5} {'tok/s':>9} {'step ms':>8} {'limit':>6}  ratios"]
+    lines = [
+        f"{'engine':22} {'shape':>5} {'type':>5} {'batch':>5} {'tok/s':>9} {'step ms':>8} {'limit':>6}  ratios"
+    ]
     for r in results:
         ratios = [
             f"{r.tokens_per_s / rate:.2f}x {engine.split()[-1]}"
@@ -255,14 +259,26 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog="python -m reference_server bench", description=__doc__)
     parser.add_argument("--shapes", type=words, default=["1b", "8b"], help="named shapes (default: 1b,8b)")
-    parser.add_argument("--types", type=words, default=["bf16", "int8"], help="of weights (default: bf16,int8)")
+    parser.add_argument(
+        "--types", type=words, default=["bf16", "int8"], help="of weights (default: bf16,int8)"
+    )
     parser.add_argument("--batches", type=numbers, default=[1, 32, 128], help="default: 1,32,128")
     parser.add_argument("--context", type=int, default=1024, help="tokens of each prompt (default: 1024)")
-    parser.add_argument("--tokens", type=int, default=96, help="tokens that each sequence decodes (default: 96)")
-    parser.add_argument("--peers", type=words, default=[], help="attentions of transformers: sdpa,flash_attention_2")
-    parser.add_argument("--peer-shapes", type=words, default=["1b", "8b"], help="sdpa runs at the first one alone")
+    parser.add_argument(
+        "--tokens", type=int, default=96, help="tokens that each sequence decodes (default: 96)"
+    )
+    parser.add_argument(
+        "--peers", type=words, default=[], help="attentions of transformers: sdpa,flash_attention_2"
+    )
+    parser.add_argument(
+        "--peer-shapes", type=words, default=["1b", "8b"], help="sdpa runs at the first one alone"
+    )
     parser.add_argument("--peer-batches", type=numbers, default=[1, 32, 128], help="default: 1,32,128")
-    parser.add_argument("--peer-tokens", type=int, default=32, help="tokens that transformers decodes (default: 32)")
+    parser.add_argument(
+        "--peer-tokens", type=int, default=32, help="tokens that transformers decodes (default: 32)"
+    )
     parser.add_argument("--profile", action="store_true", help="device time by kernel, into the JSON")
-    parser.add_argument("--out", type=Path, default=Path("bench"), help="folder of bench.json (default: bench)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("bench"), help="folder of bench.json (default: bench)"
+    )
     return parser

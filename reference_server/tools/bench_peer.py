@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from reference_server.shapes import Shape
 
-STAND_IN = '''
+STAND_IN = """
 import torch
 
 
@@ -35,8 +36,14 @@ def _missing(*_, **__):
 
 
 flash_attn_func = flash_attn_with_kvcache = _missing
-'''
-PADDING = "def _missing(*_, **__):\n    raise NotImplementedError\n\n\npad_input = unpad_input = index_first_axis = _missing\n"
+"""
+PADDING = """
+def _missing(*_, **__):
+    raise NotImplementedError
+
+
+pad_input = unpad_input = index_first_axis = _missing
+"""
 METADATA = "Metadata-Version: 2.1\nName: flash-attn\nVersion: 2.8.3\n"
 
 
@@ -84,7 +91,7 @@ class Peer:
         gaps = [
             late - early
             for times in stamps
-            for early, late in zip(times, times[1:], strict=False)
+            for early, late in pairwise(times)
             if early >= all_decoding and late <= first_done
         ]
         return statistics.median(gaps), all_decoding - start
@@ -119,7 +126,8 @@ def hugging_face_model(shape: Shape, weights: Mapping[str, Tensor]) -> Any:
     finally:
         torch.set_default_dtype(default)
     missing, unexpected = model.load_state_dict(dict(weights), strict=False, assign=True)
-    assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
+    assert not unexpected, unexpected
+    assert set(missing) <= {"lm_head.weight"}, missing
     model.tie_weights()
     model.model.rotary_emb.inv_freq = 1.0 / shape.rope_theta ** (
         torch.arange(0, shape.head_dim, 2, device=device).float() / shape.head_dim
