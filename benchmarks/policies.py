@@ -18,6 +18,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -68,6 +69,22 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit("the server did not become ready within 180 s")
 
 
+def warm_up(url: str, requests: int) -> None:
+    """Answers of many lengths at once, twice: every batch size from `requests` down is met, compiled and captured."""
+
+    def one(number: int) -> None:
+        body = {"prompt": f"{number} warm", "max_tokens": 4 + 6 * number, "ignore_eos": True}
+        order = urllib.request.Request(
+            f"{url}/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(order, timeout=120) as answer:
+            answer.read()
+
+    with ThreadPoolExecutor(requests) as pool:
+        for _ in range(2):
+            list(pool.map(one, range(requests)))
+
+
 def measure(url: str, rate_per_s: float, options: argparse.Namespace) -> dict[str, float]:
     """What one rate gave, seconds; a failure counts as +infinity in each quantile."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -105,7 +122,7 @@ def sweep(policy: str, options: argparse.Namespace) -> list[dict[str, float]]:
     """One policy from the lowest rate up, until it is overloaded."""
     results: list[dict[str, float]] = []
     with server(options.model, policy, options.server_options) as url:
-        measure(url, min(options.rates), argparse.Namespace(**{**vars(options), "seconds": 3.0}))
+        warm_up(url, options.warm_up)
         for rate_per_s in sorted(options.rates):
             result = measure(url, rate_per_s, options)
             results.append(result)
@@ -137,6 +154,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--prompt-tokens", type=int, default=128)
     parser.add_argument("--output-tokens", type=int, default=16)
+    parser.add_argument(
+        "--warm-up", type=int, default=16, metavar="REQUESTS", help="at once, before each policy"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("server_options", nargs="*", help="after --: options of the server")
     options = parser.parse_args()

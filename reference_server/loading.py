@@ -4,7 +4,6 @@ import logging
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from reference_server.batch import BLOCK_TOKENS, Backend
 from reference_server.block_pool import BlockPool, blocks_for
@@ -63,7 +62,7 @@ def load_backend(
     device, dtype = _device() if collectives is None else (collectives.device, _device()[1])
     source = served.weights or f"random seed={settings.seed}"
     logger.info("loading model=%s weights=%s device=%s dtype=%s", served.name, source, device, dtype)
-    shape, weights, context = served.shape, _weights(settings, served), served.longest
+    shape, weights, context = served.shape, _weights(settings, served, device), served.longest
     if place is not None:
         shape, weights = shard(shape, weights, place)
     blocks = blocks_for(settings.kv_tokens or settings.max_running * context)
@@ -79,9 +78,9 @@ def load_backend(
     return CpuBackend(model, cache, served.alphabet)
 
 
-def _weights(settings: Settings, served: ServedModel) -> Weights:
+def _weights(settings: Settings, served: ServedModel, device: torch.device) -> Weights:
     if served.weights is None:
-        return random_weights(served.shape, settings.seed)
+        return random_weights(served.shape, settings.seed, device)
     return read_weights(served.weights, served.shape)
 
 

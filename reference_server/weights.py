@@ -50,13 +50,21 @@ def tensor_sizes(shape: Shape) -> dict[str, tuple[int, ...]]:
     return sizes if shape.tied_head else sizes | {HEAD: (shape.vocabulary, shape.hidden)}
 
 
-def random_weights(shape: Shape, seed: int) -> dict[str, Tensor]:
-    """Float32 weights that keep activations near unit size, so that the text depends on the whole prompt."""
+def random_weights(shape: Shape, seed: int, device: torch.device | None = None) -> dict[str, Tensor]:
+    """Float32 weights that keep activations near unit size, so that the text depends on the whole prompt.
+
+    Equal seeds give equal weights on the CPU, and on GPUs of one kind: there they are drawn where they are used.
+    """
+    on_gpu = None if device is None or device.type == "cpu" else torch.Generator(device).manual_seed(seed)
     source = np.random.default_rng(seed)
+
+    def drawn(size: tuple[int, ...]) -> Tensor:
+        if on_gpu is not None:
+            return torch.randn(size, generator=on_gpu, device=device) * size[1] ** -0.5
+        return torch.from_numpy(source.standard_normal(size, dtype=np.float32) * np.float32(size[1] ** -0.5))
+
     return {
-        name: torch.ones(size)
-        if len(size) == 1
-        else torch.from_numpy(source.standard_normal(size, dtype=np.float32) * np.float32(size[1] ** -0.5))
+        name: torch.ones(size) if len(size) == 1 else drawn(size)
         for name, size in tensor_sizes(shape).items()
     }
 
