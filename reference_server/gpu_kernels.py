@@ -32,10 +32,11 @@ FETCH = tl.constexpr("prefetch.global.L2 [$1]; mov.b32 $0, 0;")
 
 
 @triton.jit
-def fetch_ahead(pointers):
-    """Have these lines brought to the second-level cache, while the kernel before may still run."""
+def fetch_ahead(source, cell, DIM: tl.constexpr):
+    """Have these keys or values brought to the second-level cache, while the kernel before may still run."""
     if OVERLAPS:
-        tl.inline_asm_elementwise(FETCH, "=r,l", [pointers.to(tl.int64)], tl.int32, False, 1)
+        lines = cell[:, None] + tl.arange(0, DIM // 64 if DIM > 64 else 1)[None, :] * 64
+        tl.inline_asm_elementwise(FETCH, "=r,l", [(source + lines).to(tl.int64)], tl.int32, False, 1)
 
 
 @triton.jit
@@ -141,18 +142,15 @@ def attend_blocks(
     is one split, the result itself.
     """
     row, head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    # Positions, slots and tables are there since before the step.
+    # Positions, slots and tables are there since before the step, and so are all keys and values but the last.
     length = tl.load(positions + row) + 1
     table = tables + tl.load(slots + row) * table_width
     share = tl.cdiv(tl.cdiv(length, SPLITS), STRIDE) * STRIDE
     end = tl.minimum(split * share + share, length)
     ahead = tl.minimum(split * share + tl.arange(0, STRIDE), length - 1)
-    lines = tl.load(table + ahead // PAGE).to(tl.int64) * KV_HEADS + head
-    lines = (lines * PAGE + ahead % PAGE)[:, None] * DIM + tl.arange(0, DIM_PAD // 64 if DIM_PAD > 64 else 1)[
-        None, :
-    ] * 64
-    fetch_ahead(keys + lines)
-    fetch_ahead(values + lines)
+    cell = cells_of(table, ahead, ahead >= 0, head, KV_HEADS, PAGE, DIM)
+    fetch_ahead(keys, cell, DIM_PAD)
+    fetch_ahead(values, cell, DIM_PAD)
     after_previous()
     member, at = tl.arange(0, GROUP_PAD), tl.arange(0, DIM_PAD)
     inside = (member < GROUP)[:, None] & (at < DIM)[None, :]
@@ -164,8 +162,7 @@ def attend_blocks(
     for first in range(split * share, end, STRIDE):
         position = first + tl.arange(0, STRIDE)
         seen = position < end
-        block = tl.load(table + position // PAGE, mask=seen, other=0).to(tl.int64)
-        cell = ((block * KV_HEADS + head) * PAGE + position % PAGE) * DIM
+        cell = cells_of(table, position, seen, head, KV_HEADS, PAGE, DIM)
         mask = seen[:, None] & (at < DIM)[None, :]
         key = tl.load(keys + cell[:, None] + at[None, :], mask=mask, other=0.0)
         value = tl.load(values + cell[:, None] + at[None, :], mask=mask, other=0.0)
@@ -177,13 +174,19 @@ def attend_blocks(
         result = tl.dot(weight.to(value.dtype), value, result * shrink[:, None])
         top = higher
     if SPLITS == 1:
-        result = (result / total[:, None]).to(attended.dtype.element_ty)
-        tl.store(attended + line[:, None] * DIM + at[None, :], result, mask=inside)
+        parts, part, result = attended, line, (result / total[:, None]).to(attended.dtype.element_ty)
     else:
         part = line * SPLITS + split
-        tl.store(parts + part[:, None] * DIM + at[None, :], result, mask=inside)
         tl.store(stats + part * 2, top, mask=member < GROUP)
         tl.store(stats + part * 2 + 1, total, mask=member < GROUP)
+    tl.store(parts + part[:, None] * DIM + at[None, :], result, mask=inside)
+
+
+@triton.jit
+def cells_of(table, position, mask, head, KV_HEADS: tl.constexpr, PAGE: tl.constexpr, DIM: tl.constexpr):
+    """Where the keys, and the values, of these positions begin."""
+    block = tl.load(table + position // PAGE, mask=mask, other=0).to(tl.int64)
+    return ((block * KV_HEADS + head) * PAGE + position % PAGE) * DIM
 
 
 @triton.jit

@@ -63,20 +63,9 @@ def one_row(
         given *= tl.load(gain + at, mask=fits[:, None], other=0.0).to(tl.float32)
     finish(weights, given, shrink, scales, first, out, outputs, chunk, fits, GROUPS, GATED, RESIDUAL, CHUNK)
     if GROUPS:
+        first += span
         finish(
-            further,
-            given,
-            shrink,
-            scales,
-            first + span,
-            out,
-            outputs,
-            chunk,
-            fits,
-            GROUPS,
-            GATED,
-            RESIDUAL,
-            CHUNK,
+            further, given, shrink, scales, first, out, outputs, chunk, fits, GROUPS, GATED, RESIDUAL, CHUNK
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -113,9 +113,7 @@ class GpuModel:
             return Linear.of([weights[name] for name in names], device, dtype)
 
         def norm(name: str) -> Tensor:
-            weight = weights[name]
-            assert isinstance(weight, Tensor)
-            return weight.to(device, dtype)
+            return cast(Tensor, weights[name]).to(device, dtype)
 
         self.shape, self.device, self._dtype, self._collectives = shape, device, dtype, collectives
         self._layers = [
@@ -133,17 +131,18 @@ class GpuModel:
         self._head = self._embedding if shape.tied_head else linear(HEAD)
         self._final_norm = norm(FINAL_NORM)
         self._rotation = half_rotary_table(shape, context).to(device)
-        pages = -(-context // BLOCK_TOKENS)
         size = (shape.layers, 2, blocks + 1, shape.kv_heads, BLOCK_TOKENS, shape.head_dim)
         self.cache = torch.empty(size, dtype=dtype, device=device)
         self.last = torch.zeros(slots + 1, dtype=torch.int32, device=device)
         # The line and the block after the last are those of rows that only fill a graph's batch.
-        self.tables = torch.full((slots + 1, pages), blocks, dtype=torch.int32, device=device)
+        self.tables = torch.full(
+            (slots + 1, -(-context // BLOCK_TOKENS)), blocks, dtype=torch.int32, device=device
+        )
 
     @property
-    def vocabulary(self) -> int:
-        """How many tokens the logits are of, over all ranks."""
-        return self.shape.vocabulary
+    def kv_bytes(self) -> int:
+        """Keys and values of one position, all layers."""
+        return self.cache[:, :, 0].nbytes // BLOCK_TOKENS
 
     def weight_bytes(self) -> int:
         """What a step reads of the weights: all but the embedding's lines, unless that is the head too."""

@@ -74,29 +74,11 @@ def draw(
     places = torch.empty((count, blocks), dtype=torch.int32, device=sums.device)
     drawn = torch.empty(count, dtype=torch.int32, device=sums.device)
     best_of_blocks[(count, blocks)](
-        sums,
-        draws,
-        positions,
-        forbidden,
-        tops,
-        places,
-        count,
-        VOCABULARY=vocabulary,
-        SPLITS=splits,
-        BLOCK=BLOCK,
+        sums, draws, positions, forbidden, tops, places, count, VOCABULARY=vocabulary, SPLITS=splits, BLOCK=BLOCK,
         **OVERLAPPED,
-    )
-    best_of_all[(count,)](
-        tops,
-        places,
-        draws,
-        slots,
-        last,
-        drawn,
-        BLOCKS=blocks,
-        PAD=triton.next_power_of_2(blocks),
-        **OVERLAPPED,
-    )
+    )  # fmt: skip
+    pad = triton.next_power_of_2(blocks)
+    best_of_all[(count,)](tops, places, draws, slots, last, drawn, BLOCKS=blocks, PAD=pad, **OVERLAPPED)
     return drawn
 
 
