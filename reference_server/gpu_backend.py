@@ -69,19 +69,10 @@ class GpuBackend:
         collectives: Collectives | None = None,
         graphs: bool = True,
     ) -> None:
-        """Weights go to the device, blocks are allocated.
+        """Weights, by their Hugging Face names and maybe in 8 bits, go to the device; blocks are allocated.
 
-        Args:
-            shape: of the model, or of this rank's part.
-            weights: by their Hugging Face names; matrices may be in 8 bits.
-            context: tokens of the longest sequence.
-            blocks: how many KV blocks.
-            slots: most sequences at a time.
-            device: the GPU.
-            dtype: of activations, keys and values, and of weights that are not in 8 bits.
-            alphabet: tokens that may be drawn besides those that end a sequence; None for all.
-            collectives: of the rank's group; None alone.
-            graphs: replay captured steps; without, every step is launched kernel by kernel.
+        `alphabet` are the tokens that may be drawn besides those that end a sequence, None for all; `collectives` are
+        of the rank's group, whose part `shape` then is; without `graphs` every step is launched kernel by kernel.
         """
         self.blocks = blocks
         self.model = GpuModel(
