@@ -69,19 +69,10 @@ class GpuBackend:
         collectives: Collectives | None = None,
         graphs: bool = True,
     ) -> None:
-        """Weights go to the device; blocks are allocated.
+        """Weights, by their Hugging Face names and maybe in 8 bits, go to the device; blocks are allocated.
 
-        Args:
-            shape: of the model, or of this rank's part.
-            weights: by their Hugging Face names; matrices may be in 8 bits.
-            context: longest sequence.
-            blocks: KV blocks.
-            slots: most sequences at a time.
-            device: the GPU.
-            dtype: of activations, keys and values, and of weights that are not in 8 bits.
-            alphabet: tokens that may be drawn besides those that end a sequence; None for all.
-            collectives: of the rank's group; None alone.
-            graphs: replay captured steps; without, every step is launched kernel by kernel.
+        `alphabet` are the tokens that may be drawn besides those that end a sequence, None for all; `collectives` are
+        of the rank's group, whose part `shape` then is; without `graphs` every step is launched kernel by kernel.
         """
         self.blocks = blocks
         self.model = GpuModel(
@@ -89,17 +80,16 @@ class GpuBackend:
             collectives=collectives,
         )  # fmt: skip
         self.graphs = StepGraphs(self._decode, slots, device, enabled=graphs and device.type == "cuda")
-        self._device, self._slots = device, slots
+        self._device, self._slots, self._next = device, slots, [-1] * slots
         self._tables: NDArray[np.int32] = self.model.tables.cpu().numpy()
-        self._next = [-1] * slots
-        self._forbidden = forbidden_tokens(self.model.vocabulary, alphabet, shape.eos).to(device)
+        self._forbidden = forbidden_tokens(shape.vocabulary, alphabet, shape.eos).to(device)
         self._encoded: dict[int, tuple[Sampling, tuple[int, int, int]]] = {}
         self._seen: set[tuple[int, ...]] = set()
         self._latest: Submitted | None = None
         self.statistics = BackendStatistics(
-            weight_bytes=self.model.weight_bytes(),
-            kv_bytes=self.model.cache[:, :, 0].nbytes // BLOCK_TOKENS,
-            copy_bytes_per_s=copy_rate(device) if device.type == "cuda" else None,
+            self.model.weight_bytes(),
+            self.model.kv_bytes,
+            copy_rate(device) if device.type == "cuda" else None,
         )
 
     def submit(self, pieces: Sequence[Piece]) -> Drawn:

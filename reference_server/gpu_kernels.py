@@ -32,14 +32,6 @@ FETCH = tl.constexpr("prefetch.global.L2 [$1]; mov.b32 $0, 0;")
 
 
 @triton.jit
-def fetch_ahead(source, cell, DIM: tl.constexpr):
-    """Have these keys or values brought to the second-level cache, while the kernel before may still run."""
-    if OVERLAPS:
-        lines = cell[:, None] + tl.arange(0, DIM // 64 if DIM > 64 else 1)[None, :] * 64
-        tl.inline_asm_elementwise(FETCH, "=r,l", [(source + lines).to(tl.int64)], tl.int32, False, 1)
-
-
-@triton.jit
 def embed(
     tokens,
     slots,
@@ -136,28 +128,19 @@ def attend_blocks(
     SPLITS: tl.constexpr, GROUP: tl.constexpr, GROUP_PAD: tl.constexpr, KV_HEADS: tl.constexpr,
     DIM: tl.constexpr, DIM_PAD: tl.constexpr, PAGE: tl.constexpr, STRIDE: tl.constexpr,
 ):  # fmt: skip
-    """One program per row, KV head and split of its positions: softmax attention of the group's queries.
-
-    Flash decoding: each split leaves its unnormalised sum, its maximum and its total for `combine`; where there
-    is one split, the result itself.
-    """
+    """One program per row, KV head and split of its positions; several leave parts for `combine` (flash decoding)."""
     row, head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    # Positions, slots and tables are there since before the step, and so are all keys and values but the last.
     length = tl.load(positions + row) + 1
     table = tables + tl.load(slots + row) * table_width
     share = tl.cdiv(tl.cdiv(length, SPLITS), STRIDE) * STRIDE
     end = tl.minimum(split * share + share, length)
-    ahead = tl.minimum(split * share + tl.arange(0, STRIDE), length - 1)
-    cell = cells_of(table, ahead, ahead >= 0, head, KV_HEADS, PAGE, DIM)
-    fetch_ahead(keys, cell, DIM_PAD)
-    fetch_ahead(values, cell, DIM_PAD)
+    fetch_ahead(keys, values, table, split * share, length, head, KV_HEADS, PAGE, DIM, STRIDE)
     after_previous()
     member, at = tl.arange(0, GROUP_PAD), tl.arange(0, DIM_PAD)
     inside = (member < GROUP)[:, None] & (at < DIM)[None, :]
     line = row * (GROUP * KV_HEADS) + head * GROUP + member
     query = tl.load(queries + line[:, None] * DIM + at[None, :], mask=inside, other=0.0)
-    top = tl.full([GROUP_PAD], float("-inf"), tl.float32)
-    total = tl.zeros([GROUP_PAD], tl.float32)
+    top, total = tl.full([GROUP_PAD], float("-inf"), tl.float32), tl.zeros([GROUP_PAD], tl.float32)
     result = tl.zeros([GROUP_PAD, DIM_PAD], tl.float32)
     for first in range(split * share, end, STRIDE):
         position = first + tl.arange(0, STRIDE)
@@ -187,6 +170,27 @@ def cells_of(table, position, mask, head, KV_HEADS: tl.constexpr, PAGE: tl.const
     """Where the keys, and the values, of these positions begin."""
     block = tl.load(table + position // PAGE, mask=mask, other=0).to(tl.int64)
     return ((block * KV_HEADS + head) * PAGE + position % PAGE) * DIM
+
+
+@triton.jit
+def fetch_ahead(
+    keys, values, table, first, length, head, KV_HEADS: tl.constexpr, PAGE: tl.constexpr, DIM: tl.constexpr,
+    STRIDE: tl.constexpr,
+):  # fmt: skip
+    """Have the first turn's keys and values brought to the second-level cache, while the kernel before still runs.
+
+    Positions, slots and tables are there since before the step, and so are all keys and values but the last.
+    """
+    if OVERLAPS:
+        position = tl.minimum(first + tl.arange(0, STRIDE), length - 1)
+        cell = cells_of(table, position, position >= 0, head, KV_HEADS, PAGE, DIM)
+        for part in tl.static_range((DIM + 63) // 64):
+            tl.inline_asm_elementwise(
+                FETCH, "=r,l", [(keys + cell + part * 64).to(tl.int64)], tl.int32, False, 1
+            )
+            tl.inline_asm_elementwise(
+                FETCH, "=r,l", [(values + cell + part * 64).to(tl.int64)], tl.int32, False, 1
+            )
 
 
 @triton.jit

@@ -127,9 +127,8 @@ class GpuModel:
             )
             for i in range(shape.layers)
         ]
-        self._embedding = linear(EMBEDDING)
+        self._embedding, self._final_norm = linear(EMBEDDING), norm(FINAL_NORM)
         self._head = self._embedding if shape.tied_head else linear(HEAD)
-        self._final_norm = norm(FINAL_NORM)
         self._rotation = half_rotary_table(shape, context).to(device)
         size = (shape.layers, 2, blocks + 1, shape.kv_heads, BLOCK_TOKENS, shape.head_dim)
         self.cache = torch.empty(size, dtype=dtype, device=device)

@@ -203,15 +203,6 @@ def main(argv: Sequence[str]) -> int:
     rate = copy_rate(device, 4 << 30)
     torch.cuda.empty_cache()
     progress(f"copy {rate / 1e12:.2f} TB/s, read and written, on {torch.cuda.get_device_name(device)}")
-    results: list[Result] = []
-    for results_of in (measure_ours(options, rate, device), measure_peers(options, device)):
-        for result in results_of:
-            results.append(result)
-            progress(
-                f"{result.engine} {result.shape} {result.dtype} batch {result.batch}: {result.tokens_per_s:,.0f} tok/s"
-            )
-    print(table(results))
-    options.out.mkdir(parents=True, exist_ok=True)
     document = {
         "command": "python -m reference_server bench " + " ".join(argv),
         "device": torch.cuda.get_device_name(device),
@@ -219,9 +210,19 @@ def main(argv: Sequence[str]) -> int:
         "copy_bytes_per_s": rate,
         "context": options.context,
         "tokens": options.tokens,
-        "results": [asdict(result) for result in results],
     }
-    (options.out / "bench.json").write_text(json.dumps(document, indent=1) + "\n")
+    options.out.mkdir(parents=True, exist_ok=True)
+    results: list[Result] = []
+    for results_of in (measure_ours(options, rate, device), measure_peers(options, device)):
+        for result in results_of:
+            results.append(result)
+            progress(
+                f"{result.engine} {result.shape} {result.dtype} {result.batch}: {result.tokens_per_s:,.0f} tok/s"
+            )
+            # After each, so that a run cut short leaves what it has.
+            whole = document | {"results": [asdict(result) for result in results]}
+            (options.out / "bench.json").write_text(json.dumps(whole, indent=1) + "\n")
+    print(table(results))
     return 0
 
 
