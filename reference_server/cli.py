@@ -17,6 +17,7 @@ VERBS = {
     "import-gguf": ("tools.import_gguf", "a Llama in llama.cpp's file format becomes a folder"),
     "quantize": ("tools.quantize", "a folder's matrices become 8 bits wide"),
     "prune": ("tools.prune", "a folder's smallest weights become zeros, step by step"),
+    "bench": ("tools.bench", "decode speed on a GPU, or of 1, 2, 4, ... shards"),
     "evaluate": ("tools.evaluate", "perplexity, size and speed of folders on a text"),
 }
 """Verbs beside serving, which has none: the module whose `main` takes the rest of the line, and what it does."""
