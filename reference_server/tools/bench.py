@@ -14,14 +14,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from reference_server.batch import BLOCK_TOKENS, Piece
 from reference_server.errors import ConfigError
-from reference_server.gpu_backend import GpuBackend, copy_rate
 from reference_server.quantization import Int8Weight, quantize
 from reference_server.sampler import Sampling
 from reference_server.shapes import NAMED_SHAPES, Shape
@@ -32,6 +31,10 @@ logger = logging.getLogger(__name__)
 GREEDY = Sampling(seed=0, temperature=0.0)
 PREFILL_TOKENS = 8192
 WARM_TOKENS = 16
+
+
+if TYPE_CHECKING:  # brings triton, which is there only beside a GPU
+    from reference_server.gpu_backend import GpuBackend
 
 
 @dataclass(slots=True)
@@ -72,7 +75,7 @@ def block_tables(batch: int, longest: int) -> list[range]:
     return [range(i * pages, (i + 1) * pages) for i in range(batch)]
 
 
-def prefill(backend: GpuBackend, prompts: Sequence[Sequence[int]], tables: Sequence[range]) -> None:
+def prefill(backend: "GpuBackend", prompts: Sequence[Sequence[int]], tables: Sequence[range]) -> None:
     """Compute the prompts, several in a step, up to their first tokens."""
     waiting = list(range(len(prompts)))
     per_step = max(1, PREFILL_TOKENS // len(prompts[0]))
@@ -84,7 +87,7 @@ def prefill(backend: GpuBackend, prompts: Sequence[Sequence[int]], tables: Seque
 
 
 def decode_gaps(
-    backend: GpuBackend, batch: int, start: int, tokens: int, tables: Sequence[range]
+    backend: "GpuBackend", batch: int, start: int, tokens: int, tables: Sequence[range]
 ) -> list[float]:
     """Seconds between the tokens of successive steps, read one step behind."""
     gaps: list[float] = []
@@ -106,7 +109,7 @@ def decode_gaps(
 
 
 def step_profile(
-    backend: GpuBackend, batch: int, position: int, tables: Sequence[range]
+    backend: "GpuBackend", batch: int, position: int, tables: Sequence[range]
 ) -> list[dict[str, Any]]:
     """Device time by kernel over eight steps: microseconds a step, launches a step, share."""
     from torch.profiler import ProfilerActivity, profile
@@ -142,6 +145,8 @@ def measure_ours(options: argparse.Namespace, rate: float, device: torch.device)
         for dtype in options.types:
             longest = options.context + options.tokens + 64
             pages = max(options.batches) * -(-longest // BLOCK_TOKENS)
+            from reference_server.gpu_backend import GpuBackend
+
             backend = GpuBackend(
                 shape, random_gpu_weights(shape, device, int8=dtype == "int8"), context=longest, blocks=pages,
                 slots=max(options.batches), device=device,
@@ -200,6 +205,8 @@ def main(argv: Sequence[str]) -> int:
     if not torch.cuda.is_available():
         raise ConfigError("bench: a CUDA device is expected")
     device = torch.device("cuda")
+    from reference_server.gpu_backend import copy_rate
+
     rate = copy_rate(device, 4 << 30)
     torch.cuda.empty_cache()
     progress(f"copy {rate / 1e12:.2f} TB/s, read and written, on {torch.cuda.get_device_name(device)}")
