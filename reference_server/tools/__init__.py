@@ -1,1 +1,1 @@
-"""Commands beside serving, `python -m reference_server VERB`: none of this is on the way from a request to its answer."""
+"""Commands beside serving, `python -m reference_server VERB`: none is on the way from a request to its answer."""
