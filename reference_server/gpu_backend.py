@@ -160,7 +160,9 @@ class GpuBackend:
         of_rows = torch.tensor([tokens, positions, slots], dtype=torch.int32, device=self._device)
         drawing = [i for i, piece in enumerate(pieces) if piece.sampling is not None]
         rows = Rows(of_rows[0], of_rows[1], of_rows[2], single, Prompts.of(spans, self._device))
-        logits = self.model.logits(rows, torch.tensor([last_row[i] for i in drawing], device=self._device))
+        # A step whose prompts all go on draws nothing; one row's logits keep every launch of the usual form.
+        wanted = torch.tensor([last_row[i] for i in drawing] or [0], device=self._device)
+        logits = self.model.logits(rows, wanted)
         self.graphs.eager += 1
         if not drawing:
             return self.model.last[:0], ()
