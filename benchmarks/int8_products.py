@@ -13,8 +13,8 @@ from collections.abc import Callable
 import torch
 
 from reference_server.model import TILE_ROWS, linear
-from reference_server.quantization import Int8Product, quantize
-from reference_server.shapes import NAMED_SHAPES
+from reference_server.models.quantization import Int8Product, quantize
+from reference_server.models.shapes import NAMED_SHAPES
 
 ROWS = (8, 32, 128)
 ROUNDS = 5

@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from reference_server.shapes import Shape, config_json
-from reference_server.tokenizer import BYTES, EOS, PRINTABLE
-from reference_server.weights import HEAD, random_weights, write_weights
+from reference_server.models.shapes import Shape, config_json
+from reference_server.models.tokenizer import BYTES, EOS, PRINTABLE
+from reference_server.models.weights import HEAD, random_weights, write_weights
 
 VLLM = "0.32.0"
 TORCH = "2.13.0"

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from exporters.slo import ITL_BOUND_S
 from reference_server.errors import ConfigError
-from reference_server.shard_grid import Grid
+from reference_server.shards.grid import Grid
 
 
 class Kind(NamedTuple):

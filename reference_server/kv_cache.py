@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from reference_server.batch import BLOCK_TOKENS
-from reference_server.shapes import Shape
+from reference_server.models.shapes import Shape
 
 PAGE_TOKENS = 64
 PAGE_BLOCKS = PAGE_TOKENS // BLOCK_TOKENS

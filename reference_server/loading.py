@@ -7,20 +7,20 @@ import torch
 
 from reference_server.batch import BLOCK_TOKENS, Backend
 from reference_server.block_pool import BlockPool, blocks_for
-from reference_server.collectives import Collectives
 from reference_server.config import Settings
 from reference_server.core import Core
 from reference_server.cpu_backend import CpuBackend
 from reference_server.instrumentation import Instrumentation
 from reference_server.kv_cache import KVCache
 from reference_server.model import Model
+from reference_server.models.served_model import ServedModel
+from reference_server.models.weights import Weights, random_weights, read_weights
 from reference_server.policies import policy
 from reference_server.scheduler import Limits, Scheduler
-from reference_server.served_model import ServedModel
-from reference_server.shard_grid import Place
-from reference_server.sharded_backend import Group, ShardedBackend
-from reference_server.sharding import shard
-from reference_server.weights import Weights, random_weights, read_weights
+from reference_server.shards.backend import Group, ShardedBackend
+from reference_server.shards.collectives import Collectives
+from reference_server.shards.grid import Place
+from reference_server.shards.slicing import shard
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def load_backend(
         shape, weights = shard(shape, weights, place)
     blocks = blocks_for(settings.kv_tokens or settings.max_running * context)
     if device.type == "cuda" and (place is None or place.grid.pipeline == 1):
-        from reference_server.gpu_backend import GpuBackend
+        from reference_server.gpu.backend import GpuBackend
 
         return GpuBackend(
             shape, weights, context=context, blocks=blocks, slots=settings.max_running, device=device, dtype=dtype,

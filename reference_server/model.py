@@ -18,12 +18,12 @@ import torch.nn.functional as F  # noqa: N812  the name everyone knows it by
 from torch import Tensor
 
 from reference_server.kv_cache import PAGE_TOKENS, KVCache, LayerCache, Window
-from reference_server.quantization import Int8Product, Int8Weight, concatenated, dequantize
-from reference_server.shapes import Shape
-from reference_server.weights import EMBEDDING, FINAL_NORM, HEAD, Weights, layer_name
+from reference_server.models.quantization import Int8Product, Int8Weight, concatenated, dequantize
+from reference_server.models.shapes import Shape
+from reference_server.models.weights import EMBEDDING, FINAL_NORM, HEAD, Weights, layer_name
 
 if TYPE_CHECKING:
-    from reference_server.collectives import Collectives
+    from reference_server.shards.collectives import Collectives
 
 TILE_ROWS = 8
 

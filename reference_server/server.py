@@ -16,15 +16,15 @@ from aiohttp import web
 from exporters.comm import CommMetrics
 from exporters.gpu import watch_gpus
 from exporters.inference import InferenceMetrics, serve
-from reference_server.api import Api
-from reference_server.api_errors import ApiError, failed, unavailable
+from reference_server.api.errors import ApiError, failed, unavailable
+from reference_server.api.routes import Api
 from reference_server.config import Settings
 from reference_server.engine import Engine
 from reference_server.errors import ConfigError
 from reference_server.instrumentation import Instrumentation, Uninstrumented
-from reference_server.served_model import ServedModel, served_model
-from reference_server.shard_nursery import Nursery
-from reference_server.sharded_backend import Group
+from reference_server.models.served_model import ServedModel, served_model
+from reference_server.shards.backend import Group
+from reference_server.shards.nursery import Nursery
 
 if TYPE_CHECKING:
     from reference_server.core import Core, Outputs

@@ -18,7 +18,7 @@ import requests
 
 from reference_server.config import Settings
 from reference_server.instrumentation import Instrumentation
-from reference_server.served_model import ServedModel
+from reference_server.models.served_model import ServedModel
 from reference_server.server import Server
 from tests.conftest import wait_until
 

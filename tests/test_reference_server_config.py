@@ -8,9 +8,9 @@ import pytest
 from reference_server.cli import main
 from reference_server.config import DECLARED, DEFAULTS, Settings, settings_from, unknown_variables
 from reference_server.errors import ConfigError
-from reference_server.served_model import served_model
-from reference_server.shapes import NAMED_SHAPES, config_json
-from reference_server.tokenizer import ANY_BYTE, EOS, PRINTABLE
+from reference_server.models.served_model import served_model
+from reference_server.models.shapes import NAMED_SHAPES, config_json
+from reference_server.models.tokenizer import ANY_BYTE, EOS, PRINTABLE
 
 WORDS = json.dumps({"version": "1.0", "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}})
 

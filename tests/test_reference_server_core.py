@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reference_server.api.text_stream import TextStream
 from reference_server.batch import BLOCK_TOKENS
 from reference_server.block_pool import BlockPool, blocks_for
 from reference_server.config import Settings
@@ -18,15 +19,14 @@ from reference_server.instrumentation import Uninstrumented
 from reference_server.kv_cache import KVCache
 from reference_server.loading import load_core
 from reference_server.model import Model
+from reference_server.models.served_model import served_model
+from reference_server.models.shapes import NAMED_SHAPES
+from reference_server.models.tokenizer import ANY_BYTE, EOS
+from reference_server.models.weights import random_weights
 from reference_server.policies import Continuous
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.sequence import Sequence
-from reference_server.served_model import served_model
-from reference_server.shapes import NAMED_SHAPES
-from reference_server.text_stream import TextStream
-from reference_server.tokenizer import ANY_BYTE, EOS
-from reference_server.weights import random_weights
 
 torch.set_num_threads(1)
 

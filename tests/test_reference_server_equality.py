@@ -14,6 +14,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from reference_server.api.text_stream import TextStream
 from reference_server.batch import Backend, BackendStatistics, Piece
 from reference_server.block_pool import BlockPool, blocks_for
 from reference_server.core import Core
@@ -21,13 +22,12 @@ from reference_server.cpu_backend import CpuBackend
 from reference_server.instrumentation import Uninstrumented
 from reference_server.kv_cache import KVCache
 from reference_server.model import Model
+from reference_server.models.shapes import NAMED_SHAPES
+from reference_server.models.weights import random_weights
 from reference_server.policies import Continuous, Policy, Window, policy
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.sequence import Sequence
-from reference_server.shapes import NAMED_SHAPES
-from reference_server.text_stream import TextStream
-from reference_server.weights import random_weights
 
 torch.set_num_threads(1)
 

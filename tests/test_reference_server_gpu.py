@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from reference_server.batch import BLOCK_TOKENS, Piece
-from reference_server.quantization import Int8Weight, dequantize, quantize
+from reference_server.models.quantization import Int8Weight, dequantize, quantize
+from reference_server.models.shapes import NAMED_SHAPES, Shape
 from reference_server.sampler import Sampling
-from reference_server.shapes import NAMED_SHAPES, Shape
 
 pytestmark = pytest.mark.gpu
 
@@ -56,7 +56,7 @@ def weights_of(shape: Shape, *, int8: bool = False) -> dict[str, Tensor | Int8We
 
 
 def backend_of(shape: Shape, weights: Any, **options: Any) -> Any:
-    from reference_server.gpu_backend import GpuBackend
+    from reference_server.gpu.backend import GpuBackend
 
     with poisoned():
         backend = GpuBackend(
@@ -116,7 +116,7 @@ def generate(
 @pytest.mark.parametrize("int8", [False, True], ids=["bf16", "int8"])
 @pytest.mark.parametrize(("outputs", "inputs"), [(3072, 2048), (576, 576), (1000, 14336)])
 def test_a_product_of_any_number_of_rows_is_that_of_float64(outputs: int, inputs: int, int8: bool) -> None:
-    from reference_server.gpu_linear import Linear
+    from reference_server.gpu.linear import Linear
 
     weight = torch.randn(outputs, inputs, device="cuda").bfloat16() * inputs**-0.5
     packed = quantize(weight) if int8 else weight
@@ -131,7 +131,7 @@ def test_a_product_of_any_number_of_rows_is_that_of_float64(outputs: int, inputs
 
 @pytest.mark.parametrize("int8", [False, True], ids=["bf16", "int8"])
 def test_one_row_carries_norm_activation_and_residual_along(int8: bool) -> None:
-    from reference_server.gpu_linear import Linear
+    from reference_server.gpu.linear import Linear
 
     weight = torch.randn(2 * 1536, 576, device="cuda").bfloat16() * 576**-0.5
     packed = quantize(weight) if int8 else weight
@@ -153,7 +153,7 @@ def test_one_row_carries_norm_activation_and_residual_along(int8: bool) -> None:
 @pytest.mark.parametrize(("heads", "kv_heads", "dim"), [(9, 3, 64), (32, 8, 128), (4, 4, 64)])
 @pytest.mark.parametrize("count", [1, 5, 40])
 def test_attention_over_blocks_is_that_of_float64(heads: int, kv_heads: int, dim: int, count: int) -> None:
-    from reference_server.gpu_model import Rows
+    from reference_server.gpu.model import Rows
 
     shape = replace(SMALL, layers=1, heads=heads, kv_heads=kv_heads, head_dim=dim)
     model = backend_of(shape, weights_of(shape), slots=40).model
@@ -181,7 +181,7 @@ def test_attention_over_blocks_is_that_of_float64(heads: int, kv_heads: int, dim
 
 
 def test_prompts_attend_to_all_that_stands_before_them() -> None:
-    from reference_server.gpu_model import Prompts, attend_prompts
+    from reference_server.gpu.model import Prompts, attend_prompts
 
     keys, values = torch.randn(2, 640, 3, BLOCK_TOKENS, 64, device="cuda").bfloat16()
     spans = [(0, 100, tables(3)[0]), (130, 259, tables(3)[1]), (48, 50, tables(3)[2])]
@@ -219,7 +219,7 @@ def test_graphs_draw_the_tokens_of_eager_steps(int8: bool) -> None:
 
 
 def test_noise_depends_on_seed_and_position_alone() -> None:
-    from reference_server.gpu_sampling import draw
+    from reference_server.gpu.sampling import draw
 
     logits = torch.randn(1, 1, 50, device="cuda").expand(1, 20_000, 50).contiguous()
     rows = torch.arange(20_000, dtype=torch.int32, device="cuda")

@@ -16,8 +16,8 @@ from reference_server.batch import BLOCK_TOKENS
 from reference_server.errors import ConfigError
 from reference_server.kv_cache import PAGE_TOKENS, KVCache
 from reference_server.model import Model, Row, rotary_table, rotate
-from reference_server.shapes import NAMED_SHAPES, Shape, config_json, read_shape
-from reference_server.weights import Weights, layer_name, random_weights, read_weights, write_weights
+from reference_server.models.shapes import NAMED_SHAPES, Shape, config_json, read_shape
+from reference_server.models.weights import Weights, layer_name, random_weights, read_weights, write_weights
 
 torch.set_num_threads(1)
 

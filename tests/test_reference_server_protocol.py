@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from reference_server.api_errors import ApiError
+from reference_server.api.errors import ApiError
+from reference_server.api.openai_answers import CHAT, COMPLETION, Answer, Usage
+from reference_server.api.openai_protocol import Order, chat_order, completion_order
 from reference_server.config import Settings
-from reference_server.openai_answers import CHAT, COMPLETION, Answer, Usage
-from reference_server.openai_protocol import Order, chat_order, completion_order
-from reference_server.served_model import served_model
+from reference_server.models.served_model import served_model
 
 SERVED = served_model(Settings(max_context=128))
 

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference_server.errors import ConfigError
-from reference_server.quantization import GROUP, Int8Product, Int8Weight, concatenated, dequantize, quantize
+from reference_server.models.quantization import (
+    GROUP,
+    Int8Product,
+    Int8Weight,
+    concatenated,
+    dequantize,
+    quantize,
+)
 
 SIZES = [(5, 128), (300, 576), (7, 100), (16, 1536)]
 

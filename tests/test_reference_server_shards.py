@@ -20,17 +20,17 @@ from reference_server.batch import BackendLostError, Piece
 from reference_server.config import Settings
 from reference_server.errors import ConfigError
 from reference_server.loading import load_backend
+from reference_server.models.served_model import ServedModel
+from reference_server.models.shapes import NAMED_SHAPES, Shape
+from reference_server.models.tokenizer import PRINTABLE
+from reference_server.models.weights import random_weights, tensor_sizes
 from reference_server.sampler import Sampling
-from reference_server.served_model import ServedModel
 from reference_server.server import Server
-from reference_server.shapes import NAMED_SHAPES, Shape
-from reference_server.shard_grid import Grid, Place
-from reference_server.shard_nursery import Nursery
-from reference_server.sharded_backend import Group, ShardedBackend
-from reference_server.sharding import shard, tensor_shard
-from reference_server.tokenizer import PRINTABLE
+from reference_server.shards.backend import Group, ShardedBackend
+from reference_server.shards.grid import Grid, Place
+from reference_server.shards.nursery import Nursery
+from reference_server.shards.slicing import shard, tensor_shard
 from reference_server.tools.shard_model import StepModel, compared, table
-from reference_server.weights import random_weights, tensor_sizes
 from tests.reference_replicas import Process, replica_process
 
 Eventually = Callable[..., Any]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference_server.text_stream import TextStream
-from reference_server.tokenizer import EOS, chat_prompt, encode, to_bytes
+from reference_server.api.text_stream import TextStream
+from reference_server.models.tokenizer import EOS, chat_prompt, encode, to_bytes
 
 
 def sent(data: bytes, stops: list[str], cuts: list[int]) -> tuple[list[str], bool]:

@@ -13,16 +13,16 @@ import torch
 import transformers
 from tokenizers import Tokenizer
 
-from reference_server.bpe_tokenizer import BpeTokenizer
 from reference_server.cli import main
 from reference_server.config import Settings
-from reference_server.quantization import Int8Weight, dequantize
+from reference_server.models.bpe_tokenizer import BpeTokenizer
+from reference_server.models.quantization import Int8Weight, dequantize
+from reference_server.models.weights import layer_name, write_weights
 from reference_server.tools.evaluate import windows
 from reference_server.tools.folders import read_folder
 from reference_server.tools.forward import WholeText
 from reference_server.tools.import_gguf import PARTS
 from reference_server.tools.prune import projections
-from reference_server.weights import layer_name, write_weights
 from tests.llama_folders import SHAPE, TEXT, write_llama
 from tests.reference_replicas import Hold, replica_in_thread
 

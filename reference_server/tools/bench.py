@@ -21,10 +21,10 @@ from torch import Tensor
 
 from reference_server.batch import BLOCK_TOKENS, Piece
 from reference_server.errors import ConfigError
-from reference_server.quantization import Int8Weight, quantize
+from reference_server.models.quantization import Int8Weight, quantize
+from reference_server.models.shapes import NAMED_SHAPES, Shape
+from reference_server.models.weights import tensor_sizes
 from reference_server.sampler import Sampling
-from reference_server.shapes import NAMED_SHAPES, Shape
-from reference_server.weights import tensor_sizes
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ WARM_TOKENS = 16
 
 
 if TYPE_CHECKING:  # brings triton, which is there only beside a GPU
-    from reference_server.gpu_backend import GpuBackend
+    from reference_server.gpu.backend import GpuBackend
 
 
 @dataclass(slots=True)
@@ -145,7 +145,7 @@ def measure_ours(options: argparse.Namespace, rate: float, device: torch.device)
         for dtype in options.types:
             longest = options.context + options.tokens + 64
             pages = max(options.batches) * -(-longest // BLOCK_TOKENS)
-            from reference_server.gpu_backend import GpuBackend
+            from reference_server.gpu.backend import GpuBackend
 
             backend = GpuBackend(
                 shape, random_gpu_weights(shape, device, int8=dtype == "int8"), context=longest, blocks=pages,
@@ -205,7 +205,7 @@ def main(argv: Sequence[str]) -> int:
     if not torch.cuda.is_available():
         raise ConfigError("bench: a CUDA device is expected")
     device = torch.device("cuda")
-    from reference_server.gpu_backend import copy_rate
+    from reference_server.gpu.backend import copy_rate
 
     rate = copy_rate(device, 4 << 30)
     torch.cuda.empty_cache()

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reference_server.shapes import Shape
+from reference_server.models.shapes import Shape
 
 STAND_IN = """
 import torch

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reference_server.batch import BLOCK_TOKENS, Backend
-from reference_server.shapes import Shape
-from reference_server.shard_grid import Place
+from reference_server.models.shapes import Shape
+from reference_server.shards.grid import Place
 
 if TYPE_CHECKING:  # the parent, which never computes, names the function below without importing torch
     import torch
     from torch import Tensor
 
-    from reference_server.collectives import Collectives
+    from reference_server.shards.collectives import Collectives
 
 GRAPHED_SUM = "graphed all_reduce"
 """Not an operation of a step: one of a row of sums inside a graph, by batch size, timed when the rank loads."""
@@ -40,8 +40,8 @@ def load_random(cut: Cut, place: Place, collectives: "Collectives") -> Backend:
     """This rank's part of a model with random weights: bfloat16 on a GPU, float32 on a CPU."""
     import torch
 
-    from reference_server.sharding import shard, shard_shape
-    from reference_server.weights import random_weights
+    from reference_server.models.weights import random_weights
+    from reference_server.shards.slicing import shard, shard_shape
 
     torch.manual_seed(place.rank)
     collectives.probe_every = 4
@@ -55,7 +55,7 @@ def load_random(cut: Cut, place: Place, collectives: "Collectives") -> Backend:
     alone = None if place.grid.ranks == 1 else collectives
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     if device.type == "cuda" and place.grid.pipeline == 1:
-        from reference_server.gpu_backend import GpuBackend
+        from reference_server.gpu.backend import GpuBackend
 
         for batch in cut.batches if alone else ():
             time_graphed_sum(collectives, batch, cut.shape.hidden)
@@ -78,8 +78,8 @@ def random_shard(shape: Shape, lanes: int, device: "torch.device") -> dict[str, 
     """Weights of the sizes that one of so many lanes holds, of the spread that `random_weights` has."""
     import torch
 
-    from reference_server.sharding import shard_shape
-    from reference_server.weights import HEAD, tensor_sizes
+    from reference_server.models.weights import HEAD, tensor_sizes
+    from reference_server.shards.slicing import shard_shape
 
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     sizes = tensor_sizes(shard_shape(shape, lanes))
@@ -96,7 +96,7 @@ def time_graphed_sum(collectives: "Collectives", rows: int, hidden: int) -> None
     """Note what one of many sums in a row takes where nothing is launched: all ranks replay the same graph."""
     import torch
 
-    from reference_server.collectives import Timing
+    from reference_server.shards.collectives import Timing
 
     part = torch.zeros((rows, hidden), dtype=torch.bfloat16, device=collectives.device)
     collectives.sum(part)

@@ -28,11 +28,11 @@ import psutil
 
 from exporters.cluster_metrics import COMM_LATENCY
 from reference_server.batch import BLOCK_TOKENS, BackendLostError, Piece
+from reference_server.models.shapes import NAMED_SHAPES, Shape
 from reference_server.sampler import Sampling
-from reference_server.shapes import NAMED_SHAPES, Shape
-from reference_server.shard_grid import Grid
-from reference_server.shard_nursery import Nursery
-from reference_server.sharded_backend import Group, ShardedBackend
+from reference_server.shards.backend import Group, ShardedBackend
+from reference_server.shards.grid import Grid
+from reference_server.shards.nursery import Nursery
 from reference_server.tools.bench_rank import GRAPHED_SUM, Cut, load_random
 from reference_server.tools.shard_model import compared, table
 

@@ -5,12 +5,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from reference_server.bpe_tokenizer import TEMPLATE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, BpeTokenizer
 from reference_server.errors import ConfigError
-from reference_server.served_model import CONFIG_FILE, WEIGHTS_FILE, has_tokenizer, weights_file
-from reference_server.shapes import QUANTIZATION, Shape, read_shape
-from reference_server.tokenizer import ByteTokenizer, Tokenizer
-from reference_server.weights import Weights, read_weights, write_weights
+from reference_server.models.bpe_tokenizer import (
+    TEMPLATE_FILE,
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+    BpeTokenizer,
+)
+from reference_server.models.served_model import CONFIG_FILE, WEIGHTS_FILE, has_tokenizer, weights_file
+from reference_server.models.shapes import QUANTIZATION, Shape, read_shape
+from reference_server.models.tokenizer import ByteTokenizer, Tokenizer
+from reference_server.models.weights import Weights, read_weights, write_weights
 
 
 def read_folder(folder: Path) -> tuple[Shape, Weights]:

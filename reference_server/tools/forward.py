@@ -12,9 +12,9 @@ import torch.nn.functional as F  # noqa: N812  the name everyone knows it by
 from torch import Tensor
 
 from reference_server.model import look_up, rotary_table, rotate
-from reference_server.quantization import Int8Product, Int8Weight
-from reference_server.shapes import Shape
-from reference_server.weights import EMBEDDING, FINAL_NORM, HEAD, Weights, layer_name
+from reference_server.models.quantization import Int8Product, Int8Weight
+from reference_server.models.shapes import Shape
+from reference_server.models.weights import EMBEDDING, FINAL_NORM, HEAD, Weights, layer_name
 
 Watch = Callable[[str, Tensor], None]
 """Takes a matrix's name and the rows that it is about to be applied to."""

@@ -14,12 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reference_server.bpe_tokenizer import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 from reference_server.errors import ConfigError
-from reference_server.served_model import CONFIG_FILE, WEIGHTS_FILE
-from reference_server.shapes import Shape, config_json
+from reference_server.models.bpe_tokenizer import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
+from reference_server.models.served_model import CONFIG_FILE, WEIGHTS_FILE
+from reference_server.models.shapes import Shape, config_json
+from reference_server.models.weights import (
+    EMBEDDING,
+    FINAL_NORM,
+    HEAD,
+    layer_name,
+    tensor_sizes,
+    write_weights,
+)
 from reference_server.tools.folders import new_folder
-from reference_server.weights import EMBEDDING, FINAL_NORM, HEAD, layer_name, tensor_sizes, write_weights
 
 SMOLLM2 = "smollm2"
 SMOLLM2_MISSING = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from reference_server.errors import ConfigError
-from reference_server.quantization import Int8Weight, quantize
+from reference_server.models.quantization import Int8Weight, quantize
 from reference_server.tools.folders import derive_folder, read_folder, weights_bytes
 
 

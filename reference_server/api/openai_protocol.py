@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
-from reference_server.api_errors import ApiError, invalid
+from reference_server.api.errors import ApiError, invalid
+from reference_server.models.served_model import ServedModel
+from reference_server.models.tokenizer import Tokenizer
 from reference_server.sampler import Sampling
-from reference_server.served_model import ServedModel
-from reference_server.tokenizer import Tokenizer
 
 MAX_STOPS = 4
 COMPLETION_MAX_TOKENS = 16

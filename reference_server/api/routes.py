@@ -7,15 +7,15 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from reference_server.api_errors import ApiError, invalid, unavailable
+from reference_server.api.errors import ApiError, invalid, unavailable
+from reference_server.api.generation import Generation
+from reference_server.api.openai_answers import CHAT, COMPLETION, Answer, Format, event
+from reference_server.api.openai_protocol import Order, chat_order, completion_order
 from reference_server.config import Settings
 from reference_server.engine import Engine
-from reference_server.generation import Generation
 from reference_server.health import why_not_alive, why_not_ready
 from reference_server.instrumentation import Instrumentation
-from reference_server.openai_answers import CHAT, COMPLETION, Answer, Format, event
-from reference_server.openai_protocol import Order, chat_order, completion_order
-from reference_server.served_model import ServedModel
+from reference_server.models.served_model import ServedModel
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OrderParser = Callable[[bytes, ServedModel], Order]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reference_server.errors import ConfigError
-from reference_server.tokenizer import BYTES, EOS, VOCABULARY
+from reference_server.models.tokenizer import BYTES, EOS, VOCABULARY
 
 QUANTIZATION = {"quant_method": "aftershock-int8", "bits": 8, "group_size": 128, "symmetric": True}
 """What `config.json` says of a folder whose matrices are 8 bits wide, as `quantization.py` has them."""

@@ -3,7 +3,7 @@
 import codecs
 from collections.abc import Callable, Sequence
 
-from reference_server.tokenizer import to_bytes as byte_of
+from reference_server.models.tokenizer import to_bytes as byte_of
 
 
 class TextStream:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol, Self, TypeVar
 
-from reference_server.shapes import Shape
-from reference_server.shard_grid import Grid, Place
-from reference_server.weights import EMBEDDING, FINAL_NORM, HEAD, layer_name, tensor_sizes
+from reference_server.models.shapes import Shape
+from reference_server.models.weights import EMBEDDING, FINAL_NORM, HEAD, layer_name, tensor_sizes
+from reference_server.shards.grid import Grid, Place
 
 BY_OUTPUT = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "mlp.gate_proj", "mlp.up_proj")
 BY_INPUT = ("self_attn.o_proj", "mlp.down_proj")

@@ -4,13 +4,13 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from reference_server.api_errors import ApiError, queue_full, timed_out
+from reference_server.api.errors import ApiError, queue_full, timed_out
+from reference_server.api.openai_answers import Usage
+from reference_server.api.openai_protocol import Order
+from reference_server.api.text_stream import TextStream
 from reference_server.engine import Engine, QueueFullError
 from reference_server.instrumentation import RequestEvents
-from reference_server.openai_answers import Usage
-from reference_server.openai_protocol import Order
 from reference_server.sequence import Output, Sequence
-from reference_server.text_stream import TextStream
 
 
 class Generation:

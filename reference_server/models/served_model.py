@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from reference_server.bpe_tokenizer import TOKENIZER_FILE, BpeTokenizer
 from reference_server.config import PATH, Settings
 from reference_server.errors import ConfigError
-from reference_server.shapes import DEFAULT_SHAPE, Shape, named_shape, read_shape
-from reference_server.tokenizer import ANY_BYTE, PRINTABLE, ByteTokenizer, Tokenizer
+from reference_server.models.bpe_tokenizer import TOKENIZER_FILE, BpeTokenizer
+from reference_server.models.shapes import DEFAULT_SHAPE, Shape, named_shape, read_shape
+from reference_server.models.tokenizer import ANY_BYTE, PRINTABLE, ByteTokenizer, Tokenizer
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"

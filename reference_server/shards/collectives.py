@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from reference_server.errors import ConfigError
-from reference_server.shard_grid import Place
+from reference_server.shards.grid import Place
 
 TIMEOUT_S = 20.0
 """A collective that lasts longer fails its rank: the backstop behind the parent, which notices a loss within 2 s."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference_server.errors import ConfigError
-from reference_server.tokenizer import chat_prompt
+from reference_server.models.tokenizer import chat_prompt
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -80,8 +80,6 @@ def _main(control: socket.socket) -> NoReturn:
     from reference_server.lean_torch import import_torch
 
     import_torch()
-    import reference_server.collectives
-    import reference_server.loading  # noqa: F401  what ranks need, imported once for all of them
 
     ranks: list[int] = []
     while True:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from reference_server.errors import ConfigError
-from reference_server.shapes import Shape
+from reference_server.models.shapes import Shape
 
 
 @dataclass(frozen=True, slots=True)

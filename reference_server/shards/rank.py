@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from reference_server.batch import Backend, BackendStatistics, Drawn, Piece
 from reference_server.errors import ConfigError
 from reference_server.sampler import Sampling
-from reference_server.shard_grid import Place
+from reference_server.shards.grid import Place
 
 if TYPE_CHECKING:  # the server, which never computes, sends these functions without importing torch
-    from reference_server.collectives import Collectives, Timing
+    from reference_server.shards.collectives import Collectives, Timing
 
 PULSE_S = 0.2
 
@@ -63,7 +63,7 @@ def decode(step: bytes, *, draws: bool) -> list[Piece]:
 
 def run_rank(place: Place, meeting: str, load: Load, steps: Connection, pulse: Connection) -> None:
     """Serve until the server ends the connection or this process; the ranks meet at the file `meeting`."""
-    from reference_server.collectives import Collectives
+    from reference_server.shards.collectives import Collectives
 
     timings: queue.SimpleQueue[Timing] = queue.SimpleQueue()
     try:

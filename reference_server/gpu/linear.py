@@ -13,8 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from reference_server.gpu_kernels import OVERLAPPED, after_previous
-from reference_server.quantization import GROUP, Int8Weight
+from reference_server.gpu.kernels import OVERLAPPED, after_previous
+from reference_server.models.quantization import GROUP, Int8Weight
 
 UNPACK = tl.constexpr("""{
 .reg .b32 t;

@@ -10,13 +10,13 @@ import torch
 import triton
 from torch import Tensor
 
-from reference_server import gpu_kernels as kernels
 from reference_server.batch import BLOCK_TOKENS
-from reference_server.gpu_kernels import OVERLAPPED
-from reference_server.gpu_linear import Linear, processors
-from reference_server.quantization import Int8Weight
-from reference_server.shapes import Shape
-from reference_server.weights import EMBEDDING, FINAL_NORM, HEAD, layer_name
+from reference_server.gpu import kernels
+from reference_server.gpu.kernels import OVERLAPPED
+from reference_server.gpu.linear import Linear, processors
+from reference_server.models.quantization import Int8Weight
+from reference_server.models.shapes import Shape
+from reference_server.models.weights import EMBEDDING, FINAL_NORM, HEAD, layer_name
 
 Weights = Mapping[str, Tensor | Int8Weight]
 

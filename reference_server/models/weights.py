@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from reference_server.errors import ConfigError
-from reference_server.quantization import GROUP, Int8Weight
-from reference_server.shapes import Shape
+from reference_server.models.quantization import GROUP, Int8Weight
+from reference_server.models.shapes import Shape
 
 EMBEDDING = "model.embed_tokens.weight"
 FINAL_NORM = "model.norm.weight"
@@ -60,7 +60,7 @@ def random_weights(shape: Shape, seed: int, device: torch.device | None = None) 
 
     def drawn(size: tuple[int, ...]) -> Tensor:
         if on_gpu is not None:
-            return torch.randn(size, generator=on_gpu, device=device) * size[1] ** -0.5
+            return torch.randn(size, generator=on_gpu, device=device).mul_(float(size[1]) ** -0.5)
         return torch.from_numpy(source.standard_normal(size, dtype=np.float32) * np.float32(size[1] ** -0.5))
 
     return {

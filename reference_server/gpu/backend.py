@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reference_server.batch import BLOCK_TOKENS, BackendStatistics, Drawn, Piece
-from reference_server.gpu_graphs import PATIENCE, STEP_FIELDS, StepGraphs, graph_sizes
-from reference_server.gpu_model import Collectives, GpuModel, Prompts, Rows, Weights
-from reference_server.gpu_sampling import draw, nucleus
+from reference_server.gpu.graphs import PATIENCE, STEP_FIELDS, StepGraphs, graph_sizes
+from reference_server.gpu.model import Collectives, GpuModel, Prompts, Rows, Weights
+from reference_server.gpu.sampling import draw, nucleus
+from reference_server.models.shapes import Shape
 from reference_server.sampler import Sampling
-from reference_server.shapes import Shape
 
 LAST_DRAWN = -1
 ONE_OFF_S = 60.0

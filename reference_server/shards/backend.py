@@ -20,9 +20,9 @@ from typing import NoReturn
 
 from reference_server.batch import BackendLostError, BackendStatistics, Piece
 from reference_server.errors import ConfigError
-from reference_server.shard_grid import Grid, Place
-from reference_server.shard_nursery import Nursery
-from reference_server.shard_rank import Load, Loaded, encode, run_rank
+from reference_server.shards.grid import Grid, Place
+from reference_server.shards.nursery import Nursery
+from reference_server.shards.rank import Load, Loaded, encode, run_rank
 
 SILENCE_S = 1.2
 """A rank that was not heard for this long is lost: six pulses."""

@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from reference_server.gpu_kernels import OVERLAPPED, after_previous, summed
+from reference_server.gpu.kernels import OVERLAPPED, after_previous, summed
 
 BLOCK = 2048
 
