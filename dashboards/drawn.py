@@ -48,6 +48,8 @@ class Expected:
     """Unix seconds from the start to the end of each fault; None: whatever the annotations found."""
     tolerance_s: float = 3.0
     """How far a painted region's edges may lie from the fault's: steps of queries and widths of pixels."""
+    untold: Sequence[str] = ()
+    """Titles of panels whose series were not there to be scraped: each must say so, in its own words."""
 
 
 def value_of(text: str, unit: str) -> float | None:
@@ -72,6 +74,10 @@ def problems(dashboard: Json, drawn: Facts, expected: Expected) -> list[str]:
         faults = [(each["fromMs"] / 1000, each["toMs"] / 1000) for each in drawn.get("windows", ())]
     for number in wanted.keys() & facts.keys():
         panel = wanted[number]
+        if panel["title"] in expected.untold:
+            if not facts[number]["saysNoValue"]:
+                found.append(f"panel {panel['title']!r}: it does not say that it has no data")
+            continue
         complaints = [
             *_content(panel, facts[number]),
             *_legend(panel, facts[number]),

@@ -88,6 +88,7 @@ def devices() -> tuple[Panel, ...]:
             "Bps",
             (query.events(declared.GPU_NVLINK_BYTES, "direction"), f"{_DEVICE} {{{{direction}}}}"),
             width=24,
+            no_value="no NVLink",
         ),
     )
 
@@ -190,8 +191,9 @@ def _panel(
     maximum: float | None = None,
     limit: Limit | None = None,
     width: int = 12,
+    no_value: str = NO_GPU,
 ) -> Panel:
     targets = tuple(Target(expression, legend) for expression, legend in asked)
     return Panel(
-        title, description, unit, targets, maximum=maximum, limit=limit, width=width, no_value=NO_GPU
+        title, description, unit, targets, maximum=maximum, limit=limit, width=width, no_value=no_value
     )

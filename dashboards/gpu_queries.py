@@ -9,6 +9,8 @@ from exporters import gpu_metrics, metrics
 from exporters.families import Family
 
 DEVICE = ("uuid",)
+_EVENTS = 8
+"""Series that a legend beside a chart has room for."""
 
 
 def answering() -> str:
@@ -24,18 +26,18 @@ def collector_success() -> str:
 
 def of_device(family: Family, *labels: str) -> str:
     """A gauge of the devices where it is greatest, by device and these labels."""
-    return worst(WORST, now("max", family, REPLICAS, by=(*DEVICE, *labels)))
+    return _named(worst(WORST, now("max", family, REPLICAS, by=(*DEVICE, *labels))))
 
 
 def clock(which: str) -> str:
     """The current clock in hertz of the devices where it is lowest: `sm` or `memory`."""
     lowest = now("min", gpu_metrics.GPU_CLOCK, f'{REPLICAS},clock="{which}"', by=DEVICE)
-    return f"bottomk({WORST}, {lowest})"
+    return _named(f"bottomk({WORST}, {lowest})")
 
 
 def events(family: Family, *labels: str) -> str:
     """What a device counts, per second, by device and these labels."""
-    return worst(WORST, greatest_rate(family, REPLICAS, by=(*DEVICE, *labels)))
+    return _named(worst(_EVENTS, greatest_rate(family, REPLICAS, by=(*DEVICE, *labels))))
 
 
 def of_allocator(family: Family) -> str:
@@ -52,3 +54,8 @@ def fragmentation(kind: str) -> str:
 def allocator_trouble(family: Family) -> str:
     """Retries or out-of-memory errors of torch's allocator per second, by replica, the most."""
     return worst(WORST, total_rate(family, REPLICAS, by=("pod",)))
+
+
+def _named(devices: str) -> str:
+    """With as much of each uuid as a legend has room for."""
+    return f'label_replace({devices}, "uuid", "$1", "uuid", "(.{{12}}).*")'

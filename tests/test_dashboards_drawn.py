@@ -87,6 +87,15 @@ def test_a_picture_that_shows_everything_has_no_problems() -> None:
     assert problems(DASHBOARD, GOOD, Expected()) == []
 
 
+def test_a_panel_without_series_must_say_so_itself() -> None:
+    drawn = copy.deepcopy(GOOD)
+    latency(drawn).update(frames=[], saysNoValue=True, legend=[], axes=[])
+    untold = Expected(faults=[FAULT], untold=("Latency",))
+    assert problems(DASHBOARD, drawn, untold) == []
+    latency(drawn).update(saysNoValue=False)
+    assert problems(DASHBOARD, drawn, untold) == ["panel 'Latency': it does not say that it has no data"]
+
+
 FAULTY: list[tuple[str, Callable[[Json], object], str]] = [
     ("page error", lambda d: d["failures"].append("boom"), "the page failed: boom"),
     ("panel missing", lambda d: d["panels"].pop(), "2 panels drawn of 3"),

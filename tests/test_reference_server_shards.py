@@ -201,7 +201,7 @@ def completion(replica: Process, **fields: Any) -> requests.Response:
 
 def nursery_of(server: int) -> int:
     return next(
-        one.pid for one in psutil.Process(server).children() if "shard_nursery" in " ".join(one.cmdline())
+        one.pid for one in psutil.Process(server).children() if "shards.nursery" in " ".join(one.cmdline())
     )
 
 
