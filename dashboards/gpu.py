@@ -5,7 +5,7 @@ from dashboards import gpu_queries as query
 from dashboards.panels import Dashboard, Limit, Panel, Row, Target, Unit
 from exporters import gpu_metrics as declared
 
-NO_GPU = "no GPU"
+NO_GPU = "no GPU, or none that tells this"
 _DEVICE, _ALLOCATOR = "{{uuid}}", "{{pod}} gpu {{gpu}}"
 
 
@@ -88,7 +88,6 @@ def devices() -> tuple[Panel, ...]:
             "Bps",
             (query.events(declared.GPU_NVLINK_BYTES, "direction"), f"{_DEVICE} {{{{direction}}}}"),
             width=24,
-            no_value="no NVLink",
         ),
     )
 
@@ -191,9 +190,8 @@ def _panel(
     maximum: float | None = None,
     limit: Limit | None = None,
     width: int = 12,
-    no_value: str = NO_GPU,
 ) -> Panel:
     targets = tuple(Target(expression, legend) for expression, legend in asked)
     return Panel(
-        title, description, unit, targets, maximum=maximum, limit=limit, width=width, no_value=no_value
+        title, description, unit, targets, maximum=maximum, limit=limit, width=width, no_value=NO_GPU
     )
