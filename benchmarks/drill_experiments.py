@@ -109,7 +109,7 @@ class Experiments:
         replica = self._replicas[0]
         return Experiment(
             "overload",
-            ("QueueAgeHigh", "KvCacheExhausted", "ErrorRatioHigh", "TtftBudgetBurn", "E2eBudgetBurn"),
+            ("QueueAgeHigh", "ErrorRatioHigh", "TtftBudgetBurn", "E2eBudgetBurn"),
             "sixteen clients of long requests at a reference server that runs two and lets eight wait",
             REAL,
             self._load.begin,
@@ -181,6 +181,10 @@ _MADE: Sequence[tuple[str, str, str, str, dict[str, Any]]] = (
     (
         *("AvailabilityBudgetBurn", "gateway", "the gateway answers every request 5xx", MADE),
         {"gateway_outcome": "http_5xx"},
+    ),
+    (
+        *("KvCacheExhausted", "deepseek-metrics", "99 % of the KV cache is in use and a request waits", MADE),
+        {"kv_usage": 0.99, "one_waits": True},
     ),
     ("CacheTierDown", "deepseek-metrics", "no lookup finds anything", MADE, {"hit_tokens": 0}),
     (

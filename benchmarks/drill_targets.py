@@ -26,6 +26,7 @@ from exporters.gpu_metrics import THROTTLE_REASONS, XIDS
 from exporters.gpu_sources import Device
 from exporters.inference import InferenceMetrics
 from exporters.registry import counter, gauge
+from exporters.request_metrics import RequestMetrics
 
 RECORDED = Path(__file__).parents[1] / "tests" / "data" / "h200"
 READY_S = 90.0
@@ -48,7 +49,7 @@ class Instrumented:
         self._ready = gauge(metrics.GATEWAY_READY, registry)
         self.inference.collectors.add("gpu", _Collector(self._gpu_families))
         self.inference.collectors.add("drill", _Collector(self._nothing))
-        self.inference.kv_usage(0.5)
+        self._in_queue: RequestMetrics | None = None
         self.reset()
         self.port = next(PORTS)
         self._exposition: Exposition | None = None
@@ -60,6 +61,7 @@ class Instrumented:
         self.gap_s, self.hit_tokens, self.retries, self.rtt_s = 0.05, 32, 0, 0.0005
         self.gpu_lost, self.throttle, self.xids_per_tick, self.ready = False, "", 0, 1
         self.collector_broken, self.recording = False, ""
+        self.kv_usage, self.one_waits = 0.5, False
 
     def listen(self) -> None:
         """Serve again at the same port."""
@@ -87,6 +89,12 @@ class Instrumented:
         self.inference.cache_lookup("memory", queried_tokens=64, hit_tokens=self.hit_tokens)
         self._gateway_requests.labels(self.gateway_outcome).inc()
         self._gateway_retries.inc(self.retries)
+        self.inference.kv_usage(self.kv_usage)
+        if self.one_waits and self._in_queue is None:
+            self._in_queue = self.inference.request(streaming=True)
+        elif self._in_queue is not None and not self.one_waits:
+            self._in_queue.finished("aborted", prompt_tokens=64)
+            self._in_queue = None
         self._ready.set(self.ready)
         self._xids += self.xids_per_tick
         self._comm.observe(cluster_metrics.TCP_RTT, "inter", "10.0.0.8:8085", self.rtt_s)
