@@ -357,6 +357,19 @@ def test_replicas_beyond_the_first_200_share_one_label() -> None:
     assert values["other"] == 100
 
 
+def test_a_replica_that_answered_once_shows_the_attempts_that_did_not_fail_yet() -> None:
+    fresh = GatewayMetrics(Balancer(random.Random(7)), lambda: 0)
+    fresh.attempt_ended("a", "ok", retry=False)
+    values = {
+        sample.labels["outcome"]: sample.value
+        for family in fresh.registry.collect()
+        for sample in family.samples
+        if sample.name == "ds_gateway_attempts_total"
+    }
+    assert values.keys() >= {"ok", "truncated", "unreachable", "http_5xx"}
+    assert {outcome for outcome, value in values.items() if value} == {"ok"}
+
+
 def test_every_outcome_is_counted_from_zero_so_that_a_rate_sees_the_first_failure(gateway: Gateway) -> None:
     fresh = GatewayMetrics(Balancer(random.Random(7)), lambda: 0)
     counts = {

@@ -56,8 +56,14 @@ def test_grafana_finds_the_generated_dashboards_where_it_looks_for_them() -> Non
 
 def test_every_mounted_path_is_in_the_repository() -> None:
     sources = [source for service in ("prometheus", "grafana") for source in mounts(service).values()]
-    assert len(sources) == 4
+    assert len(sources) == 5
     assert all((ROOT / source).exists() for source in sources)
+
+
+def test_prometheus_evaluates_the_rules_that_are_mounted() -> None:
+    (pattern,) = PROMETHEUS["rule_files"]
+    rules = [place for place in mounts("prometheus") if Path(place).match(pattern)]
+    assert rules == ["/etc/prometheus/rules/reference.yaml"]
 
 
 def test_everything_that_the_image_copies_is_in_the_repository() -> None:

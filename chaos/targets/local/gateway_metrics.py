@@ -54,8 +54,11 @@ class GatewayMetrics:
 
     def attempt_ended(self, replica: str, outcome: str, *, retry: bool) -> None:
         """Count one attempt; replicas beyond the first 200 of a run share one label."""
-        if len(self._labelled) < _MOST_REPLICA_LABELS:
+        if replica not in self._labelled and len(self._labelled) < _MOST_REPLICA_LABELS:
             self._labelled.add(replica)
+            for possible in OUTCOMES:
+                if possible != NO_REPLICA:
+                    self._attempts.labels(replica, possible)
         self._attempts.labels(replica if replica in self._labelled else _OTHER, outcome).inc()
         if retry:
             self._retries.inc()
