@@ -70,6 +70,12 @@ def _short_outage(rows: Sequence[RequestRecord]) -> tuple[RequestRecord, ...]:
     return tuple(bad if 0 <= bad.intended_s - FAULT.started_s < 2 else good for good, bad in pairs)
 
 
+def _second_outage(rows: Sequence[RequestRecord]) -> tuple[RequestRecord, ...]:
+    """The short outage, calm for longer than the hold, and failures once more."""
+    pairs = zip(_short_outage(rows), _all_fail(rows), strict=True)
+    return tuple(bad if 10 <= bad.intended_s - FAULT.started_s < 14 else good for good, bad in pairs)
+
+
 def _without_replacements(events: Sequence[Event]) -> tuple[Event, ...]:
     return tuple(event for event in events if event.kind != "replica_ready" or event.at_s < FAULT.started_s)
 
@@ -85,6 +91,7 @@ ODD_RUNS = {
     "fault-that-lasts": replace(OUTAGE, faults=(LASTING,)),
     "not-recovered": replace(OUTAGE, rows=_all_fail(ROWS), events=_without_replacements(EVENTS)),
     "no-impact": replace(OUTAGE, rows=_calm(ROWS)),
+    "relapse": replace(OUTAGE, rows=_second_outage(ROWS)),
 }
 FINDINGS = {
     "no-rows": "INCONCLUSIVE: how fast goodput was back after 3 of 10 replicas were killed is not known",
@@ -95,6 +102,7 @@ FINDINGS = {
     "fault-that-lasts": "goodput was back {back} after latency hit 3 of 10 replicas",
     "not-recovered": "DEVIATED: goodput was not back within 30 s after 3 of 10 replicas were killed",
     "no-impact": "goodput never left its tolerance when 3 of 10 replicas were killed",
+    "relapse": "goodput was back {back} after 3 of 10 replicas were killed, but fell again after",
 }
 
 

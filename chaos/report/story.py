@@ -146,7 +146,7 @@ def outcomes(journal: Journal) -> Sequence[tuple[str, int, str]]:
 def _recovery_tile(journal: Journal, name: str, title: str) -> Tile:
     recovery = journal["recovery"]
     terms = {
-        "service": f"resolution {seconds(recovery['resolution_s'])}",
+        "service": f"resolution {seconds(recovery['resolution_s'])}{_relapse(recovery)}",
         "capacity": "all wanted replicas ready and serving",
     }
     held = terms[name] if recovery[f"{name}_status"] == "recovered" else "never out of tolerance"
@@ -160,10 +160,17 @@ def _recovery_clause(journal: Journal) -> str:
     recovery = journal["recovery"]
     match recovery["service_status"]:
         case "recovered":
-            return f"goodput was back {seconds(recovery['service_s'])} after {done}"
+            return f"goodput was back {seconds(recovery['service_s'])} after {done}{_relapse(recovery)}"
         case "no impact":
-            return f"goodput never left its tolerance when {done}"
+            kept = "never left" if recovery.get("relapse_s") is None else "kept within"
+            return f"goodput {kept} its tolerance when {done}{_relapse(recovery)}"
         case "not recovered":
             return f"goodput was not back within {seconds(recovery['within_s'])} after {done}"
         case _:
             return f"how fast goodput was back after {done} is not known"
+
+
+def _relapse(recovery: Mapping[str, Any]) -> str:
+    """What a reader of a recovery must not miss: it held as long as was asked for, and no longer."""
+    fell_s = recovery.get("relapse_s")
+    return "" if fell_s is None else f", but fell again after {seconds(fell_s)}"
