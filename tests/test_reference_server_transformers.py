@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 import requests
 import torch
+import transformers
 
 from reference_server.config import Settings
 from tests.llama_folders import write_llama
 from tests.reference_replicas import Hold, replica_in_thread
-
-transformers = pytest.importorskip("transformers")
 
 LLAMA3 = {
     "rope_type": "llama3",
