@@ -16,20 +16,29 @@ from torch import Tensor
 from reference_server.gpu.kernels import OVERLAPPED, after_previous
 from reference_server.models.quantization import GROUP, Int8Weight
 
-UNPACK = tl.constexpr("""{
-.reg .b32 t;
-xor.b32 t, $4, 0x80808080;
-prmt.b32 $0, t, 0x4B000000, 0x7440;
-prmt.b32 $1, t, 0x4B000000, 0x7441;
-prmt.b32 $2, t, 0x4B000000, 0x7442;
-prmt.b32 $3, t, 0x4B000000, 0x7443;
-add.f32 $0, $0, 0fCB000080;
-add.f32 $1, $1, 0fCB000080;
-add.f32 $2, $2, 0fCB000080;
-add.f32 $3, $3, 0fCB000080;
+UNPACK = tl.constexpr("""
+prmt.b32 $0, $4, 0x47000000, 0x7404;
+prmt.b32 $1, $4, 0x47000000, 0x7414;
+prmt.b32 $2, $4, 0x47000000, 0x7424;
+prmt.b32 $3, $4, 0x47000000, 0x7434;
+""")
+OFFSET = tl.constexpr(32768.0 + 128.0)
+"""Four biased bytes to float32, each OFFSET too high: a byte becomes the end of 2^15's mantissa. One instruction each,
+where the language's conversion runs on a unit with an eighth of the rate; the offset is taken off a whole sum."""
+UNPACK_BF16 = tl.constexpr("""{
+.reg .b32 pair, low, top, one;
+mov.b32 one, 0x3F803F80;
+prmt.b32 pair, $2, 0, 0x4140;
+lop3.b32 low, pair, 0x007F007F, 0x43004300, 0xEA;
+lop3.b32 top, pair, 0x00800080, 0xC380C380, 0x6A;
+fma.rn.bf16x2 $0, low, one, top;
+prmt.b32 pair, $2, 0, 0x4342;
+lop3.b32 low, pair, 0x007F007F, 0x43004300, 0xEA;
+lop3.b32 top, pair, 0x00800080, 0xC380C380, 0x6A;
+fma.rn.bf16x2 $1, low, one, top;
 }""")
-"""Four signed bytes to float32: the conversion that the language has runs on a unit with an eighth of the rate. A byte
-plus 128 becomes the low end of 2^23's mantissa, and both are taken off again, exactly."""
+"""Four biased bytes to bfloat16, exactly: the low seven bits as 128 and more, less 128 where the top bit is set, else
+less 256."""
 FEW_ROWS, MANY_ROWS = 64, 128
 
 
@@ -49,7 +58,7 @@ def one_row(
     span: tl.constexpr = 2 if GATED else 4
     gap = outputs if GATED else 2
     chunk = tl.arange(0, CHUNKS)
-    fits = chunk < INPUTS // CHUNK
+    fits = (chunk < INPUTS // CHUNK) | (CHUNKS * CHUNK == INPUTS)
     at = chunk[:, None] * CHUNK + tl.arange(0, CHUNK)[None, :]
     first = tl.program_id(0) * (span * 2 if GROUPS else span)
     weights = four_lines(values, first, gap, lines, at, fits, INPUTS)
@@ -61,29 +70,32 @@ def one_row(
     if NORM:
         shrink = tl.rsqrt(tl.sum(tl.sum(given * given, axis=1), axis=0) / INPUTS + epsilon)
         given *= tl.load(gain + at, mask=fits[:, None], other=0.0).to(tl.float32)
-    finish(weights, given, shrink, scales, first, out, outputs, chunk, fits, GROUPS, GATED, RESIDUAL, CHUNK)
+    excess = OFFSET * tl.sum(given, axis=1) if GROUPS else 0.0
+    finish(
+        weights, given, excess, shrink, scales, first, out, outputs, chunk, fits, GROUPS, GATED, RESIDUAL, CHUNK
+    )  # fmt: skip
     if GROUPS:
         first += span
         finish(
-            further, given, shrink, scales, first, out, outputs, chunk, fits, GROUPS, GATED, RESIDUAL, CHUNK
-        )
+            further, given, excess, shrink, scales, first, out, outputs, chunk, fits, GROUPS, GATED, RESIDUAL, CHUNK
+        )  # fmt: skip
 
 
 @triton.jit
 def finish(
-    weights, given, shrink, scales, first, out, outputs, chunk, fits, GROUPS: tl.constexpr, GATED: tl.constexpr,
+    weights, given, excess, shrink, scales, first, out, outputs, chunk, fits, GROUPS: tl.constexpr, GATED: tl.constexpr,
     RESIDUAL: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """The products of four lines, and what `one_row` does with them."""
     lines = 2 * outputs if GATED else outputs
     third = first + outputs if GATED else first + 2
     lower = tl.join(
-        dot(weights[0], given, scales, first, lines, chunk, fits, GROUPS, CHUNK),
-        dot(weights[1], given, scales, first + 1, lines, chunk, fits, GROUPS, CHUNK),
+        dot(weights[0], given, excess, scales, first, lines, chunk, fits, GROUPS, CHUNK),
+        dot(weights[1], given, excess, scales, first + 1, lines, chunk, fits, GROUPS, CHUNK),
     )
     upper = tl.join(
-        dot(weights[2], given, scales, third, lines, chunk, fits, GROUPS, CHUNK),
-        dot(weights[3], given, scales, third + 1, lines, chunk, fits, GROUPS, CHUNK),
+        dot(weights[2], given, excess, scales, third, lines, chunk, fits, GROUPS, CHUNK),
+        dot(weights[3], given, excess, scales, third + 1, lines, chunk, fits, GROUPS, CHUNK),
     )
     result = tl.sum(tl.join(lower, upper), axis=0) * shrink
     pair = tl.arange(0, 2)
@@ -112,19 +124,20 @@ def four_lines(values, first, gap, lines, at, fits, INPUTS: tl.constexpr):
 @triton.jit
 def line(values, row, lines, at, fits, INPUTS: tl.constexpr):
     """One line of the matrix, as it is stored, (chunks, CHUNK)."""
-    return tl.load(values + row.to(tl.int64) * INPUTS + at, mask=fits[:, None] & (row < lines), other=0.0)
+    return tl.load(
+        values + tl.minimum(row, lines - 1).to(tl.int64) * INPUTS + at, mask=fits[:, None], other=0
+    )
 
 
 @triton.jit
-def dot(weight, given, scales, row, lines, chunk, fits, GROUPS: tl.constexpr, CHUNK: tl.constexpr):
+def dot(weight, given, excess, scales, row, lines, chunk, fits, GROUPS: tl.constexpr, CHUNK: tl.constexpr):
     """Each chunk's part of the product of a line with the inputs."""
     if GROUPS:
         weight = tl.inline_asm_elementwise(UNPACK, "=r,=r,=r,=r,r", [weight], tl.float32, True, 4)
     part = tl.sum(weight.to(tl.float32) * given, axis=1)
     if GROUPS:
-        part *= tl.load(
-            scales + row * GROUPS + chunk * CHUNK // 128, mask=fits & (row < lines), other=0.0
-        ).to(tl.float32)
+        scale = scales + tl.minimum(row, lines - 1) * GROUPS + chunk * CHUNK // 128
+        part = (part - excess) * tl.load(scale, mask=fits, other=0.0).to(tl.float32)
     return part
 
 
@@ -149,7 +162,8 @@ def few_rows(
         )
         if GROUPS:
             scale = tl.load(scales + at * GROUPS + first // 128, mask=inside, other=0.0).to(tl.float32)
-            sums += tl.dot(weight.to(column.dtype), column) * scale[:, None]
+            weight = tl.inline_asm_elementwise(UNPACK_BF16, "=r,=r,r", [weight], tl.bfloat16, True, 4)
+            sums += tl.dot(weight, column) * scale[:, None]
         else:
             sums = tl.dot(weight, column, sums)
     place = out + (split * rows + row[None, :]) * outputs + at[:, None]
@@ -161,14 +175,14 @@ def unpack(values, scales, out, INPUTS: tl.constexpr, GROUPS: tl.constexpr, BLOC
     """One program per output and block of inputs: the matrix in 16 bits."""
     row, at = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     after_previous()
-    value = tl.load(values + row * INPUTS + at, mask=at < INPUTS, other=0).to(tl.float32)
+    value = tl.load(values + row * INPUTS + at, mask=at < INPUTS, other=0).to(tl.float32) - 128.0
     value *= tl.load(scales + row * GROUPS + at // 128, mask=at < INPUTS, other=0.0).to(tl.float32)
     tl.store(out + row * INPUTS + at, value.to(out.dtype.element_ty), mask=at < INPUTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """A matrix on the device: (outputs, inputs) in the model's type, or in 8 bits with its scales."""
+    """A matrix on the device: (outputs, inputs) in the model's type, or bytes, 128 too high, with their scales."""
 
     values: Tensor
     scales: Tensor | None
@@ -180,6 +194,7 @@ class Linear:
         packed = [weight for weight in weights if isinstance(weight, Int8Weight)]
         if packed:
             values = torch.cat([weight.values.to(device) for weight in packed])
+            values = values.view(torch.uint8).bitwise_xor_(128)
             return cls(values, torch.cat([weight.scales.to(device) for weight in packed]).contiguous(), dtype)
         plain = [weight.to(device, dtype) for weight in weights if isinstance(weight, Tensor)]
         return cls(plain[0] if len(plain) == 1 else torch.cat(plain), None, dtype)

@@ -27,8 +27,8 @@ POSITIONS_PER_TURN = 64
 class Collectives(Protocol):
     """What the ranks of a tensor-parallel group do together; on the current stream, so that graphs hold it."""
 
-    def sum_splits(self, sums: Tensor, /) -> Tensor:
-        """The sum over splits and ranks of partial sums (splits, rows, outputs), as (1, rows, outputs)."""
+    def add_sums(self, sums: Tensor, hidden: Tensor, /) -> None:
+        """Add the sum over splits and ranks of partial sums (splits, rows, outputs) to float32 (rows, outputs)."""
         ...
 
     def gather(self, logits: Tensor, width: int, /) -> Tensor:
@@ -250,9 +250,10 @@ class GpuModel:
         return self._added(layer.down, active, hidden)
 
     def _added(self, matrix: Linear, rows: Tensor, hidden: Tensor) -> Tensor | None:
-        """Add a product to the residual stream: at once for one row, else it is left to the next norm, as sums."""
+        """Add a product to the residual stream: at once for one row or several ranks, else by the next norm."""
         if self._collectives is not None:
-            return self._collectives.sum_splits(matrix.sums(rows))
+            self._collectives.add_sums(matrix.sums(rows), hidden)
+            return None
         if rows.shape[0] == 1:
             matrix.row(rows, hidden, residual=True)
             return None

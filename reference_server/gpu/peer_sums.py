@@ -2,7 +2,8 @@
 
 NCCL's sum of a few kilobytes takes some 20 us inside a graph, hardly any of it for bytes, and a decode step makes two
 per layer. Here every program leaves its piece of the own part where the others can read it, tells them by a number
-that grows, waits for theirs, and adds all pieces in the order of ranks, so that all ranks hold the same bits.
+that grows, waits for theirs, and adds all pieces in the order of ranks, so that all ranks hold the same bits. What they
+are added to, the residual stream, is added in the same kernel.
 
 A piece has two places, used in turn: a program writes to a place again only after every rank has come to the sum in
 between, and so has left the one before. Memory is torch's symmetric memory; multicast is never used.
@@ -26,9 +27,9 @@ CAPACITY = 1 << 18
 
 
 @triton.jit
-def sum_over_peers(
-    sums, out, parts, flags, epochs, size, RANK: tl.constexpr, RANKS: tl.constexpr, SPLITS: tl.constexpr,
-    BLOCK: tl.constexpr, CAPACITY: tl.constexpr,
+def add_over_peers(
+    sums, hidden, parts, flags, epochs, size, RANK: tl.constexpr, RANKS: tl.constexpr, RANKS_PAD: tl.constexpr,
+    SPLITS: tl.constexpr, BLOCK: tl.constexpr, CAPACITY: tl.constexpr,
 ):  # fmt: skip
     """One program per piece. `parts` and `flags` are addresses by rank; `epochs` count each piece's sums."""
     piece = tl.program_id(0)
@@ -40,36 +41,33 @@ def sum_over_peers(
         value += tl.load(sums + split * size + at, mask=inside, other=0.0).to(tl.float32)
     epoch = tl.load(epochs + piece) + 1
     place = (epoch & 1) * CAPACITY + at
-    tl.store(memory_of(parts, RANK, tl.float32) + place, value, mask=inside)
+    tl.store(memory_of(parts, RANK) + place, value, mask=inside)
     tl.debug_barrier()
     tl.store(epochs + piece, epoch)
-    for peer in tl.static_range(RANKS):
-        if peer != RANK:
-            tl.atomic_xchg(
-                memory_of(flags, peer, tl.int32) + piece * RANKS + RANK, epoch, sem="release", scope="sys"
-            )
-    own = memory_of(flags, RANK, tl.int32) + piece * RANKS
-    for peer in tl.static_range(RANKS):
-        if peer != RANK:
+    total = tl.load(hidden + at, mask=inside, other=0.0)
+    peer = tl.arange(0, RANKS_PAD)
+    others = (peer < RANKS) & (peer != RANK)
+    theirs = tl.load(flags + peer, mask=others, other=0).to(tl.pointer_type(tl.int32)) + piece * RANKS + RANK
+    tl.atomic_xchg(theirs, epoch + peer * 0, mask=others, sem="release", scope="sys")
+    own = tl.load(flags + RANK).to(tl.pointer_type(tl.int32)) + piece * RANKS
+    for other in tl.static_range(RANKS):
+        if other != RANK:
             # The difference, since the number wraps around after a day or more.
-            while tl.atomic_add(own + peer, 0, sem="acquire", scope="sys") - epoch < 0:
+            while tl.atomic_add(own + other, 0, sem="acquire", scope="sys") - epoch < 0:
                 pass
     tl.debug_barrier()
-    total = tl.zeros([BLOCK], tl.float32)
-    for peer in tl.static_range(RANKS):
-        if peer == RANK:
+    for other in tl.static_range(RANKS):
+        if other == RANK:
             total += value
         else:
-            total += tl.load(
-                memory_of(parts, peer, tl.float32) + place, mask=inside, other=0.0, volatile=True
-            )
-    tl.store(out + at, total.to(out.dtype.element_ty), mask=inside)
+            total += tl.load(memory_of(parts, other) + place, mask=inside, other=0.0)
+    tl.store(hidden + at, total, mask=inside)
 
 
 @triton.jit
-def memory_of(addresses, rank, dtype: tl.constexpr):
-    """Where a rank's memory begins, seen from here."""
-    return tl.multiple_of(tl.load(addresses + rank), 16).to(tl.pointer_type(dtype))
+def memory_of(addresses, rank):
+    """Where a rank's parts begin, seen from here."""
+    return tl.multiple_of(tl.load(addresses + rank).to(tl.pointer_type(tl.float32)), 16)
 
 
 class PeerSums:
@@ -100,14 +98,12 @@ class PeerSums:
         """Whether partial sums are few enough for this way."""
         return sums[0].numel() <= CAPACITY
 
-    def sum(self, sums: Tensor) -> Tensor:
-        """The sum over splits and ranks of partial sums (splits, rows, outputs), as (1, rows, outputs) in float32."""
-        splits, rows, outputs = sums.shape
-        size = rows * outputs
-        out = torch.empty((1, rows, outputs), dtype=torch.float32, device=sums.device)
+    def add(self, sums: Tensor, hidden: Tensor) -> None:
+        """Add the sum over splits and ranks of partial sums (splits, rows, outputs) to float32 (rows, outputs)."""
         parts, flags = self._addresses
-        sum_over_peers[(triton.cdiv(size, BLOCK),)](
-            sums, out, parts, flags, self._epochs, size, RANK=self._rank, RANKS=self._ranks, SPLITS=splits,
-            BLOCK=BLOCK, CAPACITY=CAPACITY, num_warps=4, **OVERLAPPED,
+        size = hidden.numel()
+        add_over_peers[(triton.cdiv(size, BLOCK),)](
+            sums, hidden, parts, flags, self._epochs, size, RANK=self._rank, RANKS=self._ranks,
+            RANKS_PAD=triton.next_power_of_2(self._ranks), SPLITS=sums.shape[0], BLOCK=BLOCK, CAPACITY=CAPACITY,
+            num_warps=4, **OVERLAPPED,
         )  # fmt: skip
-        return out

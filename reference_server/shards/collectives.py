@@ -85,13 +85,14 @@ class Collectives:
                 dist.all_reduce(part, group=self._lanes)
         return part
 
-    def sum_splits(self, sums: Tensor) -> Tensor:
-        """The sum over splits and lanes of partial sums (splits, rows, outputs), as (1, rows, outputs)."""
+    def add_sums(self, sums: Tensor, hidden: Tensor) -> None:
+        """Add the sum over splits and lanes of partial sums (splits, rows, outputs) to float32 (rows, outputs)."""
         if self._peers is not None and self._peers.takes(sums):
             self._summed = sums.shape, sums.dtype
             with self._timed("all_reduce", self._lanes_name):
-                return self._peers.sum(sums)
-        return self.sum(sums[0] if sums.shape[0] == 1 else sums.sum(dim=0)).unsqueeze(0)
+                self._peers.add(sums, hidden)
+        else:
+            hidden += self.sum(sums[0] if sums.shape[0] == 1 else sums.sum(dim=0))
 
     def gather(self, logits: Tensor, width: int) -> Tensor:
         """The lanes' columns side by side, `width` together; logits that have them all come back as they are."""
@@ -127,7 +128,10 @@ class Collectives:
         if self._summed is not None and self.device.type == "cuda" and self._steps % self.probe_every == 0:
             size, dtype = self._summed
             like_it = torch.zeros(size, dtype=dtype, device=self.device)
-            self.sum(like_it) if like_it.dim() == 2 else self.sum_splits(like_it)
+            if like_it.dim() == 2:
+                self.sum(like_it)
+            else:
+                self.add_sums(like_it, torch.zeros(size[1:], device=self.device))
 
     def note(self, timing: Timing) -> None:
         """Add an exchange that was timed elsewhere."""

@@ -80,6 +80,9 @@ def _main(control: socket.socket) -> NoReturn:
     from reference_server.lean_torch import import_torch
 
     import_torch()
+    with suppress(ImportError):  # what a rank beside a GPU imports as well; nothing here begins to use one
+        import triton  # noqa: F401
+        from torch.distributed import _symmetric_memory  # noqa: F401
 
     ranks: list[int] = []
     while True:

@@ -62,10 +62,10 @@ def load_random(cut: Cut, place: Place, collectives: "Collectives") -> Backend:
         from reference_server.gpu.backend import GpuBackend
 
         for batch in cut.batches if alone else ():
-            part = torch.zeros((1, batch, cut.shape.hidden), device=device)
+            parts = torch.zeros((2, 1, batch, cut.shape.hidden), device=device)
             for op, one in (
-                (GRAPHED_SUM, partial(collectives.sum_splits, part)),
-                (GRAPHED_NCCL_SUM, partial(collectives.sum, part[0])),
+                (GRAPHED_SUM, partial(collectives.add_sums, parts[0], parts[1, 0])),
+                (GRAPHED_NCCL_SUM, partial(collectives.sum, parts[0, 0])),
             ):
                 collectives.note(Timing(op, str(batch), time_graphed(one)))
         return GpuBackend(
@@ -101,7 +101,7 @@ def random_shard(shape: Shape, lanes: int, device: "torch.device") -> dict[str, 
     return weights
 
 
-def time_graphed(one: Callable[[], "Tensor"]) -> float:
+def time_graphed(one: Callable[[], object]) -> float:
     """Seconds of one of many in a row where nothing is launched: all ranks replay the same graph."""
     import torch
 
