@@ -51,7 +51,6 @@ def embed(
     at = tl.arange(0, BLOCK)
     value = tl.load(values + token * HIDDEN + at, mask=at < HIDDEN).to(tl.float32)
     if GROUPS:
-        value -= 128.0  # bytes are kept biased
         value *= tl.load(scales + token * GROUPS + at // 128, mask=at < HIDDEN).to(tl.float32)
     tl.store(hidden + row * HIDDEN + at, value, mask=at < HIDDEN)
 

@@ -16,88 +16,84 @@ from torch import Tensor
 from reference_server.gpu.kernels import OVERLAPPED, after_previous
 from reference_server.models.quantization import GROUP, Int8Weight
 
-UNPACK = tl.constexpr("""
-prmt.b32 $0, $4, 0x47000000, 0x7404;
-prmt.b32 $1, $4, 0x47000000, 0x7414;
-prmt.b32 $2, $4, 0x47000000, 0x7424;
-prmt.b32 $3, $4, 0x47000000, 0x7434;
-""")
-OFFSET = tl.constexpr(32768.0 + 128.0)
-"""Four biased bytes to float32, each OFFSET too high: a byte becomes the end of 2^15's mantissa. One instruction each,
-where the language's conversion runs on a unit with an eighth of the rate; the offset is taken off a whole sum."""
-UNPACK_BF16 = tl.constexpr("""{
-.reg .b32 pair, low, top, one;
-mov.b32 one, 0x3F803F80;
-prmt.b32 pair, $2, 0, 0x4140;
-lop3.b32 low, pair, 0x007F007F, 0x43004300, 0xEA;
-lop3.b32 top, pair, 0x00800080, 0xC380C380, 0x6A;
-fma.rn.bf16x2 $0, low, one, top;
-prmt.b32 pair, $2, 0, 0x4342;
-lop3.b32 low, pair, 0x007F007F, 0x43004300, 0xEA;
-lop3.b32 top, pair, 0x00800080, 0xC380C380, 0x6A;
-fma.rn.bf16x2 $1, low, one, top;
+DOT_OF_CHUNK = tl.constexpr("""{
+.reg .b32 sum;
+mov.b32 sum, 0;
+dp4a.s32.s32 sum, $16, $20, sum;
+dp4a.s32.s32 sum, $17, $21, sum;
+dp4a.s32.s32 sum, $18, $22, sum;
+dp4a.s32.s32 sum, $19, $23, sum;
+shl.b32 sum, sum, 8;
+dp4a.s32.u32 sum, $16, $24, sum;
+dp4a.s32.u32 sum, $17, $25, sum;
+dp4a.s32.u32 sum, $18, $26, sum;
+dp4a.s32.u32 $0, $19, $27, sum;
+mov.b32 $1, 0; mov.b32 $2, 0; mov.b32 $3, 0; mov.b32 $4, 0; mov.b32 $5, 0; mov.b32 $6, 0; mov.b32 $7, 0;
+mov.b32 $8, 0; mov.b32 $9, 0; mov.b32 $10, 0; mov.b32 $11, 0; mov.b32 $12, 0; mov.b32 $13, 0; mov.b32 $14, 0;
+mov.b32 $15, 0;
 }""")
-"""Four biased bytes to bfloat16, exactly: the low seven bits as 128 and more, less 128 where the top bit is set, else
-less 256."""
+"""Sixteen bytes by numbers of 16 bits, which come as high and low bytes, exactly; the sum is in the first element.
+
+Nine instructions, where each byte to float32 and its multiplication would take two, one of them at half rate."""
+OPERANDS = tl.constexpr(",".join(["=r"] * 16 + ["r"] * 12))
+ROUND = tl.constexpr(12582912.0)
+"""1.5 * 2^23: added to a float32 below 2^22, it leaves the nearest whole number in the low bits."""
 FEW_ROWS, MANY_ROWS = 64, 128
+WIDEST_PART, WIDEST_PART_IN_8_BITS = 512, 128
+"""Chunks of a line that are multiplied with one row at once."""
+FOURS, FOURS_IN_8_BITS = 1, 2
+"""Four lines each that one program multiplies: in 8 bits, fewer would read the inputs as often as the lines."""
 
 
 @triton.jit
 def one_row(
     x, values, scales, gain, out, outputs, epsilon, INPUTS: tl.constexpr, GROUPS: tl.constexpr, NORM: tl.constexpr,
-    GATED: tl.constexpr, RESIDUAL: tl.constexpr, CHUNKS: tl.constexpr, CHUNK: tl.constexpr,
+    GATED: tl.constexpr, RESIDUAL: tl.constexpr, FOURS: tl.constexpr, PARTS: tl.constexpr, CHUNKS: tl.constexpr,
+    CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """One program per four lines of the matrix, all on their way before the kernel before has ended.
+    """One program per FOURS times four lines of the matrix, on their way before the kernel before has ended.
 
-    In 8 bits eight, since the inputs that a program reads, from the second-level cache, would be more than the lines.
-    A thread's load of CHUNK inputs lies in one group, so that it is scaled as one sum.
+    A thread's load of CHUNK inputs lies in one group, so that it is scaled as one sum; long lines come in PARTS.
     NORM: x is the residual stream; its root mean square divides the sum at the end, since it scales all inputs alike.
     GATED: the lines are two gates and their ups. RESIDUAL: the sums are added to `out`.
     """
     lines = 2 * outputs if GATED else outputs
     span: tl.constexpr = 2 if GATED else 4
     gap = outputs if GATED else 2
-    chunk = tl.arange(0, CHUNKS)
-    fits = (chunk < INPUTS // CHUNK) | (CHUNKS * CHUNK == INPUTS)
-    at = chunk[:, None] * CHUNK + tl.arange(0, CHUNK)[None, :]
-    first = tl.program_id(0) * (span * 2 if GROUPS else span)
-    weights = four_lines(values, first, gap, lines, at, fits, INPUTS)
-    if GROUPS:
-        further = four_lines(values, first + span, gap, lines, at, fits, INPUTS)
-    after_previous()
-    given = tl.load(x + at, mask=fits[:, None], other=0.0).to(tl.float32)
-    shrink = 1.0
-    if NORM:
-        shrink = tl.rsqrt(tl.sum(tl.sum(given * given, axis=1), axis=0) / INPUTS + epsilon)
-        given *= tl.load(gain + at, mask=fits[:, None], other=0.0).to(tl.float32)
-    excess = OFFSET * tl.sum(given, axis=1) if GROUPS else 0.0
-    finish(
-        weights, given, excess, shrink, scales, first, out, outputs, chunk, fits, GROUPS, GATED, RESIDUAL, CHUNK
-    )  # fmt: skip
-    if GROUPS:
-        first += span
-        finish(
-            further, given, excess, shrink, scales, first, out, outputs, chunk, fits, GROUPS, GATED, RESIDUAL, CHUNK
-        )  # fmt: skip
+    first = tl.program_id(0) * FOURS * span
+    squares = 0.0
+    sums = ()
+    for part in tl.static_range(PARTS):
+        chunk = part * CHUNKS + tl.arange(0, CHUNKS)
+        fits = (chunk < INPUTS // CHUNK) | (PARTS * CHUNKS * CHUNK == INPUTS)
+        at = chunk[:, None] * CHUNK + tl.arange(0, CHUNK)[None, :]
+        weights = ()
+        for four in tl.static_range(FOURS):
+            weights = weights + (four_lines(values, first + four * span, gap, lines, at, fits, INPUTS),)
+        if part == 0:
+            after_previous()
+        given = tl.load(x + at, mask=fits[:, None], other=0.0).to(tl.float32)
+        if NORM:
+            squares += tl.sum(tl.sum(given * given, axis=1), axis=0)
+            given *= tl.load(gain + at, mask=fits[:, None], other=0.0).to(tl.float32)
+        step = 1.0
+        if GROUPS:
+            given, step = in_16_bits(given)
+        before = sums
+        sums = ()
+        for four in tl.static_range(FOURS):
+            row = first + four * span
+            more = dots(weights[four], given, step, scales, row, gap, lines, chunk, fits, GROUPS, CHUNK)
+            sums = sums + ((more if part == 0 else before[four] + more),)
+    shrink = tl.rsqrt(squares / INPUTS + epsilon) if NORM else 1.0
+    for four in tl.static_range(FOURS):
+        finish(sums[four], shrink, first + four * span, out, outputs, GATED, RESIDUAL)
 
 
 @triton.jit
-def finish(
-    weights, given, excess, shrink, scales, first, out, outputs, chunk, fits, GROUPS: tl.constexpr, GATED: tl.constexpr,
-    RESIDUAL: tl.constexpr, CHUNK: tl.constexpr,
-):  # fmt: skip
-    """The products of four lines, and what `one_row` does with them."""
-    lines = 2 * outputs if GATED else outputs
-    third = first + outputs if GATED else first + 2
-    lower = tl.join(
-        dot(weights[0], given, excess, scales, first, lines, chunk, fits, GROUPS, CHUNK),
-        dot(weights[1], given, excess, scales, first + 1, lines, chunk, fits, GROUPS, CHUNK),
-    )
-    upper = tl.join(
-        dot(weights[2], given, excess, scales, third, lines, chunk, fits, GROUPS, CHUNK),
-        dot(weights[3], given, excess, scales, third + 1, lines, chunk, fits, GROUPS, CHUNK),
-    )
-    result = tl.sum(tl.join(lower, upper), axis=0) * shrink
+def finish(sums, shrink, first, out, outputs, GATED: tl.constexpr, RESIDUAL: tl.constexpr):
+    """What `one_row` does with the chunks' sums of four lines, (chunks, 2, 2)."""
+    result = tl.sum(sums, axis=0) * shrink
     pair = tl.arange(0, 2)
     if GATED:
         gate, up = tl.split(result)
@@ -123,22 +119,51 @@ def four_lines(values, first, gap, lines, at, fits, INPUTS: tl.constexpr):
 
 @triton.jit
 def line(values, row, lines, at, fits, INPUTS: tl.constexpr):
-    """One line of the matrix, as it is stored, (chunks, CHUNK)."""
-    return tl.load(
-        values + tl.minimum(row, lines - 1).to(tl.int64) * INPUTS + at, mask=fits[:, None], other=0
-    )
+    """One line of the matrix, as it is stored, (chunks, CHUNK); the last one again where there is none."""
+    place = values + tl.minimum(row, lines - 1).to(tl.int64) * INPUTS + at
+    return tl.load(place, mask=fits[:, None], other=0, eviction_policy="evict_first")
 
 
 @triton.jit
-def dot(weight, given, excess, scales, row, lines, chunk, fits, GROUPS: tl.constexpr, CHUNK: tl.constexpr):
+def dots(
+    weights, given, step, scales, first, gap, lines, chunk, fits, GROUPS: tl.constexpr, CHUNK: tl.constexpr
+):
+    """Each chunk's part of the products of four lines with the inputs, (chunks, 2, 2)."""
+    lower = tl.join(
+        dot(weights[0], given, step, scales, first, lines, chunk, fits, GROUPS, CHUNK),
+        dot(weights[1], given, step, scales, first + 1, lines, chunk, fits, GROUPS, CHUNK),
+    )
+    upper = tl.join(
+        dot(weights[2], given, step, scales, first + gap, lines, chunk, fits, GROUPS, CHUNK),
+        dot(weights[3], given, step, scales, first + gap + 1, lines, chunk, fits, GROUPS, CHUNK),
+    )
+    return tl.join(lower, upper)
+
+
+@triton.jit
+def dot(weight, given, step, scales, row, lines, chunk, fits, GROUPS: tl.constexpr, CHUNK: tl.constexpr):
     """Each chunk's part of the product of a line with the inputs."""
     if GROUPS:
-        weight = tl.inline_asm_elementwise(UNPACK, "=r,=r,=r,=r,r", [weight], tl.float32, True, 4)
-    part = tl.sum(weight.to(tl.float32) * given, axis=1)
-    if GROUPS:
-        scale = scales + tl.minimum(row, lines - 1) * GROUPS + chunk * CHUNK // 128
-        part = (part - excess) * tl.load(scale, mask=fits, other=0.0).to(tl.float32)
+        high, low = given
+        sums = tl.inline_asm_elementwise(DOT_OF_CHUNK, OPERANDS, [weight, high, low], tl.int32, True, CHUNK)
+        scale = tl.load(
+            scales + tl.minimum(row, lines - 1) * GROUPS + chunk * CHUNK // 128, mask=fits, other=0.0
+        )
+        part = tl.sum(sums, axis=1).to(tl.float32) * (step * scale.to(tl.float32))
+    else:
+        part = tl.sum(weight.to(tl.float32) * given, axis=1)
     return part
+
+
+@triton.jit
+def in_16_bits(given):
+    """Each chunk's inputs as whole multiples of a step, as high and low bytes; steps (chunks,).
+
+    A step is a 32767th of the chunk's largest: finer than bfloat16, in which the inputs came, for all but its smallest.
+    """
+    top = tl.maximum(tl.max(tl.abs(given), axis=1), 1e-30)
+    whole = (given * (32767.0 / top)[:, None] + ROUND).to(tl.int32, bitcast=True)
+    return ((whole >> 8).to(tl.int8), whole.to(tl.int8)), top / 32767.0
 
 
 @triton.jit(do_not_specialize=["rows"])
@@ -162,8 +187,7 @@ def few_rows(
         )
         if GROUPS:
             scale = tl.load(scales + at * GROUPS + first // 128, mask=inside, other=0.0).to(tl.float32)
-            weight = tl.inline_asm_elementwise(UNPACK_BF16, "=r,=r,r", [weight], tl.bfloat16, True, 4)
-            sums += tl.dot(weight, column) * scale[:, None]
+            sums += tl.dot(weight.to(column.dtype), column) * scale[:, None]
         else:
             sums = tl.dot(weight, column, sums)
     place = out + (split * rows + row[None, :]) * outputs + at[:, None]
@@ -175,14 +199,14 @@ def unpack(values, scales, out, INPUTS: tl.constexpr, GROUPS: tl.constexpr, BLOC
     """One program per output and block of inputs: the matrix in 16 bits."""
     row, at = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     after_previous()
-    value = tl.load(values + row * INPUTS + at, mask=at < INPUTS, other=0).to(tl.float32) - 128.0
+    value = tl.load(values + row * INPUTS + at, mask=at < INPUTS, other=0).to(tl.float32)
     value *= tl.load(scales + row * GROUPS + at // 128, mask=at < INPUTS, other=0.0).to(tl.float32)
     tl.store(out + row * INPUTS + at, value.to(out.dtype.element_ty), mask=at < INPUTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """A matrix on the device: (outputs, inputs) in the model's type, or bytes, 128 too high, with their scales."""
+    """A matrix on the device: (outputs, inputs) in the model's type, or in 8 bits with its scales."""
 
     values: Tensor
     scales: Tensor | None
@@ -194,7 +218,6 @@ class Linear:
         packed = [weight for weight in weights if isinstance(weight, Int8Weight)]
         if packed:
             values = torch.cat([weight.values.to(device) for weight in packed])
-            values = values.view(torch.uint8).bitwise_xor_(128)
             return cls(values, torch.cat([weight.scales.to(device) for weight in packed]).contiguous(), dtype)
         plain = [weight.to(device, dtype) for weight in weights if isinstance(weight, Tensor)]
         return cls(plain[0] if len(plain) == 1 else torch.cat(plain), None, dtype)
@@ -231,12 +254,16 @@ class Linear:
         outputs, inputs = self.values.shape
         outputs = outputs // 2 if gated else outputs
         chunk = 8 if self.scales is None else 16
-        chunks = max(32, triton.next_power_of_2(inputs // chunk))
-        at_once = (2 if gated else 4) * (1 if self.scales is None else 2)
+        parts, chunks = parts_of(
+            inputs // chunk, WIDEST_PART if self.scales is None else WIDEST_PART_IN_8_BITS
+        )
+        fours = FOURS if self.scales is None else FOURS_IN_8_BITS
+        at_once = (2 if gated else 4) * fours
         one_row[(triton.cdiv(outputs, at_once),)](
             row, self.values, self.values if self.scales is None else self.scales, row if gain is None else gain, out,
             outputs, epsilon, INPUTS=inputs, GROUPS=self.groups, NORM=gain is not None, GATED=gated,
-            RESIDUAL=residual, CHUNKS=chunks, CHUNK=chunk, num_warps=min(16, max(1, chunks // 64)), **OVERLAPPED,
+            RESIDUAL=residual, FOURS=fours, PARTS=parts, CHUNKS=chunks, CHUNK=chunk,
+            num_warps=min(16, max(1, chunks // (64 if parts == 1 else 32))), **OVERLAPPED,
         )  # fmt: skip
         return out
 
@@ -268,6 +295,14 @@ class Linear:
             self.values, self.scales, out, INPUTS=inputs, GROUPS=self.groups, BLOCK=block, **OVERLAPPED
         )
         return out
+
+
+def parts_of(chunks: int, widest: int) -> tuple[int, int]:
+    """Equal parts of a line and the chunks of each, a power of two: as many as divide it, else all in one part."""
+    even = min(chunks & -chunks, widest)
+    if chunks <= widest or even < widest // 2:
+        return 1, max(32, triton.next_power_of_2(chunks))
+    return chunks // even, even
 
 
 def processors(device: torch.device) -> int:

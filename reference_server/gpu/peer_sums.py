@@ -6,17 +6,19 @@ that grows, waits for theirs, and adds all pieces in the order of ranks, so that
 are added to, the residual stream, is added in the same kernel.
 
 A piece has two places, used in turn: a program writes to a place again only after every rank has come to the sum in
-between, and so has left the one before. Memory is torch's symmetric memory; multicast is never used.
+between, and so has left the one before. Memory is opened by CUDA's handles between processes, the way torch shares
+tensors: torch's symmetric memory takes two seconds more to begin, which a lost rank's group would wait for.
 """
 
 from itertools import permutations
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed._symmetric_memory as symmetric
 import triton
 import triton.language as tl
 from torch import Tensor
+from torch.multiprocessing.reductions import reduce_tensor
 
 from reference_server.gpu.kernels import OVERLAPPED, after_previous
 
@@ -77,15 +79,16 @@ class PeerSums:
         """All ranks of the group come here together; returns once each can read the others' memory."""
         self._rank, self._ranks = dist.get_rank(group), dist.get_world_size(group)
         pieces = CAPACITY // BLOCK
-        self._parts = symmetric.empty(2 * CAPACITY, dtype=torch.float32, device=device)
-        self._flags = symmetric.empty(pieces * self._ranks, dtype=torch.int32, device=device).zero_()
+        parts = torch.zeros(2 * CAPACITY, dtype=torch.float32, device=device)
+        flags = torch.zeros(pieces * self._ranks, dtype=torch.int32, device=device)
         self._epochs = torch.zeros(pieces, dtype=torch.int32, device=device)
         torch.cuda.synchronize(device)
-        handles = [symmetric.rendezvous(tensor, group) for tensor in (self._parts, self._flags)]
+        self._opened = [opened(tensor, group) for tensor in (parts, flags)]
         self._addresses = [
-            torch.tensor(handle.buffer_ptrs, dtype=torch.int64, device=device) for handle in handles
+            torch.tensor([one.data_ptr() for one in of_ranks], dtype=torch.int64, device=device)
+            for of_ranks in self._opened
         ]
-        dist.barrier(group)
+        torch.cuda.synchronize(device)
 
     @staticmethod
     def possible() -> bool:
@@ -107,3 +110,15 @@ class PeerSums:
             RANKS_PAD=triton.next_power_of_2(self._ranks), SPLITS=sums.shape[0], BLOCK=BLOCK, CAPACITY=CAPACITY,
             num_warps=4, **OVERLAPPED,
         )  # fmt: skip
+
+
+def opened(tensor: Tensor, group: dist.ProcessGroup) -> list[Tensor]:
+    """Every rank's tensor of this kind, by rank, where this rank's GPU reads and writes it. All ranks call it."""
+    rank = dist.get_rank(group)
+    handles: list[Any] = [None] * dist.get_world_size(group)
+    dist.all_gather_object(handles, reduce_tensor(tensor), group=group)
+    # The seventh argument names the device on which memory is opened: its owner's, which is to be this rank's.
+    return [
+        tensor if at == rank else rebuild(*given[:6], tensor.device.index, *given[7:])
+        for at, (rebuild, given) in enumerate(handles)
+    ]

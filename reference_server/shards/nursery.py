@@ -82,7 +82,6 @@ def _main(control: socket.socket) -> NoReturn:
     import_torch()
     with suppress(ImportError):  # what a rank beside a GPU imports as well; nothing here begins to use one
         import triton  # noqa: F401
-        from torch.distributed import _symmetric_memory  # noqa: F401
 
     ranks: list[int] = []
     while True:
