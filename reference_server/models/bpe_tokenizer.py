@@ -4,20 +4,34 @@ Token pieces are written in GPT-2's alphabet, in which every byte is a printable
 known as bytes without its neighbours, and text can be streamed token by token.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference_server.errors import ConfigError
-from reference_server.models.tokenizer import chat_prompt
+from reference_server.models.folder import (
+    TEMPLATE_FILE,
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+    read_object,
+)
+from reference_server.models.tokenizer import ByteTokenizer, chat_prompt
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-TOKENIZER_FILE = "tokenizer.json"
-TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
-TEMPLATE_FILE = "chat_template.jinja"
+
+def read_tokenizer(folder: Path) -> "BpeTokenizer | ByteTokenizer":
+    """The folder's own tokenizer; one that brings none is byte-level.
+
+    Raises:
+        ConfigError: it brings one in another form than `tokenizer.json`, or one that cannot be used.
+    """
+    if (folder / TOKENIZER_FILE).exists():
+        return BpeTokenizer(folder)
+    if (folder / "tokenizer.model").exists():
+        raise ConfigError(f"{folder}: {TOKENIZER_FILE} is expected beside tokenizer.model")
+    return ByteTokenizer()
 
 
 class BpeTokenizer:
@@ -31,14 +45,14 @@ class BpeTokenizer:
         self._tokenizer = _read_tokenizer(folder / TOKENIZER_FILE)
         self._added = self._tokenizer.get_added_tokens_decoder()
         self._bytes = {character: byte for byte, character in byte_alphabet().items()}
-        config = _read_object(folder / TOKENIZER_CONFIG_FILE)
+        config_file = folder / TOKENIZER_CONFIG_FILE
+        config = read_object(config_file, optional=True)
         self._specials = {key: _content(config.get(key)) for key in ("bos_token", "eos_token")}
         template = folder / TEMPLATE_FILE
         self._template = template.read_text() if template.exists() else config.get("chat_template")
         if not isinstance(self._template, str | None):
             raise ConfigError(
-                f"{folder / TOKENIZER_CONFIG_FILE}: chat_template: one template is expected, "
-                f"not {type(self._template).__name__}"
+                f"{config_file}: chat_template: one template is expected, not {type(self._template).__name__}"
             )
 
     @property
@@ -100,18 +114,6 @@ def _read_tokenizer(path: Path) -> "Tokenizer":
     if kind != "ByteLevel":
         raise ConfigError(f"{path}: decoder: 'ByteLevel' is expected, not {kind!r}")
     return tokenizer
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: a readable JSON file is expected: {error}") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path}: a JSON object is expected, not {type(found).__name__}")
-    return found
 
 
 def _content(token: Any) -> str:

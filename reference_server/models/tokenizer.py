@@ -46,27 +46,20 @@ class ByteTokenizer:
 
     size = BYTES
 
-    def encode(self, text: str) -> list[int]:
-        """The bytes of the text."""
-        return encode(text)
+    @staticmethod
+    def encode(text: str) -> list[int]:
+        """The UTF-8 bytes of the text; a lone surrogate becomes a question mark."""
+        return list(text.encode("utf-8", errors="replace"))
 
-    def chat(self, messages: Iterable[tuple[str, str]]) -> list[int]:
+    @classmethod
+    def chat(cls, messages: Iterable[tuple[str, str]]) -> list[int]:
         """The bytes of `chat_prompt`."""
-        return encode(chat_prompt(messages))
+        return cls.encode(chat_prompt(messages))
 
-    def to_bytes(self, token: int) -> bytes:
-        """That byte."""
-        return to_bytes(token)
-
-
-def encode(text: str) -> list[int]:
-    """The UTF-8 bytes of a text, one token each; a lone surrogate becomes a question mark."""
-    return list(text.encode("utf-8", errors="replace"))
-
-
-def to_bytes(token: int) -> bytes:
-    """The byte of a token; nothing for a special."""
-    return bytes((token,)) if token < BYTES else b""
+    @staticmethod
+    def to_bytes(token: int) -> bytes:
+        """That byte; nothing for a special."""
+        return bytes((token,)) if token < BYTES else b""
 
 
 def chat_prompt(messages: Iterable[tuple[str, str]]) -> str:

@@ -3,18 +3,19 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 from reference_server.errors import ConfigError
-from reference_server.models.bpe_tokenizer import (
+from reference_server.models.folder import (
+    CONFIG_FILE,
+    GENERATION_FILE,
     TEMPLATE_FILE,
     TOKENIZER_CONFIG_FILE,
     TOKENIZER_FILE,
-    BpeTokenizer,
+    WEIGHTS_FILE,
+    read_object,
+    weights_file,
 )
-from reference_server.models.served_model import CONFIG_FILE, WEIGHTS_FILE, has_tokenizer, weights_file
 from reference_server.models.shapes import QUANTIZATION, Shape, read_shape
-from reference_server.models.tokenizer import ByteTokenizer, Tokenizer
 from reference_server.models.weights import Weights, read_weights, write_weights
 
 
@@ -24,13 +25,8 @@ def read_folder(folder: Path) -> tuple[Shape, Weights]:
     Raises:
         ConfigError: it is no model folder.
     """
-    shape = read_shape(folder / CONFIG_FILE)
+    shape = read_shape(folder)
     return shape, read_weights(weights_file(folder), shape)
-
-
-def read_tokenizer(folder: Path) -> Tokenizer:
-    """The folder's own tokenizer, or the byte-level one."""
-    return BpeTokenizer(folder) if has_tokenizer(folder) else ByteTokenizer()
 
 
 def new_folder(path: Path) -> Path:
@@ -48,11 +44,9 @@ def new_folder(path: Path) -> Path:
 def derive_folder(source: Path, target: Path, weights: Weights, *, quantized: bool = False) -> None:
     """Write other weights with the source's configuration and tokenizer into a new folder."""
     new_folder(target)
-    config: dict[str, Any] = json.loads((source / CONFIG_FILE).read_text())
-    if quantized:
-        config["quantization_config"] = QUANTIZATION
+    config = read_object(source / CONFIG_FILE) | ({"quantization_config": QUANTIZATION} if quantized else {})
     (target / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-    for name in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, TEMPLATE_FILE):
+    for name in (GENERATION_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, TEMPLATE_FILE):
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)
     write_weights(target / WEIGHTS_FILE, weights)

@@ -15,8 +15,12 @@ import torch
 from torch import Tensor
 
 from reference_server.errors import ConfigError
-from reference_server.models.bpe_tokenizer import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
-from reference_server.models.served_model import CONFIG_FILE, WEIGHTS_FILE
+from reference_server.models.folder import (
+    CONFIG_FILE,
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+)
 from reference_server.models.shapes import Shape, config_json
 from reference_server.models.weights import (
     EMBEDDING,

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from reference_server.errors import ConfigError
+from reference_server.models.bpe_tokenizer import read_tokenizer
 from reference_server.models.shapes import Shape
 from reference_server.models.weights import layer_name
-from reference_server.tools.folders import derive_folder, read_folder, read_tokenizer
+from reference_server.tools.folders import derive_folder, read_folder
 from reference_server.tools.forward import WholeText
 
 SCORES = ("magnitude", "wanda")
