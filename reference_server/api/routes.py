@@ -9,7 +9,7 @@ from aiohttp import web
 
 from reference_server.api.errors import ApiError, invalid, unavailable
 from reference_server.api.generation import Generation
-from reference_server.api.openai_answers import CHAT, COMPLETION, Answer, Format, event
+from reference_server.api.openai_answers import CHAT, COMPLETION, Answer, Format, event, usage
 from reference_server.api.openai_protocol import Order, chat_order, completion_order
 from reference_server.config import Settings
 from reference_server.engine import Engine
@@ -119,7 +119,7 @@ async def _whole(generation: Generation, answer: Answer) -> web.Response:
         async for output in generation:
             pieces.append(output.text)
             finish_reason = output.finish_reason or ""
-    return web.json_response(answer.whole("".join(pieces), finish_reason, generation.usage()))
+    return web.json_response(answer.whole("".join(pieces), finish_reason, usage(generation.sequence)))
 
 
 async def _streamed(request: web.Request, generation: Generation, answer: Answer) -> web.StreamResponse:
@@ -133,7 +133,7 @@ async def _streamed(request: web.Request, generation: Generation, answer: Answer
                     await response.prepare(request)
                     data = answer.opening() + data
                 if output.finish_reason is not None:
-                    data += answer.ending(output.finish_reason, generation.usage())
+                    data += answer.ending(output.finish_reason, usage(generation.sequence))
                 if data:
                     await response.write(data)
     except ApiError as error:
