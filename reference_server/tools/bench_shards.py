@@ -33,7 +33,7 @@ from reference_server.sampler import Sampling
 from reference_server.shards.backend import Group, ShardedBackend
 from reference_server.shards.grid import Grid
 from reference_server.shards.nursery import Nursery
-from reference_server.tools.bench_rank import GRAPHED_SUM, Cut, load_random
+from reference_server.tools.bench_rank import GRAPHED_NCCL_SUM, GRAPHED_SUM, Cut, load_random
 from reference_server.tools.shard_model import compared, table
 
 CHECKED = Shape(
@@ -137,9 +137,10 @@ def measure(plan: Plan, ranks: int, nursery: Nursery) -> dict[str, Any]:
         result: dict[str, Any] = {"shards": ranks, "load_s": time.perf_counter() - began_s, "batches": []}
         Decoder(backend, 1, plan.context, cut.blocks_each).fill()
         time.sleep(TELL_S)
-        result["graphed_sums_s"] = {
-            peer: seconds[0] for (op, peer), seconds in exchanges.seconds.items() if op == GRAPHED_SUM
-        }
+        for key, graphed in (("graphed_sums_s", GRAPHED_SUM), ("graphed_nccl_sums_s", GRAPHED_NCCL_SUM)):
+            result[key] = {
+                peer: seconds[0] for (op, peer), seconds in exchanges.seconds.items() if op == graphed
+            }
         for batch in plan.batches:
             decoder = Decoder(backend, batch, plan.context, cut.blocks_each)
             decoder.fill()
