@@ -17,6 +17,7 @@ from reference_server.cli import main
 from reference_server.config import Settings
 from reference_server.models.bpe_tokenizer import BpeTokenizer
 from reference_server.models.quantization import Int8Weight, dequantize
+from reference_server.models.shapes import NAMED_SHAPES
 from reference_server.models.weights import layer_name, write_weights
 from reference_server.tools.evaluate import windows
 from reference_server.tools.folders import read_folder
@@ -229,3 +230,33 @@ def test_what_cannot_be_converted_is_refused_with_file_key_value_and_expectation
         assert not Path(new).exists()
     assert main(["quantize", str(folder), "--out", str(quantized)]) == 2
     assert "a folder that is new or empty is expected" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_shards_benchmark_tells_speed_exchanges_losses_and_agreement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = [
+        "bench",
+        "--shards",
+        "1,2",
+        "--shape",
+        "tiny",
+        "--batches",
+        "1,3",
+        "--context",
+        "20",
+        "--steps",
+        "9",
+    ]
+    assert main([*line, "--output", str(tmp_path / "shards.json")]) == 0
+    assert capsys.readouterr().out.count("greedy tokens") == 2
+    found = json.loads((tmp_path / "shards.json").read_text())
+    assert [run["shards"] for run in found["runs"]] == [1, 2]
+    for run in found["runs"]:
+        assert [len(batch["steps_s"]) for batch in run["batches"]] == [8, 8]
+    sums = {one["op"]: one["n"] for one in found["runs"][1]["batches"][0]["exchanges"]}
+    assert sums["all_reduce"] == 9 * 2 * NAMED_SHAPES["tiny"].layers
+    assert [loss["fault"] for loss in found["losses"]] == ["SIGKILL", "SIGSTOP"]
+    assert all(loss["noticed_s"] < 2 and not loss["left_of_the_group"] for loss in found["losses"])
+    assert all(agreed["equal"] == agreed["positions"] == 1024 for agreed in found["agreement"])

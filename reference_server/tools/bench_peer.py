@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reference_server.models.shapes import Shape
+from reference_server.models.shapes import Shape, config_json
+from reference_server.models.weights import EMBEDDING, HEAD
 
 STAND_IN = """
 import torch
@@ -100,36 +101,16 @@ class Peer:
 def hugging_face_model(shape: Shape, weights: Mapping[str, Tensor]) -> Any:
     """The same decoder in transformers, which holds the very tensors of `weights`."""
     from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-    device = next(iter(weights.values())).device
-    config = LlamaConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.hidden,
-        intermediate_size=shape.feed_forward,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        head_dim=shape.head_dim,
-        rms_norm_eps=shape.norm_epsilon,
-        max_position_embeddings=shape.max_context,
-        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
-        tie_word_embeddings=shape.tied_head,
-        bos_token_id=None,
-        eos_token_id=None,
-        dtype="bfloat16",
-    )
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        with torch.device(device):
-            model = LlamaForCausalLM(config)
-    finally:
-        torch.set_default_dtype(default)
+    config = LlamaConfig(**config_json(shape) | {"eos_token_id": None}, dtype="bfloat16")
+    with torch.device("meta"):
+        model = LlamaForCausalLM(config)
     missing, unexpected = model.load_state_dict(dict(weights), strict=False, assign=True)
     assert not unexpected, unexpected
-    assert set(missing) <= {"lm_head.weight"}, missing
+    assert set(missing) <= {HEAD}, missing
     model.tie_weights()
-    model.model.rotary_emb.inv_freq = 1.0 / shape.rope_theta ** (
-        torch.arange(0, shape.head_dim, 2, device=device).float() / shape.head_dim
-    )
+    model.model.rotary_emb = LlamaRotaryEmbedding(
+        config, weights[EMBEDDING].device
+    )  # no weight: still on meta
     return model.eval()
