@@ -22,7 +22,6 @@ from reference_server.models.weights import layer_name, write_weights
 from reference_server.tools.evaluate import windows
 from reference_server.tools.folders import read_folder
 from reference_server.tools.forward import WholeText
-from reference_server.tools.import_gguf import PARTS
 from reference_server.tools.prune import projections
 from tests.llama_folders import SHAPE, TEXT, write_llama
 from tests.reference_replicas import Hold, replica_in_thread
@@ -170,17 +169,16 @@ def write_gguf(path: Path, folder: Path, *, pre: str = "smollm") -> None:
     writer.add_token_merges([" ".join(merge) for merge in own["merges"]])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
-    plain = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}
-    for layer in range(shape.layers):
-        plain |= {layer_name(layer, ours): f"blk.{layer}.{theirs}.weight" for ours, theirs in PARTS.items()}
-    for name, theirs in plain.items():
-        weight = weights[name]
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, shape.layers)
+    for name, weight in weights.items():
         assert isinstance(weight, torch.Tensor)
         array = weight.float().numpy()
         if "q_proj" in name or "k_proj" in name:
             halves = array.reshape(-1, 2, shape.head_dim // 2, array.shape[1])
             array = np.ascontiguousarray(halves.swapaxes(1, 2).reshape(array.shape))
         kind = gguf.GGMLQuantizationType.Q8_0 if array.ndim == 2 else gguf.GGMLQuantizationType.F32
+        theirs = names.get_name(name, try_suffixes=[".weight"])
+        assert theirs is not None
         writer.add_tensor(theirs, gguf.quants.quantize(array, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+from torch import Tensor
+
 from reference_server.errors import ConfigError
 from reference_server.models.folder import (
     CONFIG_FILE,
@@ -27,6 +29,15 @@ def read_folder(folder: Path) -> tuple[Shape, Weights]:
     """
     shape = read_shape(folder)
     return shape, read_weights(weights_file(folder), shape)
+
+
+def read_float_folder(folder: Path) -> tuple[Shape, dict[str, Tensor]]:
+    """The same of a folder that is not in 8 bits yet; raises ConfigError for one that is."""
+    shape, weights = read_folder(folder)
+    floats = {name: weight for name, weight in weights.items() if isinstance(weight, Tensor)}
+    if len(floats) < len(weights):
+        raise ConfigError(f"{folder}: floating-point weights are expected, not 8-bit ones")
+    return shape, floats
 
 
 def new_folder(path: Path) -> Path:

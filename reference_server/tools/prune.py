@@ -15,7 +15,7 @@ from reference_server.errors import ConfigError
 from reference_server.models.bpe_tokenizer import read_tokenizer
 from reference_server.models.shapes import Shape
 from reference_server.models.weights import layer_name
-from reference_server.tools.folders import derive_folder, read_folder
+from reference_server.tools.folders import derive_folder, read_float_folder
 from reference_server.tools.forward import WholeText
 
 SCORES = ("magnitude", "wanda")
@@ -43,10 +43,7 @@ def main(argv: Sequence[str]) -> int:
     )
     arguments = parser.parse_args(argv)
     steps = read_sparsities(arguments.sparsity)
-    shape, weights = read_folder(arguments.folder)
-    if not all(isinstance(weight, Tensor) for weight in weights.values()):
-        raise ConfigError(f"{arguments.folder}: floating-point weights are expected, not 8-bit ones")
-    dense = {name: weight for name, weight in weights.items() if isinstance(weight, Tensor)}
+    shape, dense = read_float_folder(arguments.folder)
     windows: list[Tensor] = []
     if arguments.score == "wanda":
         if arguments.text is None:
