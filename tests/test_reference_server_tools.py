@@ -15,9 +15,9 @@ from tokenizers import Tokenizer
 
 from reference_server.cli import main
 from reference_server.config import Settings
-from reference_server.models.bpe_tokenizer import BpeTokenizer
 from reference_server.models.quantization import Int8Weight, dequantize
 from reference_server.models.shapes import NAMED_SHAPES
+from reference_server.models.tokenizer import BpeTokenizer
 from reference_server.models.weights import layer_name, write_weights
 from reference_server.tools.evaluate import windows
 from reference_server.tools.folders import read_folder

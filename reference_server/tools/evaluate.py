@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from reference_server.errors import ConfigError
-from reference_server.models.bpe_tokenizer import read_tokenizer
+from reference_server.models.tokenizer import read_tokenizer
 from reference_server.tools.folders import read_folder, weights_bytes
 from reference_server.tools.forward import WholeText
 

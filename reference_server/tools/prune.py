@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from reference_server.errors import ConfigError
-from reference_server.models.bpe_tokenizer import read_tokenizer
 from reference_server.models.shapes import Shape
+from reference_server.models.tokenizer import read_tokenizer
 from reference_server.models.weights import layer_name
 from reference_server.tools.folders import derive_folder, read_float_folder
 from reference_server.tools.forward import WholeText
