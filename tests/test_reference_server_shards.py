@@ -29,7 +29,7 @@ from reference_server.server import Server
 from reference_server.shards.backend import Group, ShardedBackend
 from reference_server.shards.grid import Grid, Place
 from reference_server.shards.nursery import Nursery
-from reference_server.shards.slicing import shard, tensor_shard
+from reference_server.shards.slicing import shard
 from reference_server.tools.shard_model import StepModel, compared, table
 from tests.reference_replicas import Process, replica_process
 
@@ -237,7 +237,7 @@ def test_no_rank_outlives_a_server_that_is_killed(tmp_path: Path, eventually: Ev
 def test_the_parts_of_all_ranks_are_the_whole() -> None:
     weights = random_weights(SHAPE, seed=0)
     for ranks in (1, 2, 4, 8):
-        parts = [tensor_shard(SHAPE, weights, rank, ranks)[1] for rank in range(ranks)]
+        parts = [shard(SHAPE, weights, Place(Grid(ranks), rank))[1] for rank in range(ranks)]
         for name, size in tensor_sizes(SHAPE).items():
             found = [part[name] for part in parts]
             split = [d for d, whole in enumerate(size) if found[0].shape[d] != whole]

@@ -92,6 +92,7 @@ def test_a_quantized_folder_is_served_in_a_quarter_of_the_size_with_the_text_of_
     assert found["difference"]["disk"] == pytest.approx(-0.74, abs=0.01)
     assert abs(found["difference"]["perplexity"]) < 0.05
     assert found["difference"]["same_first_choice"] > 0.7
+    assert {file.name for file in quantized.iterdir()} == {file.name for file in folder.iterdir()}
     shape, weights = read_folder(quantized)
     wide = {
         name: dequantize(weight) if isinstance(weight, Int8Weight) else weight

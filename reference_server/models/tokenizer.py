@@ -11,12 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference_server.errors import ConfigError
-from reference_server.models.folder import (
-    TEMPLATE_FILE,
-    TOKENIZER_CONFIG_FILE,
-    TOKENIZER_FILE,
-    read_object,
-)
+from reference_server.models.folder import TEMPLATE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, read_object
 
 if TYPE_CHECKING:
     import tokenizers

@@ -119,22 +119,23 @@ def measure_ours(options: argparse.Namespace, rate: float, device: torch.device)
 
 def measure_peers(options: argparse.Namespace, device: torch.device) -> Iterator[Result]:
     """Decode with transformers on bf16 weights, with each of the attentions that were asked for; sdpa at one shape."""
-    from reference_server.tools.bench_peer import Peer
+    from reference_server.tools.bench_peer import hugging_face_model, install_stand_in, measure
 
+    install_stand_in()
     for name in options.shapes if options.peers else []:
         shape = NAMED_SHAPES[name]
         weights = random_gpu_weights(shape, device, int8=False)
-        peer = Peer(shape, {key: value for key, value in weights.items() if isinstance(value, Tensor)})
+        model = hugging_face_model(shape, {k: one for k, one in weights.items() if isinstance(one, Tensor)})
         for attention, batch in product(options.peers, options.peer_batches):
             if attention == "sdpa" and name != options.shapes[0]:
                 continue
             asked = prompts(batch, options.context, shape.vocabulary)
-            gap_s, first_tokens_s = peer.measure(attention, asked, PEER_TOKENS)
+            gap_s, first_tokens_s = measure(model, attention, asked, PEER_TOKENS)
             yield Result(
                 f"transformers {attention}", name, "bf16", batch, batch / gap_s, gap_s * 1e3, math.nan, math.nan,
                 first_tokens_s,
             )  # fmt: skip
-        del peer, weights
+        del model, weights
         torch.cuda.empty_cache()
 
 

@@ -62,40 +62,33 @@ def install_stand_in() -> None:
     sys.path.insert(0, str(folder))
 
 
-class Peer:
-    """A LlamaForCausalLM of transformers with the given weights on the device."""
+def measure(model: Any, attention: str, prompts: Sequence[Sequence[int]], tokens: int) -> tuple[float, float]:
+    """Median seconds between tokens with all requests decoding, and seconds to all first tokens.
 
-    def __init__(self, shape: Shape, weights: Mapping[str, Tensor]) -> None:
-        install_stand_in()
-        self.model = hugging_face_model(shape, weights)
+    Raises:
+        RuntimeError: transformers answered some request with an error.
+    """
+    from transformers import ContinuousBatchingConfig, GenerationConfig
 
-    def measure(self, attention: str, prompts: Sequence[Sequence[int]], tokens: int) -> tuple[float, float]:
-        """Median seconds between tokens with all requests decoding, and seconds to all first tokens.
-
-        Raises:
-            RuntimeError: transformers answered some request with an error.
-        """
-        from transformers import ContinuousBatchingConfig, GenerationConfig
-
-        self.model.set_attn_implementation(f"paged|{attention}")
-        config = ContinuousBatchingConfig(max_blocks_per_request=0, allow_block_sharing=False)
-        generation = GenerationConfig(max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=0)
-        start = time.perf_counter()
-        answers = self.model.generate_batch(
-            [list(prompt) for prompt in prompts], generation_config=generation, continuous_batching_config=config,
-            record_timestamps=True,
-        )  # fmt: skip
-        stamps = [answer.timestamps for answer in answers.values() if answer.error is None]
-        if len(stamps) != len(prompts) or any(len(times) < tokens for times in stamps):
-            raise RuntimeError(f"transformers answered {len(stamps)} of {len(prompts)} requests in full")
-        all_decoding, first_done = max(times[0] for times in stamps), min(times[-1] for times in stamps)
-        gaps = [
-            late - early
-            for times in stamps
-            for early, late in pairwise(times)
-            if early >= all_decoding and late <= first_done
-        ]
-        return statistics.median(gaps), all_decoding - start
+    model.set_attn_implementation(f"paged|{attention}")
+    config = ContinuousBatchingConfig(max_blocks_per_request=0, allow_block_sharing=False)
+    generation = GenerationConfig(max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=0)
+    start = time.perf_counter()
+    answers = model.generate_batch(
+        [list(prompt) for prompt in prompts], generation_config=generation, continuous_batching_config=config,
+        record_timestamps=True,
+    )  # fmt: skip
+    stamps = [answer.timestamps for answer in answers.values() if answer.error is None]
+    if len(stamps) != len(prompts) or any(len(times) < tokens for times in stamps):
+        raise RuntimeError(f"transformers answered {len(stamps)} of {len(prompts)} requests in full")
+    all_decoding, first_done = max(times[0] for times in stamps), min(times[-1] for times in stamps)
+    gaps = [
+        late - early
+        for times in stamps
+        for early, late in pairwise(times)
+        if early >= all_decoding and late <= first_done
+    ]
+    return statistics.median(gaps), all_decoding - start
 
 
 def hugging_face_model(shape: Shape, weights: Mapping[str, Tensor]) -> Any:

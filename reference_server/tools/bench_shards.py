@@ -44,6 +44,9 @@ CHECKED = Shape(
 TELL_S = 0.5
 """By then the ranks have told what their exchanges took."""
 
+Exchanges = dict[tuple[str, str], list[float]]
+"""Seconds of every timed exchange, by operation and peer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -68,48 +71,42 @@ class Plan:
         return decoder
 
 
-class Exchanges:
-    """Seconds of every timed exchange, by operation and peer."""
+def described(exchanges: Exchanges) -> list[dict[str, Any]]:
+    """Count, quantiles and the histogram with the edges of `ds_comm_latency_seconds`."""
+    edges = [*(COMM_LATENCY.buckets or ()), math.inf]
+    rows = []
+    for (op, peer), seconds in exchanges.items():
+        quantiles = {f"p{q}_us": round(1e6 * _rank(seconds, q / 100), 1) for q in (50, 90, 99)}
+        counts = Counter(edges[bisect_left(edges, one)] for one in seconds)
+        histogram = {f"<={edge:g}": counts[edge] for edge in sorted(counts)}
+        rows.append({"op": op, "peer": peer, "n": len(seconds), **quantiles, "histogram_s": histogram})
+    return rows
 
-    def __init__(self) -> None:
-        self.seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
 
-    def add(self, op: str, peer: str, seconds: float) -> None:
-        """One exchange."""
-        self.seconds[op, peer].append(seconds)
-
-    def described(self) -> list[dict[str, Any]]:
-        """Count, quantiles and the histogram with the edges of `ds_comm_latency_seconds`."""
-        edges = [*(COMM_LATENCY.buckets or ()), math.inf]
-        described = []
-        for (op, peer), seconds in self.seconds.items():
-            quantiles = {f"p{q}_us": round(1e6 * _rank(seconds, q / 100), 1) for q in (50, 90, 99)}
-            counts = Counter(edges[bisect_left(edges, one)] for one in seconds)
-            histogram = {f"<={edge:g}": counts[edge] for edge in sorted(counts)}
-            described.append(
-                {"op": op, "peer": peer, "n": len(seconds), **quantiles, "histogram_s": histogram}
-            )
-        return described
+def _rank(values: Sequence[float], share: float) -> float:
+    return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 def measure(plan: Plan, ranks: int, nursery: Nursery) -> dict[str, Any]:
     """Load over so many ranks, and time every batch size."""
-    exchanges, cut = Exchanges(), plan.cut()
-    group = Group(Grid(tensor=ranks), nursery, exchanges.add, answer_s=120.0)
+    exchanges: Exchanges = defaultdict(list)
+
+    def report(op: str, peer: str, seconds: float) -> None:
+        exchanges[op, peer].append(seconds)
+
+    group = Group(Grid(tensor=ranks), nursery, report, answer_s=120.0)
     began_s = time.perf_counter()
-    with closing(ShardedBackend(group, partial(load_random, cut))) as backend:
+    with closing(ShardedBackend(group, partial(load_random, plan.cut()))) as backend:
         result: dict[str, Any] = {"shards": ranks, "load_s": time.perf_counter() - began_s, "batches": []}
         plan.decoder(backend, 1)
         time.sleep(TELL_S)
         for key, graphed in (("graphed_sums_s", GRAPHED_SUM), ("graphed_nccl_sums_s", GRAPHED_NCCL_SUM)):
-            result[key] = {
-                peer: seconds[0] for (op, peer), seconds in exchanges.seconds.items() if op == graphed
-            }
+            result[key] = {peer: seconds[0] for (op, peer), seconds in exchanges.items() if op == graphed}
         for batch in plan.batches:
             decoder = plan.decoder(backend, batch)
             decoder.step(WARM_STEPS)
             time.sleep(TELL_S)
-            exchanges.seconds.clear()
+            exchanges.clear()
             steps_s = decoder.step(plan.steps)
             time.sleep(TELL_S)
             median_s = statistics.median(steps_s)
@@ -119,7 +116,7 @@ def measure(plan: Plan, ranks: int, nursery: Nursery) -> dict[str, Any]:
                     "step_s": median_s,
                     "tokens_per_s": batch / median_s,
                     "steps_s": steps_s,
-                    "exchanges": exchanges.described(),
+                    "exchanges": described(exchanges),
                 }
             )
     return result
@@ -171,10 +168,6 @@ def agreement(shape: Shape, grids: Sequence[Grid], nursery: Nursery) -> list[dic
             {"grid": asdict(grid), "positions": sequences * tokens, "equal": sum(a == b for a, b in pairs)}
         )
     return agreed
-
-
-def _rank(values: Sequence[float], share: float) -> float:
-    return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 def run(plan: Plan) -> dict[str, Any]:

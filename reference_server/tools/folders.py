@@ -7,16 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from reference_server.errors import ConfigError
-from reference_server.models.folder import (
-    CONFIG_FILE,
-    GENERATION_FILE,
-    TEMPLATE_FILE,
-    TOKENIZER_CONFIG_FILE,
-    TOKENIZER_FILE,
-    WEIGHTS_FILE,
-    read_object,
-    weights_file,
-)
+from reference_server.models.folder import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE, read_object, weights_file
 from reference_server.models.shapes import QUANTIZATION, Shape, read_shape
 from reference_server.models.weights import Weights, read_weights, write_weights
 
@@ -55,11 +46,12 @@ def new_folder(path: Path) -> Path:
 def derive_folder(source: Path, target: Path, weights: Weights, *, quantized: bool = False) -> None:
     """Write other weights with the source's configuration and tokenizer into a new folder."""
     new_folder(target)
-    config = read_object(source / CONFIG_FILE) | ({"quantization_config": QUANTIZATION} if quantized else {})
-    (target / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-    for name in (GENERATION_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, TEMPLATE_FILE):
-        if (source / name).exists():
-            shutil.copyfile(source / name, target / name)
+    for file in [*source.glob("*.json"), *source.glob("*.jinja")]:
+        if file.name != INDEX_FILE:
+            shutil.copyfile(file, target / file.name)
+    if quantized:
+        config = read_object(source / CONFIG_FILE) | {"quantization_config": QUANTIZATION}
+        (target / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
     write_weights(target / WEIGHTS_FILE, weights)
 
 

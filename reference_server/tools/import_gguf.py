@@ -15,12 +15,7 @@ import torch
 from torch import Tensor
 
 from reference_server.errors import ConfigError
-from reference_server.models.folder import (
-    CONFIG_FILE,
-    TOKENIZER_CONFIG_FILE,
-    TOKENIZER_FILE,
-    WEIGHTS_FILE,
-)
+from reference_server.models.folder import CONFIG_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from reference_server.models.shapes import Shape, config_json
 from reference_server.models.weights import tensor_sizes, write_weights
 from reference_server.tools.folders import new_folder
