@@ -50,16 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the server or a verb; the exit code is 0 after a drain, 1 when the engine failed, 2 for a wrong setting."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        return _verb(*arguments) if arguments and arguments[0] in VERBS else _serve(arguments)
+        if arguments and arguments[0] in VERBS:
+            verb = importlib.import_module(f"reference_server.tools.{arguments[0].replace('-', '_')}")
+            verb.main(arguments[1:])
+            return 0
+        return _serve(arguments)
     except ConfigError as error:
         print(f"reference_server: {error}", file=sys.stderr)
         return WRONG_INPUT
-
-
-def _verb(name: str, *arguments: str) -> int:
-    module = importlib.import_module(f"reference_server.tools.{name.replace('-', '_')}")
-    code: int = module.main(arguments)
-    return code
 
 
 def _serve(argv: Sequence[str]) -> int:

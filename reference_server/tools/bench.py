@@ -11,9 +11,9 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +121,10 @@ def measure_peers(options: argparse.Namespace, device: torch.device) -> Iterator
     """Decode with transformers on bf16 weights, with each of the attentions that were asked for; sdpa at one shape."""
     from reference_server.tools.bench_peer import hugging_face_model, install_stand_in, measure
 
+    if not options.peers:
+        return
     install_stand_in()
-    for name in options.shapes if options.peers else []:
+    for name in options.shapes:
         shape = NAMED_SHAPES[name]
         weights = random_gpu_weights(shape, device, int8=False)
         model = hugging_face_model(shape, {k: one for k, one in weights.items() if isinstance(one, Tensor)})
@@ -139,12 +141,13 @@ def measure_peers(options: argparse.Namespace, device: torch.device) -> Iterator
         torch.cuda.empty_cache()
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> None:
     """Measure, print a table, and write everything as JSON."""
     if any(word.startswith("--shards") for word in argv):
         from reference_server.tools.bench_shards import main as bench_shards
 
-        return bench_shards(argv)
+        bench_shards(argv)
+        return
     options = _parser().parse_args(argv)
     if not torch.cuda.is_available():
         raise ConfigError("bench: a CUDA device is expected")
@@ -164,17 +167,13 @@ def main(argv: Sequence[str]) -> int:
     }
     options.out.mkdir(parents=True, exist_ok=True)
     results: list[Result] = []
-    for results_of in (measure_ours(options, rate, device), measure_peers(options, device)):
-        for result in results_of:
-            results.append(result)
-            progress(
-                f"{result.engine} {result.shape} {result.dtype} {result.batch}: {result.tokens_per_s:,.0f} tok/s"
-            )
-            # After each, so that a run cut short leaves what it has.
-            whole = document | {"results": [asdict(result) for result in results]}
-            (options.out / "bench.json").write_text(json.dumps(whole, indent=1) + "\n")
+    for r in chain(measure_ours(options, rate, device), measure_peers(options, device)):
+        results.append(r)
+        progress(f"{r.engine} {r.shape} {r.dtype} {r.batch}: {r.tokens_per_s:,.0f} tok/s")
+        # After each, so that a run cut short leaves what it has.
+        whole = document | {"results": [asdict(result) for result in results]}
+        (options.out / "bench.json").write_text(json.dumps(whole, indent=1) + "\n")
     print(table(results))
-    return 0
 
 
 def table(results: Sequence[Result]) -> str:
@@ -209,21 +208,24 @@ def _parser() -> argparse.ArgumentParser:
     def numbers(text: str) -> list[int]:
         return [int(word) for word in words(text)]
 
-    parser = argparse.ArgumentParser(prog="python -m reference_server bench", description=__doc__)
-
-    def option(flag: str, kind: Callable[[str], Any], default: Any, meaning: str) -> None:
-        said = ",".join(map(str, default)) if isinstance(default, list) else default
-        parser.add_argument(flag, type=kind, default=default, help=f"{meaning} (default: {said or 'none'})")
-
-    option("--shapes", words, ["1b", "8b"], "named shapes")
-    option("--types", words, ["bf16", "int8"], "of weights")
-    option("--batches", numbers, [1, 32, 128], "sequences at once")
-    option("--context", int, 1024, "tokens of each prompt")
-    option("--tokens", int, 96, "tokens of each sequence whose steps are timed")
-    option(
-        "--peers", words, [], "attentions of transformers: sdpa (at the first shape alone), flash_attention_2"
+    parser = argparse.ArgumentParser(
+        prog="python -m reference_server bench",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    option("--peer-batches", numbers, [1, 32, 128], "sequences at once in transformers")
-    option("--out", Path, Path("bench"), "folder of bench.json")
-    parser.add_argument("--profile", action="store_true", help="device time by kernel, into the JSON")
+    add = parser.add_argument
+    add("--shapes", type=words, default="1b,8b", help="named shapes")
+    add("--types", type=words, default="bf16,int8", help="of weights")
+    add("--batches", type=numbers, default="1,32,128", help="sequences at once")
+    add("--context", type=int, default=1024, help="tokens of each prompt")
+    add("--tokens", type=int, default=96, help="tokens of each sequence whose steps are timed")
+    add(
+        "--peers",
+        type=words,
+        default="",
+        help="attentions of transformers: sdpa (first shape only), flash_attention_2",
+    )
+    add("--peer-batches", type=numbers, default="1,32,128", help="sequences at once in transformers")
+    add("--profile", action="store_true", help="device time by kernel, into the JSON")
+    add("--out", type=Path, default="bench", help="folder of bench.json")
     return parser

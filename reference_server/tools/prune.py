@@ -25,22 +25,22 @@ PROJECTIONS = (
 )
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    parser = argparse.ArgumentParser(prog="python -m reference_server prune", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m reference_server prune",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, help="a model folder, not in 8 bits")
     parser.add_argument(
         "--out", type=Path, required=True, help="gets one folder per step: sparsity-0.10, ..."
     )
-    parser.add_argument(
-        "--sparsity", default="0.1,0.2,0.3", help="shares of zeros, rising (default: %(default)s)"
-    )
-    parser.add_argument("--score", choices=SCORES, default="magnitude", help="(default: %(default)s)")
+    parser.add_argument("--sparsity", default="0.1,0.2,0.3", help="shares of zeros, rising")
+    parser.add_argument("--score", choices=SCORES, default="magnitude", help="what makes a weight little")
     parser.add_argument("--text", type=Path, help="what wanda measures activations on")
-    parser.add_argument("--tokens", type=int, default=2048, help="how much of it (default: %(default)s)")
-    parser.add_argument(
-        "--window", type=int, default=512, help="tokens computed at once (default: %(default)s)"
-    )
+    parser.add_argument("--tokens", type=int, default=2048, help="how much of it")
+    parser.add_argument("--window", type=int, default=512, help="tokens computed at once")
     arguments = parser.parse_args(argv)
     steps = read_sparsities(arguments.sparsity)
     shape, dense = read_float_folder(arguments.folder)
@@ -54,7 +54,6 @@ def main(argv: Sequence[str]) -> int:
         target = arguments.out / f"sparsity-{sparsity:.2f}"
         derive_folder(arguments.folder, target, pruned)
         print(f"{target}: {zeros(shape, pruned):.4f} of the projections are zeros")
-    return 0
 
 
 def read_sparsities(text: str) -> list[float]:

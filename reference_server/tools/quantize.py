@@ -8,7 +8,7 @@ from reference_server.models.quantization import quantize
 from reference_server.tools.folders import derive_folder, read_float_folder, weights_bytes
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> None:
     """Run the verb."""
     parser = argparse.ArgumentParser(prog="python -m reference_server quantize", description=__doc__)
     parser.add_argument("folder", type=Path, help="a model folder")
@@ -19,4 +19,3 @@ def main(argv: Sequence[str]) -> int:
     derive_folder(arguments.folder, arguments.out, smaller, quantized=True)
     before, after = weights_bytes(arguments.folder), weights_bytes(arguments.out)
     print(f"{arguments.out}: {after:,} bytes of weights from {before:,} ({after / before - 1:+.1%})")
-    return 0
