@@ -214,15 +214,6 @@ class Settings:
         int,
         Setting("DS_PIPELINE_PARALLEL", COUNT, "stages of layers, one after the other, each of such ranks"),
     ] = 1
-    capture: Annotated[
-        str,
-        Setting(
-            "DS_CAPTURE",
-            _one_of("lazy", "start"),
-            "when CUDA graphs are made. lazy: of each batch size once it is common, so that a replica is ready "
-            "early and its first steps are slow; start: of all sizes before it is ready",
-        ),
-    ] = "lazy"
     torch_threads: Annotated[int, Setting("DS_TORCH_THREADS", COUNT, "threads of one CPU operation")] = 1
 
     @property

@@ -69,13 +69,10 @@ def load_backend(
     if device.type == "cuda" and (place is None or place.grid.pipeline == 1):
         from reference_server.gpu.backend import GpuBackend
 
-        backend = GpuBackend(
+        return GpuBackend(
             shape, weights, context=context, blocks=blocks, slots=settings.max_running, device=device, dtype=dtype,
             alphabet=served.alphabet, collectives=collectives,
         )  # fmt: skip
-        if settings.capture == "start":
-            backend.prepare()
-        return backend
     model = Model(shape, weights, context=context, device=device, dtype=dtype, collectives=collectives)
     cache = KVCache(shape, blocks=blocks, context=context, device=device, dtype=dtype)
     return CpuBackend(model, cache, served.alphabet)

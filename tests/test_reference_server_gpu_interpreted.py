@@ -52,14 +52,13 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, prompts: Any, out: Ten
         first, begin = last, end
 
 
-@pytest.fixture(params=[0, 256], ids=["prompts through torch", "prompts row by row"])
-def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Backend:
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Backend:
     pytest.importorskip("triton")
-    from reference_server.gpu import backend, model
+    from reference_server.gpu import model
     from reference_server.gpu.backend import GpuBackend
 
     monkeypatch.setattr(model, "attend_prompts", attend)
-    monkeypatch.setattr(backend, "NARROW_ROWS", request.param)
     return GpuBackend(
         SHAPE, random_weights(SHAPE, 0), context=128, blocks=40, slots=5, device=CPU, dtype=torch.float32
     )

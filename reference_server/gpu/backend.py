@@ -17,12 +17,6 @@ from reference_server.models.shapes import Shape
 from reference_server.sampler import Sampling
 
 LAST_DRAWN = -1
-NARROW_ROWS = 256
-"""Steps of so many rows are replayed from graphs, prompts included: launching kernels one by one takes the host longer
-than computing them takes the device."""
-NARROW_READS = 1 << 17
-"""Unless prompts read more positions, all rows together: in a graph each row reads its own, in FlashAttention they
-share what they read."""
 ONE_OFF_S = 60.0
 """What compiling a step's kernels may take, at most."""
 
@@ -85,10 +79,7 @@ class GpuBackend:
             shape, weights, context=context, blocks=blocks, slots=slots, device=device, dtype=dtype,
             collectives=collectives,
         )  # fmt: skip
-        limit = max(slots, NARROW_ROWS)
-        self.graphs = StepGraphs(
-            self._compute_narrow, limit, device, enabled=graphs and device.type == "cuda"
-        )
+        self.graphs = StepGraphs(self._decode, slots, device, enabled=graphs and device.type == "cuda")
         self._device, self._slots, self._next = device, slots, [-1] * slots
         self._tables: NDArray[np.int32] = self.model.tables.cpu().numpy()
         self._forbidden = forbidden_tokens(shape.vocabulary, alphabet, shape.eos).to(device)
@@ -109,10 +100,9 @@ class GpuBackend:
             placed = [self._place(piece, width) for piece, width in zip(pieces, widths, strict=True)]
             if any(placed):
                 self.model.tables.copy_(pinned(self._tables, self._device), non_blocking=True)
-            narrow = self._narrow(pieces, widths)
-            self.statistics.one_off_s = ONE_OFF_S if self._would_wait(widths, narrow=narrow) else 0.0
-            submit = self._submit_narrow if narrow else self._submit_wide
-            drawn, wanted = submit(pieces, widths)
+            single = max(widths) == 1 and len(pieces) <= self._slots
+            self.statistics.one_off_s = ONE_OFF_S if self._would_wait(widths, single=single) else 0.0
+            drawn, wanted = self._submit_single(pieces) if single else self._submit_mixed(pieces, widths)
             step = self._copied(drawn, wanted, started)
             self.statistics.one_off_s = 0.0
         self.statistics.graph_steps, self.statistics.eager_steps = self.graphs.replayed, self.graphs.eager
@@ -120,57 +110,39 @@ class GpuBackend:
         return step
 
     def prepare(self) -> None:
-        """Compile and capture all sizes of narrow steps now, which otherwise happens when they are first common."""
-        for rows in graph_sizes(self.graphs.limit):
-            step = self._empty_step(rows)
+        """Compile and capture all sizes of decode steps now, which otherwise happens when they are first common."""
+        for rows in graph_sizes(self._slots):
+            step = np.zeros((STEP_FIELDS, rows), dtype=np.int32)
+            step[2], step[3] = self._slots, np.arange(rows)
             for _ in range(PATIENCE + 1):
                 with torch.inference_mode():
                     self.graphs.run(step)
 
-    def _narrow(self, pieces: Sequence[Piece], widths: Sequence[int]) -> bool:
-        """Whether the step runs as single rows, from a graph where there is one."""
-        reads = sum(
-            width * (piece.start + width) for piece, width in zip(pieces, widths, strict=True) if width > 1
-        )
-        return sum(widths) <= self.graphs.limit and reads <= NARROW_READS
-
-    def _would_wait(self, widths: Sequence[int], *, narrow: bool) -> bool:
+    def _would_wait(self, widths: Sequence[int], *, single: bool) -> bool:
         """Whether some kernel of the step may have to be compiled, or the step captured, first."""
-        if narrow:
-            return self.graphs.would_wait(self.graphs.padded(sum(widths)))
-        kind = (sum(widths).bit_length(), sum(width == 1 for width in widths).bit_length())
+        if single:
+            return self.graphs.would_wait(self.graphs.padded(len(widths)))
+        kind = (min(sum(widths), 256).bit_length(), sum(width == 1 for width in widths).bit_length())
         new = kind not in self._seen
         self._seen.add(kind)
         return new
 
-    def _empty_step(self, rows: int) -> NDArray[np.int32]:
-        """Rows that compute nothing anybody reads, each drawing for itself."""
-        step = np.zeros((STEP_FIELDS, rows), dtype=np.int32)
-        step[2:4], step[4] = self._slots, np.arange(rows)
-        return step
-
-    def _submit_narrow(self, pieces: Sequence[Piece], widths: Sequence[int]) -> tuple[Tensor, Sequence[int]]:
-        """Every row on its own: those of a prompt read what the rows before them have just left in the blocks."""
-        ends = np.cumsum(widths)
-        rows, slots = int(ends[-1]), [piece.slot for piece in pieces]
-        step = self._empty_step(self.graphs.padded(rows))
-        step[0, :rows] = [token for piece in pieces for token in piece.tokens or (LAST_DRAWN,)]
-        starts = np.array([piece.start for piece in pieces]) - (ends - widths)
-        step[1, :rows] = np.repeat(starts, widths) + np.arange(rows)
-        step[2, :rows] = np.repeat(slots, widths)
-        drawing = [i for i, piece in enumerate(pieces) if piece.sampling is not None]
-        at = ends[drawing] - 1
-        step[3, at] = [slots[i] for i in drawing]
-        step[5:, at] = np.array([self._encode(pieces[i]) for i in drawing], dtype=np.int32).reshape(-1, 4).T
+    def _submit_single(self, pieces: Sequence[Piece]) -> tuple[Tensor, Sequence[int]]:
+        count = len(pieces)
+        step = np.zeros((STEP_FIELDS, self.graphs.padded(count)), dtype=np.int32)
+        step[2, count:] = self._slots
+        step[3] = np.arange(step.shape[1])
+        step[0, :count] = [LAST_DRAWN if piece.tokens is None else piece.tokens[0] for piece in pieces]
+        step[1, :count] = [piece.start for piece in pieces]
+        step[2, :count] = [piece.slot for piece in pieces]
+        step[4:, :count] = np.array([self._encode(piece) for piece in pieces], dtype=np.int32).T
         drawn, logits = self.graphs.run(step)
-        top_ps = {int(row): top_p(pieces[i]) for row, i in zip(at, drawing, strict=True)}
-        if min(top_ps.values(), default=1.0) < 1:
+        if any(piece.sampling is not None and piece.sampling.top_p < 1 for piece in pieces):
             inputs = torch.from_numpy(step).to(self._device)
-            shares = [top_ps.get(row, 1.0) for row in range(step.shape[1])]
-            drawn = self._draw(logits, shares, inputs[4:], inputs[1], inputs[3])
-        return drawn, at.tolist()
+            drawn = self._draw_from_nucleus(logits, pieces, inputs[3:], inputs[1], inputs[2])
+        return drawn, [i for i, piece in enumerate(pieces) if piece.sampling is not None]
 
-    def _submit_wide(self, pieces: Sequence[Piece], widths: Sequence[int]) -> tuple[Tensor, Sequence[int]]:
+    def _submit_mixed(self, pieces: Sequence[Piece], widths: Sequence[int]) -> tuple[Tensor, Sequence[int]]:
         order = sorted(range(len(pieces)), key=lambda i: widths[i] > 1)
         tokens: list[int] = []
         positions: list[int] = []
@@ -197,21 +169,25 @@ class GpuBackend:
         draws = torch.tensor(
             [(last_row[i], *self._encode(pieces[i])) for i in drawing], dtype=torch.int32, device=self._device
         ).t()
-        shares = [top_p(pieces[i]) for i in drawing]
-        drawn = self._draw(logits, shares, draws.contiguous(), rows.positions, rows.slots)
+        drawn = self._draw_from_nucleus(
+            logits, [pieces[i] for i in drawing], draws.contiguous(), rows.positions, rows.slots
+        )
         return drawn, range(len(drawing))
 
-    def _compute_narrow(self, step: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.model.logits(Rows(step[0], step[1], step[2], step.shape[1]), None)
-        return draw(logits, step[4:], step[1], step[3], self._forbidden, self.model.last), logits
+    def _decode(self, step: Tensor) -> tuple[Tensor, Tensor]:
+        rows = Rows(step[0], step[1], step[2], step.shape[1])
+        logits = self.model.logits(rows, None)
+        return draw(logits, step[3:], rows.positions, rows.slots, self._forbidden, self.model.last), logits
 
-    def _draw(
-        self, logits: Tensor, shares: Sequence[float], draws: Tensor, positions: Tensor, slots: Tensor
+    def _draw_from_nucleus(
+        self, logits: Tensor, pieces: Sequence[Piece], draws: Tensor, positions: Tensor, slots: Tensor
     ) -> Tensor:
-        """Draw from nuclei of these shares of the probability."""
+        """Draw once more, or for the first time, where some piece asks for a nucleus."""
+        shares = [1.0 if piece.sampling is None else piece.sampling.top_p for piece in pieces]
         if min(shares) < 1:
+            padded = shares + [1.0] * (draws.shape[1] - len(shares))
             barred = self._forbidden[draws[4].long()].bool()
-            top_ps = torch.tensor(shares, dtype=torch.float32, device=self._device)
+            top_ps = torch.tensor(padded, dtype=torch.float32, device=self._device)
             logits = nucleus(
                 logits.float().sum(dim=0), draws[3].view(torch.float32), top_ps, barred
             ).unsqueeze(0)
@@ -253,11 +229,6 @@ class GpuBackend:
         event = torch.cuda.Event(enable_timing=True)
         event.record()
         return event
-
-
-def top_p(piece: Piece) -> float:
-    """The share of the probability that it draws from."""
-    return 1.0 if piece.sampling is None else piece.sampling.top_p
 
 
 def copy_rate(device: torch.device, size: int = 1 << 29) -> float:

@@ -1,4 +1,4 @@
-"""A step of few rows as one CUDA graph per padded number of them, captured once that number has proved common."""
+"""A step of single tokens as one CUDA graph per padded number of rows, captured once that number has proved common."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-STEP_FIELDS = 9
-"""Lines of a step's input: token, position, slot, the slot that keeps the draw; then the five of `sampling.draw`."""
+STEP_FIELDS = 8
+"""Lines of a step's input: token, position, slot; then the five of `gpu_sampling.draw`."""
 PATIENCE = 3
 """Steps of one size that are computed kernel by kernel before it is captured."""
 
@@ -30,7 +30,7 @@ class _Size:
 
 @dataclass(slots=True)
 class StepGraphs:
-    """Runs steps of few rows: kernel by kernel at first, so that no request waits for a capture; later by replay."""
+    """Runs decode steps: kernel by kernel at first, so that no request waits for a capture; later by replay."""
 
     compute: Compute
     limit: int

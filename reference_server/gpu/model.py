@@ -27,8 +27,8 @@ POSITIONS_PER_TURN = 64
 class Collectives(Protocol):
     """What the ranks of a tensor-parallel group do together; on the current stream, so that graphs hold it."""
 
-    def sum_splits(self, sums: Tensor, /) -> Tensor:
-        """The sum over splits and ranks of partial sums (splits, rows, outputs), as (1, rows, outputs)."""
+    def sum(self, tensor: Tensor, /) -> Tensor:
+        """The sum over the ranks, in place."""
         ...
 
     def gather(self, logits: Tensor, width: int, /) -> Tensor:
@@ -252,7 +252,7 @@ class GpuModel:
     def _added(self, matrix: Linear, rows: Tensor, hidden: Tensor) -> Tensor | None:
         """Add a product to the residual stream: at once for one row, else it is left to the next norm, as sums."""
         if self._collectives is not None:
-            return self._collectives.sum_splits(matrix.sums(rows))
+            return self._collectives.sum(_whole(matrix.sums(rows))).unsqueeze(0)
         if rows.shape[0] == 1:
             matrix.row(rows, hidden, residual=True)
             return None

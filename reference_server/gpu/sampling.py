@@ -64,7 +64,7 @@ def draw(
         sums: logits as partial sums, (splits, draws, vocabulary).
         draws: int32 (5, draws): row of the step, both halves of the seed, the temperature's bits, line of `forbidden`.
         positions: int32, of the step's rows; the position before the drawn token's.
-        slots: int32, of the step's rows: which line of `last` keeps what the row draws.
+        slots: int32, of the step's rows.
         forbidden: int8 (2, vocabulary): not 0 where a token may not be drawn.
         last: int32, the token that each slot drew last.
     """

@@ -1,12 +1,10 @@
 """What ranks say to each other within a step, each exchange timed: sums and gathers over lanes, rows between stages.
 
-NCCL between GPUs, small sums by a kernel of our own; gloo between CPUs. On the CPU an exchange is timed by the clock;
-on a GPU by a pair of events, which nothing waits for and which are read once they are past. Inside a CUDA graph there
-is nothing to time, so `probe` makes the last sum's like outside of one, between steps. Receiving includes waiting for
-the sender.
+NCCL between GPUs, gloo between CPUs. On the CPU an exchange is timed by the clock; on a GPU by a pair of events, which
+nothing waits for and which are read once they are past. Inside a CUDA graph there is nothing to time, so `probe` makes
+the last sum's like outside of one, between steps. Receiving includes waiting for the sender.
 """
 
-import logging
 import sys
 import time
 from collections import deque
@@ -14,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from os import environ
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -23,13 +21,8 @@ from torch import Tensor
 from reference_server.errors import ConfigError
 from reference_server.shards.grid import Place
 
-if TYPE_CHECKING:  # brings triton, which is there only beside a GPU
-    from reference_server.gpu.peer_sums import PeerSums
-
 TIMEOUT_S = 20.0
 """A collective that lasts longer fails its rank: the backstop behind the parent, which notices a loss within 2 s."""
-
-logger = logging.getLogger(__name__)
 
 
 class Timing(NamedTuple):
@@ -70,7 +63,6 @@ class Collectives:
         ]
         self._lanes, first = groups[place.stage], place.stage * lanes
         self._lanes_name = f"rank{first}-{first + lanes - 1}"
-        self._peers = _peer_sums(self._lanes, self.device) if cuda and lanes > 1 else None
         self.probe_every = 64
         self._steps = 0
         self._summed: tuple[torch.Size, torch.dtype] | None = None
@@ -84,14 +76,6 @@ class Collectives:
             with self._timed("all_reduce", self._lanes_name):
                 dist.all_reduce(part, group=self._lanes)
         return part
-
-    def sum_splits(self, sums: Tensor) -> Tensor:
-        """The sum over splits and lanes of partial sums (splits, rows, outputs), as (1, rows, outputs)."""
-        if self._peers is not None and self._peers.takes(sums):
-            self._summed = sums.shape, sums.dtype
-            with self._timed("all_reduce", self._lanes_name):
-                return self._peers.sum(sums)
-        return self.sum(sums[0] if sums.shape[0] == 1 else sums.sum(dim=0)).unsqueeze(0)
 
     def gather(self, logits: Tensor, width: int) -> Tensor:
         """The lanes' columns side by side, `width` together; logits that have them all come back as they are."""
@@ -126,8 +110,7 @@ class Collectives:
         self._steps += 1
         if self._summed is not None and self.device.type == "cuda" and self._steps % self.probe_every == 0:
             size, dtype = self._summed
-            like_it = torch.zeros(size, dtype=dtype, device=self.device)
-            self.sum(like_it) if like_it.dim() == 2 else self.sum_splits(like_it)
+            self.sum(torch.zeros(size, dtype=dtype, device=self.device))
 
     def note(self, timing: Timing) -> None:
         """Add an exchange that was timed elsewhere."""
@@ -156,16 +139,6 @@ class Collectives:
             yield
             end.record()
             self._under_way.append((op, peer, begin, end))
-
-
-def _peer_sums(group: dist.ProcessGroup, device: torch.device) -> "PeerSums | None":
-    """None, on every rank, where GPUs do not reach each other's memory: then all sums are NCCL's."""
-    from reference_server.gpu.peer_sums import PeerSums
-
-    if PeerSums.possible():
-        return PeerSums(group, device)
-    logger.warning("GPUs do not reach each other's memory: every sum goes through NCCL")
-    return None
 
 
 def _device(place: Place) -> torch.device:

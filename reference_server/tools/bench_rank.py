@@ -1,8 +1,6 @@
 """One rank of the shards' benchmark: random weights made where they are used, and what a sum takes inside a graph."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from reference_server.batch import BLOCK_TOKENS, Backend
@@ -15,9 +13,8 @@ if TYPE_CHECKING:  # the parent, which never computes, names the function below 
 
     from reference_server.shards.collectives import Collectives
 
-GRAPHED_SUM, GRAPHED_NCCL_SUM = "graphed all_reduce", "graphed NCCL all_reduce"
-"""No operations of a step: one of a row of sums inside a graph, by batch size, timed when the rank loads; as a step
-makes it, and as NCCL makes it."""
+GRAPHED_SUM = "graphed all_reduce"
+"""Not an operation of a step: one of a row of sums inside a graph, by batch size, timed when the rank loads."""
 _SUMS = 64
 _REPLAYS = 20
 
@@ -44,7 +41,6 @@ def load_random(cut: Cut, place: Place, collectives: "Collectives") -> Backend:
     import torch
 
     from reference_server.models.weights import random_weights
-    from reference_server.shards.collectives import Timing
     from reference_server.shards.slicing import shard, shard_shape
 
     torch.manual_seed(place.rank)
@@ -62,12 +58,7 @@ def load_random(cut: Cut, place: Place, collectives: "Collectives") -> Backend:
         from reference_server.gpu.backend import GpuBackend
 
         for batch in cut.batches if alone else ():
-            part = torch.zeros((1, batch, cut.shape.hidden), device=device)
-            for op, one in (
-                (GRAPHED_SUM, partial(collectives.sum_splits, part)),
-                (GRAPHED_NCCL_SUM, partial(collectives.sum, part[0])),
-            ):
-                collectives.note(Timing(op, str(batch), time_graphed(one)))
+            time_graphed_sum(collectives, batch, cut.shape.hidden)
         return GpuBackend(
             shape, weights, context=cut.context, blocks=blocks, slots=cut.slots, device=device,
             dtype=dtype, collectives=alone,
@@ -101,16 +92,19 @@ def random_shard(shape: Shape, lanes: int, device: "torch.device") -> dict[str, 
     return weights
 
 
-def time_graphed(one: Callable[[], "Tensor"]) -> float:
-    """Seconds of one of many in a row where nothing is launched: all ranks replay the same graph."""
+def time_graphed_sum(collectives: "Collectives", rows: int, hidden: int) -> None:
+    """Note what one of many sums in a row takes where nothing is launched: all ranks replay the same graph."""
     import torch
 
-    one()
+    from reference_server.shards.collectives import Timing
+
+    part = torch.zeros((rows, hidden), dtype=torch.bfloat16, device=collectives.device)
+    collectives.sum(part)
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         for _ in range(_SUMS):
-            one()
+            collectives.sum(part)
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     graph.replay()
     begin.record()
@@ -118,4 +112,5 @@ def time_graphed(one: Callable[[], "Tensor"]) -> float:
         graph.replay()
     end.record()
     end.synchronize()
-    return float(begin.elapsed_time(end)) / 1000 / (_SUMS * _REPLAYS)
+    seconds = begin.elapsed_time(end) / 1000 / (_SUMS * _REPLAYS)
+    collectives.note(Timing(GRAPHED_SUM, str(rows), seconds))

@@ -33,7 +33,7 @@ from reference_server.models.shapes import NAMED_SHAPES, Shape
 from reference_server.shards.backend import Group, ShardedBackend
 from reference_server.shards.grid import Grid
 from reference_server.shards.nursery import Nursery
-from reference_server.tools.bench_rank import GRAPHED_NCCL_SUM, GRAPHED_SUM, Cut, load_random
+from reference_server.tools.bench_rank import GRAPHED_SUM, Cut, load_random
 from reference_server.tools.decoding import WARM_STEPS, Decoder, prompts
 from reference_server.tools.shard_model import compared, table
 
@@ -100,8 +100,9 @@ def measure(plan: Plan, ranks: int, nursery: Nursery) -> dict[str, Any]:
         result: dict[str, Any] = {"shards": ranks, "load_s": time.perf_counter() - began_s, "batches": []}
         plan.decoder(backend, 1)
         time.sleep(TELL_S)
-        for key, graphed in (("graphed_sums_s", GRAPHED_SUM), ("graphed_nccl_sums_s", GRAPHED_NCCL_SUM)):
-            result[key] = {peer: seconds[0] for (op, peer), seconds in exchanges.items() if op == graphed}
+        result["graphed_sums_s"] = {
+            peer: seconds[0] for (op, peer), seconds in exchanges.items() if op == GRAPHED_SUM
+        }
         for batch in plan.batches:
             decoder = plan.decoder(backend, batch)
             decoder.step(WARM_STEPS)
