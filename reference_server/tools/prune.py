@@ -14,15 +14,11 @@ from torch import Tensor
 from reference_server.errors import ConfigError
 from reference_server.models.shapes import Shape
 from reference_server.models.tokenizer import read_tokenizer
-from reference_server.models.weights import layer_name
+from reference_server.models.weights import tensor_sizes
 from reference_server.tools.folders import derive_folder, read_float_folder
 from reference_server.tools.forward import WholeText
 
 SCORES = ("magnitude", "wanda")
-PROJECTIONS = (
-    *(f"self_attn.{part}_proj" for part in "qkvo"),
-    *(f"mlp.{part}_proj" for part in ("gate", "up", "down")),
-)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -109,7 +105,7 @@ def activation_norms(
 
 def projections(shape: Shape) -> list[str]:
     """Names of what is pruned."""
-    return [layer_name(layer, part) for layer in range(shape.layers) for part in PROJECTIONS]
+    return [name for name in tensor_sizes(shape) if name.endswith("_proj.weight")]
 
 
 def zeros(shape: Shape, weights: Mapping[str, Tensor]) -> float:
