@@ -96,7 +96,9 @@ def hugging_face_model(shape: Shape, weights: Mapping[str, Tensor]) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-    config = LlamaConfig(**config_json(shape) | {"eos_token_id": None}, dtype="bfloat16")
+    config = LlamaConfig(
+        **config_json(shape) | {"bos_token_id": None, "eos_token_id": None}, dtype="bfloat16"
+    )
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
     missing, unexpected = model.load_state_dict(dict(weights), strict=False, assign=True)
