@@ -8,8 +8,11 @@ vocabulary where that divides evenly, since it is read in full for every token, 
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol, Self, TypeVar
+from typing import TypeVar
 
+from torch import Tensor
+
+from reference_server.models.quantization import Int8Weight
 from reference_server.models.shapes import Shape
 from reference_server.models.weights import EMBEDDING, FINAL_NORM, HEAD, layer_name, tensor_sizes
 from reference_server.shards.grid import Place
@@ -20,14 +23,7 @@ DIVIDED = dict.fromkeys(BY_OUTPUT, 0) | dict.fromkeys(BY_INPUT, 1)
 WHOLE = ("input_layernorm", "post_attention_layernorm")
 
 
-class Divisible(Protocol):
-    """A tensor, or a matrix in 8 bits."""
-
-    def narrow(self, dim: int, start: int, length: int, /) -> Self:
-        """Some of the outputs (dim 0) or of the inputs (dim 1)."""
-
-
-Weight = TypeVar("Weight", bound=Divisible)
+Weight = TypeVar("Weight", Tensor, Tensor | Int8Weight)
 
 
 def shard(shape: Shape, weights: Mapping[str, Weight], place: Place) -> tuple[Shape, dict[str, Weight]]:
