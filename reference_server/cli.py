@@ -8,19 +8,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from reference_server.config import DECLARED, DEFAULTS, Settings, settings_from, unknown_variables
+from reference_server.config import DECLARED, DEFAULTS, settings_from, unknown_variables
 from reference_server.errors import ConfigError
 
 WRONG_INPUT = 2
 
 VERBS = {
-    "import-gguf": ("tools.import_gguf", "a Llama in llama.cpp's file format becomes a folder"),
-    "quantize": ("tools.quantize", "a folder's matrices become 8 bits wide"),
-    "prune": ("tools.prune", "a folder's smallest weights become zeros, step by step"),
-    "bench": ("tools.bench", "decode speed on a GPU, or of 1, 2, 4, ... shards"),
-    "evaluate": ("tools.evaluate", "perplexity, size and speed of folders on a text"),
+    "import-gguf": "a Llama in llama.cpp's file format becomes a folder",
+    "quantize": "a folder's matrices become 8 bits wide",
+    "prune": "a folder's smallest weights become zeros, step by step",
+    "bench": "decode speed on a GPU, or of 1, 2, 4, ... shards",
+    "evaluate": "perplexity, size and speed of folders on a text",
 }
-"""Verbs beside serving, which has none: the module whose `main` takes the rest of the line, and what it does."""
+"""Verbs beside serving, which has none, and what they do: `main` in the module of that name in `tools`."""
 
 EXAMPLES = """\
 Each flag has an environment variable of the same meaning; a flag wins.
@@ -50,16 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the server or a verb; the exit code is 0 after a drain, 1 when the engine failed, 2 for a wrong setting."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        return _verb(*arguments) if arguments and arguments[0] in VERBS else _serve(arguments)
+        if arguments and arguments[0] in VERBS:
+            verb = importlib.import_module(f"reference_server.tools.{arguments[0].replace('-', '_')}")
+            verb.main(arguments[1:])
+            return 0
+        return _serve(arguments)
     except ConfigError as error:
         print(f"reference_server: {error}", file=sys.stderr)
         return WRONG_INPUT
-
-
-def _verb(name: str, *arguments: str) -> int:
-    module = importlib.import_module(f"reference_server.{VERBS[name][0]}")
-    code: int = module.main(arguments)
-    return code
 
 
 def _serve(argv: Sequence[str]) -> int:
@@ -68,23 +66,17 @@ def _serve(argv: Sequence[str]) -> int:
     settings = settings_from(flags, os.environ)
     for name in unknown_variables(os.environ):
         logging.getLogger(__name__).warning("%s is not a setting of this server: ignored", name)
-    return asyncio.run(_run(settings))
-
-
-async def _run(settings: Settings) -> int:
     # Imported late: --help and a wrong setting need not wait for the HTTP library.
     from reference_server.server import run
 
-    return await run(settings)
+    return asyncio.run(run(settings))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m reference_server",
         description="A small LLM inference server with an OpenAI-compatible API.",
-        epilog=EXAMPLES.replace(
-            "{verbs}", "\n".join(f"  {verb:12} {what}" for verb, (_, what) in VERBS.items())
-        ),
+        epilog=EXAMPLES.replace("{verbs}", "\n".join(f"  {verb:12} {what}" for verb, what in VERBS.items())),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -17,6 +17,7 @@ from reference_server.errors import ConfigError
 from reference_server.kv_cache import PAGE_TOKENS, KVCache
 from reference_server.model import Model, Row, rotary_table, rotate
 from reference_server.models.shapes import NAMED_SHAPES, Shape, config_json, read_shape
+from reference_server.models.tokenizer import EOS
 from reference_server.models.weights import Weights, layer_name, random_weights, read_weights, write_weights
 
 torch.set_num_threads(1)
@@ -151,7 +152,7 @@ def test_weights_and_shape_survive_a_round_trip_through_files(shape: Shape, tmp_
     weights = random_weights(shape, seed=11)
     write_weights(tmp_path / "model.safetensors", weights)
     (tmp_path / "config.json").write_text(json.dumps(config_json(shape)))
-    assert read_shape(tmp_path / "config.json") == shape
+    assert read_shape(tmp_path) == shape
     again = read_weights(tmp_path / "model.safetensors", shape)
     (one, its), (other, others) = model_and_cache(shape, weights), model_and_cache(shape, again)
     rows = rows_of(prompt(20), 0)
@@ -185,7 +186,10 @@ def test_weights_of_another_shape_are_refused_by_name(tmp_path: Path) -> None:
         ({"hidden_act": "gelu"}, "hidden_act 'silu' is expected"),
         ({"hidden_size": None}, "missing or malformed"),
         ({"num_key_value_heads": 3}, "heads in equal groups"),
-        ({"eos_token_id": 2000}, "a vocabulary with token 2000"),
+        (
+            {"eos_token_id": 2000},
+            r"/config\.json: eos_token_id: tokens from 0 to 287 are expected, not 2000",
+        ),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
@@ -194,4 +198,49 @@ def test_configurations_that_cannot_be_computed_are_refused(
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config_json(TINY) | {"head_dim": None} | change))
     with pytest.raises(ConfigError, match=complaint):
-        read_shape(tmp_path / "config.json")
+        read_shape(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "generation", "eos"),
+    [
+        ({"eos_token_id": 7}, None, (7,)),
+        ({"eos_token_id": 7}, {}, (7,)),
+        ({"eos_token_id": 7}, {"eos_token_id": 9}, (7, 9)),
+        ({"eos_token_id": [7, 8]}, {"eos_token_id": [8, 9]}, (7, 8, 9)),
+        ({"eos_token_id": None}, {"eos_token_id": [9]}, (9,)),
+        ({}, {"eos_token_id": 9}, (9,)),
+        ({"eos_token_id": None}, {}, ()),
+        ({}, {"temperature": 0.6}, (EOS,)),
+    ],
+    ids=str,
+)
+def test_an_answer_ends_at_the_tokens_of_both_configurations(
+    config: dict[str, object], generation: dict[str, object] | None, eos: tuple[int, ...], tmp_path: Path
+) -> None:
+    said = config_json(TINY)
+    del said["eos_token_id"]
+    (tmp_path / "config.json").write_text(json.dumps(said | config))
+    if generation is not None:
+        (tmp_path / "generation_config.json").write_text(json.dumps(generation))
+    assert read_shape(tmp_path).eos == eos
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ('{"eos_token_id": "</s>"}', "eos_token_id: tokens from 0 to 287 are expected, not '</s>'"),
+        ('{"eos_token_id": [2, true]}', r"eos_token_id: tokens from 0 to 287 are expected, not \[2, True\]"),
+        ('{"eos_token_id": -1}', "eos_token_id: tokens from 0 to 287 are expected, not -1"),
+        ('{"eos_token_id": [288]}', r"eos_token_id: tokens from 0 to 287 are expected, not \[288\]"),
+        ("[2]", "a JSON object is expected, not list"),
+        ("{", "a readable JSON file is expected"),
+    ],
+)
+def test_a_malformed_generation_config_is_refused_with_file_key_value_and_expectation(
+    content: str, complaint: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config_json(TINY)))
+    (tmp_path / "generation_config.json").write_text(content)
+    with pytest.raises(ConfigError, match=rf"/generation_config\.json: {complaint}"):
+        read_shape(tmp_path)

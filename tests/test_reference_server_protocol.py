@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from reference_server.api.errors import ApiError
-from reference_server.api.openai_answers import CHAT, COMPLETION, Answer, Usage
+from reference_server.api.openai_answers import CHAT, COMPLETION, Answer, usage
 from reference_server.api.openai_protocol import Order, chat_order, completion_order
 from reference_server.config import Settings
 from reference_server.models.served_model import served_model
+from reference_server.sampler import Sampling
+from reference_server.sequence import Sequence
 
 SERVED = served_model(Settings(max_context=128))
 
@@ -26,22 +28,19 @@ def chat(**fields: Any) -> Order:
 
 def test_defaults_are_openais() -> None:
     order = completion()
-    assert (order.prompt, order.max_tokens, order.streaming, order.include_usage) == (
-        [72, 105],
-        16,
-        False,
-        False,
-    )
-    assert (order.sampling.temperature, order.sampling.top_p, order.stops) == (1.0, 1.0, ())
-    assert completion().sampling.seed != completion().sampling.seed
+    sequence = order.sequence
+    assert (sequence.prompt, sequence.max_tokens) == ([72, 105], 16)
+    assert (order.streaming, order.include_usage) == (False, False)
+    assert (sequence.sampling.temperature, sequence.sampling.top_p) == (1.0, 1.0)
+    assert sequence.sampling.seed != completion().sequence.sampling.seed
 
 
 def test_a_chat_answer_may_fill_the_context() -> None:
-    order = chat()
-    assert bytes(order.prompt) == b"user: Hi\nassistant: "
-    assert len(order.prompt) + order.max_tokens == SERVED.longest
-    assert chat(max_tokens=5).max_tokens == 5
-    assert chat(max_tokens=5, max_completion_tokens=6).max_tokens == 6
+    sequence = chat().sequence
+    assert bytes(sequence.prompt) == b"user: Hi\nassistant: "
+    assert len(sequence.prompt) + sequence.max_tokens == SERVED.longest
+    assert chat(max_tokens=5).sequence.max_tokens == 5
+    assert chat(max_tokens=5, max_completion_tokens=6).sequence.max_tokens == 6
 
 
 @pytest.mark.parametrize(
@@ -49,9 +48,6 @@ def test_a_chat_answer_may_fill_the_context() -> None:
     [
         ({"prompt": [1, 2, 3]}, {"prompt": [1, 2, 3]}),
         ({"prompt": "é"}, {"prompt": [0xC3, 0xA9]}),
-        ({"stop": "END"}, {"stops": ("END",)}),
-        ({"stop": ["a", "b"]}, {"stops": ("a", "b")}),
-        ({"stop": None}, {"stops": ()}),
         ({"max_tokens": None}, {"max_tokens": 16}),
         ({"ignore_eos": True}, {"ignore_eos": True}),
         ({"cache_salt": "tenant"}, {"salt": "tenant"}),
@@ -65,11 +61,20 @@ def test_a_chat_answer_may_fill_the_context() -> None:
 )
 def test_fields_are_understood_or_ignored(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     order = completion(**fields)
-    assert {name: getattr(order, name) for name in expected} == expected
+    found = {name: getattr(order if hasattr(order, name) else order.sequence, name) for name in expected}
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("stop", "sent"), [("END", "a b "), (["b", "a "], ""), ([], "a b END"), (None, "a b END")], ids=str
+)
+def test_stop_strings_end_the_text(stop: Any, sent: str) -> None:
+    text = completion(stop=stop).sequence.text
+    assert text.push(b"a b END") + text.finish() == sent
 
 
 def test_sampling_is_passed_on() -> None:
-    sampling = completion(temperature=0, top_p=0.5, seed=-3).sampling
+    sampling = completion(temperature=0, top_p=0.5, seed=-3).sequence.sampling
     assert (sampling.temperature, sampling.top_p, sampling.seed) == (0.0, 0.5, -3)
 
 
@@ -170,7 +175,8 @@ def test_an_unknown_model_is_not_found() -> None:
 
 def test_text_parts_of_a_message_are_joined() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    assert bytes(chat(messages=[{"role": "user", "content": parts}]).prompt) == b"user: ab\nassistant: "
+    prompt = chat(messages=[{"role": "user", "content": parts}]).sequence.prompt
+    assert bytes(prompt) == b"user: ab\nassistant: "
 
 
 @pytest.mark.parametrize("text", ["a", '"', "\\", "\n", "\0", "é€😀", "data: [DONE]"], ids=repr)
@@ -193,6 +199,8 @@ def test_no_text_is_no_event() -> None:
 
 
 def test_usage_adds_up() -> None:
-    counts = Usage(prompt=10, cached=8, generated=5).body()
+    sequence = Sequence(prompt=[65] * 10, max_tokens=5, sampling=Sampling(seed=0), cached=8)
+    sequence.tokens += [66] * 5
+    counts = usage(sequence)
     assert counts["total_tokens"] == counts["prompt_tokens"] + counts["completion_tokens"] == 15
     assert counts["prompt_tokens_details"] == {"cached_tokens": 8}

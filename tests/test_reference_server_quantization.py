@@ -64,7 +64,6 @@ def test_a_row_is_the_same_to_the_bit_in_any_company(cut: int, start: int) -> No
 def test_rows_parts_and_sums_of_matrices_are_those_of_the_whole() -> None:
     one, other = quantize(matrix(20, 320)), quantize(matrix(12, 320, seed=4))
     whole, indices = dequantize(one), torch.tensor([3, 3, 0])
-    assert torch.equal(one.rows(indices), whole[indices])
     assert torch.equal(Int8Product(one).rows(indices), whole[indices])
     assert torch.equal(dequantize(concatenated([one, other])), torch.cat([whole, dequantize(other)]))
     assert torch.equal(dequantize(one.narrow(0, 5, 10)), whole[5:15])

@@ -29,8 +29,8 @@ from reference_server.server import Server
 from reference_server.shards.backend import Group, ShardedBackend
 from reference_server.shards.grid import Grid, Place
 from reference_server.shards.nursery import Nursery
-from reference_server.shards.slicing import shard, tensor_shard
-from reference_server.tools.shard_model import StepModel, compared, table
+from reference_server.shards.slicing import shard
+from reference_server.tools.shard_model import compared, modelled_step_s, table
 from tests.reference_replicas import Process, replica_process
 
 Eventually = Callable[..., Any]
@@ -237,7 +237,7 @@ def test_no_rank_outlives_a_server_that_is_killed(tmp_path: Path, eventually: Ev
 def test_the_parts_of_all_ranks_are_the_whole() -> None:
     weights = random_weights(SHAPE, seed=0)
     for ranks in (1, 2, 4, 8):
-        parts = [tensor_shard(SHAPE, weights, rank, ranks)[1] for rank in range(ranks)]
+        parts = [shard(SHAPE, weights, Place(Grid(ranks), rank))[1] for rank in range(ranks)]
         for name, size in tensor_sizes(SHAPE).items():
             found = [part[name] for part in parts]
             split = [d for d, whole in enumerate(size) if found[0].shape[d] != whole]
@@ -274,8 +274,8 @@ def test_a_grid_that_does_not_fit_the_shape_is_refused(settings: dict[str, Any],
 
 
 def test_the_model_shares_a_step_and_adds_its_sums() -> None:
-    model = StepModel(step_of_one_s=8.0, sum_of_two_s=0.25, sums=4)
-    assert [model.step_s(ranks) for ranks in (2, 4, 8)] == [(5.0, 5.0), (3.0, 4.0), (2.0, 4.0)]
+    modelled = [modelled_step_s(8.0, 0.25, sums=4, ranks=ranks) for ranks in (2, 4, 8)]
+    assert modelled == [(5.0, 5.0), (3.0, 4.0), (2.0, 4.0)]
 
 
 def test_measured_and_modelled_speed_ups_stand_side_by_side() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference_server.api.text_stream import TextStream
-from reference_server.models.tokenizer import EOS, chat_prompt, encode, to_bytes
+from reference_server.models.tokenizer import EOS, ByteTokenizer, chat_prompt
 
 
 def sent(data: bytes, stops: list[str], cuts: list[int]) -> tuple[list[str], bool]:
@@ -85,12 +85,12 @@ def test_stop_strings_may_span_tokens(pushed: list[str], stop: str, pieces: list
 
 @given(text=st.text(max_size=50))
 def test_tokens_are_the_bytes_of_the_text(text: str) -> None:
-    tokens = encode(text)
-    assert b"".join(to_bytes(token) for token in tokens) == text.encode(errors="replace")
+    tokens = ByteTokenizer.encode(text)
+    assert b"".join(ByteTokenizer.to_bytes(token) for token in tokens) == text.encode(errors="replace")
 
 
 def test_specials_have_no_bytes() -> None:
-    assert to_bytes(EOS) == b""
+    assert ByteTokenizer.to_bytes(EOS) == b""
 
 
 def test_a_chat_becomes_one_line_a_turn_and_the_assistants_turn() -> None:

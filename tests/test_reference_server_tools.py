@@ -15,13 +15,13 @@ from tokenizers import Tokenizer
 
 from reference_server.cli import main
 from reference_server.config import Settings
-from reference_server.models.bpe_tokenizer import BpeTokenizer
 from reference_server.models.quantization import Int8Weight, dequantize
+from reference_server.models.shapes import NAMED_SHAPES
+from reference_server.models.tokenizer import BpeTokenizer
 from reference_server.models.weights import layer_name, write_weights
 from reference_server.tools.evaluate import windows
 from reference_server.tools.folders import read_folder
 from reference_server.tools.forward import WholeText
-from reference_server.tools.import_gguf import PARTS
 from reference_server.tools.prune import projections
 from tests.llama_folders import SHAPE, TEXT, write_llama
 from tests.reference_replicas import Hold, replica_in_thread
@@ -92,6 +92,7 @@ def test_a_quantized_folder_is_served_in_a_quarter_of_the_size_with_the_text_of_
     assert found["difference"]["disk"] == pytest.approx(-0.74, abs=0.01)
     assert abs(found["difference"]["perplexity"]) < 0.05
     assert found["difference"]["same_first_choice"] > 0.7
+    assert {file.name for file in quantized.iterdir()} == {file.name for file in folder.iterdir()}
     shape, weights = read_folder(quantized)
     wide = {
         name: dequantize(weight) if isinstance(weight, Int8Weight) else weight
@@ -169,17 +170,16 @@ def write_gguf(path: Path, folder: Path, *, pre: str = "smollm") -> None:
     writer.add_token_merges([" ".join(merge) for merge in own["merges"]])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
-    plain = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}
-    for layer in range(shape.layers):
-        plain |= {layer_name(layer, ours): f"blk.{layer}.{theirs}.weight" for ours, theirs in PARTS.items()}
-    for name, theirs in plain.items():
-        weight = weights[name]
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, shape.layers)
+    for name, weight in weights.items():
         assert isinstance(weight, torch.Tensor)
         array = weight.float().numpy()
         if "q_proj" in name or "k_proj" in name:
             halves = array.reshape(-1, 2, shape.head_dim // 2, array.shape[1])
             array = np.ascontiguousarray(halves.swapaxes(1, 2).reshape(array.shape))
         kind = gguf.GGMLQuantizationType.Q8_0 if array.ndim == 2 else gguf.GGMLQuantizationType.F32
+        theirs = names.get_name(name, try_suffixes=[".weight"])
+        assert theirs is not None
         writer.add_tensor(theirs, gguf.quants.quantize(array, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -229,3 +229,33 @@ def test_what_cannot_be_converted_is_refused_with_file_key_value_and_expectation
         assert not Path(new).exists()
     assert main(["quantize", str(folder), "--out", str(quantized)]) == 2
     assert "a folder that is new or empty is expected" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_shards_benchmark_tells_speed_exchanges_losses_and_agreement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = [
+        "bench",
+        "--shards",
+        "1,2",
+        "--shape",
+        "tiny",
+        "--batches",
+        "1,3",
+        "--context",
+        "20",
+        "--steps",
+        "9",
+    ]
+    assert main([*line, "--output", str(tmp_path / "shards.json")]) == 0
+    assert capsys.readouterr().out.count("greedy tokens") == 2
+    found = json.loads((tmp_path / "shards.json").read_text())
+    assert [run["shards"] for run in found["runs"]] == [1, 2]
+    for run in found["runs"]:
+        assert [len(batch["steps_s"]) for batch in run["batches"]] == [8, 8]
+    sums = {one["op"]: one["n"] for one in found["runs"][1]["batches"][0]["exchanges"]}
+    assert sums["all_reduce"] == 9 * 2 * NAMED_SHAPES["tiny"].layers
+    assert [loss["fault"] for loss in found["losses"]] == ["SIGKILL", "SIGSTOP"]
+    assert all(loss["noticed_s"] < 2 and not loss["left_of_the_group"] for loss in found["losses"])
+    assert all(agreed["equal"] == agreed["positions"] == 1024 for agreed in found["agreement"])

@@ -103,3 +103,19 @@ def test_a_stream_holds_the_same_text_and_only_whole_characters(folder: Path, ur
     pieces = [json.loads(event)["choices"][0]["text"] for event in events[:-1]]
     assert "".join(pieces) == whole
     assert len(pieces) > 10
+
+
+def test_an_answer_ends_at_the_token_that_only_the_generation_config_names(tmp_path: Path) -> None:
+    folder = write_llama(tmp_path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    prompt = tokenizer(PROMPTS[0])["input_ids"]
+    end_of_turn = reference_answer(folder, prompt)[5]
+    file = folder / "generation_config.json"
+    said = json.loads(file.read_text())
+    file.write_text(json.dumps(said | {"eos_token_id": [said["eos_token_id"], end_of_turn]}))
+    expected = reference_answer(folder, prompt)
+    settings = Settings(model_path=folder, model_name="it", host="127.0.0.1", port=0, metrics_port=0)
+    with replica_in_thread(settings, Hold()) as replica:
+        served = answer(replica.url, "completions", prompt=prompt)
+    assert served["choices"][0]["finish_reason"] == "stop"
+    assert served["usage"]["completion_tokens"] == len(expected) <= 6

@@ -5,12 +5,10 @@ from types import TracebackType
 from typing import Self
 
 from reference_server.api.errors import ApiError, queue_full, timed_out
-from reference_server.api.openai_answers import Usage
 from reference_server.api.openai_protocol import Order
-from reference_server.api.text_stream import TextStream
 from reference_server.engine import Engine, QueueFullError
 from reference_server.instrumentation import RequestEvents
-from reference_server.sequence import Output, Sequence
+from reference_server.sequence import Output
 
 
 class Generation:
@@ -22,27 +20,17 @@ class Generation:
 
     def __init__(self, engine: Engine, order: Order, events: RequestEvents, *, within_s: float) -> None:
         self._engine = engine
-        self._events = events
         self._within_s = min(within_s, order.within_s)
         self._complete = False
         self._arrivals: asyncio.Queue[Output | ApiError] = asyncio.Queue()
-        self._sequence = Sequence(
-            prompt=order.prompt,
-            max_tokens=order.max_tokens,
-            sampling=order.sampling,
-            text=TextStream(order.stops, order.to_bytes),
-            ignore_eos=order.ignore_eos,
-            salt=order.salt,
-            priority=order.priority,
-            events=events,
-            receive=self._arrivals.put_nowait,
-        )
+        self.sequence = order.sequence
+        self.sequence.events, self.sequence.receive = events, self._arrivals.put_nowait
 
     def __enter__(self) -> Self:
         try:
-            self._engine.submit(self._sequence)
+            self._engine.submit(self.sequence)
         except QueueFullError:
-            self._events.finished("rejected")
+            self.sequence.events.finished("rejected")
             raise queue_full() from None
         self._timer = asyncio.get_running_loop().call_later(
             self._within_s, self.fail, timed_out(self._within_s)
@@ -54,8 +42,8 @@ class Generation:
     ) -> None:
         self._timer.cancel()
         if error is not None:
-            self._engine.abort(self._sequence)
-        self._events.finished(_outcome(error), prompt_tokens=len(self._sequence.prompt))
+            self._engine.abort(self.sequence)
+        self.sequence.events.finished(_outcome(error), prompt_tokens=len(self.sequence.prompt))
 
     def __aiter__(self) -> Self:
         return self
@@ -73,11 +61,6 @@ class Generation:
     def fail(self, error: ApiError) -> None:
         """End it from outside."""
         self._arrivals.put_nowait(error)
-
-    def usage(self) -> Usage:
-        """Token counts; complete once the last output came."""
-        sequence = self._sequence
-        return Usage(len(sequence.prompt), sequence.cached, sequence.generated)
 
 
 def _outcome(error: BaseException | None) -> str:

@@ -7,16 +7,17 @@ request that is not finished by then, waiting or running.
 
 import math
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from reference_server.api.errors import ApiError, invalid
+from reference_server.api.text_stream import TextStream
 from reference_server.models.served_model import ServedModel
 from reference_server.models.tokenizer import Tokenizer
 from reference_server.sampler import Sampling
+from reference_server.sequence import Sequence
 
 MAX_STOPS = 4
 COMPLETION_MAX_TOKENS = 16
@@ -109,18 +110,11 @@ class ChatRequest(_Request):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a request asks for, in the engine's terms."""
+    """What a request asks for: of the engine, and of the answer."""
 
-    prompt: list[int]
-    max_tokens: int
-    sampling: Sampling
-    stops: tuple[str, ...]
-    ignore_eos: bool
-    salt: str
-    priority: int
+    sequence: Sequence
     within_s: float
     """Infinite where the request does not say."""
-    to_bytes: Callable[[int], bytes]
     streaming: bool
     include_usage: bool
 
@@ -186,7 +180,7 @@ def _order(request: _Request, prompt: list[int], max_tokens: int, served: Served
             "max_tokens",
             "context_length_exceeded",
         )
-    return Order(
+    sequence = Sequence(
         prompt=prompt,
         max_tokens=max_tokens,
         sampling=Sampling(
@@ -194,12 +188,14 @@ def _order(request: _Request, prompt: list[int], max_tokens: int, served: Served
             temperature=1.0 if request.temperature is None else request.temperature,
             top_p=1.0 if request.top_p is None else request.top_p,
         ),
-        stops=request.stop,
+        text=TextStream(request.stop, served.tokenizer.to_bytes),
         ignore_eos=bool(request.ignore_eos),
         salt=request.cache_salt or "",
         priority=request.priority or 0,
+    )
+    return Order(
+        sequence,
         within_s=request.timeout_seconds or math.inf,
-        to_bytes=served.tokenizer.to_bytes,
         streaming=bool(request.stream),
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
     )

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from reference_server.api.errors import ApiError, invalid, unavailable
 from reference_server.api.generation import Generation
-from reference_server.api.openai_answers import CHAT, COMPLETION, Answer, Format, event
+from reference_server.api.openai_answers import CHAT, COMPLETION, Answer, Format, event, usage
 from reference_server.api.openai_protocol import Order, chat_order, completion_order
 from reference_server.config import Settings
 from reference_server.engine import Engine
@@ -35,7 +35,6 @@ class Api:
         self._engine = engine
         self._instrumentation = instrumentation
         self._created = int(time.time())
-        self._patience = {"stall_s": settings.stall_s, "min_step_s": settings.min_step_s}
         self.in_flight: set[Generation] = set()
         self.idle = asyncio.Event()
         """Set while no request is in flight."""
@@ -58,10 +57,13 @@ class Api:
         response.headers[REPLICA_HEADER] = self._settings.replica_name
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        return _probe(why_not_alive(self._engine, **self._patience))
+        return _probe(why_not_alive(self._engine, self._settings))
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        return _probe(why_not_ready(self._engine, draining=self.draining, **self._patience))
+        return _probe(self._why_not_ready())
+
+    def _why_not_ready(self) -> str | None:
+        return why_not_ready(self._engine, self._settings, draining=self.draining)
 
     async def _models(self, _: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [self._card()]})
@@ -88,7 +90,7 @@ class Api:
             if order.streaming and self._settings.serving_mode == "batch":
                 raise invalid("stream: this replica serves whole answers only", "stream")
             events = self._instrumentation.request(streaming=order.streaming)
-            if reason := why_not_ready(self._engine, draining=self.draining, **self._patience):
+            if reason := self._why_not_ready():
                 events.finished("rejected")
                 raise unavailable(reason)
             answer = Answer(form, self._served.name, include_usage=order.include_usage)
@@ -119,7 +121,7 @@ async def _whole(generation: Generation, answer: Answer) -> web.Response:
         async for output in generation:
             pieces.append(output.text)
             finish_reason = output.finish_reason or ""
-    return web.json_response(answer.whole("".join(pieces), finish_reason, generation.usage()))
+    return web.json_response(answer.whole("".join(pieces), finish_reason, usage(generation.sequence)))
 
 
 async def _streamed(request: web.Request, generation: Generation, answer: Answer) -> web.StreamResponse:
@@ -133,7 +135,7 @@ async def _streamed(request: web.Request, generation: Generation, answer: Answer
                     await response.prepare(request)
                     data = answer.opening() + data
                 if output.finish_reason is not None:
-                    data += answer.ending(output.finish_reason, generation.usage())
+                    data += answer.ending(output.finish_reason, usage(generation.sequence))
                 if data:
                     await response.write(data)
     except ApiError as error:

@@ -3,7 +3,7 @@
 import codecs
 from collections.abc import Callable, Sequence
 
-from reference_server.models.tokenizer import to_bytes as byte_of
+from reference_server.models.tokenizer import ByteTokenizer
 
 
 class TextStream:
@@ -13,7 +13,9 @@ class TextStream:
     `to_bytes` is the tokenizer's; without it, tokens are bytes.
     """
 
-    def __init__(self, stops: Sequence[str] = (), to_bytes: Callable[[int], bytes] = byte_of) -> None:
+    def __init__(
+        self, stops: Sequence[str] = (), to_bytes: Callable[[int], bytes] = ByteTokenizer.to_bytes
+    ) -> None:
         self._stops = tuple(stops)
         self._to_bytes = to_bytes
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")

@@ -32,10 +32,6 @@ class Int8Weight(NamedTuple):
     scales: Tensor
     """float16, (outputs, inputs / GROUP rounded up)."""
 
-    def rows(self, indices: Tensor) -> Tensor:
-        """Those rows in float32: what an embedding looks up."""
-        return dequantize(Int8Weight(self.values[indices], self.scales[indices]))
-
     def narrow(self, dim: int, start: int, length: int) -> "Int8Weight":
         """A part of the outputs (dim 0) or of the inputs (dim 1), which then begins with a group.
 

@@ -1,12 +1,12 @@
 """Model shapes: the named ones, and those that a Hugging Face `config.json` describes."""
 
-import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from reference_server.errors import ConfigError
+from reference_server.models.folder import CONFIG_FILE, GENERATION_FILE, read_object
 from reference_server.models.tokenizer import BYTES, EOS, VOCABULARY
 
 QUANTIZATION = {"quant_method": "aftershock-int8", "bits": 8, "group_size": 128, "symmetric": True}
@@ -61,33 +61,23 @@ class Shape:
         return [self.rope_scaling.scaled(f) for f in plain] if self.rope_scaling else plain
 
 
+_LLAMA_8B = Shape(
+    layers=32,
+    hidden=4096,
+    heads=32,
+    kv_heads=8,
+    head_dim=128,
+    feed_forward=14_336,
+    max_context=8192,
+    vocabulary=128_256,
+    rope_theta=500_000.0,
+)
 NAMED_SHAPES = {
     "tiny": Shape(layers=2, hidden=64, heads=4, kv_heads=2, head_dim=16, feed_forward=192),
     "small": Shape(layers=4, hidden=256, heads=8, kv_heads=4, head_dim=32, feed_forward=768),
     "135m": Shape(layers=30, hidden=576, heads=9, kv_heads=3, head_dim=64, feed_forward=1536, tied_head=True),
-    "1b": Shape(
-        layers=16,
-        hidden=2048,
-        heads=32,
-        kv_heads=8,
-        head_dim=64,
-        feed_forward=8192,
-        max_context=8192,
-        vocabulary=128_256,
-        rope_theta=500_000.0,
-        tied_head=True,
-    ),
-    "8b": Shape(
-        layers=32,
-        hidden=4096,
-        heads=32,
-        kv_heads=8,
-        head_dim=128,
-        feed_forward=14_336,
-        max_context=8192,
-        vocabulary=128_256,
-        rope_theta=500_000.0,
-    ),
+    "1b": replace(_LLAMA_8B, layers=16, hidden=2048, head_dim=64, feed_forward=8192, tied_head=True),
+    "8b": _LLAMA_8B,
 }
 DEFAULT_SHAPE = "tiny"
 
@@ -103,18 +93,18 @@ def named_shape(name: str) -> Shape:
     return NAMED_SHAPES[name]
 
 
-def read_shape(path: Path) -> Shape:
-    """The shape that a `config.json` in Hugging Face's Llama layout describes.
+def read_shape(folder: Path) -> Shape:
+    """The shape that a folder in Hugging Face's Llama layout describes.
 
     Raises:
-        ConfigError: the file cannot be read, lacks a key, or describes what this decoder cannot compute.
+        ConfigError: a file cannot be read, lacks a key, or describes what this decoder cannot compute.
     """
+    path = folder / CONFIG_FILE
+    config = read_object(path)
     try:
-        config: dict[str, Any] = json.loads(path.read_text())
         _refuse_other_architectures(path, config)
         heads = config["num_attention_heads"]
         rope = _rope(config)
-        eos = config.get("eos_token_id", EOS)
         return Shape(
             layers=config["num_hidden_layers"],
             hidden=config["hidden_size"],
@@ -130,10 +120,8 @@ def read_shape(path: Path) -> Shape:
             else None,
             norm_epsilon=float(config.get("rms_norm_eps", 1e-6)),
             tied_head=bool(config.get("tie_word_embeddings", False)),
-            eos=() if eos is None else tuple(eos) if isinstance(eos, list) else (eos,),
+            eos=_eos(folder, config),
         )
-    except (OSError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{path}: a readable JSON file is expected: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{path}: a Llama configuration is expected; missing or malformed: {error}"
@@ -161,6 +149,26 @@ def config_json(shape: Shape) -> dict[str, Any]:
         "eos_token_id": list(shape.eos),
         "hidden_act": "silu",
     }
+
+
+def _eos(folder: Path, config: dict[str, Any]) -> tuple[int, ...]:
+    """The tokens that end an answer, by `config.json` and `generation_config.json` together.
+
+    An instruct model may name the end of its turn in the latter alone. A folder that says nothing is byte-level.
+    """
+    key, size = "eos_token_id", config["vocab_size"]
+    generation = folder / GENERATION_FILE
+    files = {folder / CONFIG_FILE: config, generation: read_object(generation, optional=True)}
+    if not any(key in content for content in files.values()):
+        return (EOS,)
+    ends: dict[int, None] = {}
+    for path, content in files.items():
+        value = content.get(key)
+        tokens = value if isinstance(value, list) else [] if value is None else [value]
+        if not all(type(token) is int and 0 <= token < size for token in tokens):
+            raise ConfigError(f"{path}: {key}: tokens from 0 to {size - 1} are expected, not {value!r}")
+        ends |= dict.fromkeys(tokens)
+    return tuple(ends)
 
 
 def _rope(config: dict[str, Any]) -> dict[str, Any]:

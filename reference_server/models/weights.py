@@ -4,7 +4,6 @@ A matrix in 8 bits is two tensors in a file: its values under its own name, and 
 `_scale` behind it.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from reference_server.errors import ConfigError
+from reference_server.models.folder import read_object
 from reference_server.models.quantization import GROUP, Int8Weight
 from reference_server.models.shapes import Shape
 
@@ -98,10 +98,10 @@ def read_weights(path: Path, shape: Shape) -> dict[str, Tensor | Int8Weight]:
 def _files(path: Path) -> list[Path]:
     if path.suffix != ".json":
         return [path]
+    index = read_object(path)
     try:
-        names = set(json.loads(path.read_text())["weight_map"].values())
-        return [path.parent / name for name in sorted(names)]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [path.parent / name for name in sorted(set(index["weight_map"].values()))]
+    except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{path}: an index with a weight_map of file names is expected: {error!r}"
         ) from error

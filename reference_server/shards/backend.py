@@ -77,9 +77,8 @@ class ShardedBackend:
 
     def submit(self, pieces: Sequence[Piece]) -> "Step":
         """Send the step to every rank; raises BackendLostError."""
-        if (
-            self.lookahead == 0
-        ):  # what a slot drew last is known on this side, and only in the last stage on theirs
+        if self.lookahead == 0:
+            # What a slot drew last is known on this side, and on theirs in the last stage alone.
             pieces = [p if p.tokens else replace(p, tokens=(self._drawn[p.slot],)) for p in pieces]
         message = encode(pieces)
         self.check()

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reference_server.models.shapes import Shape
+from reference_server.models.shapes import Shape, config_json
+from reference_server.models.weights import EMBEDDING, HEAD
 
 STAND_IN = """
 import torch
@@ -61,75 +62,50 @@ def install_stand_in() -> None:
     sys.path.insert(0, str(folder))
 
 
-class Peer:
-    """A LlamaForCausalLM of transformers with the given weights on the device."""
+def measure(model: Any, attention: str, prompts: Sequence[Sequence[int]], tokens: int) -> tuple[float, float]:
+    """Median seconds between tokens with all requests decoding, and seconds to all first tokens.
 
-    def __init__(self, shape: Shape, weights: Mapping[str, Tensor]) -> None:
-        install_stand_in()
-        self.model = hugging_face_model(shape, weights)
+    Raises:
+        RuntimeError: transformers answered some request with an error.
+    """
+    from transformers import ContinuousBatchingConfig, GenerationConfig
 
-    def measure(self, attention: str, prompts: Sequence[Sequence[int]], tokens: int) -> tuple[float, float]:
-        """Median seconds between tokens with all requests decoding, and seconds to all first tokens.
-
-        Raises:
-            RuntimeError: transformers answered some request with an error.
-        """
-        from transformers import ContinuousBatchingConfig, GenerationConfig
-
-        self.model.set_attn_implementation(f"paged|{attention}")
-        config = ContinuousBatchingConfig(max_blocks_per_request=0, allow_block_sharing=False)
-        generation = GenerationConfig(max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=0)
-        start = time.perf_counter()
-        answers = self.model.generate_batch(
-            [list(prompt) for prompt in prompts], generation_config=generation, continuous_batching_config=config,
-            record_timestamps=True,
-        )  # fmt: skip
-        stamps = [answer.timestamps for answer in answers.values() if answer.error is None]
-        if len(stamps) != len(prompts) or any(len(times) < tokens for times in stamps):
-            raise RuntimeError(f"transformers answered {len(stamps)} of {len(prompts)} requests in full")
-        all_decoding, first_done = max(times[0] for times in stamps), min(times[-1] for times in stamps)
-        gaps = [
-            late - early
-            for times in stamps
-            for early, late in pairwise(times)
-            if early >= all_decoding and late <= first_done
-        ]
-        return statistics.median(gaps), all_decoding - start
+    model.set_attn_implementation(f"paged|{attention}")
+    config = ContinuousBatchingConfig(max_blocks_per_request=0, allow_block_sharing=False)
+    generation = GenerationConfig(max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=0)
+    start = time.perf_counter()
+    answers = model.generate_batch(
+        [list(prompt) for prompt in prompts], generation_config=generation, continuous_batching_config=config,
+        record_timestamps=True,
+    )  # fmt: skip
+    stamps = [answer.timestamps for answer in answers.values() if answer.error is None]
+    if len(stamps) != len(prompts) or any(len(times) < tokens for times in stamps):
+        raise RuntimeError(f"transformers answered {len(stamps)} of {len(prompts)} requests in full")
+    all_decoding, first_done = max(times[0] for times in stamps), min(times[-1] for times in stamps)
+    gaps = [
+        late - early
+        for times in stamps
+        for early, late in pairwise(times)
+        if early >= all_decoding and late <= first_done
+    ]
+    return statistics.median(gaps), all_decoding - start
 
 
 def hugging_face_model(shape: Shape, weights: Mapping[str, Tensor]) -> Any:
     """The same decoder in transformers, which holds the very tensors of `weights`."""
     from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-    device = next(iter(weights.values())).device
     config = LlamaConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.hidden,
-        intermediate_size=shape.feed_forward,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        head_dim=shape.head_dim,
-        rms_norm_eps=shape.norm_epsilon,
-        max_position_embeddings=shape.max_context,
-        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
-        tie_word_embeddings=shape.tied_head,
-        bos_token_id=None,
-        eos_token_id=None,
-        dtype="bfloat16",
+        **config_json(shape) | {"bos_token_id": None, "eos_token_id": None}, dtype="bfloat16"
     )
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        with torch.device(device):
-            model = LlamaForCausalLM(config)
-    finally:
-        torch.set_default_dtype(default)
+    with torch.device("meta"):
+        model = LlamaForCausalLM(config)
     missing, unexpected = model.load_state_dict(dict(weights), strict=False, assign=True)
     assert not unexpected, unexpected
-    assert set(missing) <= {"lm_head.weight"}, missing
+    assert set(missing) <= {HEAD}, missing
     model.tie_weights()
-    model.model.rotary_emb.inv_freq = 1.0 / shape.rope_theta ** (
-        torch.arange(0, shape.head_dim, 2, device=device).float() / shape.head_dim
-    )
+    model.model.rotary_emb = LlamaRotaryEmbedding(
+        config, weights[EMBEDDING].device
+    )  # no weight: still on meta
     return model.eval()

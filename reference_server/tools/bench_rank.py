@@ -44,7 +44,6 @@ def load_random(cut: Cut, place: Place, collectives: "Collectives") -> Backend:
     import torch
 
     from reference_server.models.weights import random_weights
-    from reference_server.shards.collectives import Timing
     from reference_server.shards.slicing import shard, shard_shape
 
     torch.manual_seed(place.rank)
@@ -62,12 +61,7 @@ def load_random(cut: Cut, place: Place, collectives: "Collectives") -> Backend:
         from reference_server.gpu.backend import GpuBackend
 
         for batch in cut.batches if alone else ():
-            parts = torch.zeros((2, 1, batch, cut.shape.hidden), device=device)
-            for op, one in (
-                (GRAPHED_SUM, partial(collectives.add_sums, parts[0], parts[1, 0])),
-                (GRAPHED_NCCL_SUM, partial(collectives.sum, parts[0, 0])),
-            ):
-                collectives.note(Timing(op, str(batch), time_graphed(one)))
+            note_graphed_sums(collectives, batch, cut.shape.hidden)
         return GpuBackend(
             shape, weights, context=cut.context, blocks=blocks, slots=cut.slots, device=device,
             dtype=dtype, collectives=alone,
@@ -99,6 +93,20 @@ def random_shard(shape: Shape, lanes: int, device: "torch.device") -> dict[str, 
         weight = torch.empty(size, dtype=dtype, device=device)
         weights[name] = weight.fill_(1) if len(size) == 1 else weight.normal_(std=size[1] ** -0.5)
     return weights
+
+
+def note_graphed_sums(collectives: "Collectives", rows: int, hidden: int) -> None:
+    """Time a sum of this size as a step makes it and as NCCL makes it; all ranks together."""
+    import torch
+
+    from reference_server.shards.collectives import Timing
+
+    parts = torch.zeros((2, 1, rows, hidden), device=collectives.device)
+    for op, one in (
+        (GRAPHED_SUM, partial(collectives.add_sums, parts[0], parts[1, 0])),
+        (GRAPHED_NCCL_SUM, partial(collectives.sum, parts[0, 0])),
+    ):
+        collectives.note(Timing(op, str(rows), time_graphed(one)))
 
 
 def time_graphed(one: Callable[[], object]) -> float:

@@ -16,34 +16,36 @@ import statistics
 import sys
 import time
 from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from exporters.cluster_metrics import COMM_LATENCY
-from reference_server.batch import BLOCK_TOKENS, BackendLostError, Piece
+from reference_server.batch import BackendLostError
 from reference_server.models.shapes import NAMED_SHAPES, Shape
-from reference_server.sampler import Sampling
 from reference_server.shards.backend import Group, ShardedBackend
 from reference_server.shards.grid import Grid
 from reference_server.shards.nursery import Nursery
 from reference_server.tools.bench_rank import GRAPHED_NCCL_SUM, GRAPHED_SUM, Cut, load_random
+from reference_server.tools.decoding import WARM_STEPS, Decoder, prompts
 from reference_server.tools.shard_model import compared, table
 
 CHECKED = Shape(
     layers=8, hidden=1024, heads=16, kv_heads=8, head_dim=64, feed_forward=2816, vocabulary=32000, eos=()
 )
 """Small enough for equal weights to be made by every rank."""
-WARM_STEPS = 12
 TELL_S = 0.5
 """By then the ranks have told what their exchanges took."""
-GREEDY = Sampling(seed=0, temperature=0.0)
+
+Exchanges = dict[tuple[str, str], list[float]]
+"""Seconds of every timed exchange, by operation and peer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,95 +60,53 @@ class Plan:
 
     def cut(self) -> Cut:
         """What the ranks must know of it."""
-        context = self.context + self.steps + WARM_STEPS + 2 * BLOCK_TOKENS
-        return Cut(NAMED_SHAPES[self.shape], context, max(self.batches), self.batches)
+        room = self.context + self.steps + WARM_STEPS
+        return Cut(NAMED_SHAPES[self.shape], room, max(self.batches), self.batches)
+
+    def decoder(self, backend: ShardedBackend, batch: int) -> Decoder:
+        """So many sequences, prompts computed."""
+        cut = self.cut()
+        decoder = Decoder(backend, prompts(batch, self.context, cut.shape.vocabulary), cut.context)
+        decoder.fill()
+        return decoder
 
 
-@dataclass(slots=True)
-class Exchanges:
-    """Seconds of every timed exchange, by operation and peer."""
-
-    seconds: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-
-    def add(self, op: str, peer: str, seconds: float) -> None:
-        """One exchange."""
-        self.seconds.setdefault((op, peer), []).append(seconds)
-
-    def described(self) -> list[dict[str, Any]]:
-        """Count, quantiles and the histogram with the edges of `ds_comm_latency_seconds`."""
-        edges = list(COMM_LATENCY.buckets or ())
-        described = []
-        for (op, peer), seconds in self.seconds.items():
-            counts = [0] * (len(edges) + 1)
-            for one in seconds:
-                counts[bisect_left(edges, one)] += 1
-            quantiles = {f"p{q}_us": round(1e6 * _rank(seconds, q / 100), 1) for q in (50, 90, 99)}
-            histogram = {
-                f"<={edge:g}": n for edge, n in zip([*edges, float("inf")], counts, strict=True) if n
-            }
-            described.append(
-                {"op": op, "peer": peer, "n": len(seconds), **quantiles, "histogram_s": histogram}
-            )
-        return described
+def described(exchanges: Exchanges) -> list[dict[str, Any]]:
+    """Count, quantiles and the histogram with the edges of `ds_comm_latency_seconds`."""
+    edges = [*(COMM_LATENCY.buckets or ()), math.inf]
+    rows = []
+    for (op, peer), seconds in exchanges.items():
+        quantiles = {f"p{q}_us": round(1e6 * _rank(seconds, q / 100), 1) for q in (50, 90, 99)}
+        counts = Counter(edges[bisect_left(edges, one)] for one in seconds)
+        histogram = {f"<={edge:g}": counts[edge] for edge in sorted(counts)}
+        rows.append({"op": op, "peer": peer, "n": len(seconds), **quantiles, "histogram_s": histogram})
+    return rows
 
 
-@dataclass(slots=True)
-class Decoder:
-    """Sequences of equal length on a backend, one per slot, that go on for as long as they are stepped."""
-
-    backend: ShardedBackend
-    batch: int
-    context: int
-    blocks_each: int
-    position: int = 0
-
-    def fill(self) -> None:
-        """Compute every prompt, one a step."""
-        prompt = tuple(32 + i * 7 % 90 for i in range(self.context))
-        for slot in range(self.batch):
-            self.backend.submit([Piece(slot, 0, prompt, self._blocks(slot), GREEDY)]).tokens()
-        self.position = self.context
-
-    def step(self, count: int) -> list[float]:
-        """Decode so many tokens of each; seconds between the tokens' arrivals, one fewer."""
-        in_flight = []
-        arrived_s = []
-        for _ in range(count):
-            pieces = [
-                Piece(slot, self.position, None, self._blocks(slot), GREEDY) for slot in range(self.batch)
-            ]
-            in_flight.append(self.backend.submit(pieces))
-            self.position += 1
-            if len(in_flight) > self.backend.lookahead:
-                in_flight.pop(0).tokens()
-                arrived_s.append(time.perf_counter())
-        for step in in_flight:
-            step.tokens()
-        return [later - earlier for earlier, later in pairwise(arrived_s)]
-
-    def _blocks(self, slot: int) -> range:
-        return range(slot * self.blocks_each, (slot + 1) * self.blocks_each)
+def _rank(values: Sequence[float], share: float) -> float:
+    return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 def measure(plan: Plan, ranks: int, nursery: Nursery) -> dict[str, Any]:
     """Load over so many ranks, and time every batch size."""
-    exchanges, cut = Exchanges(), plan.cut()
-    group = Group(Grid(tensor=ranks), nursery, exchanges.add, answer_s=120.0)
+    exchanges: Exchanges = defaultdict(list)
+
+    def report(op: str, peer: str, seconds: float) -> None:
+        exchanges[op, peer].append(seconds)
+
+    group = Group(Grid(tensor=ranks), nursery, report, answer_s=120.0)
     began_s = time.perf_counter()
-    with closing(ShardedBackend(group, partial(load_random, cut))) as backend:
+    with closing(ShardedBackend(group, partial(load_random, plan.cut()))) as backend:
         result: dict[str, Any] = {"shards": ranks, "load_s": time.perf_counter() - began_s, "batches": []}
-        Decoder(backend, 1, plan.context, cut.blocks_each).fill()
+        plan.decoder(backend, 1)
         time.sleep(TELL_S)
         for key, graphed in (("graphed_sums_s", GRAPHED_SUM), ("graphed_nccl_sums_s", GRAPHED_NCCL_SUM)):
-            result[key] = {
-                peer: seconds[0] for (op, peer), seconds in exchanges.seconds.items() if op == graphed
-            }
+            result[key] = {peer: seconds[0] for (op, peer), seconds in exchanges.items() if op == graphed}
         for batch in plan.batches:
-            decoder = Decoder(backend, batch, plan.context, cut.blocks_each)
-            decoder.fill()
+            decoder = plan.decoder(backend, batch)
             decoder.step(WARM_STEPS)
             time.sleep(TELL_S)
-            exchanges.seconds.clear()
+            exchanges.clear()
             steps_s = decoder.step(plan.steps)
             time.sleep(TELL_S)
             median_s = statistics.median(steps_s)
@@ -156,7 +116,7 @@ def measure(plan: Plan, ranks: int, nursery: Nursery) -> dict[str, Any]:
                     "step_s": median_s,
                     "tokens_per_s": batch / median_s,
                     "steps_s": steps_s,
-                    "exchanges": exchanges.described(),
+                    "exchanges": described(exchanges),
                 }
             )
     return result
@@ -164,10 +124,8 @@ def measure(plan: Plan, ranks: int, nursery: Nursery) -> dict[str, Any]:
 
 def lose_one(plan: Plan, ranks: int, nursery: Nursery, fault: signal.Signals) -> dict[str, Any]:
     """Hit the last rank in the midst of decoding: when it is noticed, and when the next group draws a token."""
-    cut, batch = plan.cut(), max(plan.batches)
-    group, load = Group(Grid(tensor=ranks), nursery, answer_s=120.0), partial(load_random, cut)
-    decoder = Decoder(ShardedBackend(group, load), batch, plan.context, cut.blocks_each)
-    decoder.fill()
+    group, load = Group(Grid(tensor=ranks), nursery, answer_s=120.0), partial(load_random, plan.cut())
+    decoder = plan.decoder(ShardedBackend(group, load), max(plan.batches))
     decoder.step(WARM_STEPS)
     victim = max(psutil.Process(nursery.pid).children(), key=lambda process: process.pid)
     began_s = time.perf_counter()
@@ -180,7 +138,7 @@ def lose_one(plan: Plan, ranks: int, nursery: Nursery, fault: signal.Signals) ->
         noticed_s, why = time.perf_counter() - began_s, str(error)
     with closing(ShardedBackend(group, load)) as again:
         loaded_s = time.perf_counter() - began_s
-        Decoder(again, 1, plan.context, cut.blocks_each).fill()
+        plan.decoder(again, 1)
         serving_s = time.perf_counter() - began_s
     return {
         "shards": ranks, "fault": fault.name, "noticed_s": noticed_s, "said": why, "loaded_s": loaded_s,
@@ -190,18 +148,16 @@ def lose_one(plan: Plan, ranks: int, nursery: Nursery, fault: signal.Signals) ->
 
 def agreement(shape: Shape, grids: Sequence[Grid], nursery: Nursery) -> list[dict[str, Any]]:
     """How often the greedy token over these ranks is the one of a single rank, given the same tokens before it."""
-    sequences, tokens = 16, 64
-    cut = Cut(shape, 64 + tokens, sequences, seed=0)
+    sequences, context, tokens = 16, 48, 64
+    cut = Cut(shape, context + tokens, sequences, seed=0)
 
     def greedy(grid: Grid, given: list[list[int]] | None = None) -> list[list[int]]:
-        drawn: list[list[int]] = []
-        with closing(
-            ShardedBackend(Group(grid, nursery, answer_s=120.0), partial(load_random, cut))
-        ) as backend:
-            for i in range(tokens):
-                last = given[i - 1] if given and i else [None] * sequences
-                step = [_piece(cut, slot, i, last[slot]) for slot in range(sequences)]
-                drawn.append(backend.submit(step).tokens())
+        group = Group(grid, nursery, answer_s=120.0)
+        with closing(ShardedBackend(group, partial(load_random, cut))) as backend:
+            decoder = Decoder(backend, prompts(sequences, context, shape.vocabulary), cut.context)
+            drawn = [decoder.fill(at_once=sequences)]
+            for i in range(tokens - 1):
+                drawn.append(decoder.follow((given or drawn)[i]))
         return drawn
 
     alone = greedy(Grid())
@@ -212,17 +168,6 @@ def agreement(shape: Shape, grids: Sequence[Grid], nursery: Nursery) -> list[dic
             {"grid": asdict(grid), "positions": sequences * tokens, "equal": sum(a == b for a, b in pairs)}
         )
     return agreed
-
-
-def _piece(cut: Cut, slot: int, step: int, last: int | None) -> Piece:
-    prompt = tuple(1 + (slot * 131 + i * 7919) % (cut.shape.vocabulary - 1) for i in range(48))
-    blocks = range(slot * cut.blocks_each, (slot + 1) * cut.blocks_each)
-    given = prompt if step == 0 else None if last is None else (last,)
-    return Piece(slot, 0 if step == 0 else len(prompt) + step - 1, given, blocks, GREEDY)
-
-
-def _rank(values: Sequence[float], share: float) -> float:
-    return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 def run(plan: Plan) -> dict[str, Any]:
@@ -260,7 +205,7 @@ def machine() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str]) -> None:
     """Measure, print the table, write the JSON."""
     parser = argparse.ArgumentParser(prog="python -m reference_server bench --shards", description=__doc__)
     parser.add_argument(
@@ -281,8 +226,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("{equal} of {positions} greedy tokens over {grid} are those of one rank".format(**agreed))
     if given.output:
         given.output.write_text(json.dumps(result, indent=1) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

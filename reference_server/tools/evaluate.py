@@ -9,7 +9,6 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,50 +16,25 @@ import torch
 from torch import Tensor
 
 from reference_server.errors import ConfigError
-from reference_server.tools.folders import read_folder, read_tokenizer, weights_bytes
+from reference_server.models.tokenizer import read_tokenizer
+from reference_server.tools.folders import read_folder, weights_bytes
 from reference_server.tools.forward import WholeText
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """One folder on one text."""
-
-    folder: str
-    predictions: int
-    perplexity: float
-    disk_bytes: int
-    memory_bytes: int
-    tokens_per_s: float
-    """Tokens computed per second, whole windows at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A folder beside the one it is measured against."""
-
-    perplexity: float
-    """Ratio - 1: 0.003 is 0.3 % worse."""
-    disk: float
-    memory: float
-    divergence: float
-    """Mean Kullback-Leibler divergence of its predictions from the other's, in nats per token."""
-    same_first_choice: float
-
-
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    parser = argparse.ArgumentParser(prog="python -m reference_server evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m reference_server evaluate",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, help="a model folder")
     parser.add_argument("--against", type=Path, help="another, with the same tokenizer")
     parser.add_argument("--text", type=Path, required=True, help="a text file")
-    parser.add_argument("--tokens", type=int, default=4096, help="how much of it (default: %(default)s)")
-    parser.add_argument(
-        "--window", type=int, default=512, help="tokens computed at once (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--stride", type=int, default=256, help="tokens predicted anew (default: %(default)s)"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="of one operation (default: %(default)s)")
+    parser.add_argument("--tokens", type=int, default=4096, help="how much of it")
+    parser.add_argument("--window", type=int, default=512, help="tokens computed at once")
+    parser.add_argument("--stride", type=int, default=256, help="tokens predicted anew")
+    parser.add_argument("--threads", type=int, default=1, help="of one operation")
     arguments = parser.parse_args(argv)
     if not 1 <= arguments.stride < arguments.window:
         raise ConfigError(f"--stride: 1 to {arguments.window - 1} is expected, not {arguments.stride}")
@@ -72,7 +46,6 @@ def main(argv: Sequence[str]) -> int:
     report: dict[str, Any] = {"tokens": len(tokens), "window": arguments.window, "stride": arguments.stride}
     report |= evaluate(torch.tensor(tokens), parts, arguments.folder, arguments.against)
     print(json.dumps(report, indent=2))
-    return 0
 
 
 def windows(tokens: int, window: int, stride: int) -> Iterator[tuple[slice, int]]:
@@ -97,16 +70,17 @@ def evaluate(
             divergence += float((theirs.exp() * (theirs - mine)).double().sum())
             same += int((mine.argmax(dim=-1) == theirs.argmax(dim=-1)).sum())
     first, *rest = found = [score.evaluation() for score in scores]
-    report: dict[str, Any] = {"evaluations": [asdict(evaluation) for evaluation in found]}
+    report: dict[str, Any] = {"evaluations": found}
     for other in rest:
-        changed = Difference(
-            perplexity=first.perplexity / other.perplexity - 1,
-            disk=first.disk_bytes / other.disk_bytes - 1,
-            memory=first.memory_bytes / other.memory_bytes - 1,
-            divergence=divergence / count,
-            same_first_choice=same / count,
-        )
-        report["difference"] = asdict(changed)
+        report["difference"] = {
+            # Ratios - 1: a perplexity of 0.003 is 0.3 % worse.
+            "perplexity": first["perplexity"] / other["perplexity"] - 1,
+            "disk": first["disk_bytes"] / other["disk_bytes"] - 1,
+            "memory": first["memory_bytes"] / other["memory_bytes"] - 1,
+            # Mean Kullback-Leibler divergence of the first one's predictions from the other's, in nats per token.
+            "divergence": divergence / count,
+            "same_first_choice": same / count,
+        }
     return report
 
 
@@ -130,13 +104,13 @@ class Score:
         self._predictions += scored
         return predicted
 
-    def evaluation(self) -> Evaluation:
-        """So far."""
-        return Evaluation(
-            folder=self._folder.name,
-            predictions=self._predictions,
-            perplexity=math.exp(self._loss / self._predictions),
-            disk_bytes=weights_bytes(self._folder),
-            memory_bytes=self._model.memory_bytes(),
-            tokens_per_s=self._computed / self._seconds,
-        )
+    def evaluation(self) -> dict[str, Any]:
+        """So far; tokens per second are those computed, whole windows at a time."""
+        return {
+            "folder": self._folder.name,
+            "predictions": self._predictions,
+            "perplexity": math.exp(self._loss / self._predictions),
+            "disk_bytes": weights_bytes(self._folder),
+            "memory_bytes": self._model.memory_bytes(),
+            "tokens_per_s": self._computed / self._seconds,
+        }

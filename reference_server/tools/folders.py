@@ -3,18 +3,12 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+
+from torch import Tensor
 
 from reference_server.errors import ConfigError
-from reference_server.models.bpe_tokenizer import (
-    TEMPLATE_FILE,
-    TOKENIZER_CONFIG_FILE,
-    TOKENIZER_FILE,
-    BpeTokenizer,
-)
-from reference_server.models.served_model import CONFIG_FILE, WEIGHTS_FILE, has_tokenizer, weights_file
+from reference_server.models.folder import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE, read_object, weights_file
 from reference_server.models.shapes import QUANTIZATION, Shape, read_shape
-from reference_server.models.tokenizer import ByteTokenizer, Tokenizer
 from reference_server.models.weights import Weights, read_weights, write_weights
 
 
@@ -24,13 +18,17 @@ def read_folder(folder: Path) -> tuple[Shape, Weights]:
     Raises:
         ConfigError: it is no model folder.
     """
-    shape = read_shape(folder / CONFIG_FILE)
+    shape = read_shape(folder)
     return shape, read_weights(weights_file(folder), shape)
 
 
-def read_tokenizer(folder: Path) -> Tokenizer:
-    """The folder's own tokenizer, or the byte-level one."""
-    return BpeTokenizer(folder) if has_tokenizer(folder) else ByteTokenizer()
+def read_float_folder(folder: Path) -> tuple[Shape, dict[str, Tensor]]:
+    """The same of a folder that is not in 8 bits yet; raises ConfigError for one that is."""
+    shape, weights = read_folder(folder)
+    floats = {name: weight for name, weight in weights.items() if isinstance(weight, Tensor)}
+    if len(floats) < len(weights):
+        raise ConfigError(f"{folder}: floating-point weights are expected, not 8-bit ones")
+    return shape, floats
 
 
 def new_folder(path: Path) -> Path:
@@ -48,13 +46,12 @@ def new_folder(path: Path) -> Path:
 def derive_folder(source: Path, target: Path, weights: Weights, *, quantized: bool = False) -> None:
     """Write other weights with the source's configuration and tokenizer into a new folder."""
     new_folder(target)
-    config: dict[str, Any] = json.loads((source / CONFIG_FILE).read_text())
+    for file in [*source.glob("*.json"), *source.glob("*.jinja")]:
+        if file.name != INDEX_FILE:
+            shutil.copyfile(file, target / file.name)
     if quantized:
-        config["quantization_config"] = QUANTIZATION
-    (target / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-    for name in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, TEMPLATE_FILE):
-        if (source / name).exists():
-            shutil.copyfile(source / name, target / name)
+        config = read_object(source / CONFIG_FILE) | {"quantization_config": QUANTIZATION}
+        (target / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
     write_weights(target / WEIGHTS_FILE, weights)
 
 

