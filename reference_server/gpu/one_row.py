@@ -68,11 +68,8 @@ def one_row(
         if NORM:
             squares += tl.sum(tl.sum(given * given, axis=1), axis=0)
             given *= tl.load(gain + at, mask=fits[:, None], other=0.0).to(tl.float32)
-        step = 1.0
-        if GROUPS:
-            given, step = in_16_bits(given)
-        before = sums
-        sums = ()
+        given, step = in_16_bits(given) if GROUPS else (given, 1.0)
+        before, sums = sums, ()
         for four in tl.static_range(FOURS):
             row = first + four * span
             more = dots(weights[four], given, step, scales, row, gap, lines, chunk, fits, GROUPS, CHUNK)
