@@ -3,7 +3,7 @@
     pip install triton
     TRITON_INTERPRET=1 python -m pytest -m slow tests/test_reference_server_gpu_interpreted.py
 
-About a minute. Prompts attend through torch here: its variable-length attention exists on GPUs alone.
+About five minutes on an idle core. Prompts attend through torch here: its variable-length attention exists on GPUs alone.
 """
 
 import os
@@ -23,6 +23,7 @@ from reference_server.models.weights import random_weights
 from reference_server.sampler import Sampling
 
 pytestmark = [
+    pytest.mark.timeout(900),
     pytest.mark.slow,
     pytest.mark.skipif("TRITON_INTERPRET" not in os.environ, reason="TRITON_INTERPRET=1 is expected"),
 ]
