@@ -44,7 +44,7 @@ def add_over_peers(
     epoch = tl.load(epochs + piece) + 1
     place = (epoch & 1) * CAPACITY + at
     tl.store(memory_of(parts, RANK) + place, value, mask=inside)
-    tl.debug_barrier()
+    tl.debug_barrier()  # every thread's part is there before one of them says so
     tl.store(epochs + piece, epoch)
     total = tl.load(hidden + at, mask=inside, other=0.0)
     peer = tl.arange(0, RANKS_PAD)
@@ -57,7 +57,7 @@ def add_over_peers(
             # The difference, since the number wraps around after a day or more.
             while tl.atomic_add(own + other, 0, sem="acquire", scope="sys") - epoch < 0:
                 pass
-    tl.debug_barrier()
+    tl.debug_barrier()  # and nobody reads before the one that waited has seen them all
     for other in tl.static_range(RANKS):
         if other == RANK:
             total += value
