@@ -3,7 +3,7 @@
     pip install triton
     TRITON_INTERPRET=1 python -m pytest -m slow tests/test_reference_server_gpu_interpreted.py
 
-About five minutes on an idle core. Prompts attend through torch here: its variable-length attention exists on GPUs alone.
+About five minutes on an idle core. Prompts attend through torch here: its own attention of prompts is for GPUs alone.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Sums over the memory of several GPUs: the same bits on every rank, whatever their size and order, and inside graphs."""
+"""Sums over the memory of several GPUs: the same bits on every rank, whatever their size, and inside graphs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as processes
+from torch.multiprocessing.spawn import spawn
 
 if TYPE_CHECKING:
     from reference_server.gpu.peer_sums import PeerSums
@@ -22,7 +22,7 @@ IN_A_ROW = 65
 
 def test_sums_are_those_of_nccl_and_the_same_bits_on_every_rank(tmp_path: Path) -> None:
     ranks = torch.cuda.device_count()
-    processes.spawn(compare, (ranks, str(tmp_path / "ranks")), nprocs=ranks)  # type: ignore[no-untyped-call]
+    spawn(compare, (ranks, str(tmp_path / "ranks")), nprocs=ranks)  # type: ignore[no-untyped-call]
 
 
 def compare(rank: int, ranks: int, meeting: str) -> None:
