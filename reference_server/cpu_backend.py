@@ -46,17 +46,21 @@ class CpuBackend:
         for endless, choices in ((True, self._alphabet), (False, self._alphabet_and_end)):
             chosen = [i for i, piece in enumerate(drawing) if piece.ignore_eos is endless]
             if chosen:
-                indices = self._draw(logits[chosen][:, choices], [drawing[i] for i in chosen])
-                drawn |= zip(chosen, choices[indices].tolist(), strict=True)
+                theirs = logits if len(chosen) == len(drawing) else logits[chosen]
+                for i, index in zip(
+                    chosen, self._draw(theirs, choices, [drawing[i] for i in chosen]), strict=True
+                ):
+                    drawn[i] = int(choices[index])
         self._last_drawn |= {piece.slot: drawn[i] for i, piece in enumerate(drawing)}
         self.statistics.eager_steps += 1
         return Computed([drawn[i] for i in range(len(drawing))])
 
     @staticmethod
-    def _draw(logits: NDArray[np.float32], pieces: Sequence[Piece]) -> list[int]:
+    def _draw(logits: NDArray[np.float32], choices: NDArray[np.int64], pieces: Sequence[Piece]) -> list[int]:
+        """Indices of the choices."""
         samplings = [piece.sampling for piece in pieces if piece.sampling is not None]
         positions = [piece.start + (1 if piece.tokens is None else len(piece.tokens)) for piece in pieces]
-        return sample_rows(logits, samplings, positions)
+        return sample_rows(logits[:, choices], samplings, positions)
 
     def _rows(self, piece: Piece) -> Iterable[Row]:
         tokens = (self._last_drawn[piece.slot],) if piece.tokens is None else piece.tokens
