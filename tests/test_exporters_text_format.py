@@ -74,9 +74,10 @@ def test_what_it_does_not_know_is_rendered_by_prometheus_client_without_asking_t
         def describe(self) -> list[Metric]:
             return []
 
-    registry = CollectorRegistry()
+    registry, informed = CollectorRegistry(), CollectorRegistry()
+    prometheus_client.Info("build", "What runs.", registry=informed).info({"version": "1"})
+    assert TextFormat()(informed) == generate_latest(informed)
     registry.register(Odd())
-    prometheus_client.Info("build", "What runs.", registry=registry).info({"version": "1"})
     text = TextFormat()(registry)
     assert len(asked) == 1
     assert text == generate_latest(registry)
