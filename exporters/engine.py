@@ -37,9 +37,13 @@ class EngineMetrics:
         """
         self._sequences.observe(sequences)
         self._tokens.observe(tokens)
-        self._idle_s.inc(idle_s)
-        self._graph_steps.inc(graph_steps)
-        self._eager_steps.inc(eager_steps)
+        for counted, amount in (
+            (self._idle_s, idle_s),
+            (self._graph_steps, graph_steps),
+            (self._eager_steps, eager_steps),
+        ):
+            if amount:
+                counted.inc(amount)
         if bandwidth_utilisation is not None:
             self._bandwidth.labels(self._model).set(bandwidth_utilisation)
 

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
+from exporters.histograms import Buckets
 from exporters.metrics import OUTCOMES
 
 Clock = Callable[[], float]
@@ -16,12 +17,12 @@ Clock = Callable[[], float]
 class RequestSeries:
     """The label children that requests feed: looked up once, because a token should cost little."""
 
-    latency_s: Mapping[tuple[str, bool], Histogram]
+    latency_s: Mapping[tuple[str, bool], Buckets]
     """By outcome and whether the request streams."""
-    ttft_s: Histogram
-    tpot_s: Histogram
-    itl_s: Histogram
-    queue_s: Histogram
+    ttft_s: Buckets
+    tpot_s: Buckets
+    itl_s: Buckets
+    queue_s: Buckets
     requests: Mapping[str, Counter]
     """By outcome."""
     prompt_tokens: Counter

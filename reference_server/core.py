@@ -86,6 +86,8 @@ class Core:
         """Start waiting sequences, as many as may."""
         if not self.busy:
             self._read_s = None
+        if not self.scheduler.waiting:
+            return
         for sequence in self.scheduler.admit(self._clock()):
             sequence.events.scheduled()
             if len(sequence.prompt) > BLOCK_TOKENS:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reference_server.batch import BackendStatistics, Piece
 from reference_server.kv_cache import KVCache
 from reference_server.model import Model, Row
-from reference_server.sampler import sample
+from reference_server.sampler import sample_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,27 @@ class CpuBackend:
     def submit(self, pieces: Sequence[Piece]) -> Computed:
         """Compute the step, to its last token."""
         rows = [row for piece in pieces for row in self._rows(piece)]
-        logits = iter(self._model.logits(rows, self._cache).numpy())
-        drawn: list[int] = []
-        for piece in pieces:
-            if piece.sampling is not None:
-                choices = self._alphabet if piece.ignore_eos else self._alphabet_and_end
-                position = piece.start + (1 if piece.tokens is None else len(piece.tokens))
-                token = int(choices[sample(next(logits)[choices], piece.sampling, position)])
-                self._last_drawn[piece.slot] = token
-                drawn.append(token)
+        logits = self._model.logits(rows, self._cache).numpy()
+        drawing = [piece for piece in pieces if piece.sampling is not None]
+        drawn: dict[int, int] = {}
+        for endless, choices in ((True, self._alphabet), (False, self._alphabet_and_end)):
+            chosen = [i for i, piece in enumerate(drawing) if piece.ignore_eos is endless]
+            if chosen:
+                theirs = logits if len(chosen) == len(drawing) else logits[chosen]
+                for i, index in zip(
+                    chosen, self._draw(theirs, choices, [drawing[i] for i in chosen]), strict=True
+                ):
+                    drawn[i] = int(choices[index])
+        self._last_drawn |= {piece.slot: drawn[i] for i, piece in enumerate(drawing)}
         self.statistics.eager_steps += 1
-        return Computed(drawn)
+        return Computed([drawn[i] for i in range(len(drawing))])
+
+    @staticmethod
+    def _draw(logits: NDArray[np.float32], choices: NDArray[np.int64], pieces: Sequence[Piece]) -> list[int]:
+        """Indices of the choices."""
+        samplings = [piece.sampling for piece in pieces if piece.sampling is not None]
+        positions = [piece.start + (1 if piece.tokens is None else len(piece.tokens)) for piece in pieces]
+        return sample_rows(logits[:, choices], samplings, positions)
 
     def _rows(self, piece: Piece) -> Iterable[Row]:
         tokens = (self._last_drawn[piece.slot],) if piece.tokens is None else piece.tokens

@@ -131,6 +131,7 @@ class Engine:
         self._warm_up(core)
         # What was loaded lives as long as the process: the collector need not look at it again.
         gc.freeze()
+        gc.enable()
         logger.info("Model initialized seconds=%.2f", time.monotonic() - began_s)
         return core
 
@@ -184,7 +185,7 @@ class Engine:
             return
         outputs = core.step()
         if (left_s := began_s + self._min_step_s - time.monotonic()) > 0:
-            self._stopping.wait(left_s)
+            time.sleep(left_s)
         for sequence, _ in outputs:
             sequence.events.token()
         if outputs:

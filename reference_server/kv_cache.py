@@ -5,12 +5,12 @@ of every computation is the same however long a sequence is, wherever its blocks
 it; a longer neighbour only adds pages that are masked.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from reference_server.batch import BLOCK_TOKENS
@@ -22,33 +22,26 @@ PAGE_BLOCKS = PAGE_TOKENS // BLOCK_TOKENS
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Where the rows of one step write and read, the same in every layer; a line is one KV head of one block."""
+    """Where the rows of one step write and read, the same in every layer.
 
-    write_lines: Tensor
-    """(rows, kv_heads)"""
-    write_offsets: Tensor
-    """(rows, 1)"""
-    read_lines: Tensor
-    """Rows x pages x kv_heads x PAGE_BLOCKS, flat."""
+    A layer's cache has a line per block and KV head for keys, then as many for values, block by block:
+    (blocks * 2 * kv_heads, BLOCK_TOKENS, head_dim).
+    """
+
+    writes: Tensor
+    """(rows, 2 * kv_heads): positions in all lines, counted through."""
+    reads: Tensor
+    """Lines, 2 x pages x rows x kv_heads x PAGE_BLOCKS, flat: keys, then values."""
     mask: Tensor
-    """(rows * pages * kv_heads, 1, PAGE_TOKENS): 0 where a row may look, -inf where it may not."""
-    pages: int
+    """(pages, rows, 1, 1, PAGE_TOKENS) in float32: 0 where a row may look, -inf where it may not."""
 
+    def write(self, lines: Tensor, keys_values: Tensor) -> None:
+        """Store each row's keys and values, (rows, 2 * kv_heads, head_dim), at its own position."""
+        lines.view(-1, lines.shape[-1]).index_put_((self.writes,), keys_values)
 
-class LayerCache(NamedTuple):
-    """One layer's part of the cache in one step."""
-
-    lines: Tensor
-    window: Window
-
-    def write(self, keys_values: Tensor) -> None:
-        """Store each row's keys and values, (rows, kv_heads, 2 * head_dim), at its own position."""
-        self.lines[self.window.write_lines, self.window.write_offsets] = keys_values
-
-    def read(self) -> tuple[Tensor, Tensor]:
-        """Keys and values that each row sees: two of (rows * pages * kv_heads, PAGE_TOKENS, head_dim)."""
-        gathered = self.lines.index_select(0, self.window.read_lines)
-        keys, values = gathered.view(-1, PAGE_TOKENS, gathered.shape[-1]).chunk(2, dim=-1)
+    def read(self, lines: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values that each row sees: two of (pages * rows * kv_heads, PAGE_TOKENS, head_dim)."""
+        keys, values = lines.index_select(0, self.reads).view(2, -1, PAGE_TOKENS, lines.shape[-1]).unbind()
         return keys, values
 
 
@@ -59,37 +52,51 @@ class KVCache:
         self, shape: Shape, *, blocks: int, context: int, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.blocks = blocks
-        self._heads = torch.arange(shape.kv_heads, device=device)
+        self._device = device
+        lines = np.arange(2 * shape.kv_heads)
+        self._lines = lines.reshape(2, 1, 1, shape.kv_heads, 1)
+        self._starts = lines * BLOCK_TOKENS
         length = -(-context // PAGE_TOKENS) * PAGE_TOKENS
-        size = (shape.layers, blocks * shape.kv_heads, BLOCK_TOKENS, 2 * shape.head_dim)
-        self._lines = torch.zeros(size, device=device, dtype=dtype)
         # Line i of this view is the mask of the position i places before the last: zeros as far as it sees.
-        edge = torch.zeros(2 * length, device=device, dtype=dtype)
+        edge = torch.zeros(2 * length, device=device)
         edge[length:] = -torch.inf
         self._masks = edge.unfold(0, length, 1)
+        size = (shape.layers, blocks * len(lines), BLOCK_TOKENS, shape.head_dim)
+        # Most steps read from where the last one did: a sequence gets a block every BLOCK_TOKENS steps.
+        self._asked: tuple[int, list[tuple[int, ...]]] | None = None
+        self._answer = torch.empty(0)
+        self.layers = torch.zeros(size, device=device, dtype=dtype).unbind()
+        """The lines of each layer."""
 
-    def window(self, tables: Sequence[Sequence[int]], positions: Tensor, longest: int) -> Window:
-        """Plan one step: row i lies in the blocks `tables[i]`, stands at `positions[i]`, and sees what is not after it.
-
-        `longest` is the largest of the positions.
-        """
-        pages = longest // PAGE_TOKENS + 1
-        table = np.zeros((len(tables), pages * PAGE_BLOCKS), dtype=np.int64)
-        for line, blocks in zip(table, tables, strict=True):
-            line[: len(blocks)] = blocks[: table.shape[1]]
-        first_lines = torch.from_numpy(table).to(positions.device) * len(self._heads)
-        masks = self._masks[:, : pages * PAGE_TOKENS].index_select(0, len(self._masks) - 2 - positions)
-        by_head = masks.view(-1, pages, 1, PAGE_TOKENS).expand(-1, -1, len(self._heads), -1)
-        own = first_lines.gather(1, (positions // BLOCK_TOKENS).unsqueeze(1))
-        by_page = first_lines.view(-1, pages, 1, PAGE_BLOCKS)
+    def window(self, tables: Sequence[Sequence[int]], positions: Sequence[int]) -> Window:
+        """Plan one step: row i lies in the blocks `tables[i]`, stands at `positions[i]`, and sees what is not after."""
+        rows, pages = len(tables), max(positions) // PAGE_TOKENS + 1
+        width, last = len(self._starts), len(self._masks) - 2
+        own = [
+            blocks[at // BLOCK_TOKENS] * width * BLOCK_TOKENS + at % BLOCK_TOKENS
+            for blocks, at in zip(tables, positions, strict=True)
+        ]
+        at_edge = to_tensor(np.array([last - at for at in positions]), self._device)
+        masks = self._masks.narrow(1, 0, pages * PAGE_TOKENS).index_select(0, at_edge)
         return Window(
-            write_lines=own + self._heads,
-            write_offsets=(positions % BLOCK_TOKENS).unsqueeze(1),
-            read_lines=(by_page + self._heads.view(-1, 1)).view(-1),
-            mask=by_head.reshape(-1, 1, PAGE_TOKENS),
-            pages=pages,
+            writes=to_tensor(np.array(own).reshape(rows, 1) + self._starts, self._device),
+            reads=self._reads(tables, pages),
+            mask=masks.view(rows, pages, 1, 1, PAGE_TOKENS).transpose(0, 1),
         )
 
-    def layers(self, window: Window) -> Iterator[LayerCache]:
-        """The cache of each layer, first to last, as one step sees it."""
-        return (LayerCache(lines, window) for lines in self._lines.unbind())
+    def _reads(self, tables: Sequence[Sequence[int]], pages: int) -> Tensor:
+        asked = pages, [tuple(blocks) for blocks in tables]
+        if asked != self._asked:
+            table = np.zeros((len(tables), pages * PAGE_BLOCKS), dtype=np.int64)
+            for line, blocks in zip(table, tables, strict=True):
+                line[: len(blocks)] = blocks[: table.shape[1]]
+            by_page = table.reshape(-1, pages, 1, PAGE_BLOCKS).swapaxes(0, 1)
+            lines = by_page * len(self._starts) + self._lines
+            self._asked, self._answer = asked, to_tensor(lines.reshape(-1), self._device)
+        return self._answer
+
+
+def to_tensor(array: NDArray[np.int64], device: torch.device) -> Tensor:
+    """The array on the device; it must not be written to any more."""
+    tensor = torch.from_numpy(array)
+    return tensor if device.type == "cpu" else tensor.to(device)

@@ -6,28 +6,29 @@ makes a request's text the same whatever it is batched with:
   a sum, by the size of the product; here the size never changes.
 - Attention runs over pages of a fixed length, and the pages' sums are added in order. A masked page adds
   exact zeros.
-- Everything else works on each row, or each element, alone.
+- Everything else works on each row, or each element, alone, and rounds after each operation.
+
+A small model's step is mostly what calling torch costs, more so where the processor did other things since the
+last one: hence few calls, in place where that is possible, and rows that stay in tiles, (tiles, TILE_ROWS, width).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the name everyone knows it by
 from torch import Tensor
 
-from reference_server.kv_cache import PAGE_TOKENS, KVCache, LayerCache, Window
+from reference_server.kv_cache import PAGE_TOKENS, KVCache, Window, to_tensor
 from reference_server.models.quantization import Int8Product, Int8Weight, concatenated, dequantize
 from reference_server.models.shapes import Shape
 from reference_server.models.weights import EMBEDDING, FINAL_NORM, HEAD, Weights, layer_name
+from reference_server.tiles import TILE_ROWS, Norm, add_linear, linear, tiles_for
 
 if TYPE_CHECKING:
     from reference_server.shards.collectives import Collectives
-
-TILE_ROWS = 8
-
-Rotation = tuple[Tensor, ...]
 
 
 class Row(NamedTuple):
@@ -43,12 +44,27 @@ class Row(NamedTuple):
 class Layer:
     """One layer's weights; projections are (input, output), those with the same input fused."""
 
-    attention_norm: Tensor
+    attention_norm: Norm
     query_key_value: Tensor | Int8Product
     attention_output: Tensor | Int8Product
-    feed_forward_norm: Tensor
+    feed_forward_norm: Norm
     gate_up: Tensor | Int8Product
     down: Tensor | Int8Product
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What all layers share in one step."""
+
+    rows: int
+    window: Window
+    cosine: Tensor
+    """(rows, 1, head_dim)"""
+    sine: Tensor
+    attended: Tensor
+    """(tiles, TILE_ROWS, heads * head_dim): each layer's attention in turn; zeros behind the rows."""
+    by_group: Tensor
+    """The same, (rows * kv_heads, heads / kv_heads, head_dim)."""
 
 
 class Model:
@@ -75,10 +91,10 @@ class Model:
         self._dtype = dtype
         self._layers = [
             Layer(
-                plain(layer_name(i, "input_layernorm")),
+                Norm(plain(layer_name(i, "input_layernorm")), shape.norm_epsilon),
                 fused(*(layer_name(i, f"self_attn.{part}_proj") for part in "qkv")),
                 fused(layer_name(i, "self_attn.o_proj")),
-                plain(layer_name(i, "post_attention_layernorm")),
+                Norm(plain(layer_name(i, "post_attention_layernorm")), shape.norm_epsilon),
                 fused(layer_name(i, "mlp.gate_proj"), layer_name(i, "mlp.up_proj")),
                 fused(layer_name(i, "mlp.down_proj")),
             )
@@ -88,10 +104,12 @@ class Model:
         # A pipeline stage that is not the first has no embedding, one that is not the last has no head.
         head = EMBEDDING if shape.tied_head else HEAD
         self._head = fused(head) if head in weights else None
-        self._final_norm = plain(FINAL_NORM) if FINAL_NORM in weights else None
+        final = plain(FINAL_NORM) if FINAL_NORM in weights else None
+        self._final_norm = None if final is None else Norm(final, shape.norm_epsilon)
         shared = shape.tied_head and isinstance(self._head, Int8Product)
         self._embedding = self._head if shared else plain(EMBEDDING) if EMBEDDING in weights else None
         self._rotation = rotary_table(shape, context).to(device, dtype)
+        self._buffers = 0, *self._attention_buffers(0)
 
     def logits(self, rows: Sequence[Row], cache: KVCache) -> Tensor:
         """Compute the rows, leave their keys and values in the cache, return the sampled rows' logits.
@@ -100,54 +118,80 @@ class Model:
         order.
         """
         with torch.inference_mode():
-            places = [(row.token, row.position) for row in rows]
-            tokens, positions = torch.tensor(places, device=self.device).unbind(dim=1)
-            window = cache.window([row.blocks for row in rows], positions, max(row.position for row in rows))
-            rotation = self._rotation[positions].unbind(dim=1)
-            hidden = self._enter(tokens)
-            for layer, kv in zip(self._layers, cache.layers(window), strict=True):
-                hidden = hidden + self._summed(self._attention(layer, hidden, rotation, kv))
-                hidden = hidden + self._summed(self._feed_forward(layer, hidden))
+            step = self._step(rows, cache)
+            hidden = self._enter([row.token for row in rows])
+            for layer, lines in zip(self._layers, cache.layers, strict=True):
+                self._add(hidden, self._attended(layer, hidden, step, lines), layer.attention_output)
+                self._add(hidden, self._activated(layer, hidden), layer.down)
             sampled = [i for i, row in enumerate(rows) if row.sampled]
-            return self._leave(hidden, sampled).float().cpu()
+            return self._leave(hidden, sampled, len(rows)).float().cpu()
 
-    def _enter(self, tokens: Tensor) -> Tensor:
+    def _step(self, rows: Sequence[Row], cache: KVCache) -> "Step":
+        positions = [row.position for row in rows]
+        window = cache.window([row.blocks for row in rows], positions)
+        cosine, sine = self._rotation.index_select(0, self._tensor(positions)).unbind(dim=1)
+        if len(rows) != self._buffers[0]:
+            self._buffers = len(rows), *self._attention_buffers(len(rows))
+        return Step(len(rows), window, cosine, sine, *self._buffers[1:])
+
+    def _attention_buffers(self, rows: int) -> tuple[Tensor, Tensor]:
+        """What becomes `attended` and `by_group` of steps with so many rows."""
+        width = self.shape.heads * self.shape.head_dim
+        attended = torch.zeros((tiles_for(rows), TILE_ROWS, width), device=self.device, dtype=self._dtype)
+        kv_heads = self.shape.kv_heads
+        groups = rows * kv_heads, self.shape.heads // kv_heads, self.shape.head_dim
+        return attended, attended.view(-1, width)[:rows].view(groups)
+
+    def _enter(self, tokens: list[int]) -> Tensor:
+        tiles = tiles_for(len(tokens))
         if self._embedding is not None:
-            return pad_to_tiles(look_up(tokens, self._embedding))
+            filled = tokens + [0] * (tiles * TILE_ROWS - len(tokens))
+            return look_up(self._tensor(filled), self._embedding).view(tiles, TILE_ROWS, self.shape.hidden)
         assert self._collectives is not None
-        rows = torch.empty((tokens.shape[0], self.shape.hidden), device=self.device, dtype=self._dtype)
-        return self._collectives.receive(pad_to_tiles(rows))
+        size = (tiles, TILE_ROWS, self.shape.hidden)
+        return self._collectives.receive(torch.empty(size, device=self.device, dtype=self._dtype))
 
-    def _leave(self, hidden: Tensor, sampled: list[int]) -> Tensor:
+    def _leave(self, hidden: Tensor, sampled: list[int], rows: int) -> Tensor:
         if self._head is None or self._final_norm is None:
             assert self._collectives is not None
             self._collectives.send(hidden)
             return hidden.new_empty((0, self.shape.vocabulary))
-        last = pad_to_tiles(hidden[sampled])
-        logits = linear(self._norm(last, self._final_norm), self._head)[: len(sampled)]
+        if len(sampled) < rows:
+            tiles = tiles_for(len(sampled))
+            chosen = self._tensor(sampled + [0] * (tiles * TILE_ROWS - len(sampled)))
+            hidden = hidden.view(-1, self.shape.hidden).index_select(0, chosen)
+            hidden = hidden.view(tiles, TILE_ROWS, self.shape.hidden)
+        logits = linear(self._final_norm(hidden), self._head).flatten(0, 1)[: len(sampled)]
         return (
             logits if self._collectives is None else self._collectives.gather(logits, self.shape.vocabulary)
         )
 
-    def _summed(self, part: Tensor) -> Tensor:
-        return part if self._collectives is None else self._collectives.sum(part)
+    def _tensor(self, indices: list[int]) -> Tensor:
+        return to_tensor(np.array(indices, dtype=np.int64), self.device)
 
-    def _attention(self, layer: Layer, hidden: Tensor, rotation: Rotation, kv: LayerCache) -> Tensor:
-        heads, kv_heads = self.shape.heads, self.shape.kv_heads
-        mixed = linear(self._norm(hidden, layer.attention_norm), layer.query_key_value)
+    def _add(self, hidden: Tensor, rows: Tensor, weight: Tensor | Int8Product) -> None:
+        """Add `rows @ weight` to the hidden rows, all lanes' parts of it."""
+        if self._collectives is not None:
+            hidden += self._collectives.sum(linear(rows, weight))
+        else:
+            add_linear(hidden, rows, weight)
+
+    def _attended(self, layer: Layer, hidden: Tensor, step: "Step", lines: Tensor) -> Tensor:
+        heads, kv_heads, head_dim = self.shape.heads, self.shape.kv_heads, self.shape.head_dim
+        mixed = linear(layer.attention_norm(hidden), layer.query_key_value)
         # Rows that only fill a tile have no place in the cache.
-        mixed = mixed[: rotation[0].shape[0]].view(-1, heads + 2 * kv_heads, self.shape.head_dim)
-        rotated = rotate(mixed[:, : heads + kv_heads], *rotation)
-        kv.write(torch.cat((rotated[:, heads:], mixed[:, heads + kv_heads :]), dim=-1))
-        attended = attend(rotated[:, :heads], *kv.read(), kv.window)
-        return linear(pad_to_tiles(attended), layer.attention_output)
+        mixed = mixed.view(-1, heads + 2 * kv_heads, head_dim)[: step.rows]
+        turned = mixed.narrow(1, 0, heads + kv_heads)
+        rotate(turned, step.cosine, step.sine, out=turned)
+        step.window.write(lines, mixed.narrow(1, heads, 2 * kv_heads))
+        keys, values = step.window.read(lines)
+        queries = mixed.narrow(1, 0, heads).reshape(step.rows * kv_heads, -1, head_dim)
+        attend(queries, keys, values, step.window.mask, out=step.by_group)
+        return step.attended
 
-    def _feed_forward(self, layer: Layer, hidden: Tensor) -> Tensor:
-        gate, up = linear(self._norm(hidden, layer.feed_forward_norm), layer.gate_up).chunk(2, dim=-1)
-        return linear(F.silu(gate) * up, layer.down)
-
-    def _norm(self, hidden: Tensor, weight: Tensor) -> Tensor:
-        return F.rms_norm(hidden, (self.shape.hidden,), weight, self.shape.norm_epsilon)
+    def _activated(self, layer: Layer, hidden: Tensor) -> Tensor:
+        gate, up = linear(layer.feed_forward_norm(hidden), layer.gate_up).chunk(2, dim=-1)
+        return F.silu(gate).mul_(up)
 
 
 def unpacked(weight: Tensor | Int8Weight) -> Tensor:
@@ -165,28 +209,9 @@ def joined(
     return torch.cat([unpacked(matrix).to(device, dtype) for matrix in matrices]).t().contiguous()
 
 
-def pad_to_tiles(rows: Tensor) -> Tensor:
-    """The rows, followed by as many rows of zeros as fill the last tile."""
-    missing = -rows.shape[0] % TILE_ROWS
-    return F.pad(rows, (0, 0, 0, missing)) if missing else rows
-
-
 def look_up(tokens: Tensor, embedding: Tensor | Int8Product) -> Tensor:
     """The tokens' rows of the embedding."""
-    return embedding.rows(tokens) if isinstance(embedding, Int8Product) else embedding[tokens]
-
-
-def linear(rows: Tensor, weight: Tensor | Int8Product) -> Tensor:
-    """`rows @ weight`; on the CPU tile by tile, so that a row's result does not depend on how many there are.
-
-    The number of rows is a multiple of TILE_ROWS.
-    """
-    if isinstance(weight, Int8Product):
-        return weight(rows)
-    if rows.is_cuda:
-        return rows @ weight
-    tiles = rows.view(-1, TILE_ROWS, rows.shape[1])
-    return torch.bmm(tiles, weight.expand(tiles.shape[0], -1, -1)).flatten(0, 1)
+    return embedding.rows(tokens) if isinstance(embedding, Int8Product) else embedding.index_select(0, tokens)
 
 
 def rotary_table(shape: Shape, context: int) -> Tensor:
@@ -201,34 +226,32 @@ def rotary_table(shape: Shape, context: int) -> Tensor:
     return torch.stack((cosine, sine), dim=1).unsqueeze(2)
 
 
-def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotary embedding of (rows, heads, head_dim), with each row's two lines of `rotary_table`."""
-    return heads * cosine + heads.roll(heads.shape[-1] // 2, dims=-1) * sine
+def rotate(heads: Tensor, cosine: Tensor, sine: Tensor, out: Tensor | None = None) -> Tensor:
+    """Rotary embedding of (rows, heads, head_dim), each row with its lines of `rotary_table`; `out` may be `heads`."""
+    crossed = heads.roll(heads.shape[-1] // 2, dims=-1).mul_(sine)
+    return torch.mul(heads, cosine, out=out).add_(crossed)
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, window: Window) -> Tensor:
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, out: Tensor) -> None:
     """Softmax attention of each row over its own pages; query heads share KV heads in equal groups.
 
     Args:
-        queries: (rows, heads, head_dim).
-        keys: (rows * pages * kv_heads, PAGE_TOKENS, head_dim).
+        queries: (rows * kv_heads, heads per KV head, head_dim).
+        keys: (pages * rows * kv_heads, PAGE_TOKENS, head_dim).
         values: likewise.
-        window: the step's mask and number of pages.
-
-    Returns:
-        (rows, heads * head_dim)
+        mask: the window's.
+        out: where the result goes, of the size of `queries`.
     """
-    rows, heads, head_dim = queries.shape
-    pages, kv_heads = window.pages, keys.shape[0] // (rows * window.pages)
-    grouped = queries.reshape(rows, 1, kv_heads, -1, head_dim).expand(-1, pages, -1, -1, -1).flatten(0, 2)
-    scores = torch.baddbmm(window.mask, grouped, keys.transpose(1, 2), alpha=head_dim**-0.5)
-    by_page = scores.float().view(rows, pages, kv_heads, -1, PAGE_TOKENS)
-    weights = torch.exp(by_page - by_page.amax(dim=(1, 4), keepdim=True))
-    totals = weights.sum(dim=-1, keepdim=True)
-    sums = torch.bmm(weights.view_as(scores).to(values.dtype), values).view(
-        rows, pages, kv_heads, -1, head_dim
-    )
-    total, weighted = totals[:, 0], sums[:, 0]
+    pages, rows = mask.shape[:2]
+    batch, group, head_dim = queries.shape
+    if pages > 1:
+        queries = queries.expand(pages, -1, -1, -1).flatten(0, 1)
+    scores = torch.bmm(queries, keys.transpose(1, 2)).float().view(pages, rows, -1, group, PAGE_TOKENS)
+    torch.add(mask, scores, alpha=head_dim**-0.5, out=scores)
+    weights = scores.sub_(scores.amax(dim=(0, 4), keepdim=True)).exp_()
+    totals = weights.sum(dim=-1).view(pages, batch, group, 1)
+    sums = torch.bmm(weights.view(-1, group, PAGE_TOKENS).to(values.dtype), values)
+    total, weighted = totals[0], sums[:batch]
     for page in range(1, pages):
-        total, weighted = total + totals[:, page], weighted + sums[:, page]
-    return (weighted / total).to(queries.dtype).reshape(rows, heads * head_dim)
+        total, weighted = total + totals[page], weighted + sums[page * batch : (page + 1) * batch]
+    torch.div(weighted, total, out=out)

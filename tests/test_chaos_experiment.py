@@ -65,6 +65,13 @@ def test_shipped_experiment_is_the_main_job() -> None:
     assert spec.load.rate * spec.phases.baseline_s >= 299
 
 
+def test_the_hold_of_the_shipped_experiment_outlasts_the_start_of_its_replacements() -> None:
+    experiment = read_experiment(SHIPPED)
+    bounds_s = {str(assertion).split(" <= ")[0]: assertion.bound for assertion in experiment.assertions}
+    assert experiment.spec.recovery.hold_s >= bounds_s["recovery.capacity"]
+    assert experiment.spec.recovery.within_s > bounds_s["recovery.service"]
+
+
 def test_smallest_experiment_gets_every_default(folder: Path) -> None:
     spec = read(folder, dump(MINIMAL)).spec
     assert spec.seed is None

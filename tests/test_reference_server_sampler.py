@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference_server.sampler import Sampling, sample, uniform
+from reference_server.sampler import Sampling, sample, sample_rows, uniform
 
 seeds = st.integers(-(2**63), 2**63 - 1)
 positions = st.integers(0, 2**40)
@@ -103,3 +103,27 @@ def test_a_token_is_always_drawn_and_never_an_impossible_one(
     token = sample(row, Sampling(seed, temperature, top_p), position)
     assert 0 <= token < len(row)
     assert (float(row[token]) - float(row.max())) / temperature > -760, "exp of less is zero"
+
+
+@given(
+    data=st.data(),
+    samplings=st.lists(
+        st.builds(
+            Sampling,
+            seeds,
+            temperature=st.sampled_from([0.0, 0.3, 1.0, 1.7]),
+            top_p=st.sampled_from([0.5, 1.0, 1.0, 1.0]),
+        ),
+        min_size=1,
+        max_size=9,
+    ),
+    choices=st.integers(1, 95),
+)
+def test_rows_drawn_together_are_drawn_as_each_alone(
+    data: st.DataObject, samplings: list[Sampling], choices: int
+) -> None:
+    source = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    logits = source.standard_normal((len(samplings), choices), dtype=np.float32) * 4
+    at = data.draw(st.lists(positions, min_size=len(samplings), max_size=len(samplings)))
+    alone = [sample(*row) for row in zip(logits, samplings, at, strict=True)]
+    assert sample_rows(logits, samplings, at) == alone
