@@ -37,13 +37,9 @@ class EngineMetrics:
         """
         self._sequences.observe(sequences)
         self._tokens.observe(tokens)
-        for counted, amount in (
-            (self._idle_s, idle_s),
-            (self._graph_steps, graph_steps),
-            (self._eager_steps, eager_steps),
-        ):
-            if amount:
-                counted.inc(amount)
+        self._idle_s.inc(idle_s)
+        self._graph_steps.inc(graph_steps)
+        self._eager_steps.inc(eager_steps)
         if bandwidth_utilisation is not None:
             self._bandwidth.labels(self._model).set(bandwidth_utilisation)
 

@@ -1,14 +1,12 @@
 """Serves one registry over HTTP on a port of its own: `/metrics`, and 404 for everything else.
 
-Each scrape renders in a thread of its own, never on a server's event loop: it takes a millisecond or two.
+Each scrape renders in a thread of its own, never on a server's event loop: it takes milliseconds.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 from prometheus_client import CollectorRegistry, make_wsgi_app, start_http_server
-
-from exporters.text_format import CONTENT_TYPE, TextFormat
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -18,7 +16,7 @@ class Exposition:
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
         self._server, self._thread = start_http_server(port, host, registry)
-        self._server.set_app(_metrics_only(_text(registry)))
+        self._server.set_app(_metrics_only(make_wsgi_app(registry)))
 
     @property
     def port(self) -> int:
@@ -45,21 +43,6 @@ def serve(registry: CollectorRegistry, *, host: str = "0.0.0.0", port: int = 808
         OSError: the address cannot be bound.
     """
     return Exposition(registry, host, port)
-
-
-def _text(registry: CollectorRegistry) -> WsgiApp:
-    """Prometheus's text format, whatever the client would take besides: the cheapest to make."""
-    rendered = TextFormat()
-    by_the_book: WsgiApp = make_wsgi_app(registry)
-
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] != "GET" or environ.get("QUERY_STRING"):
-            return by_the_book(environ, start_response)
-        body = rendered(registry)
-        start_response("200 OK", [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))])
-        return [body]
-
-    return answer
 
 
 def _metrics_only(app: WsgiApp) -> WsgiApp:

@@ -14,7 +14,7 @@ Any thread may report any event; the costs of one are a lock and one or two obse
 import platform
 import time
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry
@@ -50,8 +50,7 @@ class InferenceMetrics:
         self._series = _request_series(model, self.registry)
         _watch(self._in_flight, model, self.registry)
         self._kv_usage = gauge(declared.KV_CACHE_USAGE, self.registry).labels(model)
-        fragmentation = gauge(declared.KV_CACHE_FRAGMENTATION, self.registry)
-        self._kv_fragmentation = cache(lambda: fragmentation.labels(model))
+        self._kv_fragmentation = gauge(declared.KV_CACHE_FRAGMENTATION, self.registry)
         self._model = model
         build_info = gauge(declared.BUILD_INFO, self.registry)
         build_info.labels(_version(), platform.python_version()).set(1)
@@ -74,7 +73,7 @@ class InferenceMetrics:
 
     def kv_fragmentation(self, ratio: float) -> None:
         """From now on this share of the reserved KV slots holds no token, 0 to 1; no series before the first call."""
-        self._kv_fragmentation().set(ratio)
+        self._kv_fragmentation.labels(self._model).set(ratio)
 
     @cached_property
     def engine(self) -> EngineMetrics:

@@ -6,11 +6,10 @@ process only, so a registry of the user's own keeps whatever the user chose ther
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from exporters.families import Family, Kind
-from exporters.histograms import Histogram
 
 
 class Registry(CollectorRegistry):
@@ -39,7 +38,7 @@ def gauge(family: Family, registry: CollectorRegistry) -> Gauge:
 def histogram(family: Family, registry: CollectorRegistry) -> Histogram:
     """Register a declared histogram; ValueError when it is declared otherwise or already registered."""
     _require(family, "histogram")
-    return Histogram(family, registry)
+    return Histogram(family.name, family.help, family.labels, registry=registry, buckets=family.buckets)
 
 
 def counter_snapshot(family: Family) -> CounterMetricFamily:

@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 
-from exporters.histograms import Buckets
 from exporters.metrics import OUTCOMES
 
 Clock = Callable[[], float]
@@ -17,12 +16,12 @@ Clock = Callable[[], float]
 class RequestSeries:
     """The label children that requests feed: looked up once, because a token should cost little."""
 
-    latency_s: Mapping[tuple[str, bool], Buckets]
+    latency_s: Mapping[tuple[str, bool], Histogram]
     """By outcome and whether the request streams."""
-    ttft_s: Buckets
-    tpot_s: Buckets
-    itl_s: Buckets
-    queue_s: Buckets
+    ttft_s: Histogram
+    tpot_s: Histogram
+    itl_s: Histogram
+    queue_s: Histogram
     requests: Mapping[str, Counter]
     """By outcome."""
     prompt_tokens: Counter

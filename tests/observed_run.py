@@ -156,7 +156,7 @@ class Beside:
             counter(cluster_metrics.COMM_FAILURES, self.registry).labels("tcp_rtt", "intra", "b"),
         ]
         self._seconds = [
-            histogram(cluster_metrics.LOAD_LAG, self.registry).labels(),
+            histogram(cluster_metrics.LOAD_LAG, self.registry),
             histogram(cluster_metrics.COMM_LATENCY, self.registry).labels("tcp_rtt", "intra", "b"),
         ]
         for family in (cluster_metrics.TELEMETRY_EXPECTED, cluster_metrics.TELEMETRY_REPORTING):
