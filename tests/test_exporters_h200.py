@@ -1,6 +1,6 @@
-"""What one real H200 said of itself, by this exporter and by nvidia-smi in the same second: the committed recordings.
+"""What real H200s said of themselves, by this exporter and by nvidia-smi in the same second: the committed recordings.
 
-All of `tests/data/h200/` was recorded on that machine; nothing in it was made up.
+All of `tests/data/h200/` was recorded on such machines; nothing in it was made up.
 """
 
 import csv
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.gpu_truth import FIGURES, REASON_BITS, Samples, samples
 from exporters.collectors import CollectorSet
@@ -124,6 +125,24 @@ def test_the_recordings_name_no_device_of_anybody() -> None:
     text = "".join(
         path.read_text() for path in Path(RECORDINGS).iterdir() if path.suffix in (".prom", ".csv")
     )
-    assert {part.split('"')[0] for part in text.split('uuid="')[1:]} == {
-        "GPU-00000000-0000-4000-8000-000000000200"
-    }
+    made_up = {f"GPU-00000000-0000-4000-8000-00000000020{number}" for number in range(4)}
+    assert {part.split('"')[0] for part in text.split('uuid="')[1:]} == made_up
+
+
+def test_what_linked_cards_sent_each_other_is_what_they_received() -> None:
+    before, after = recorded("four-linked-before"), recorded("four-linked-after")
+    names = ("ds_gpu_nvlink_bytes_total", "ds_gpu_nvlink_links_active")
+    assert [value for name, _, value in after if name == names[1]] == [18.0] * 4
+    assert sum(value for name, _, value in before if name == names[0]) == 0
+    sent, received = (
+        sum(value for name, labels, value in after if name == names[0] and labels["direction"] == direction)
+        for direction in ("tx", "rx")
+    )
+    assert sent > 1e12
+    assert abs(sent - received) < 1e4
+
+
+def recorded(name: str) -> list[tuple[str, dict[str, str], float]]:
+    text = (Path(RECORDINGS) / f"{name}.prom").read_text()
+    families = text_string_to_metric_families(text)
+    return [(one.name, dict(one.labels), one.value) for family in families for one in family.samples]
