@@ -72,9 +72,6 @@ def _serve(argv: Sequence[str]) -> int:
     for name in unknown_variables(os.environ):
         logging.getLogger(__name__).warning("%s is not a setting of this server: ignored", name)
     # Imported late: --help and a wrong setting need not wait for the HTTP library.
-    from reference_server.lean_http import import_aiohttp
-
-    import_aiohttp()
     from reference_server.server import run
 
     return asyncio.run(run(settings))
