@@ -4,6 +4,7 @@ The flag of `DS_MIN_STEP_SECONDS` is `--min-step-seconds`, and so on; a flag win
 that is not understood is refused with its name, the value and what was expected: nothing is guessed.
 """
 
+import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -223,7 +224,14 @@ class Settings:
             "early and its first steps are slow; start: of all sizes before it is ready",
         ),
     ] = "lazy"
-    torch_threads: Annotated[int, Setting("DS_TORCH_THREADS", COUNT, "threads of one CPU operation")] = 1
+    torch_threads: Annotated[
+        int,
+        Setting(
+            "DS_TORCH_THREADS",
+            COUNT,
+            "threads of one CPU operation, and of each rank; replicas that share a machine are better off with 1",
+        ),
+    ] = min(2, os.cpu_count() or 1)
 
     @property
     def grid(self) -> Grid:
