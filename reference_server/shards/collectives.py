@@ -10,9 +10,10 @@ import logging
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from os import environ
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,14 +74,15 @@ class Collectives:
         self._peers = _peer_sums(self._lanes, self.device) if cuda and lanes > 1 else None
         self.probe_every = 64
         self._steps = 0
-        self._summed: tuple[torch.Size, torch.dtype] | None = None
+        self._again: Callable[[], object] | None = None
+        """One more sum like the last one."""
         self._timings: deque[Timing] = deque()
         self._under_way: deque[tuple[str, str, torch.cuda.Event, torch.cuda.Event]] = deque()
 
     def sum(self, part: Tensor) -> Tensor:
         """The sum of all lanes' parts, in place."""
         if self._place.grid.tensor > 1:
-            self._summed = part.shape, part.dtype
+            self._again = partial(self._sum_of_zeros, part.shape, part.dtype)
             with self._timed("all_reduce", self._lanes_name):
                 dist.all_reduce(part, group=self._lanes)
         return part
@@ -88,7 +90,7 @@ class Collectives:
     def add_sums(self, sums: Tensor, hidden: Tensor) -> None:
         """Add the sum over splits and lanes of partial sums (splits, rows, outputs) to float32 (rows, outputs)."""
         if self._peers is not None and self._peers.takes(sums):
-            self._summed = sums.shape, sums.dtype
+            self._again = partial(self._added_zeros, sums.shape, sums.dtype)
             with self._timed("all_reduce", self._lanes_name):
                 self._peers.add(sums, hidden)
         else:
@@ -125,13 +127,15 @@ class Collectives:
         All lanes compute the same steps, so all of them make it at the same place among their exchanges.
         """
         self._steps += 1
-        if self._summed is not None and self.device.type == "cuda" and self._steps % self.probe_every == 0:
-            size, dtype = self._summed
-            like_it = torch.zeros(size, dtype=dtype, device=self.device)
-            if like_it.dim() == 2:
-                self.sum(like_it)
-            else:
-                self.add_sums(like_it, torch.zeros(size[1:], device=self.device))
+        if self._again is not None and self.device.type == "cuda" and self._steps % self.probe_every == 0:
+            self._again()
+
+    def _sum_of_zeros(self, size: torch.Size, dtype: torch.dtype) -> None:
+        self.sum(torch.zeros(size, dtype=dtype, device=self.device))
+
+    def _added_zeros(self, size: torch.Size, dtype: torch.dtype) -> None:
+        zeros = torch.zeros(size, dtype=dtype, device=self.device)
+        self.add_sums(zeros, torch.zeros(size[1:], device=self.device))
 
     def note(self, timing: Timing) -> None:
         """Add an exchange that was timed elsewhere."""
