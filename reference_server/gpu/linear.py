@@ -14,14 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from reference_server.gpu.kernels import OVERLAPPED, after_previous
-from reference_server.gpu.one_row import (
-    FOURS,
-    FOURS_IN_8_BITS,
-    WIDEST_PART,
-    WIDEST_PART_IN_8_BITS,
-    one_row,
-    parts_of,
-)
+from reference_server.gpu.one_row import launch_of, one_row
 from reference_server.models.quantization import GROUP, Int8Weight
 
 FEW_ROWS, MANY_ROWS = 64, 128
@@ -114,17 +107,12 @@ class Linear:
         """The product of one row into `out`, with what `one_row` does on the way."""
         outputs, inputs = self.values.shape
         outputs = outputs // 2 if gated else outputs
-        chunk = 8 if self.scales is None else 16
-        parts, chunks = parts_of(
-            inputs // chunk, WIDEST_PART if self.scales is None else WIDEST_PART_IN_8_BITS
-        )
-        fours = FOURS if self.scales is None else FOURS_IN_8_BITS
-        at_once = (2 if gated else 4) * fours
+        launch = launch_of(inputs, in_8_bits=self.scales is not None)
+        at_once = (2 if gated else 4) * launch["FOURS"]
         one_row[(triton.cdiv(outputs, at_once),)](
             row, self.values, self.values if self.scales is None else self.scales, row if gain is None else gain, out,
             outputs, epsilon, INPUTS=inputs, GROUPS=self.groups, NORM=gain is not None, GATED=gated,
-            RESIDUAL=residual, FOURS=fours, PARTS=parts, CHUNKS=chunks, CHUNK=chunk,
-            num_warps=min(16, max(1, chunks // (64 if parts == 1 else 32))), **OVERLAPPED,
+            RESIDUAL=residual, **launch, **OVERLAPPED,
         )  # fmt: skip
         return out
 

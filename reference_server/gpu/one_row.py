@@ -30,10 +30,6 @@ Nine instructions, where each byte to float32 and its multiplication would take 
 OPERANDS = tl.constexpr(",".join(["=r"] * 16 + ["r"] * 12))
 ROUND = tl.constexpr(12582912.0)
 """1.5 * 2^23: added to a float32 below 2^22, it leaves the nearest whole number in the low bits."""
-WIDEST_PART, WIDEST_PART_IN_8_BITS = 512, 128
-"""Chunks of a line that are multiplied with one row at once."""
-FOURS, FOURS_IN_8_BITS = 1, 2
-"""Four lines each that one program multiplies: in 8 bits, fewer would read the inputs as often as the lines."""
 
 
 @triton.jit
@@ -153,6 +149,17 @@ def in_16_bits(given):
     top = tl.maximum(tl.max(tl.abs(given), axis=1), 1e-30)
     whole = (given * (32767.0 / top)[:, None] + ROUND).to(tl.int32, bitcast=True)
     return ((whole >> 8).to(tl.int8), whole.to(tl.int8)), top / 32767.0
+
+
+def launch_of(inputs: int, *, in_8_bits: bool) -> dict[str, int]:
+    """How `one_row` is launched for lines of so many inputs.
+
+    In 8 bits a program has eight lines, since fewer would read the inputs as often as the lines, and smaller parts.
+    """
+    fours, chunk, widest = (2, 16, 128) if in_8_bits else (1, 8, 512)
+    parts, chunks = parts_of(inputs // chunk, widest)
+    warps = min(16, max(1, chunks // (64 if parts == 1 else 32)))
+    return {"FOURS": fours, "PARTS": parts, "CHUNKS": chunks, "CHUNK": chunk, "num_warps": warps}
 
 
 def parts_of(chunks: int, widest: int) -> tuple[int, int]:
