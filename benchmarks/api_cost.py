@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.policies import server
+from benchmarks.replica import replica
 
 CLIENTS = 4
 
@@ -102,9 +102,9 @@ def main() -> int:
         print(json.dumps(reads))
         return 0
     more = ["--max-running", str(options.streams), "--step-tokens", "8192"]
-    with server(options.model, "continuous", more) as url:
-        through_the_api(url, options, 64)
-        rounds = [through_the_api(url, options, options.tokens) for _ in range(options.rounds)]
+    with replica({"DS_MODEL_NAME": options.model}, *more) as server:
+        through_the_api(server.url, options, 64)
+        rounds = [through_the_api(server.url, options, options.tokens) for _ in range(options.rounds)]
     for each in rounds:
         print(
             f"through the API: {each['tokens_per_s']:10,.0f} tokens/s over {each['seconds']:.2f} s",

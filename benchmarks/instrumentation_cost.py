@@ -9,9 +9,7 @@ of the ratios. Scraped once a second while measured, as a run does. Takes about 
 import argparse
 import http.client
 import json
-import os
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -19,38 +17,10 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from chaos.targets.local.ports import free_port
+from benchmarks.replica import Replica, replica
 
 OUTPUT_TOKENS = 32
 CONCURRENCY = 4
-
-
-def started(stack: ExitStack, metrics: str) -> tuple[int, int]:
-    """One ready server; returns its port and its metrics port."""
-    port = free_port(())
-    metrics_port = free_port((port,))
-    settings = {
-        "DS_PORT": port,
-        "DS_METRICS_PORT": metrics_port,
-        "DS_METRICS": metrics,
-        "DS_MODEL_NAME": "tiny",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "reference_server"],
-        env={**os.environ, **{name: str(value) for name, value in settings.items()}},
-        stderr=subprocess.DEVNULL,
-    )
-    stack.callback(process.wait)
-    stack.callback(process.kill)
-    deadline_s = time.monotonic() + 60
-    while time.monotonic() < deadline_s:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return port, metrics_port
-    raise SystemExit("the server did not become ready within 60 s")
 
 
 def answer(port: int, number: int) -> None:
@@ -68,14 +38,14 @@ def answer(port: int, number: int) -> None:
     connection.close()
 
 
-def tokens_per_second(port: int, metrics_port: int, requests: int) -> float:
+def tokens_per_second(server: Replica, requests: int) -> float:
     """Closed loop at a fixed concurrency, scraped once a second."""
     done = threading.Event()
 
     def scrape() -> None:
         while not done.wait(1.0):
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=1).read()
+                urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics", timeout=1).read()
             except OSError:
                 return  # the server without instrumentation has no such port
 
@@ -83,7 +53,7 @@ def tokens_per_second(port: int, metrics_port: int, requests: int) -> float:
     scraper.start()
     began_s = time.monotonic()
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        list(pool.map(lambda number: answer(port, number), range(requests)))
+        list(pool.map(lambda number: answer(server.port, number), range(requests)))
     took_s = time.monotonic() - began_s
     done.set()
     scraper.join()
@@ -100,12 +70,15 @@ def main() -> int:
     options = parser.parse_args()
     ratios = []
     with ExitStack() as stack:
-        servers = {name: started(stack, name) for name in ("on", "off")}
+        servers = {
+            name: stack.enter_context(replica({"DS_MODEL_NAME": "tiny", "DS_METRICS": name}))
+            for name in ("on", "off")
+        }
         for server in servers.values():
-            tokens_per_second(*server, options.requests // 2)
+            tokens_per_second(server, options.requests // 2)
         for number in range(options.rounds):
             order = ("on", "off") if number % 2 else ("off", "on")
-            rates = {name: tokens_per_second(*servers[name], options.requests) for name in order}
+            rates = {name: tokens_per_second(servers[name], options.requests) for name in order}
             ratios.append(rates["on"] / rates["off"])
             print(
                 f"with {rates['on']:6.0f} tokens/s   without {rates['off']:6.0f} tokens/s   ratio {ratios[-1]:.3f}"

@@ -9,19 +9,13 @@ end-to-end latency stayed within ten times that of the lowest rate.
 
 import argparse
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from benchmarks.replica import replica
 from chaos.load import Load, LoadConfig
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import samples
@@ -30,43 +24,6 @@ from loadtests.records import read_rows
 POLICIES = ("none", "window", "continuous")
 SETTLE_S = 2.0
 OVERLOAD_FACTOR = 10.0
-
-
-@contextmanager
-def server(model: str, policy: str, options: list[str]) -> Iterator[str]:
-    """The URL of a reference server that is ready; it is ended with the block."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {
-        "DS_MODEL_NAME": model,
-        "DS_SCHEDULING": policy,
-        "DS_HOST": "127.0.0.1",
-        "DS_PORT": str(port),
-        "DS_METRICS_PORT": "0",
-    }
-    command = [sys.executable, "-m", "reference_server", *options]
-    with subprocess.Popen(command, env=os.environ | settings, stderr=subprocess.DEVNULL) as process:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_ready(url, process)
-            yield url
-        finally:
-            process.send_signal(signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            process.kill()
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline_s = time.monotonic() + 180
-    while time.monotonic() < deadline_s:
-        if process.poll() is not None:
-            raise SystemExit(f"the server ended with {process.returncode}")
-        with suppress(OSError), urllib.request.urlopen(f"{url}/readyz", timeout=1):
-            return
-        time.sleep(0.1)
-    raise SystemExit("the server did not become ready within 180 s")
 
 
 def warm_up(url: str, requests: int) -> None:
@@ -121,7 +78,9 @@ def measure(url: str, rate_per_s: float, options: argparse.Namespace) -> dict[st
 def sweep(policy: str, options: argparse.Namespace) -> list[dict[str, float]]:
     """One policy from the lowest rate up, until it is overloaded."""
     results: list[dict[str, float]] = []
-    with server(options.model, policy, options.server_options) as url:
+    settings = {"DS_MODEL_NAME": options.model, "DS_SCHEDULING": policy}
+    with replica(settings, *options.server_options) as server:
+        url = server.url
         warm_up(url, options.warm_up)
         for rate_per_s in sorted(options.rates):
             result = measure(url, rate_per_s, options)

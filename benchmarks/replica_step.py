@@ -10,48 +10,22 @@ takes turns with this one, and who goes first changes. Prints every round, and m
 import argparse
 import asyncio
 import json
-import os
 import random
 import statistics
-import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
 import yaml
 
-from chaos.targets.local.ports import free_port
+from benchmarks.replica import ROOT, Replica, replica
 
-ROOT = Path(__file__).parent.parent
 EXPERIMENT = ROOT / "chaos/experiments/pod-kill-30.yaml"
 WARM_UP_S = 3.0
 ACCEPT = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 """What Prometheus asks for."""
-
-
-@dataclass(frozen=True)
-class Replica:
-    """A running one."""
-
-    process: psutil.Process
-    port: int
-    metrics_port: int
-
-    def processor_s(self) -> float:
-        """Of all its threads, since it began."""
-        times = self.process.cpu_times()
-        return times.user + times.system
-
-    def steps(self) -> float:
-        """As it counts them."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith("ds_engine_steps_total"))
 
 
 @dataclass(frozen=True)
@@ -65,37 +39,17 @@ class Round:
     """Everything that the replica did meanwhile, by its steps: API, scrapes and probes as well."""
 
 
-@contextmanager
-def started(checkout: Path) -> Iterator[Replica]:
-    """A ready replica of that checkout."""
-    local = yaml.safe_load(EXPERIMENT.read_text())["target"]["local"]
-    port = free_port(())
-    metrics_port = free_port((port,))
-    ports = ("--port", str(port), "--metrics-port", str(metrics_port), "--host", "127.0.0.1")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "reference_server", "--replica-name", "alone", *ports],
-        cwd=checkout,
-        env={**os.environ, **local["env"]},
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline_s = time.monotonic() + 60
-        while not _is_ready(port):
-            if process.poll() is not None or time.monotonic() > deadline_s:
-                raise SystemExit(f"{checkout}: the replica did not become ready; exit code {process.poll()}")
-            time.sleep(0.01)
-        yield Replica(psutil.Process(process.pid), port, metrics_port)
-    finally:
-        process.kill()
-        process.wait()
+def processor_s(server: Replica) -> float:
+    """Of all its threads, since it began."""
+    times = server.process.cpu_times()
+    return times.user + times.system
 
 
-def _is_ready(port: int) -> bool:
-    try:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1).close()
-    except OSError:
-        return False
-    return True
+def steps_of(server: Replica) -> float:
+    """As it counts them."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("ds_engine_steps_total"))
 
 
 async def exchange(port: int, head: str, body: bytes = b"") -> bytes:
@@ -109,7 +63,7 @@ async def exchange(port: int, head: str, body: bytes = b"") -> bytes:
     return answer
 
 
-async def load(replica: Replica, seconds: float, seed: int) -> None:
+async def load(server: Replica, seconds: float, seed: int) -> None:
     """A replica's share of the demo's arrivals, a scrape and two probes a second; returns after the last answer."""
     spec = yaml.safe_load(EXPERIMENT.read_text())
     rate = spec["load"]["rate"] / spec["target"]["local"]["replicas"]
@@ -118,10 +72,10 @@ async def load(replica: Replica, seconds: float, seed: int) -> None:
     async def watch() -> None:
         while time.monotonic() < began_s + seconds:
             await exchange(
-                replica.metrics_port, f"GET /metrics HTTP/1.1\r\nAccept: {ACCEPT}\r\nAccept-Encoding: gzip"
+                server.metrics_port, f"GET /metrics HTTP/1.1\r\nAccept: {ACCEPT}\r\nAccept-Encoding: gzip"
             )
             for path in ("/readyz", "/healthz"):
-                await exchange(replica.port, f"GET {path} HTTP/1.1")
+                await exchange(server.port, f"GET {path} HTTP/1.1")
             await asyncio.sleep(1)
 
     async def ask(number: int) -> None:
@@ -132,7 +86,7 @@ async def load(replica: Replica, seconds: float, seed: int) -> None:
         }
         head = "POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json"
         answer = await exchange(
-            replica.port, head, json.dumps({**body, "ignore_eos": True, "stream": True}).encode()
+            server.port, head, json.dumps({**body, "ignore_eos": True, "stream": True}).encode()
         )
         if b"[DONE]" not in answer:
             raise SystemExit(f"an answer was not whole: {answer[:300]!r}")
@@ -146,15 +100,16 @@ async def load(replica: Replica, seconds: float, seed: int) -> None:
 
 def measured(checkout: Path, seconds: float) -> Round:
     """One round of one checkout."""
+    environ = yaml.safe_load(EXPERIMENT.read_text())["target"]["local"]["env"]
     began_s = time.monotonic()
-    with started(checkout) as replica:
-        wall_s, processor_s = time.monotonic() - began_s, replica.processor_s()
-        asyncio.run(load(replica, WARM_UP_S, seed=1))
-        steps, before_s = replica.steps(), replica.processor_s()
-        asyncio.run(load(replica, seconds, seed=7))
-        took_s = replica.processor_s() - before_s
-        done = int(replica.steps() - steps)
-        return Round(round(wall_s, 2), round(processor_s, 2), done, round(1e3 * took_s / done, 2))
+    with replica(environ, "--replica-name", "alone", checkout=checkout) as one:
+        wall_s, started_s = time.monotonic() - began_s, processor_s(one)
+        asyncio.run(load(one, WARM_UP_S, seed=1))
+        steps, before_s = steps_of(one), processor_s(one)
+        asyncio.run(load(one, seconds, seed=7))
+        took_s = processor_s(one) - before_s
+        done = int(steps_of(one) - steps)
+        return Round(round(wall_s, 2), round(started_s, 2), done, round(1e3 * took_s / done, 2))
 
 
 def main() -> int:
