@@ -152,15 +152,11 @@ class GpuBackend:
     def _submit_narrow(self, pieces: Sequence[Piece], widths: Sequence[int]) -> tuple[Tensor, Sequence[int]]:
         """Every row on its own: those of a prompt read what the rows before them have just left in the blocks."""
         ends = np.cumsum(widths)
-        rows, slots = int(ends[-1]), [piece.slot for piece in pieces]
-        step = self._empty_step(self.graphs.padded(rows))
-        step[0, :rows] = [token for piece in pieces for token in piece.tokens or (LAST_DRAWN,)]
-        starts = np.array([piece.start for piece in pieces]) - (ends - widths)
-        step[1, :rows] = np.repeat(starts, widths) + np.arange(rows)
-        step[2, :rows] = np.repeat(slots, widths)
+        step = self._empty_step(self.graphs.padded(int(ends[-1])))
+        step[:3, : ends[-1]] = rows_of(pieces, widths)
         drawing = [i for i, piece in enumerate(pieces) if piece.sampling is not None]
         at = ends[drawing] - 1
-        step[3, at] = [slots[i] for i in drawing]
+        step[3, at] = step[2, at]
         step[5:, at] = np.array([self._encode(pieces[i]) for i in drawing], dtype=np.int32).reshape(-1, 4).T
         drawn, logits = self.graphs.run(step)
         top_ps = {int(row): top_p(pieces[i]) for row, i in zip(at, drawing, strict=True)}
@@ -172,20 +168,13 @@ class GpuBackend:
 
     def _submit_wide(self, pieces: Sequence[Piece], widths: Sequence[int]) -> tuple[Tensor, Sequence[int]]:
         order = sorted(range(len(pieces)), key=lambda i: widths[i] > 1)
-        tokens: list[int] = []
-        positions: list[int] = []
-        slots: list[int] = []
-        last_row: dict[int, int] = {}
-        for i in order:
-            piece = pieces[i]
-            tokens += (LAST_DRAWN,) if piece.tokens is None else piece.tokens
-            positions += range(piece.start, piece.start + widths[i])
-            slots += [piece.slot] * widths[i]
-            last_row[i] = len(tokens) - 1
-        single = sum(width == 1 for width in widths)
-        longer = [pieces[i] for i in order[single:]]
-        spans = [(piece.start, piece.start + len(piece.tokens or ()), piece.blocks) for piece in longer]
-        of_rows = torch.tensor([tokens, positions, slots], dtype=torch.int32, device=self._device)
+        ordered, its_widths = [pieces[i] for i in order], [widths[i] for i in order]
+        last_row = dict(zip(order, (np.cumsum(its_widths) - 1).tolist(), strict=True))
+        single = its_widths.count(1)
+        spans = [
+            (piece.start, piece.start + len(piece.tokens or ()), piece.blocks) for piece in ordered[single:]
+        ]
+        of_rows = torch.from_numpy(rows_of(ordered, its_widths)).to(self._device)
         drawing = [i for i, piece in enumerate(pieces) if piece.sampling is not None]
         rows = Rows(of_rows[0], of_rows[1], of_rows[2], single, Prompts.of(spans, self._device))
         # A step whose prompts all go on draws nothing; one row's logits keep every launch of the usual form.
@@ -253,6 +242,20 @@ class GpuBackend:
         event = torch.cuda.Event(enable_timing=True)
         event.record()
         return event
+
+
+def rows_of(pieces: Sequence[Piece], widths: Sequence[int]) -> NDArray[np.int32]:
+    """Token, position and slot of each row of the pieces, one piece after the other, (3, rows)."""
+    before = np.cumsum(widths) - widths
+    starts = np.array([piece.start for piece in pieces]) - before
+    return np.array(
+        [
+            [token for piece in pieces for token in piece.tokens or (LAST_DRAWN,)],
+            np.repeat(starts, widths) + np.arange(sum(widths)),
+            np.repeat([piece.slot for piece in pieces], widths),
+        ],
+        dtype=np.int32,
+    )
 
 
 def top_p(piece: Piece) -> float:
