@@ -8,6 +8,8 @@ from typing import Any
 
 EVENT_KINDS = (
     "target_started",  # every wanted replica was ready for the first time
+    "standby_started",  # the process that replicas are forked from
+    "standby_gone",  # it died by itself: replacements wait until another one has taken its place
     "replica_created",
     "replica_running",  # its process exists
     "replica_ready",

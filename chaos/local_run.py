@@ -27,6 +27,7 @@ def local_spec(spec: ExperimentSpec, folder: Path) -> LocalSpec:
         replicas=local.replicas,
         command=local.command,
         env=local.env,
+        standby=local.standby_command,
         namespace=local.namespace,
         app=local.app,
         labels=local.labels,

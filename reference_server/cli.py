@@ -23,6 +23,12 @@ VERBS = {
 }
 """Verbs beside serving, which has none, and what they do: `main` in the module of that name in `tools`."""
 
+STANDBY_FLAGS = {
+    "--standby": "serve nothing: import torch once and fork a replica for each `--from` the socket at this path; "
+    "`-` is asked over its standard input (docs/standby.md)",
+    "--from": "the replica is forked from the standby at this path, and ends with this process",
+}
+
 EXAMPLES = """\
 Each flag has an environment variable of the same meaning; a flag wins.
 
@@ -36,6 +42,10 @@ examples:
 
   Behave like a model that takes 30 ms a step, on a machine that could not run one:
     DS_MIN_STEP_SECONDS=0.03 python -m reference_server
+
+  Replicas in a fraction of a second, from a process that has imported torch already:
+    python -m reference_server --standby /tmp/ds.sock &
+    python -m reference_server --from /tmp/ds.sock --port 8001 --metrics-port 9001
 
   Your own byte-level Llama:
     python -m reference_server --model-path ./checkpoint --model-name mine
@@ -67,8 +77,17 @@ def _serve(argv: Sequence[str]) -> int:
     # numpy's own products are not used here, but the threads that its library starts for them would spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     flags = {name: value for name, value in vars(_parser().parse_args(argv)).items() if value is not None}
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    standby, front = flags.pop("standby", None), flags.pop("from", None)
+    if standby is not None:
+        from reference_server.standby import keep_nursery
+
+        return keep_nursery(standby)
     settings = settings_from(flags, os.environ)
+    if front is not None:
+        from reference_server.standby import replica_from
+
+        return replica_from(front, [f"{DECLARED[name].flag}={value}" for name, value in flags.items()])
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in unknown_variables(os.environ):
         logging.getLogger(__name__).warning("%s is not a setting of this server: ignored", name)
     # Imported late: --help and a wrong setting need not wait for the HTTP library.
@@ -89,4 +108,6 @@ def _parser() -> argparse.ArgumentParser:
         default = "" if DEFAULTS[name] in (None, "") else f" (default: {DEFAULTS[name]})"
         help_text = f"{setting.purpose}{default} [{setting.variable}]"
         parser.add_argument(setting.flag, dest=name, metavar="VALUE", help=help_text)
+    for flag, purpose in STANDBY_FLAGS.items():
+        parser.add_argument(flag, metavar="ADDRESS", help=purpose)
     return parser

@@ -14,7 +14,7 @@ from chaos.errors import CleanupError
 from chaos.targets.local import lost_runs
 from chaos.targets.local.identity import REPLICA_UID, RUN_ID, RUNNER, ProcessId, of_group, of_replica, of_run
 from chaos.targets.local.lost_runs import end_lost_run, find_lost_runs
-from chaos.targets.local.processes import Child, ProcessTable
+from chaos.targets.local.processes import ProcessTable
 from tests.conftest import Eventually, wait_until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -84,7 +84,7 @@ def test_a_zombie_is_not_alive(eventually: Eventually) -> None:
 
 def test_killing_a_group_leader_kills_what_it_forked(tmp_path: Path, eventually: Eventually) -> None:
     async def kill() -> int:
-        child = Child([sys.executable, "-c", FORKS], env=os.environ, log=tmp_path / "log")
+        child = ProcessTable().start([sys.executable, "-c", FORKS], env=os.environ, log=tmp_path / "log")
         await asyncio.to_thread(wait_until, lambda: len(group(child.pid)) == 2, within_s=5)
         child.signal_group(signal.SIGKILL)
         end = await child.wait()
@@ -98,7 +98,7 @@ def test_killing_a_group_leader_kills_what_it_forked(tmp_path: Path, eventually:
 def test_what_a_leader_leaves_behind_when_it_ends_by_itself_ends_too(tmp_path: Path) -> None:
     async def end() -> int:
         leader = "import os, time\nif os.fork() == 0: time.sleep(60)\nos._exit(7)"
-        child = Child([sys.executable, "-c", leader], env=os.environ, log=tmp_path / "log")
+        child = ProcessTable().start([sys.executable, "-c", leader], env=os.environ, log=tmp_path / "log")
         assert str(await child.wait()) == "exit code 7"
         return child.pid
 
@@ -129,9 +129,9 @@ def test_a_child_dies_with_its_parent_however_that_dies(tmp_path: Path, eventual
     parent_code = f"""
 import asyncio, os, sys, time
 from pathlib import Path
-from chaos.targets.local.processes import Child
+from chaos.targets.local.processes import ProcessTable
 async def main():
-    print(Child({SLEEP!r}, env=os.environ, log=Path({str(tmp_path / "log")!r})).pid, flush=True)
+    print(ProcessTable().start({SLEEP!r}, env=os.environ, log=Path({str(tmp_path / "log")!r})).pid, flush=True)
     await asyncio.sleep(60)
 asyncio.run(main())
 """

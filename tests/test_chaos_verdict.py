@@ -68,6 +68,11 @@ def test_a_sound_run_has_no_reason_against_it() -> None:
         pytest.param(
             timeline(faults=(replace(FAULT, verified=False),)), "fault kill: not every target", id="no proof"
         ),
+        pytest.param(
+            timeline(events=(*LIFE, Event(12.0, "standby_gone", detail={"how": "SIGKILL"}))),
+            "the process that replicas are forked from ended by itself at 12.0 s (SIGKILL)",
+            id="standby lost",
+        ),
         pytest.param(timeline(ROWS[:-1]), "1 of 600 planned arrivals have no row", id="row missing"),
         pytest.param(timeline((*ROWS, row(0))), "1 planned arrivals have more than one row", id="row twice"),
         pytest.param(timeline((*ROWS, row(600))), "1 rows are of no planned arrival", id="foreign row"),

@@ -200,9 +200,7 @@ def completion(replica: Process, **fields: Any) -> requests.Response:
 
 
 def nursery_of(server: int) -> int:
-    return next(
-        one.pid for one in psutil.Process(server).children() if "shards.nursery" in " ".join(one.cmdline())
-    )
+    return next(one.pid for one in psutil.Process(server).children() if "--standby" in one.cmdline())
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])

@@ -96,9 +96,20 @@ def unsound(measurements: Measurements) -> Iterator[str]:
     for fault in faults:
         if not fault.verified:
             yield f"fault {fault.name}: not every target is proved to have been hit"
+    yield from _unsound_target(measurements)
     yield from _unsound_rows(measurements)
     yield from _unsound_generator(measurements)
     yield from _unsound_baseline(measurements)
+
+
+def _unsound_target(measurements: Measurements) -> Iterator[str]:
+    for event in measurements.timeline.events:
+        if event.kind == "standby_gone":
+            how = event.detail.get("how")
+            yield (
+                f"the process that replicas are forked from ended by itself at {event.at_s:.1f} s ({how}): the start "
+                "of another one ran beside the replicas"
+            )
 
 
 def _unsound_rows(measurements: Measurements) -> Iterator[str]:

@@ -16,6 +16,7 @@ from chaos.quantities import Duration, DurationOrZero, Ratio
 from chaos.reading.names import DnsLabel, LabelKey, LabelValue, PodReference
 from chaos.reading.strict import Listed, Strict
 from chaos.targets.local.spec import LIVENESS, READINESS, ProbeSpec
+from chaos.targets.local.standby import works_here
 from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
 
 PLACEHOLDERS = ("{port}", "{metrics_port}", "{name}")
@@ -31,6 +32,8 @@ DEFAULT_COMMAND = (
     "--metrics-port",
     "{metrics_port}",
 )
+
+STANDBY = ("python", "-m", "reference_server", "--standby", "-")
 
 
 def _not_blank(text: str) -> str:
@@ -128,12 +131,23 @@ class LocalTarget(Strict):
     """replicas go round these; each is one node `node-<zone>` with label `topology.kubernetes.io/zone`"""
     command: Annotated[Listed[Template], Field(min_length=1)] = DEFAULT_COMMAND
     """starts one replica: a leading `python` is this interpreter, placeholders are filled in"""
+    standby: Listed[Text] | None = None
+    """starts a process that replicas are forked from (docs/standby.md); absent, the reference server's own, if it is \
+the command; `[]`: each starts anew"""
     env: Mapping[Text, Template] = {}
     """environment of every replica, placeholders filled in"""
     probes: Probes = Probes()
     """how the target looks after its replicas"""
     ready_within_s: Duration = Field(default=120.0, alias="ready_within")
     """how long all replicas may take to be ready at the start"""
+
+    @property
+    def standby_command(self) -> tuple[str, ...]:
+        """As the file says, or what suits the replicas' command."""
+        if self.standby is not None:
+            return tuple(self.standby)
+        served = self.command[: len(DEFAULT_COMMAND[:3])] == DEFAULT_COMMAND[:3]
+        return STANDBY if served and works_here() else ()
 
 
 class TargetChoice(Strict):

@@ -13,9 +13,10 @@ from chaos.events import Event
 from chaos.targets.local.deployment import Deployment
 from chaos.targets.local.helpers import Helper, command, must_live
 from chaos.targets.local.monitoring import Monitoring
-from chaos.targets.local.pod import Surroundings
+from chaos.targets.local.pod import NICENESS, Surroundings
 from chaos.targets.local.processes import ProcessTable
 from chaos.targets.local.spec import LocalSpec
+from chaos.targets.local.standby import Standby
 from chaos.targets.local.wire import Caller
 
 STOP_GRACE_S = 1.0
@@ -46,6 +47,7 @@ class Cluster:
                 spec=self._spec,
                 processes=self._processes,
                 proxy=proxy,
+                standby=self._stand_by(tasks),
                 promised_ports=set(),
                 emit=self._emit,
                 changed=self._changed.set,
@@ -87,6 +89,13 @@ class Cluster:
         helper = await Helper.over(name, child)
         tasks.create_task(helper.attend())
         return helper.caller
+
+    def _stand_by(self, tasks: asyncio.TaskGroup) -> Standby | None:
+        if not self._spec.standby:
+            return None
+        standby = Standby(self._spec, self._processes, self._emit, NICENESS)
+        tasks.create_task(standby.attend())
+        return standby
 
     async def _publish(self, gateway: Caller, deployment: Deployment) -> None:
         """Tell the gateway and Prometheus at every change, the gateway once per probe period in any case."""

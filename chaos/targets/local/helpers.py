@@ -1,5 +1,6 @@
 """The processes beside the replicas: proxy and gateway, each ours, each at the other end of a JSON line."""
 
+import subprocess
 import sys
 from typing import Self
 
@@ -23,6 +24,7 @@ class Helper:
     @classmethod
     async def over(cls, name: str, child: Child) -> Self:
         """Talk to a child that was started with pipes."""
+        assert isinstance(child.process, subprocess.Popen)
         assert child.process.stdout is not None
         assert child.process.stdin is not None
         return cls(name, child, await Channel.over(child.process.stdout, child.process.stdin))

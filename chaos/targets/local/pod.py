@@ -22,6 +22,7 @@ from chaos.targets.local.probes import Judgement, watch
 from chaos.targets.local.processes import Child, ProcessTable
 from chaos.targets.local.restarts import CrashLoop
 from chaos.targets.local.spec import LocalSpec
+from chaos.targets.local.standby import Standby
 from chaos.targets.local.wire import Caller
 
 NICENESS = 10
@@ -35,6 +36,8 @@ class Surroundings:
     spec: LocalSpec
     processes: ProcessTable
     proxy: Caller
+    standby: Standby | None
+    """Whom replicas are forked from; None starts each anew."""
     promised_ports: set[int]
     emit: Callable[[Event], None]
     changed: Callable[[], None]
@@ -104,9 +107,10 @@ class Pod:
         return at_s
 
     async def _live_once(self, ports: tuple[int, int]) -> None:
-        child = self._start(ports)
-        self._child = child
         self._was_ready.clear()
+        child = self._child = await self._start(ports)
+        if self.terminating:  # deleted while it was being forked
+            child.signal_group(signal.SIGKILL)
         await self._open_route(ports[0])
         async with asyncio.TaskGroup() as probing:
             tasks = [
@@ -121,8 +125,8 @@ class Pod:
         self._set_ready(ready=False, why=f"process ended: {end}")
         await self._around.proxy.ask("reset", route=self.name)
 
-    def _start(self, ports: tuple[int, int]) -> Child:
-        spec = self._around.spec
+    async def _start(self, ports: tuple[int, int]) -> Child:
+        around, spec = self._around, self._around.spec
         environment = {
             **os.environ,
             "PYTHONUNBUFFERED": "1",
@@ -130,12 +134,11 @@ class Pod:
             **own_marks(),
             REPLICA_UID: self.uid,
         }
-        child = self._around.processes.start(
-            spec.command_for(self.name, *ports),
-            env=environment,
-            log=spec.log_folder / f"{self.name}.log",
-            niceness=NICENESS,
-        )
+        command, log = spec.command_for(self.name, *ports), spec.log_folder / f"{self.name}.log"
+        if around.standby is not None:
+            child = await around.standby.fork(command, environment, log)
+        else:
+            child = around.processes.start(command, env=environment, log=log, niceness=NICENESS)
         restarted = self.ports is not None
         self.ports = ports
         facts = {"pid": child.pid, "port": ports[0], "metrics_port": ports[1]}

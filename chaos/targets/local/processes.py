@@ -37,34 +37,31 @@ class Exit:
         return f"exit code {self.code}" if self.code >= 0 else signal.Signals(-self.code).name
 
 
-class Child:
-    """One process group of ours. Belongs to the event loop that it was started from."""
+class Adopted:
+    """As much of `subprocess.Popen` as is needed of a child that another process forked for this one."""
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        log: Path,
-        pipes: bool = False,
-        niceness: int = 0,
-    ) -> None:
-        """Start it, output into `log`; with `pipes`, its stdin and stdout are ours. OSError if it cannot."""
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def wait(self) -> int:
+        """Reap it; its exit code, or minus a signal's number."""
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.returncode
+
+
+class Child:
+    """One process group of ours. Belongs to the event loop that it was made in."""
+
+    def __init__(self, process: "subprocess.Popen[bytes] | Adopted") -> None:
+        """Watch over a child of this process that leads a session."""
         self.end: Exit | None = None
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
-        with log.open("ab") as sink:
-            self.process = subprocess.Popen(
-                command,
-                env=env,
-                stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if pipes else sink,
-                stderr=sink,
-                start_new_session=True,
-                preexec_fn=_before_exec(niceness),  # noqa: PLW1509 - system calls alone: takes no lock
-            )
-        self.pid = self.process.pid
+        self.process = process
+        self.pid = process.pid
         threading.Thread(target=self._reap, name=f"reap-{self.pid}", daemon=True).start()
 
     async def wait(self) -> Exit:
@@ -107,6 +104,9 @@ class Child:
         # Killed is not yet gone: a worker may hold the leader's port for some milliseconds more.
         while time.monotonic() < until_s and any(of_group(self.pid)):
             time.sleep(0.002)
+        with suppress(ChildProcessError):  # orphans of the group, where this process is given them
+            while os.waitpid(-self.pid, os.WNOHANG)[0]:
+                pass
 
 
 class ProcessTable:
@@ -122,11 +122,37 @@ class ProcessTable:
         env: Mapping[str, str],
         log: Path,
         pipes: bool = False,
+        stdin: int = subprocess.DEVNULL,
         niceness: int = 0,
     ) -> Child:
-        """Start and remember a child; see `Child`."""
-        self._children = [child for child in self._children if child.end is None]
-        child = Child(command, env=env, log=log, pipes=pipes, niceness=niceness)
+        """Start a child and remember it. OSError if it cannot be started.
+
+        Args:
+            command: program and arguments.
+            env: the whole environment.
+            log: takes its output, standard output only without `pipes`.
+            pipes: its standard input and output are ours.
+            stdin: a descriptor to be its standard input, in place of nothing.
+            niceness: on top of ours.
+        """
+        with log.open("ab") as sink:
+            process = subprocess.Popen(
+                command,
+                env=env,
+                stdin=subprocess.PIPE if pipes else stdin,
+                stdout=subprocess.PIPE if pipes else sink,
+                stderr=sink,
+                start_new_session=True,
+                preexec_fn=_before_exec(niceness),  # noqa: PLW1509 - system calls alone: takes no lock
+            )
+        return self._remember(Child(process))
+
+    def adopt(self, pid: int) -> Child:
+        """Remember a child of this process that another one forked for it."""
+        return self._remember(Child(Adopted(pid)))
+
+    def _remember(self, child: Child) -> Child:
+        self._children = [other for other in self._children if other.end is None]
         self._children.append(child)
         return child
 

@@ -64,6 +64,8 @@ class LocalSpec:
     command: tuple[str, ...]
     """A leading `python` is the running interpreter; {port}, {metrics_port}, {name} are filled in."""
     env: Mapping[str, str] = field(default_factory=dict)
+    standby: tuple[str, ...] = ()
+    """The command of a process that replicas are forked from; none starts each anew."""
     namespace: str = "inference"
     app: str = "reference-server"
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -108,8 +110,12 @@ class LocalSpec:
 
     def command_for(self, name: str, port: int, metrics_port: int) -> tuple[str, ...]:
         """The command line of one replica, placeholders filled in."""
-        program, *arguments = (_filled(part, name, port, metrics_port) for part in self.command)
-        return (sys.executable if program == "python" else program, *arguments)
+        return _with_interpreter(*(_filled(part, name, port, metrics_port) for part in self.command))
+
+    @property
+    def standby_command(self) -> tuple[str, ...]:
+        """The command line of the standby."""
+        return _with_interpreter(*self.standby)
 
     def env_for(self, name: str, port: int, metrics_port: int) -> dict[str, str]:
         """What the experiment adds to one replica's environment, placeholders filled in."""
@@ -127,12 +133,17 @@ class LocalSpec:
                 **row,
                 "run_folder": Path(row["run_folder"]),
                 "command": tuple(row["command"]),
+                "standby": tuple(row["standby"]),
                 "zones": tuple(row["zones"]),
                 "readiness": ProbeSpec(**row["readiness"]),
                 "liveness": ProbeSpec(**row["liveness"]),
                 "restart": RestartSpec(**row["restart"]),
             }
         )
+
+
+def _with_interpreter(program: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable if program == "python" else program, *arguments)
 
 
 def _filled(text: str, name: str, port: int, metrics_port: int) -> str:
