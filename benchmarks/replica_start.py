@@ -119,7 +119,7 @@ def main() -> int:
         print(
             f"{'forked' if forked else 'anew':7} ten ready {one.all_ready_s:5.2f} s, "
             f"{one.all_ready_after_first_process_s:5.2f} s after the first process; {one.memory_mb:,.0f} MB; "
-            f"replacement {statistics.median(one.replacements_s):.2f} s (median), {max(one.replacements_s):.2f} s at most",
+            f"replacement {statistics.median(one.replacements_s):.2f} s (median), {max(one.replacements_s):.2f} max",
             flush=True,
         )
     print(json.dumps([asdict(one) for one in rounds]))
