@@ -36,6 +36,8 @@ class Cluster:
         self._emit = emit
         self._processes = ProcessTable()
         self._monitoring = Monitoring(spec, self._processes)
+        self._beside: dict[str, int] = {}
+        """Pids of what runs beside the replicas, by role."""
         self._changed = asyncio.Event()
 
     async def live(self) -> None:
@@ -60,6 +62,7 @@ class Cluster:
             tasks.create_task(self._publish(gateway, self.deployment))
             if self._spec.prometheus:
                 prometheus, self.ports["prometheus"] = await self._monitoring.start(listening["metrics_port"])
+                self._beside["prometheus"] = prometheus.pid
                 tasks.create_task(must_live("prometheus", prometheus))
 
     async def end(self, living: asyncio.Task[None]) -> None:
@@ -81,11 +84,17 @@ class Cluster:
         replicas = [
             {"replica": asdict(pod.as_replica()), "pid": pod.pid, "restarts": pod.restarts} for pod in pods
         ]
-        return {"replicas": replicas, "ports": self.ports, "complete": self.complete}
+        return {
+            "replicas": replicas,
+            "ports": self.ports,
+            "complete": self.complete,
+            "beside": {"supervisor": os.getpid(), **self._beside},
+        }
 
     async def _help(self, name: str, tasks: asyncio.TaskGroup) -> Caller:
         log = self._spec.log_folder / f"{name}.log"
         child = self._processes.start(command(name), env=dict(os.environ), log=log, pipes=True)
+        self._beside[name] = child.pid
         helper = await Helper.over(name, child)
         tasks.create_task(helper.attend())
         return helper.caller
