@@ -27,7 +27,9 @@ def excused(
     tolerated = tolerated_share(assertion.term)
     for phase in stretches(assertion.term, result, measurements):
         usage = of_phase(samples, measurements.timeline, phase)
-        if usage is not None and usage.full_share >= tolerated:
+        if usage is None or usage.phase.length_s < phase.length_s / 2:
+            continue  # what was sampled does not speak for the whole
+        if usage.full_share >= tolerated:
             reason = f"{_full(usage)}; this measures the machine, not the cluster"
             return replace(result, verdict=Verdict.INCONCLUSIVE, reason=reason)
     return result

@@ -30,7 +30,7 @@ def section(samples: Sequence[Sample], measurements: Measurements) -> dict[str, 
         "note": said,
         **({} if said else {"note_reason": f"full for less than {FULL_SHARE:.0%} of every phase"}),
         "phases": [_phase(usage) for usage in known],
-        "unknown": {name: "not sampled from end to end" for name, usage in found.items() if usage is None},
+        "unknown": {name: "no samples" for name, usage in found.items() if usage is None},
     }
 
 

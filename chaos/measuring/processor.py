@@ -2,7 +2,7 @@
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -54,6 +54,7 @@ class Usage:
     """How full the machine was in a stretch of the run, and with what."""
 
     phase: Phase
+    """Ends where the samples do, if they end within it."""
     machine_cores: int
     cores: float
     busy_share: float
@@ -109,21 +110,14 @@ def to_line(sample: Sample) -> str:
     return json.dumps({key: round(v, 6) if isinstance(v, float) else v for key, v in row.items()})
 
 
-def of_run(samples: Sequence[Sample], timeline: Timeline, phases: Iterable[Phase]) -> tuple[Usage, ...]:
-    """The usage of each phase that the samples cover."""
-    found = (of_phase(samples, timeline, phase) for phase in phases)
-    return tuple(usage for usage in found if usage is not None)
-
-
 def of_phase(samples: Sequence[Sample], timeline: Timeline, phase: Phase) -> Usage | None:
-    """The usage of any stretch of the run; None where it has no length, or the samples do not cover it."""
-    if (
-        phase.length_s <= 0
-        or len(samples) < 2
-        or samples[0].at_s > phase.start_s
-        or samples[-1].at_s < phase.end_s
-    ):
+    """The usage of any stretch of the run, or of the part of it that was sampled; None where there is none."""
+    if len(samples) < 2:
         return None
+    start_s, end_s = max(phase.start_s, samples[0].at_s), min(phase.end_s, samples[-1].at_s)
+    if end_s <= start_s:
+        return None
+    phase = replace(phase, start_s=start_s, end_s=end_s)
     first, last = (_at(samples, at_s) for at_s in (phase.start_s, phase.end_s))
     requests = len(timeline.within(phase))
     tokens = sum(phase.start_s <= at_s < phase.end_s for row in timeline.rows for at_s in row.token_s)
@@ -185,7 +179,8 @@ def _others_s(first: Sample, last: Sample) -> float:
 
 
 def _spent(first: Sample, last: Sample) -> dict[str, float]:
-    return {role: spent_s - first.roles.get(role, 0.0) for role, spent_s in last.roles.items()}
+    # A process that changed its role takes its time along, and the role that it left goes back by that.
+    return {role: max(0.0, spent_s - first.roles.get(role, 0.0)) for role, spent_s in last.roles.items()}
 
 
 def _difference(first: float | None, last: float | None) -> float | None:

@@ -29,20 +29,25 @@ Pids = Callable[[], Mapping[str, Iterable[int]]]
 
 
 class Accounts:
-    """Processor time by role: a process that is gone keeps its last reading."""
+    """Processor time by role: a process that is gone keeps its last reading, and each counts in its last role."""
 
     def __init__(self) -> None:
-        self._spent_s: dict[str, dict[tuple[int, float], float]] = {}
+        self._roles: dict[tuple[int, float], str] = {}
+        self._spent_s: dict[tuple[int, float], float] = {}
+        """By pid and start, so that a pid that is given again is another process."""
 
     def read(self, pids: Mapping[str, Iterable[int]]) -> dict[str, float]:
         """Read what these processes have used, and tell each role's seconds so far."""
-        for role, members in pids.items():
-            readings = self._spent_s.setdefault(role, {})
-            for pid in members:
-                with suppress(psutil.Error, OSError, ValueError):
-                    started, spent_s = _reading(pid)
-                    readings[pid, started] = spent_s
-        return {role: sum(readings.values()) for role, readings in self._spent_s.items()}
+        for role, pid in ((role, pid) for role, members in pids.items() for pid in members):
+            with suppress(psutil.Error, OSError, ValueError, IndexError):
+                started, spent_s = _reading(pid)
+                # A fork is its parent's for some milliseconds, until it leads a session.
+                self._roles[pid, started] = role
+                self._spent_s[pid, started] = spent_s
+        roles = dict.fromkeys(pids, 0.0) | dict.fromkeys(self._roles.values(), 0.0)
+        for process, spent_s in self._spent_s.items():
+            roles[self._roles[process]] += spent_s
+        return roles
 
 
 class ProcessorWatch:

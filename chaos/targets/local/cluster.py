@@ -37,7 +37,8 @@ class Cluster:
         self._processes = ProcessTable()
         self._monitoring = Monitoring(spec, self._processes)
         self._beside: dict[str, int] = {}
-        """Pids of what runs beside the replicas, by role."""
+        """Pids of what runs beside the replicas for as long as the cluster lives, by role."""
+        self._standby: Standby | None = None
         self._changed = asyncio.Event()
 
     async def live(self) -> None:
@@ -84,12 +85,10 @@ class Cluster:
         replicas = [
             {"replica": asdict(pod.as_replica()), "pid": pod.pid, "restarts": pod.restarts} for pod in pods
         ]
-        return {
-            "replicas": replicas,
-            "ports": self.ports,
-            "complete": self.complete,
-            "beside": {"supervisor": os.getpid(), **self._beside},
-        }
+        beside = {"supervisor": os.getpid(), **self._beside}
+        if self._standby is not None:  # one that died has a successor
+            beside["standby"] = self._standby.pid
+        return {"replicas": replicas, "ports": self.ports, "complete": self.complete, "beside": beside}
 
     async def _help(self, name: str, tasks: asyncio.TaskGroup) -> Caller:
         log = self._spec.log_folder / f"{name}.log"
@@ -102,9 +101,9 @@ class Cluster:
     def _stand_by(self, tasks: asyncio.TaskGroup) -> Standby | None:
         if not self._spec.standby:
             return None
-        standby = Standby(self._spec, self._processes, self._emit, NICENESS)
-        tasks.create_task(standby.attend())
-        return standby
+        self._standby = Standby(self._spec, self._processes, self._emit, NICENESS)
+        tasks.create_task(self._standby.attend())
+        return self._standby
 
     async def _publish(self, gateway: Caller, deployment: Deployment) -> None:
         """Tell the gateway and Prometheus at every change, the gateway once per probe period in any case."""
