@@ -102,6 +102,11 @@ class Load:
     ) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int | None:
+        """The child's pid; None before it was started."""
+        return self._child.pid if self._child is not None else None
+
     def start(self, within_s: float = 30.0) -> LoadSummary:
         """Start the child and wait until it says when its run clock begins: `start_monotonic_s`, just ahead.
 

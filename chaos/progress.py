@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaos.judging.verdict import Verdict
-from chaos.report import story
+from chaos.report import cost, story
 from chaos.report.lifecycle import short_names
 from chaos.report.words import count, seconds
 from chaos.run_folder import RunFolder
@@ -214,6 +214,7 @@ def _figures(journal: Mapping[str, Any]) -> Table:
     victims = f"{', '.join(names)} of {prefix.removesuffix('-')}" if prefix else ", ".join(targets)
     lines = [
         *(("unsound", reason) for reason in journal["reasons"][:_MOST_REASONS]),
+        *(("machine", text) for text in [cost.note(journal)] if text),
         ("recovery", f"goodput {service}, capacity {capacity}, {losses}"),
         ("victims", victims or "none"),
         ("load", f"{load['planned']:,} planned, {load['ok']:,} ok, generator lag p99 {lag}"),

@@ -44,6 +44,11 @@ class RunFolder:
         return self.path / "metrics.json"
 
     @property
+    def processor(self) -> Path:
+        """Who had used how much of the processor, a line each second, on the host's monotonic clock."""
+        return self.path / "processor.jsonl"
+
+    @property
     def journal(self) -> Path:
         """The machine-readable record of the run."""
         return self.path / "journal.json"

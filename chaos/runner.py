@@ -4,10 +4,13 @@ What the run learns goes to its folder as it is learnt; the verdict is made from
 """
 
 import json
+import os
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from chaos import kept_series, reconciliation
@@ -23,6 +26,7 @@ from chaos.observing import alerts
 from chaos.observing.annotations import GrafanaAnnotations
 from chaos.observing.broadcast import Broadcast
 from chaos.observing.engine import Engine
+from chaos.observing.processor import ProcessorWatch
 from chaos.progress import Progress
 from chaos.reading.experiment import Experiment
 from chaos.reconciliation import GatewayCounts, gateway_counts
@@ -80,7 +84,10 @@ class Run:
         before = gateway_counts(str(endpoints.gateway_metrics_url))
         zero_s = None
         try:
-            with Load(load_config(self.experiment, self.folder, target, model)) as load:
+            with (
+                Load(load_config(self.experiment, self.folder, target, model)) as load,
+                ProcessorWatch(self.folder.processor, partial(_pids, target, load)),
+            ):
                 shown = told.load_planned(load.config)
                 zero_s = load.start().start_monotonic_s
                 self._note("load_started", zero_s, wall=datetime.now(UTC).isoformat(timespec="seconds"))
@@ -158,3 +165,9 @@ class Run:
 
     def _note(self, kind: str, at_s: float, **detail: Any) -> None:
         self._events.append(Event(at_s, kind, detail=detail))
+
+
+def _pids(target: Target, load: Load) -> Mapping[str, Sequence[int]]:
+    """Whose processor time belongs to the run, by role."""
+    load_pids = [load.pid] if load.pid is not None else []
+    return {"runner": [os.getpid()], "load": load_pids, **target.pids()}

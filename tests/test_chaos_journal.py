@@ -14,6 +14,7 @@ from chaos.judging import journal
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import DRIFT_SHARE, LAG_SHARE, NOT_OFFERED_SHARE, judge
 from chaos.measuring.measurements import measure
+from chaos.measuring.processor import FULL_AT, FULL_SHARE
 from chaos.measuring.quantiles import needed_for_claim, needed_for_interval
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
@@ -202,5 +203,7 @@ def test_defaults_and_limits_of_the_docs_are_those_of_the_code() -> None:
         f"above {LAG_SHARE:.0%} of the TTFT bound",
         f"more than {NOT_OFFERED_SHARE:.1%} of the arrivals",
         f"by more than {DRIFT_SHARE:.0%} of the TTFT bound",
+        f"at least {FULL_AT:.0%} of the cores",
+        f"from {FULL_SHARE:.0%} of its time on",
     ):
         assert sentence in DOC, sentence

@@ -156,6 +156,23 @@ def test_client_gateway_and_replicas_count_the_same_requests(journal: dict[str, 
     assert len(counts["replicas"]) == 4
 
 
+def test_every_role_has_its_cost_in_every_phase_and_together_they_fit_into_the_machine(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], journal: dict[str, Any]
+) -> None:
+    processor = journal["processor"]
+    assert [phase["name"] for phase in processor["phases"]] == ["baseline", "fault", "recovery", "all"]
+    assert processor["unknown"] == {}
+    for phase in processor["phases"]:
+        used = {role: cost["cores"] for role, cost in phase["roles"].items()}
+        assert used.keys() >= {"replicas", "gateway", "proxy", "prometheus", "supervisor", "load", "runner"}
+        assert phase["ours_cores"] == pytest.approx(sum(used.values()), abs=1e-5)
+        assert 0 < phase["ours_cores"] < 1.1 * processor["machine_cores"]  # counted in ticks
+        assert phase["others_cores"] + phase["steal_cores"] < 1.1 * processor["machine_cores"]
+        assert phase["roles"]["replicas"]["ms_per_request"] > 0
+    assert "| replicas |" in (finished[0] / "summary.md").read_text()
+    assert 'id="cost"' in (finished[0] / "report.html").read_text()
+
+
 def test_both_recoveries_are_stated_with_their_resolution(journal: dict[str, Any]) -> None:
     recovery = journal["recovery"]
     assert recovery["service_status"] in ("recovered", "no impact")
@@ -206,10 +223,43 @@ def test_exit_code_follows_the_records_and_the_bound(
 ) -> None:
     if journal["reasons"]:
         expected = ExitCode.INCONCLUSIVE  # unsound data decides nothing, whatever the bound
+    (copy / "processor.jsonl").unlink()  # nor does a machine that is known to have been full
     experiment = (copy / "experiment.yaml").read_text()
     assert old in experiment
     (copy / "experiment.yaml").write_text(experiment.replace(old, new))
     assert main(["report", str(copy)]) == expected
+
+
+def test_a_deviation_on_a_machine_that_was_full_is_inconclusive_and_says_so(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = (copy / "experiment.yaml").read_text()
+    (copy / "experiment.yaml").write_text(
+        experiment.replace("recovery.capacity <= 18s", "recovery.capacity <= 0s")
+    )
+    samples = [json.loads(line) for line in (copy / "processor.jsonl").read_text().splitlines()]
+    for sample in samples:
+        sample["busy_s"] = sample["machine_cores"] * (sample["at_s"] - samples[0]["at_s"])
+    (copy / "processor.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+    assert main(["report", str(copy)]) == ExitCode.INCONCLUSIVE
+    journal = json.loads((copy / "journal.json").read_text())
+    [capacity] = [one for one in journal["assertions"] if one["expression"] == "recovery.capacity <= 0s"]
+    assert capacity["verdict"] == "inconclusive"
+    assert capacity["reason"].startswith("the machine was full for 100% of the time from the fault")
+    assert journal["processor"]["note"].startswith("the machine was full for 100% of the fault phase")
+    assert "The machine was full for 100%" in (copy / "summary.md").read_text()
+    assert "machine   The machine was full" in capsys.readouterr().out
+
+
+def test_a_folder_without_samples_of_the_processor_is_judged_as_before(
+    copy: Path, journal: dict[str, Any]
+) -> None:
+    (copy / "processor.jsonl").unlink()
+    main(["report", str(copy)])
+    again = json.loads((copy / "journal.json").read_text())
+    assert again["processor"] is None
+    assert "no samples" in again["processor_reason"]
+    assert again["phases"] == journal["phases"]
 
 
 def test_missing_rows_make_the_run_inconclusive(copy: Path) -> None:

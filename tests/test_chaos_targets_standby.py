@@ -46,6 +46,12 @@ def supervisor_of(target: LocalTarget) -> psutil.Process:
     return psutil.Process(target._link.pid)
 
 
+def test_the_standby_has_a_role_of_its_own_and_its_forks_are_replicas(target: LocalTarget) -> None:
+    pids = target.pids()
+    assert pids["standby"] == [standby_of(target).pid]
+    assert sorted(pids["replicas"]) == sorted(last(target, each.name)["pid"] for each in target.replicas())
+
+
 def test_a_killed_replica_is_verified_and_replaced_by_another_fork(
     target: LocalTarget, eventually: Eventually
 ) -> None:

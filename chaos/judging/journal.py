@@ -15,6 +15,7 @@ from chaos.errors import InputError
 from chaos.events import Event
 from chaos.judging.verdict import AssertionResult, Judgement
 from chaos.measuring.measurements import Measurements, PhaseSlis
+from chaos.measuring.processor import FULL_AT, FULL_SHARE
 from chaos.measuring.quantiles import needed_for_interval, quantile
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
@@ -44,6 +45,8 @@ class RunFacts:
     """What the replicas are, and what a foreign engine can tell; None when they were not asked."""
     alerts: Sequence[Mapping[str, Any]] | None = None
     """Every alert that fired; None when Prometheus was not asked."""
+    processor: Mapping[str, Any] | None = None
+    """What a request cost and how full the machine was; None without samples."""
 
 
 def build(run: RunFacts, measurements: Measurements, judgement: Judgement) -> dict[str, Any]:
@@ -101,6 +104,11 @@ def definitions(objectives: Objectives, criteria: Criteria) -> dict[str, str]:
             "one having completed a request"
         ),
         "lost requests": "arrivals after the warm-up that failed once the fault had started",
+        "full": (
+            f"between two samples: {FULL_AT:.0%} of the cores busy or kept by a hypervisor, or of a CPU quota used "
+            f"by this run; and every period that ended with the quota used up. A phase is full from "
+            f"{FULL_SHARE:.0%} of its time on"
+        ),
     }
 
 
@@ -224,8 +232,12 @@ def _observed(run: RunFacts) -> dict[str, Any]:
     """What the run saw beside its rows."""
     firing = {"resolved_s": "it was firing when the run ended"}
     alerts = None if run.alerts is None else [_with_reasons(dict(alert), firing) for alert in run.alerts]
-    asked = {"engine": "the replicas were not asked", "alerts": "Prometheus was not asked"}
-    return _with_reasons({"engine": run.engine, "alerts": alerts}, asked)
+    asked = {
+        "engine": "the replicas were not asked",
+        "alerts": "Prometheus was not asked",
+        "processor": "the run kept no samples of the processor over any of its phases",
+    }
+    return _with_reasons({"engine": run.engine, "alerts": alerts, "processor": run.processor}, asked)
 
 
 def _assertion(result: AssertionResult) -> dict[str, Any]:

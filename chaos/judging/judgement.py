@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from chaos.errors import InputError
 from chaos.events import Event, read_events
 from chaos.judging import journal
+from chaos.judging.contention import excused
 from chaos.judging.evaluation import evaluate
+from chaos.judging.processor_section import section
 from chaos.judging.verdict import judge
 from chaos.measuring.measurements import measure
+from chaos.measuring.processor import read_samples
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
@@ -31,13 +35,16 @@ def judge_folder(folder: RunFolder) -> dict[str, Any]:
     try:
         events = read_events(folder.events)
         timeline = _timeline(folder, experiment.spec, generator, events)
+        samples = read_samples(folder.processor, float(generator["start_monotonic_s"]))
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder.path}: not the records of a run: {error}") from error
     measurements = measure(timeline, objectives(experiment.spec), criteria(experiment.spec))
-    results = [evaluate(each, measurements) for each in experiment.assertions]
+    results = [
+        excused(each, evaluate(each, measurements), measurements, samples) for each in experiment.assertions
+    ]
     judgement = judge(measurements, results, counted["reconciliation"]["problems"])
     run = _facts(experiment, generator, counted, events)
-    return journal.build(run, measurements, judgement)
+    return journal.build(replace(run, processor=section(samples, measurements)), measurements, judgement)
 
 
 def objectives(spec: ExperimentSpec) -> Objectives:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from chaos.report import lifecycle, story
+from chaos.report import cost, lifecycle, story
 from chaos.report.recorded import Recorded
 from chaos.report.words import instant, plain, seconds, share
 
@@ -18,10 +18,12 @@ def render(run: Recorded) -> str:
     parts = [
         f"## {mark} {_text(story.headline(journal))}",
         f"> {_text(journal['hypothesis'])}",
+        _text(cost.note(journal) or ""),
         "\n".join(f"- {_text(reason)}" for reason in story.why_inconclusive(journal)[:_MOST_ROWS]),
         _assertions(run),
         _section("Recovery", _recovery(run)),
         _section("Phases", _phases(run)),
+        _section("What a request cost", _cost(run)),
         _section("Victims", _victims(run)),
         _section("Outcomes", _outcomes(run)),
         _how(run),
@@ -72,6 +74,11 @@ def _phases(run: Recorded) -> str:
     )
     heads = ("phase", "run clock", "n", "goodput", "TTFT p50", "TTFT p99", "e2e p99", "errors")
     return _table(heads, rows)
+
+
+def _cost(run: Recorded) -> str:
+    rows = ((_text(name), *cells) for name, cells in cost.rows(run.journal))
+    return _table(("processor time", *map(_text, cost.phases(run.journal))), rows)
 
 
 def _victims(run: Recorded) -> str:

@@ -108,6 +108,12 @@ class Target(Protocol):
     def replicas(self) -> Sequence[Replica]:
         """Every replica that exists now, whatever its phase."""
 
+    def pids(self) -> Mapping[str, Sequence[int]]:
+        """What of the target runs on this machine, by role: replicas, gateway, and whatever else it consists of.
+
+        Cheap, and from any thread; empty where everything is elsewhere.
+        """
+
     def inject(self, fault: KillFault, victims: Sequence[Replica]) -> Sequence[Injection]:
         """Cause the effect on exactly these incarnations, one after another; a vanished one is an error."""
 

@@ -36,6 +36,9 @@ class Cluster:
         self._emit = emit
         self._processes = ProcessTable()
         self._monitoring = Monitoring(spec, self._processes)
+        self._beside: dict[str, int] = {}
+        """Pids of what runs beside the replicas for as long as the cluster lives, by role."""
+        self._standby: Standby | None = None
         self._changed = asyncio.Event()
 
     async def live(self) -> None:
@@ -60,6 +63,7 @@ class Cluster:
             tasks.create_task(self._publish(gateway, self.deployment))
             if self._spec.prometheus:
                 prometheus, self.ports["prometheus"] = await self._monitoring.start(listening["metrics_port"])
+                self._beside["prometheus"] = prometheus.pid
                 tasks.create_task(must_live("prometheus", prometheus))
 
     async def end(self, living: asyncio.Task[None]) -> None:
@@ -81,11 +85,15 @@ class Cluster:
         replicas = [
             {"replica": asdict(pod.as_replica()), "pid": pod.pid, "restarts": pod.restarts} for pod in pods
         ]
-        return {"replicas": replicas, "ports": self.ports, "complete": self.complete}
+        beside = {"supervisor": os.getpid(), **self._beside}
+        if self._standby is not None:  # one that died has a successor
+            beside["standby"] = self._standby.pid
+        return {"replicas": replicas, "ports": self.ports, "complete": self.complete, "beside": beside}
 
     async def _help(self, name: str, tasks: asyncio.TaskGroup) -> Caller:
         log = self._spec.log_folder / f"{name}.log"
         child = self._processes.start(command(name), env=dict(os.environ), log=log, pipes=True)
+        self._beside[name] = child.pid
         helper = await Helper.over(name, child)
         tasks.create_task(helper.attend())
         return helper.caller
@@ -93,9 +101,9 @@ class Cluster:
     def _stand_by(self, tasks: asyncio.TaskGroup) -> Standby | None:
         if not self._spec.standby:
             return None
-        standby = Standby(self._spec, self._processes, self._emit, NICENESS)
-        tasks.create_task(standby.attend())
-        return standby
+        self._standby = Standby(self._spec, self._processes, self._emit, NICENESS)
+        tasks.create_task(self._standby.attend())
+        return self._standby
 
     async def _publish(self, gateway: Caller, deployment: Deployment) -> None:
         """Tell the gateway and Prometheus at every change, the gateway once per probe period in any case."""

@@ -102,6 +102,18 @@ def of_group(leader: int | None) -> Iterator[ProcessId]:
                 yield process
 
 
+def by_group(leaders: Mapping[int, str]) -> dict[str, list[int]]:
+    """Every pid of these process groups and sessions, by the name that each leader's pid is given."""
+    found: dict[str, list[int]] = {name: [] for name in leaders.values()}
+    for pid in psutil.pids():
+        with suppress(OSError):
+            # A group of its own inside the session is a child that its parent set apart, as shells do.
+            name = leaders.get(os.getpgid(pid)) or leaders.get(os.getsid(pid))
+            if name is not None:
+                found[name].append(pid)
+    return found
+
+
 def _started(process: psutil.Process) -> float:
     if sys.platform != "linux":
         return process.create_time()

@@ -18,7 +18,7 @@ from chaos.events import Event
 from chaos.prometheus import PrometheusClient, ServerFiles, find_prometheus
 from chaos.targets import Endpoints, Evidence, Injection, KillFault, Node, Replica
 from chaos.targets.local import naming
-from chaos.targets.local.identity import ProcessId, marks, of_replica
+from chaos.targets.local.identity import ProcessId, by_group, marks, of_replica
 from chaos.targets.local.link import SupervisorLink
 from chaos.targets.local.lost_runs import end_lost_run
 from chaos.targets.local.spec import LocalSpec
@@ -130,6 +130,18 @@ class LocalTarget:
             InconclusiveError: the cluster has ended.
         """
         return [Replica(**row["replica"]) for row in self._describe()["replicas"]]
+
+    def pids(self) -> Mapping[str, Sequence[int]]:
+        """Every process of the cluster by role, with all that the replicas forked.
+
+        Raises:
+            InconclusiveError: the cluster has ended.
+        """
+        seen = self._describe()
+        replicas = [row["pid"] for row in seen["replicas"] if row["pid"] is not None]
+        return by_group(
+            {pid: role for role, pid in seen["beside"].items()} | dict.fromkeys(replicas, "replicas")
+        )
 
     def events(self) -> Sequence[Event]:
         """Every event so far, in the order of their monotonic stamps."""

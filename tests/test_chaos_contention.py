@@ -1,0 +1,175 @@
+"""Which deviations a full machine excuses, and what is told of it beside the verdict."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from chaos.judging.contention import excused, note, tolerated_share
+from chaos.judging.evaluation import evaluate
+from chaos.judging.processor_section import section
+from chaos.judging.verdict import Verdict, judge
+from chaos.measuring.measurements import Measurements
+from chaos.measuring.processor import FULL_SHARE
+from chaos.reading.assertions import TERMS, parse
+from tests.processor_samples import Rates, always, full_from, run_with_a_kill, samples, usage
+from tests.test_chaos_evaluation import rows_of_a_kill
+
+WHOLE = full_from(-1, 62)
+BEFORE = full_from(5, 39)
+DURING = full_from(40, 45)
+DECIDED = [
+    # The assertion, when the machine was full, and what becomes of the deviation.
+    ("recovery.service <= 1s", full_from(0, 0), Verdict.DEVIATED),
+    ("recovery.service <= 1s", WHOLE, Verdict.INCONCLUSIVE),
+    ("recovery.service <= 1s", DURING, Verdict.INCONCLUSIVE),
+    ("recovery.service <= 1s", BEFORE, Verdict.INCONCLUSIVE),  # what it is held to
+    ("recovery.service <= 1s", full_from(44, 60), Verdict.DEVIATED),  # later than what it measures
+    ("recovery.service <= 1s", full_from(20, 23), Verdict.DEVIATED),  # 9 % of the baseline
+    ("recovery.service <= 1s", full_from(20, 24), Verdict.INCONCLUSIVE),  # 12 %
+    ("recovery.service <= 15s", WHOLE, Verdict.PASSED),
+    ("recovery.capacity <= 1s", DURING, Verdict.INCONCLUSIVE),
+    ("recovery.capacity <= 1s", full_from(46, 60), Verdict.DEVIATED),
+    ("recovery.first_touch <= 1s", DURING, Verdict.INCONCLUSIVE),
+    ("lost_requests == 0", DURING, Verdict.INCONCLUSIVE),
+    ("lost_requests == 0", BEFORE, Verdict.DEVIATED),
+    ("p99(ttft, baseline) <= 50ms", DURING, Verdict.DEVIATED),
+    ("p99(ttft, baseline) <= 50ms", BEFORE, Verdict.INCONCLUSIVE),
+    (
+        "p99(ttft, baseline) <= 50ms",
+        full_from(20, 21),
+        Verdict.INCONCLUSIVE,
+    ),  # 3 % is more than one in a hundred
+    ("p50(ttft, baseline) <= 50ms", full_from(20, 21), Verdict.DEVIATED),
+    ("max(ttft, baseline) <= 50ms", full_from(20, 21), Verdict.INCONCLUSIVE),
+    ("max(ttft, baseline) <= 50ms", DURING, Verdict.DEVIATED),
+    ("goodput(fault) >= 90%", DURING, Verdict.INCONCLUSIVE),
+    ("goodput(fault) >= 90%", BEFORE, Verdict.DEVIATED),
+    ("goodput_rate(fault) >= 9/s", DURING, Verdict.INCONCLUSIVE),
+    ("error_ratio(all) <= 1%", DURING, Verdict.DEVIATED),  # 9 % of the run
+    ("error_ratio(all) <= 1%", full_from(38, 45), Verdict.INCONCLUSIVE),
+    ("outcome(http_503, fault) == 0", DURING, Verdict.INCONCLUSIVE),
+    ("ready(min, fault) >= 2", DURING, Verdict.INCONCLUSIVE),
+    ("requests(all) == 1", WHOLE, Verdict.DEVIATED),  # made by the plan, not by any machine
+    ("p99(ttft, fault) <= 50ms", full_from(0, 0), Verdict.INCONCLUSIVE),  # too few requests: was so before
+]
+
+
+@pytest.fixture(scope="module")
+def kill() -> Measurements:
+    return run_with_a_kill(rows_of_a_kill())
+
+
+@pytest.mark.parametrize(
+    ("text", "rates", "verdict"), DECIDED, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_deviation_is_inconclusive_where_the_machine_was_full_in_what_it_is_about(
+    text: str, rates: Rates, verdict: Verdict, kill: Measurements
+) -> None:
+    assertion = parse(text)
+    before = evaluate(assertion, kill)
+    after = excused(assertion, before, kill, samples(rates))
+    assert after.verdict is verdict
+    if after.verdict is before.verdict:
+        assert after == before
+    else:
+        assert (after.observed, after.bound, after.n) == (before.observed, before.bound, before.n)
+        assert after.reason is not None
+        assert after.reason.startswith("the machine was full for ")
+        assert after.reason.endswith("; this measures the machine, not the cluster")
+
+
+def test_every_term_of_an_assertion_is_decided_on() -> None:
+    terms = {parse(text).term.name for text, _, _ in DECIDED}
+    assert terms >= TERMS.keys() - {"recovery.service_after_end"}
+
+
+def test_the_reason_says_how_full_and_whose_work_it_was(kill: Measurements) -> None:
+    assertion = parse("lost_requests == 0")
+    found = samples(full_from(41, 60, replicas=1.5, load=0.12))
+    assert excused(assertion, evaluate(assertion, kill), kill, found).reason == (
+        "the machine was full for 77% of the fault phase: 1.62 of 2 cores ours, 0.15 somebody else's; "
+        "this measures the machine, not the cluster"
+    )
+
+
+def test_without_samples_over_half_of_a_stretch_nothing_is_excused(kill: Measurements) -> None:
+    assertion = parse("p99(ttft, baseline) <= 50ms")
+    deviated = evaluate(assertion, kill)
+    assert excused(assertion, deviated, kill, ()) == deviated
+    assert excused(assertion, deviated, kill, samples(WHOLE, until_s=21)) == deviated
+    assert excused(assertion, deviated, kill, samples(WHOLE, until_s=23)) != deviated
+
+
+def test_a_recovery_that_was_never_seen_is_looked_at_for_as_long_as_it_was_waited_for() -> None:
+    rows = [
+        replace(row, outcome="http_503", token_s=()) if row.intended_s >= 40 else row
+        for row in rows_of_a_kill()
+    ]
+    measurements = run_with_a_kill(rows)
+    assertion = parse("recovery.service <= 11s")
+    deviated = evaluate(assertion, measurements)
+    assert deviated.verdict is Verdict.DEVIATED
+    assert excused(assertion, deviated, measurements, samples(full_from(53, 60))) == deviated
+    assert excused(assertion, deviated, measurements, samples(full_from(49, 51))) != deviated
+
+
+def test_one_deviation_that_no_machine_excuses_makes_the_run_deviated(kill: Measurements) -> None:
+    found = samples(DURING)
+
+    def verdict(*texts: str) -> Verdict:
+        results = [excused(each, evaluate(each, kill), kill, found) for each in map(parse, texts)]
+        return judge(kill, results).verdict
+
+    assert verdict("lost_requests == 0", "recovery.service <= 15s") is Verdict.INCONCLUSIVE
+    assert verdict("lost_requests == 0", "p99(ttft, baseline) <= 50ms") is Verdict.DEVIATED
+    assert verdict("recovery.service <= 15s") is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("p99(ttft, all) <= 1s", 0.01),
+        ("p50(ttft, all) <= 1s", FULL_SHARE),
+        ("lost_requests == 0", FULL_SHARE),
+    ],
+)
+def test_a_quantile_tolerates_as_much_full_time_as_it_lets_requests_be_slow(text: str, share: float) -> None:
+    assert tolerated_share(parse(text).term) == pytest.approx(share)
+
+
+def test_the_note_tells_of_every_full_phase_and_details_the_fault(kill: Measurements) -> None:
+    def said(rates: Rates) -> str | None:
+        found = samples(rates)
+        phases = [slis.phase for slis in kill.phases]
+        return note([usage(found, kill, phase) for phase in phases])
+
+    assert said(always(busy=1, replicas=0.5)) is None
+    assert said(full_from(20, 23)) is None
+    assert said(DURING) == (
+        "the machine was full for 100% of the fault phase: 0.75 of 2 cores ours, 1.25 somebody else's"
+    )
+    whole = said(WHOLE)
+    assert whole is not None
+    assert whole.endswith("; also for 100% of the baseline phase and 100% of the recovery phase")
+
+
+def test_the_note_names_what_a_quota_and_a_hypervisor_held_back(kill: Measurements) -> None:
+    rates = always(busy=1, replicas=0.4, steal=0.25, throttled=0.3)
+    said = note([usage(samples(rates, cores=0.5, quota=True), kill)])
+    assert said == (
+        "the machine was full for 30% of the baseline phase: 0.40 of 0.5 cores ours, 0.60 somebody else's, "
+        "0.25 kept by the host, quota used up for 30% of the time"
+    )
+
+
+def test_the_section_has_every_phase_and_a_reason_beside_every_null(kill: Measurements) -> None:
+    found = section(samples(DURING, until_s=43), kill)
+    assert found is not None
+    assert [phase["name"] for phase in found["phases"]] == ["baseline", "fault", "all"]
+    assert found["unknown"] == {"recovery": "no samples"}
+    assert [phase["full"] for phase in found["phases"]] == [False, True, False]
+    assert json.dumps(found, allow_nan=False)
+    for part in (found, *found["phases"], *(r for phase in found["phases"] for r in phase["roles"].values())):
+        assert all(part.get(f"{key}_reason") for key, value in part.items() if value is None)
+    assert section((), kill) is None
