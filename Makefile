@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 BENCHMARKS := open_versus_closed generator_lag path_overhead instrumentation_cost highest_rate scrape_cost kill_runner policies
+SETUP := pyproject.toml constraints.txt .ci/setup $(wildcard .ci/*.py)
 EXPERIMENT ?= chaos/experiments/pod-kill-30.yaml
 
 .PHONY: help demo test check slow benchmarks render setup upgrade clean
@@ -38,11 +39,11 @@ setup: .venv/.installed-dev ## only install
 upgrade: .venv/.installed-dev ## newest versions of everything into constraints.txt
 	.ci/setup upgrade
 
-clean: ## remove the environment and all run folders
+clean: ## remove the environment and all run folders; the packages that clones share stay: rm -rf ~/.cache/aftershock
 	rm -rf .venv runs
 
-.venv/.installed: pyproject.toml constraints.txt .ci/setup
+.venv/.installed: $(SETUP)
 	.ci/setup run
 
-.venv/.installed-dev: pyproject.toml constraints.txt .ci/setup
+.venv/.installed-dev: $(SETUP)
 	.ci/setup dev

@@ -1,0 +1,29 @@
+"""Print what has to be installed beside aftershock itself, for `run` or `dev`: one requirement a line.
+
+pip could read the same from the project, but would build the project for it, with what is only about to be fetched.
+"""
+
+import sys
+import tomllib
+from pathlib import Path
+
+EXTRAS = {"run": ["server"], "dev": ["server", "trained", "gpu", "dashboards"]}
+
+
+def main(what: str) -> None:
+    """Everything that pyproject.toml names, and what installs it."""
+    pyproject = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+    wanted = [
+        "pip",
+        "editables",
+        *pyproject["build-system"]["requires"],
+        *pyproject["project"]["dependencies"],
+    ]
+    for extra in EXTRAS[what]:
+        wanted += pyproject["project"]["optional-dependencies"][extra]
+    if what == "dev":
+        wanted += pyproject["dependency-groups"]["dev"]
+    print(*wanted, sep="\n")
+
+
+main(sys.argv[1])
