@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NoReturn
 
 HEADER = struct.Struct("<Q")
@@ -81,7 +82,10 @@ def _main(control: socket.socket) -> NoReturn:
 
     import_torch()
     with suppress(ImportError):  # what a rank beside a GPU imports as well; nothing here begins to use one
-        import triton  # noqa: F401
+        from reference_server.gpu.kernel_cache import identify_compiler
+
+        if Path("/dev/nvidiactl").exists():
+            identify_compiler()
 
     ranks: list[int] = []
     while True:
