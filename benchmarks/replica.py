@@ -34,14 +34,19 @@ class Replica:
 
 
 @contextmanager
-def replica(environ: Mapping[str, str], *options: str, checkout: Path = ROOT) -> Iterator[Replica]:
+def replica(
+    environ: Mapping[str, str], *options: str, checkout: Path = ROOT, log: Path | None = None
+) -> Iterator[Replica]:
     """A ready replica with these settings, of that checkout; SystemExit when it does not become ready."""
     port = free_port(())
     metrics_port = free_port((port,))
     ports = ("--host", "127.0.0.1", "--port", str(port), "--metrics-port", str(metrics_port))
     command = [sys.executable, "-m", "reference_server", *ports, *options]
     env = {**os.environ, **environ}
-    with subprocess.Popen(command, cwd=checkout, env=env, stderr=subprocess.DEVNULL) as process:
+    with (
+        (log or Path(os.devnull)).open("w") as stderr,
+        subprocess.Popen(command, cwd=checkout, env=env, stderr=stderr) as process,
+    ):
         try:
             started = Replica(psutil.Process(process.pid), port, metrics_port)
             _wait_until_ready(started.url, process)

@@ -73,6 +73,10 @@ class Backend(Protocol):
     lookahead: int
     """How many further steps may be submitted before the tokens of one are read: 0 where a step is computed at once."""
 
+    def prepare(self) -> None:
+        """Before the first step, once: do what steps would otherwise wait for when they first need it."""
+        ...
+
     def submit(self, pieces: Sequence[Piece]) -> Drawn:
         """Compute a step after those submitted before: keys and values go into the blocks, tokens are drawn."""
         ...

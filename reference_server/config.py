@@ -220,10 +220,10 @@ class Settings:
         Setting(
             "DS_CAPTURE",
             _one_of("lazy", "start"),
-            "when CUDA graphs are made. lazy: of each batch size once it is common, so that a replica is ready "
-            "early and its first steps are slow; start: of all sizes before it is ready",
+            "when kernels are compiled and CUDA graphs made. start: all that a request can need, before the replica "
+            "is ready; lazy: each once steps need it, so that a replica is ready early and its first requests wait",
         ),
-    ] = "lazy"
+    ] = "start"
     torch_threads: Annotated[
         int,
         Setting(

@@ -37,6 +37,9 @@ class CpuBackend:
         self.blocks = cache.blocks
         self.statistics = BackendStatistics()
 
+    def prepare(self) -> None:
+        """Nothing: what a first step takes longer, the engine's own warm-up pays."""
+
     def submit(self, pieces: Sequence[Piece]) -> Computed:
         """Compute the step, to its last token."""
         rows = [row for piece in pieces for row in self._rows(piece)]

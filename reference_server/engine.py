@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the core brings torch, which is imported on the engine's ow
 
 logger = logging.getLogger(__name__)
 
+LOADING, WARMING_UP = "the model is loading", "it is warming up"
 IDLE_CHECK_S = 0.5
 """How often an engine without work looks after its backend."""
 
@@ -70,6 +71,8 @@ class Engine:
         self._step_began_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.ready = False
+        self.doing = LOADING
+        """What it is doing while it is not ready, in words."""
         self.failure: Exception | None = None
 
     def start(self) -> None:
@@ -127,7 +130,9 @@ class Engine:
 
     def _loaded(self) -> "Core":
         began_s = time.monotonic()
+        self.doing = LOADING
         core = self._core = self._load()
+        self.doing = WARMING_UP
         self._warm_up(core)
         # What was loaded lives as long as the process: the collector need not look at it again.
         gc.freeze()
@@ -152,7 +157,8 @@ class Engine:
 
     @staticmethod
     def _warm_up(core: "Core") -> None:
-        """Two steps: what a first one needs besides computing is no measure for others."""
+        """What the backend prepares, and two steps: what a first one needs besides computing is no measure."""
+        core.backend.prepare()
         first = Sequence(prompt=[0], max_tokens=2, sampling=Sampling(seed=0), ignore_eos=True)
         core.add(first)
         while not first.ended:

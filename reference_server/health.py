@@ -32,5 +32,5 @@ def why_not_ready(engine: Engine, settings: Settings, *, draining: bool) -> str 
     if (lost := engine.lost()) is not None:
         return f"its engine is lost: {lost}"
     if not engine.ready:
-        return "the model is loading"
+        return engine.doing
     return why_not_alive(engine, settings)

@@ -1,6 +1,10 @@
 """From settings to a core that can step: weights, device, caches. The first module to import torch."""
 
 import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -62,23 +66,38 @@ def load_backend(
     device, dtype = _device() if collectives is None else (collectives.device, _device()[1])
     source = served.weights or f"random seed={settings.seed}"
     logger.info("loading model=%s weights=%s device=%s dtype=%s", served.name, source, device, dtype)
-    shape, weights, context = served.shape, _weights(settings, served, device), served.longest
-    if place is not None:
-        shape, weights = shard(shape, weights, place)
-    blocks = blocks_for(settings.kv_tokens or settings.max_running * context)
-    if device.type == "cuda" and (place is None or place.grid.pipeline == 1):
-        from reference_server.gpu.backend import GpuBackend
+    on_gpu = device.type == "cuda" and (place is None or place.grid.pipeline == 1)
+    with _compiler_identified() if on_gpu else nullcontext():
+        began_s = time.monotonic()
+        shape, weights, context = served.shape, _weights(settings, served, device), served.longest
+        logger.info("loaded weights seconds=%.2f", time.monotonic() - began_s)
+        if place is not None:
+            shape, weights = shard(shape, weights, place)
+        blocks = blocks_for(settings.kv_tokens or settings.max_running * context)
+        if on_gpu:
+            from reference_server.gpu.backend import GpuBackend
 
-        backend = GpuBackend(
-            shape, weights, context=context, blocks=blocks, slots=settings.max_running, device=device, dtype=dtype,
-            alphabet=served.alphabet, collectives=collectives,
-        )  # fmt: skip
-        if settings.capture == "start":
-            backend.prepare()
-        return backend
+            return GpuBackend(
+                shape, weights, context=context, blocks=blocks, slots=settings.max_running, device=device, dtype=dtype,
+                alphabet=served.alphabet, collectives=collectives, step_tokens=settings.step_tokens,
+                lazy=settings.capture == "lazy",
+            )  # fmt: skip
     model = Model(shape, weights, context=context, device=device, dtype=dtype, collectives=collectives)
     cache = KVCache(shape, blocks=blocks, context=context, device=device, dtype=dtype)
     return CpuBackend(model, cache, served.alphabet)
+
+
+@contextmanager
+def _compiler_identified() -> Iterator[None]:
+    """What the first kernel would wait for, done beside the block."""
+    from reference_server.gpu.kernel_cache import identify_compiler
+
+    identifying = threading.Thread(target=identify_compiler, name="identify-compiler")
+    identifying.start()
+    try:
+        yield
+    finally:
+        identifying.join()
 
 
 def _weights(settings: Settings, served: ServedModel, device: torch.device) -> Weights:

@@ -222,10 +222,9 @@ def _preload() -> None:
     from reference_server.lean_torch import import_torch
 
     import_torch()
-    import reference_server.loading
-    import reference_server.server
-    import reference_server.shards.collectives
 
     if Path("/dev/nvidiactl").exists():
         with suppress(ImportError):  # no Triton
-            import reference_server.gpu.backend  # noqa: F401
+            from reference_server.gpu.kernel_cache import identify_compiler
+
+            identify_compiler()

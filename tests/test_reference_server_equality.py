@@ -72,6 +72,9 @@ class Late:
         self._backend = backend
         self._queue: deque[Step] = deque()
 
+    def prepare(self) -> None:
+        """Nothing."""
+
     def submit(self, pieces: Many[Piece]) -> Step:
         assert len(self._queue) <= self.lookahead
         copies = [replace(piece, blocks=tuple(piece.blocks)) for piece in pieces]

@@ -181,7 +181,7 @@ def test_attention_over_blocks_is_that_of_float64(heads: int, kv_heads: int, dim
 
 
 def test_prompts_attend_to_all_that_stands_before_them() -> None:
-    from reference_server.gpu.model import Prompts, attend_prompts
+    from reference_server.gpu.prompts import Prompts, attend_prompts
 
     keys, values = torch.randn(2, 640, 3, BLOCK_TOKENS, 64, device="cuda").bfloat16()
     spans = [(0, 100, tables(3)[0]), (130, 259, tables(3)[1]), (48, 50, tables(3)[2])]

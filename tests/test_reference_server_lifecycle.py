@@ -74,7 +74,8 @@ def test_a_replica_is_not_ready_before_it_has_generated_a_token(hold: Hold, even
     hold.stepping.clear()
     with replica_in_thread(SETTINGS, hold, ready=False) as replica:
         eventually(lambda: hold.steps == 1, within_s=30)
-        assert replica.probe("readyz") == 503
+        assert (replica.probe("healthz"), replica.probe("readyz")) == (200, 503)
+        assert "warming up" in requests.get(f"{replica.url}/readyz", timeout=10).text
         hold.stepping.set()
         eventually(lambda: replica.probe("readyz") == 200, within_s=30)
 

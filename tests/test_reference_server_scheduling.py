@@ -51,6 +51,9 @@ class Timed:
     steps: list[int] = field(default_factory=list)
     """Tokens of each."""
 
+    def prepare(self) -> None:
+        """Nothing."""
+
     def submit(self, pieces: Many[Piece]) -> Drawn:
         assert len({piece.slot for piece in pieces}) == len(pieces)
         tokens = sum(1 if piece.tokens is None else len(piece.tokens) for piece in pieces)

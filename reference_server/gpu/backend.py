@@ -1,7 +1,6 @@
 """The backend of one GPU: tokens stay on the device from one step to the next, the host follows one step behind."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reference_server.batch import BLOCK_TOKENS, BackendStatistics, Drawn, Piece
-from reference_server.gpu.graphs import PATIENCE, STEP_FIELDS, StepGraphs, graph_sizes
-from reference_server.gpu.model import Collectives, GpuModel, Prompts, Rows, Weights
-from reference_server.gpu.sampling import draw, nucleus
+from reference_server.gpu.graphs import STEP_FIELDS, StepGraphs
+from reference_server.gpu.model import Collectives, GpuModel, Rows, Weights
+from reference_server.gpu.prompts import Prompts
+from reference_server.gpu.sampling import draw, forbidden_tokens, nucleus
+from reference_server.gpu.submitted import Submitted
+from reference_server.gpu.warm_up import Reach, warm_up
 from reference_server.models.shapes import Shape
 from reference_server.sampler import Sampling
 
@@ -25,35 +27,6 @@ NARROW_READS = 1 << 17
 share what they read."""
 ONE_OFF_S = 60.0
 """What compiling a step's kernels may take, at most."""
-
-
-@dataclass(slots=True)
-class Submitted:
-    """A step on its way: its tokens, as they come to the host."""
-
-    host: Tensor
-    wanted: Sequence[int]
-    started: Any = None
-    ended: Any = None
-    before: "Submitted | None" = None
-    """The step before, if the host had not read it yet when this one was submitted."""
-    statistics: BackendStatistics | None = None
-    read: bool = False
-
-    def tokens(self) -> list[int]:
-        """One per piece that draws, in their order; waits for them."""
-        if self.ended is not None:
-            self.ended.synchronize()
-            self._add_idle_time()
-        self.read = True
-        tokens: list[int] = self.host.tolist()
-        return [tokens[i] for i in self.wanted]
-
-    def _add_idle_time(self) -> None:
-        before, self.before = self.before, None
-        if before is not None and before.ended is not None and self.statistics is not None:
-            idle_s = before.ended.elapsed_time(self.started) / 1000
-            self.statistics.idle_s = (self.statistics.idle_s or 0.0) + max(0.0, idle_s)
 
 
 class GpuBackend:
@@ -73,23 +46,30 @@ class GpuBackend:
         dtype: torch.dtype = torch.bfloat16,
         alphabet: Iterable[int] | None = None,
         collectives: Collectives | None = None,
+        step_tokens: int = 4096,
+        lazy: bool = False,
         graphs: bool = True,
     ) -> None:
         """Weights, by their Hugging Face names and maybe in 8 bits, go to the device; blocks are allocated.
 
         `alphabet` are the tokens that may be drawn besides those that end a sequence, None for all; `collectives` are
-        of the rank's group, whose part `shape` then is; without `graphs` every step is launched kernel by kernel.
+        of the rank's group, whose part `shape` then is; a step has at most `step_tokens`; where it is `lazy`, nothing
+        is prepared; without `graphs` every step is launched kernel by kernel.
         """
         self.blocks = blocks
+        self.reach = Reach(slots=slots, step_tokens=step_tokens, context=context)
+        self.alone = collectives is None
+        """Whether this process is the whole backend: nobody waits for it while it waits."""
         self.model = GpuModel(
             shape, weights, context=context, blocks=blocks, slots=slots, device=device, dtype=dtype,
             collectives=collectives,
         )  # fmt: skip
-        limit = max(slots, NARROW_ROWS)
+        limit = min(max(slots, NARROW_ROWS), self.reach.rows)
         self.graphs = StepGraphs(
             self._compute_narrow, limit, device, enabled=graphs and device.type == "cuda"
         )
-        self._device, self._slots, self._next = device, slots, [-1] * slots
+        self.device = device
+        self._lazy, self._prepared, self._slots, self._next = lazy, False, slots, [-1] * slots
         self._tables: NDArray[np.int32] = self.model.tables.cpu().numpy()
         self._forbidden = forbidden_tokens(shape.vocabulary, alphabet, shape.eos).to(device)
         self._encoded: dict[int, tuple[Sampling, tuple[int, int, int]]] = {}
@@ -103,29 +83,51 @@ class GpuBackend:
 
     def submit(self, pieces: Sequence[Piece]) -> Drawn:
         """Compute a step after those submitted before; returns as soon as the device has its orders."""
-        started = self._event()
-        with torch.inference_mode():
-            widths = [1 if piece.tokens is None else len(piece.tokens) for piece in pieces]
-            placed = [self._place(piece, width) for piece, width in zip(pieces, widths, strict=True)]
-            if any(placed):
-                self.model.tables.copy_(pinned(self._tables, self._device), non_blocking=True)
-            narrow = self._narrow(pieces, widths)
-            self.statistics.one_off_s = ONE_OFF_S if self._would_wait(widths, narrow=narrow) else 0.0
-            submit = self._submit_narrow if narrow else self._submit_wide
-            drawn, wanted = submit(pieces, widths)
-            step = self._copied(drawn, wanted, started)
-            self.statistics.one_off_s = 0.0
+        widths = [1 if piece.tokens is None else len(piece.tokens) for piece in pieces]
+        narrow = self._narrow(pieces, widths)
+        self.statistics.one_off_s = ONE_OFF_S if self._would_wait(widths, narrow=narrow) else 0.0
+        step = self.compute(pieces, widths, narrow=narrow)
+        self.statistics.one_off_s = 0.0
         self.statistics.graph_steps, self.statistics.eager_steps = self.graphs.replayed, self.graphs.eager
-        self._latest = step
         return step
 
+    def compute(
+        self,
+        pieces: Sequence[Piece],
+        widths: Sequence[int],
+        *,
+        narrow: bool,
+        layers: Sequence[int] | None = None,
+    ) -> Submitted:
+        """The step, as single rows or not; of these layers alone, where a wide one's result does not matter."""
+        started = self._event()
+        with torch.inference_mode():
+            placed = [self._place(piece, width) for piece, width in zip(pieces, widths, strict=True)]
+            if any(placed):
+                self.model.tables.copy_(pinned(self._tables, self.device), non_blocking=True)
+            drawn, wanted = (
+                self._submit_narrow(pieces, widths) if narrow else self._submit_wide(pieces, widths, layers)
+            )
+            self._latest = self._copied(drawn, wanted, started)
+        return self._latest
+
     def prepare(self) -> None:
-        """Compile and capture all sizes of narrow steps now, which otherwise happens when they are first common."""
-        for rows in graph_sizes(self.graphs.limit):
-            step = self._empty_step(rows)
-            for _ in range(PATIENCE + 1):
-                with torch.inference_mode():
-                    self.graphs.run(step)
+        """Have every kernel and every graph that a step can need, so that none has to wait for one."""
+        if not self._lazy:
+            warm_up(self)
+            self._prepared, self.graphs.replayed, self.graphs.eager = True, 0, 0
+
+    def launch(self, step: NDArray[np.int32], layers: Sequence[int]) -> None:
+        """Launch a narrow step of these layers kernel by kernel, and the draw that no graph holds."""
+        with torch.inference_mode():
+            inputs = torch.from_numpy(step).to(self.device)
+            _, logits = self._compute_narrow(inputs, layers)
+            self._draw(logits, [0.5] * step.shape[1], inputs[4:], inputs[1], inputs[3])
+
+    @property
+    def fewest_wide(self) -> int:
+        """Rows of the smallest step that runs as pieces; of larger ones some do."""
+        return max(2, min(self.graphs.limit, NARROW_READS // self.reach.context) + 1)
 
     def _narrow(self, pieces: Sequence[Piece], widths: Sequence[int]) -> bool:
         """Whether the step runs as single rows, from a graph where there is one."""
@@ -138,12 +140,14 @@ class GpuBackend:
         """Whether some kernel of the step may have to be compiled, or the step captured, first."""
         if narrow:
             return self.graphs.would_wait(self.graphs.padded(sum(widths)))
+        if self._prepared:
+            return False
         kind = (sum(widths).bit_length(), sum(width == 1 for width in widths).bit_length())
         new = kind not in self._seen
         self._seen.add(kind)
         return new
 
-    def _empty_step(self, rows: int) -> NDArray[np.int32]:
+    def empty_step(self, rows: int) -> NDArray[np.int32]:
         """Rows that compute nothing anybody reads, each drawing for itself."""
         step = np.zeros((STEP_FIELDS, rows), dtype=np.int32)
         step[2:4], step[4] = self._slots, np.arange(rows)
@@ -152,7 +156,7 @@ class GpuBackend:
     def _submit_narrow(self, pieces: Sequence[Piece], widths: Sequence[int]) -> tuple[Tensor, Sequence[int]]:
         """Every row on its own: those of a prompt read what the rows before them have just left in the blocks."""
         ends = np.cumsum(widths)
-        step = self._empty_step(self.graphs.padded(int(ends[-1])))
+        step = self.empty_step(self.graphs.padded(int(ends[-1])))
         step[:3, : ends[-1]] = rows_of(pieces, widths)
         drawing = [i for i, piece in enumerate(pieces) if piece.sampling is not None]
         at = ends[drawing] - 1
@@ -161,12 +165,14 @@ class GpuBackend:
         drawn, logits = self.graphs.run(step)
         top_ps = {int(row): top_p(pieces[i]) for row, i in zip(at, drawing, strict=True)}
         if min(top_ps.values(), default=1.0) < 1:
-            inputs = torch.from_numpy(step).to(self._device)
+            inputs = torch.from_numpy(step).to(self.device)
             shares = [top_ps.get(row, 1.0) for row in range(step.shape[1])]
             drawn = self._draw(logits, shares, inputs[4:], inputs[1], inputs[3])
         return drawn, at.tolist()
 
-    def _submit_wide(self, pieces: Sequence[Piece], widths: Sequence[int]) -> tuple[Tensor, Sequence[int]]:
+    def _submit_wide(
+        self, pieces: Sequence[Piece], widths: Sequence[int], layers: Sequence[int] | None
+    ) -> tuple[Tensor, Sequence[int]]:
         order = sorted(range(len(pieces)), key=lambda i: widths[i] > 1)
         ordered, its_widths = [pieces[i] for i in order], [widths[i] for i in order]
         last_row = dict(zip(order, (np.cumsum(its_widths) - 1).tolist(), strict=True))
@@ -174,24 +180,24 @@ class GpuBackend:
         spans = [
             (piece.start, piece.start + len(piece.tokens or ()), piece.blocks) for piece in ordered[single:]
         ]
-        of_rows = torch.from_numpy(rows_of(ordered, its_widths)).to(self._device)
+        of_rows = torch.from_numpy(rows_of(ordered, its_widths)).to(self.device)
         drawing = [i for i, piece in enumerate(pieces) if piece.sampling is not None]
-        rows = Rows(of_rows[0], of_rows[1], of_rows[2], single, Prompts.of(spans, self._device))
+        rows = Rows(of_rows[0], of_rows[1], of_rows[2], single, Prompts.of(spans, self.device))
         # A step whose prompts all go on draws nothing; one row's logits keep every launch of the usual form.
-        wanted = torch.tensor([last_row[i] for i in drawing] or [0], device=self._device)
-        logits = self.model.logits(rows, wanted)
+        wanted = torch.tensor([last_row[i] for i in drawing] or [0], device=self.device)
+        logits = self.model.logits(rows, wanted, layers)
         self.graphs.eager += 1
         if not drawing:
             return self.model.last[:0], ()
         draws = torch.tensor(
-            [(last_row[i], *self._encode(pieces[i])) for i in drawing], dtype=torch.int32, device=self._device
+            [(last_row[i], *self._encode(pieces[i])) for i in drawing], dtype=torch.int32, device=self.device
         ).t()
         shares = [top_p(pieces[i]) for i in drawing]
         drawn = self._draw(logits, shares, draws.contiguous(), rows.positions, rows.slots)
         return drawn, range(len(drawing))
 
-    def _compute_narrow(self, step: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.model.logits(Rows(step[0], step[1], step[2], step.shape[1]), None)
+    def _compute_narrow(self, step: Tensor, layers: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        logits = self.model.logits(Rows(step[0], step[1], step[2], step.shape[1]), None, layers)
         return draw(logits, step[4:], step[1], step[3], self._forbidden, self.model.last), logits
 
     def _draw(
@@ -200,7 +206,7 @@ class GpuBackend:
         """Draw from nuclei of these shares of the probability."""
         if min(shares) < 1:
             barred = self._forbidden[draws[4].long()].bool()
-            top_ps = torch.tensor(shares, dtype=torch.float32, device=self._device)
+            top_ps = torch.tensor(shares, dtype=torch.float32, device=self.device)
             logits = nucleus(
                 logits.float().sum(dim=0), draws[3].view(torch.float32), top_ps, barred
             ).unsqueeze(0)
@@ -237,7 +243,7 @@ class GpuBackend:
         return Submitted(host, wanted, started, self._event(), before, self.statistics)
 
     def _event(self) -> Any:
-        if self._device.type != "cuda":
+        if self.device.type != "cuda":
             return None
         event = torch.cuda.Event(enable_timing=True)
         event.record()
@@ -282,14 +288,3 @@ def pinned(array: NDArray[np.int32], device: torch.device) -> Tensor:
     """A copy in memory that the device can read while the host goes on."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory() if device.type == "cuda" else tensor.clone()
-
-
-def forbidden_tokens(vocabulary: int, alphabet: Iterable[int] | None, ends: Sequence[int]) -> Tensor:
-    """int8 (2, vocabulary), not 0 where a token may not be drawn: in the second line those that end a sequence, too."""
-    forbidden = torch.zeros((2, vocabulary), dtype=torch.int8)
-    if alphabet is not None:
-        forbidden.fill_(1)
-        forbidden[:, list(alphabet)] = 0
-    forbidden[0, list(ends)] = 0
-    forbidden[1, list(ends)] = 1
-    return forbidden

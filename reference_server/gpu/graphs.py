@@ -1,4 +1,4 @@
-"""A step of few rows as one CUDA graph per padded number of them, captured once that number has proved common."""
+"""A step of few rows as one CUDA graph per padded number of them, captured ahead or once that number is common."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class _Size:
 
 @dataclass(slots=True)
 class StepGraphs:
-    """Runs steps of few rows: kernel by kernel at first, so that no request waits for a capture; later by replay."""
+    """Runs steps of few rows: by replay where their size is prepared, kernel by kernel at first where it is not."""
 
     compute: Compute
     limit: int
@@ -41,6 +41,7 @@ class StepGraphs:
     eager: int = 0
     _sizes: dict[int, _Size] = field(default_factory=dict)
     _pool: Any = None
+    _stream: Any = None
 
     def padded(self, rows: int) -> int:
         """The number of rows that a step of so many is filled up to."""
@@ -48,12 +49,7 @@ class StepGraphs:
 
     def run(self, step: NDArray[np.int32]) -> tuple[Tensor, Tensor]:
         """Compute a step of padded size, (STEP_FIELDS, rows)."""
-        rows = step.shape[1]
-        size = self._sizes.get(rows)
-        if size is None:
-            size = self._sizes[rows] = _Size(torch.empty(step.shape, dtype=torch.int32, device=self.device))
-        staged = torch.from_numpy(step)
-        size.inputs.copy_(staged.pin_memory() if self.enabled else staged, non_blocking=True)
+        size = self._staged(step)
         size.uses += 1
         if self.enabled and size.graph is None and size.uses > PATIENCE:
             self._capture(size)
@@ -63,6 +59,24 @@ class StepGraphs:
         self.replayed += 1
         size.graph.replay()
         return size.outputs
+
+    def prepare(self, step: NDArray[np.int32]) -> None:
+        """Capture this step's size, whose kernels were all launched before, and replay it: the first time is slow."""
+        size = self._staged(step)
+        if self.enabled and size.graph is None:
+            self._capture(size)
+        if size.graph is not None:
+            size.graph.replay()
+
+    def _staged(self, step: NDArray[np.int32]) -> _Size:
+        """The step's size, with its inputs on their way to the device."""
+        rows = step.shape[1]
+        size = self._sizes.get(rows)
+        if size is None:
+            size = self._sizes[rows] = _Size(torch.empty(step.shape, dtype=torch.int32, device=self.device))
+        staged = torch.from_numpy(step)
+        size.inputs.copy_(staged.pin_memory() if self.enabled else staged, non_blocking=True)
+        return size
 
     def would_wait(self, rows: int) -> bool:
         """Whether a step of this padded size may wait for a compilation or a capture."""
@@ -75,11 +89,19 @@ class StepGraphs:
         return [rows for rows, size in self._sizes.items() if size.graph is not None]
 
     def _capture(self, size: _Size) -> None:
+        if self._pool is None:
+            self._pool, self._stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream(self.device)
+            # What is free belongs to no graph. Once: torch.cuda.graph does it each time, and the host's memory with it.
+            torch.cuda.empty_cache()
+        torch.cuda.synchronize(self.device)
         graph = torch.cuda.CUDAGraph()
-        # Other threads of this process may use CUDA meanwhile; one memory pool, since graphs never run together.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            outputs = self.compute(size.inputs)
-        self._pool = graph.pool()
+        with torch.cuda.stream(self._stream):
+            # Other threads of this process may use CUDA meanwhile; one memory pool, since graphs never run together.
+            graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
+            try:
+                outputs = self.compute(size.inputs)
+            finally:
+                graph.capture_end()
         size.graph, size.outputs = graph, outputs
 
 

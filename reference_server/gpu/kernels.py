@@ -3,6 +3,10 @@
 A matrix product leaves its result as partial sums, (splits, rows, outputs); the kernel that reads it adds them up.
 The residual stream is float32, (rows, hidden). Keys and values lie in blocks, (blocks, kv_heads, BLOCK_TOKENS,
 head_dim); a slot's line of the block table names the blocks of its positions.
+
+Triton compiles a kernel anew for a number that is 1 or a multiple of 16, and for a pointer that is one. Numbers of
+rows, and pointers to the lines of a step's input, are no such reason here: a kernel differs by its compile-time
+constants alone, which `warm_up` can list.
 """
 
 # Triton's language has no types to annotate; every argument named in capitals is a compile-time constant.
@@ -31,7 +35,7 @@ def after_previous():
 FETCH = tl.constexpr("prefetch.global.L2 [$1]; mov.b32 $0, 0;")
 
 
-@triton.jit
+@triton.jit(do_not_specialize_on_alignment=["tokens", "slots"])
 def embed(
     tokens,
     slots,
@@ -83,7 +87,7 @@ def summed(sums, rows, row, at, mask, SPLITS: tl.constexpr, WIDTH: tl.constexpr)
     return value
 
 
-@triton.jit(do_not_specialize=["rows"])
+@triton.jit(do_not_specialize=["rows"], do_not_specialize_on_alignment=["positions", "slots"])
 def rotate_and_store(
     sums, rotation, positions, slots, tables, queries, keys, values, rows, table_width,
     SPLITS: tl.constexpr, GROUP: tl.constexpr, GROUP_PAD: tl.constexpr, KV_HEADS: tl.constexpr,
@@ -122,7 +126,7 @@ def rotate_and_store(
     )
 
 
-@triton.jit
+@triton.jit(do_not_specialize_on_alignment=["slots", "positions"])
 def attend_blocks(
     queries, keys, values, tables, slots, positions, parts, stats, attended, scale, table_width,
     SPLITS: tl.constexpr, GROUP: tl.constexpr, GROUP_PAD: tl.constexpr, KV_HEADS: tl.constexpr,

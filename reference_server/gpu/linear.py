@@ -7,6 +7,7 @@ unpacked, split over their inputs so that all processors read; above, and for al
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import triton
@@ -18,6 +19,8 @@ from reference_server.gpu.one_row import launch_of, one_row
 from reference_server.models.quantization import GROUP, Int8Weight
 
 FEW_ROWS, MANY_ROWS = 64, 128
+WIDE = 64
+"""Outputs of one program of `few_rows`."""
 
 
 @triton.jit(do_not_specialize=["rows"])
@@ -58,6 +61,14 @@ def unpack(values, scales, out, INPUTS: tl.constexpr, GROUPS: tl.constexpr, BLOC
     tl.store(out + row * INPUTS + at, value.to(out.dtype.element_ty), mask=at < INPUTS)
 
 
+class Tiling(NamedTuple):
+    """How a product of few rows is cut: rows of one program, inputs of one split, and how many splits there are."""
+
+    rows: int
+    share: int
+    splits: int
+
+
 @dataclass(frozen=True, slots=True)
 class Linear:
     """A matrix on the device: (outputs, inputs) in the model's type, or in 8 bits with its scales."""
@@ -81,6 +92,21 @@ class Linear:
         """Scales of one output; 0 where there are none."""
         return 0 if self.scales is None else self.scales.shape[1]
 
+    def tiling(self, count: int) -> Tiling | None:
+        """How a product of so many rows is cut, where kernels of ours make it; None: cuBLAS does."""
+        outputs, inputs = self.values.shape
+        if count == 1:
+            return Tiling(1, inputs, 1)
+        if count > (FEW_ROWS if self.scales is None else MANY_ROWS):
+            return None
+        tile = min(64, max(16, triton.next_power_of_2(count)))
+        programs = triton.cdiv(outputs, WIDE) * triton.cdiv(count, tile)
+        steps = triton.cdiv(inputs, GROUP)
+        wanted = processors(self.values.device) * (1.2 if self.scales is None else 2.4) / programs
+        splits = min(8, triton.next_power_of_2(max(1, math.ceil(wanted))), max(1, steps // 4))
+        share = triton.cdiv(steps, splits) * GROUP
+        return Tiling(tile, share, triton.cdiv(inputs, share))
+
     def sums(self, rows: Tensor, *, exact: bool = False) -> Tensor:
         """`rows @ matrix.T` as partial sums, (splits, rows, outputs); in float32 where it has to be `exact`."""
         count = rows.shape[0]
@@ -88,8 +114,8 @@ class Linear:
             return self.row(
                 rows, torch.empty((1, 1, self.values.shape[0]), dtype=torch.float32, device=rows.device)
             )
-        if count <= (FEW_ROWS if self.scales is None else MANY_ROWS):
-            return self._few(rows)
+        if (tiling := self.tiling(count)) is not None:
+            return self._few(rows, tiling)
         if exact and rows.is_cuda:
             return torch.mm(rows, self._unpacked().t(), out_dtype=torch.float32).unsqueeze(0)
         return torch.mm(rows, self._unpacked().t()).unsqueeze(0)
@@ -116,20 +142,13 @@ class Linear:
         )  # fmt: skip
         return out
 
-    def _few(self, rows: Tensor) -> Tensor:
+    def _few(self, rows: Tensor, tiling: Tiling) -> Tensor:
         outputs, inputs = self.values.shape
         count = rows.shape[0]
-        tile, wide = min(64, max(16, triton.next_power_of_2(count))), 64
-        programs = triton.cdiv(outputs, wide) * triton.cdiv(count, tile)
-        steps = triton.cdiv(inputs, GROUP)
-        wanted = processors(rows.device) * (1.2 if self.scales is None else 2.4) / programs
-        splits = min(8, triton.next_power_of_2(max(1, math.ceil(wanted))), max(1, steps // 4))
-        share = triton.cdiv(steps, splits) * GROUP
-        splits = triton.cdiv(inputs, share)
-        out = torch.empty((splits, count, outputs), dtype=torch.float32, device=rows.device)
-        few_rows[(triton.cdiv(outputs, wide), splits, triton.cdiv(count, tile))](
+        out = torch.empty((tiling.splits, count, outputs), dtype=torch.float32, device=rows.device)
+        few_rows[(triton.cdiv(outputs, WIDE), tiling.splits, triton.cdiv(count, tiling.rows))](
             rows, self.values, self.values if self.scales is None else self.scales, out, count, outputs,
-            INPUTS=inputs, GROUPS=self.groups, SHARE=share, OUTPUTS=wide, ROWS=tile, STEP=GROUP,
+            INPUTS=inputs, GROUPS=self.groups, SHARE=tiling.share, OUTPUTS=WIDE, ROWS=tiling.rows, STEP=GROUP,
             num_warps=4, num_stages=4, **OVERLAPPED,
         )  # fmt: skip
         return out

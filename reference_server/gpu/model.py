@@ -1,6 +1,6 @@
 """A Llama-shaped decoder on one GPU: a step's rows through the kernels, over paged keys and values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
 from typing import Protocol, cast
@@ -14,6 +14,7 @@ from reference_server.batch import BLOCK_TOKENS
 from reference_server.gpu import kernels
 from reference_server.gpu.kernels import OVERLAPPED
 from reference_server.gpu.linear import Linear, processors
+from reference_server.gpu.prompts import Prompts, attend_prompts
 from reference_server.models.quantization import Int8Weight
 from reference_server.models.shapes import Shape
 from reference_server.models.weights import EMBEDDING, FINAL_NORM, HEAD, layer_name
@@ -34,40 +35,6 @@ class Collectives(Protocol):
     def gather(self, logits: Tensor, width: int, /) -> Tensor:
         """All ranks' parts of the vocabulary, side by side; as they are where they have this width already."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Prompts:
-    """The pieces of several tokens, for attention of many queries: where each one's queries and keys begin."""
-
-    query_ends: Tensor
-    key_ends: Tensor
-    most_queries: int
-    most_keys: int
-    blocks: Tensor
-    """Block of each key."""
-    cells: Tensor
-    """Its place in the block."""
-
-    @classmethod
-    def of(cls, spans: Sequence[tuple[int, int, Sequence[int]]], device: torch.device) -> "Prompts":
-        """From (start, end, block table) of each piece."""
-        places = np.concatenate([np.arange(end) for _, end, _ in spans])
-        blocks = np.concatenate(
-            [
-                np.repeat(np.asarray(table[: -(-end // BLOCK_TOKENS)]), BLOCK_TOKENS)[:end]
-                for _, end, table in spans
-            ]
-        )
-        queries, keys = [end - start for start, end, _ in spans], [end for _, end, _ in spans]
-        return cls(
-            torch.tensor([0, *np.cumsum(queries)], dtype=torch.int32, device=device),
-            torch.tensor([0, *np.cumsum(keys)], dtype=torch.int32, device=device),
-            max(queries),
-            max(keys),
-            torch.from_numpy(blocks).to(device),
-            torch.from_numpy(places % BLOCK_TOKENS).to(device),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +59,11 @@ class Layer:
     feed_forward_norm: Tensor
     gate_up: Linear
     down: Linear
+
+    @property
+    def matrices(self) -> Sequence[Linear]:
+        """In the order in which a step multiplies by them."""
+        return self.query_key_value, self.attention_output, self.gate_up, self.down
 
 
 class GpuModel:
@@ -145,21 +117,35 @@ class GpuModel:
 
     def weight_bytes(self) -> int:
         """What a step reads of the weights: all but the embedding's lines, unless that is the head too."""
-        linears = [self._head]
-        for layer in self._layers:
-            linears += [layer.query_key_value, layer.attention_output, layer.gate_up, layer.down]
+        linears = [self._head, *(matrix for layer in self._layers for matrix in layer.matrices)]
         return sum(w.values.nbytes + (0 if w.scales is None else w.scales.nbytes) for w in linears)
 
-    def logits(self, rows: Rows, sampled: Tensor | None) -> Tensor:
+    @property
+    def kinds(self) -> Sequence[int]:
+        """Layers that stand for all: every other one's matrices are stored as those of one of these."""
+        found = {tuple(matrix.groups for matrix in layer.matrices): i for i, layer in enumerate(self._layers)}
+        return sorted(found.values())
+
+    def form(self, rows: int) -> Hashable:
+        """How so many rows are multiplied: a step of the form of another needs no other kernels."""
+        return tuple(matrix.tiling(rows) for i in self.kinds for matrix in self._layers[i].matrices)
+
+    def drawing_form(self, single: int, drawn: int) -> Hashable:
+        """The same of a step's rows that are alone in their piece, and of those whose logits are wanted."""
+        return self._splits(single) if single else None, self._head.tiling(drawn)
+
+    def logits(self, rows: Rows, sampled: Tensor | None, layers: Sequence[int] | None = None) -> Tensor:
         """Compute the rows, leave their keys and values; logits as partial sums, (splits, sampled, vocabulary).
 
         Args:
             rows: the step.
             sampled: rows whose logits are wanted; None for all.
+            layers: those that take part, where the result does not matter; None for all.
         """
         hidden = self._embed(rows)
         sums = None
-        for index, layer in enumerate(self._layers):
+        for index in range(len(self._layers)) if layers is None else layers:
+            layer = self._layers[index]
             sums = self._attention(index, layer, hidden, sums, rows)
             sums = self._feed_forward(layer, hidden, sums)
         if sampled is not None:
@@ -285,13 +271,3 @@ def half_rotary_table(shape: Shape, context: int) -> Tensor:
     frequencies = torch.tensor(shape.frequencies(), dtype=torch.float64)
     angles = torch.outer(torch.arange(context, dtype=torch.float64), frequencies)
     return torch.cat((angles.cos(), angles.sin()), dim=-1).float()
-
-
-def attend_prompts(queries: Tensor, keys: Tensor, values: Tensor, prompts: Prompts, out: Tensor) -> None:
-    """Causal attention of each prompt's piece over all keys up to it, through torch's own FlashAttention."""
-    gathered = (cache.transpose(1, 2)[prompts.blocks, prompts.cells] for cache in (keys, values))
-    result = torch.ops.aten._flash_attention_forward(
-        queries, *gathered, prompts.query_ends, prompts.key_ends, prompts.most_queries, prompts.most_keys, 0.0, True,
-        False,
-    )  # fmt: skip
-    out.copy_(result[0])

@@ -4,6 +4,8 @@ The noise of a token is a pure function of (seed, position, token): Philox (Salm
 key and the other two as counter. argmax(logits / temperature + noise), with Gumbel noise, is a draw from the softmax.
 """
 
+from collections.abc import Iterable, Sequence
+
 import torch
 import triton
 import triton.language as tl
@@ -14,7 +16,7 @@ from reference_server.gpu.kernels import OVERLAPPED, after_previous, summed
 BLOCK = 2048
 
 
-@triton.jit(do_not_specialize=["rows"])
+@triton.jit(do_not_specialize=["rows"], do_not_specialize_on_alignment=["draws", "positions"])
 def best_of_blocks(
     sums, draws, positions, forbidden, tops, places, rows, VOCABULARY: tl.constexpr, SPLITS: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -43,7 +45,7 @@ def best_of_blocks(
     tl.store(places + row * tl.num_programs(1) + block, first)
 
 
-@triton.jit
+@triton.jit(do_not_specialize_on_alignment=["draws", "slots"])
 def best_of_all(tops, places, draws, slots, last, drawn, BLOCKS: tl.constexpr, PAD: tl.constexpr):
     """One program per draw: the best block's token, kept for the caller and as its slot's last one."""
     row, at = tl.program_id(0), tl.arange(0, PAD)
@@ -101,3 +103,14 @@ def nucleus(logits: Tensor, temperatures: Tensor, top_ps: Tensor, forbidden: Ten
     outside = share.cumsum(dim=-1) - share >= top_ps.unsqueeze(1)
     outside[:, 0] = False
     return allowed.masked_fill(torch.zeros_like(outside).scatter_(1, order, outside), -torch.inf)
+
+
+def forbidden_tokens(vocabulary: int, alphabet: Iterable[int] | None, ends: Sequence[int]) -> Tensor:
+    """int8 (2, vocabulary), not 0 where a token may not be drawn: in the second line those that end a sequence, too."""
+    forbidden = torch.zeros((2, vocabulary), dtype=torch.int8)
+    if alphabet is not None:
+        forbidden.fill_(1)
+        forbidden[:, list(alphabet)] = 0
+    forbidden[0, list(ends)] = 0
+    forbidden[1, list(ends)] = 1
+    return forbidden

@@ -75,6 +75,9 @@ class ShardedBackend:
         self._watcher = threading.Thread(target=self._watch_ranks, name="ranks", daemon=True)
         self._watcher.start()
 
+    def prepare(self) -> None:
+        """Nothing: the ranks did when they loaded."""
+
     def submit(self, pieces: Sequence[Piece]) -> "Step":
         """Send the step to every rank; raises BackendLostError."""
         if self.lookahead == 0:

@@ -69,6 +69,7 @@ def run_rank(place: Place, meeting: str, load: Load, steps: Connection, pulse: C
     try:
         collectives = Collectives(place, meeting)
         backend = load(place, collectives)
+        backend.prepare()
         told = backend.statistics if place.answers else None
         threading.Thread(target=_beat, args=(pulse, timings, told), daemon=True).start()
         steps.send(Loaded(backend.blocks, backend.lookahead))
