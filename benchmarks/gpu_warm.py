@@ -89,7 +89,13 @@ class Machine:
 def ttft_s(port: int, salt: str, number: int) -> float:
     """From request to first token of one streamed answer."""
     prompt = (f"{salt} {number} " + "warm or not " * 80)[: PROMPTS[number % len(PROMPTS)]]
-    order: dict[str, Any] = {"prompt": prompt, "max_tokens": 6, "stream": True, "ignore_eos": True, "seed": number}
+    order: dict[str, Any] = {
+        "prompt": prompt,
+        "max_tokens": 6,
+        "stream": True,
+        "ignore_eos": True,
+        "seed": number,
+    }
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     began_s = time.monotonic()
     body = json.dumps({**order, **WAYS[number % len(WAYS)]})
