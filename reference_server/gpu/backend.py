@@ -58,16 +58,12 @@ class GpuBackend:
         """
         self.blocks = blocks
         self.reach = Reach(slots=slots, step_tokens=step_tokens, context=context)
-        self.alone = collectives is None
-        """Whether this process is the whole backend: nobody waits for it while it waits."""
         self.model = GpuModel(
             shape, weights, context=context, blocks=blocks, slots=slots, device=device, dtype=dtype,
             collectives=collectives,
         )  # fmt: skip
-        limit = min(max(slots, NARROW_ROWS), self.reach.rows)
-        self.graphs = StepGraphs(
-            self._compute_narrow, limit, device, enabled=graphs and device.type == "cuda"
-        )
+        on_gpu, limit = device.type == "cuda", min(max(slots, NARROW_ROWS), self.reach.rows)
+        self.graphs = StepGraphs(self._compute_narrow, limit, device, enabled=graphs and on_gpu)
         self.device = device
         self._lazy, self._prepared, self._slots, self._next = lazy, False, slots, [-1] * slots
         self._tables: NDArray[np.int32] = self.model.tables.cpu().numpy()
@@ -75,11 +71,8 @@ class GpuBackend:
         self._encoded: dict[int, tuple[Sampling, tuple[int, int, int]]] = {}
         self._seen: set[tuple[int, ...]] = set()
         self._latest: Submitted | None = None
-        self.statistics = BackendStatistics(
-            self.model.weight_bytes(),
-            self.model.kv_bytes,
-            copy_rate(device) if device.type == "cuda" else None,
-        )
+        rate = copy_rate(device) if on_gpu else None
+        self.statistics = BackendStatistics(self.model.weight_bytes(), self.model.kv_bytes, rate)
 
     def submit(self, pieces: Sequence[Piece]) -> Drawn:
         """Compute a step after those submitted before; returns as soon as the device has its orders."""

@@ -121,6 +121,11 @@ class GpuModel:
         return sum(w.values.nbytes + (0 if w.scales is None else w.scales.nbytes) for w in linears)
 
     @property
+    def alone(self) -> bool:
+        """Whether this is the whole model: no other rank waits for this one within a step."""
+        return self._collectives is None
+
+    @property
     def kinds(self) -> Sequence[int]:
         """Layers that stand for all: every other one's matrices are stored as those of one of these."""
         found = {tuple(matrix.groups for matrix in layer.matrices): i for i, layer in enumerate(self._layers)}

@@ -109,7 +109,7 @@ def warm_up(backend: "GpuBackend") -> None:
 def _compiling(backend: "GpuBackend") -> Iterator[None]:
     """By one process of the machine at a time, except for ranks, which wait for each other within a step."""
     what = repr((backend.model.shape, backend.reach, backend.model.kinds, backend.graphs.limit))
-    alone = backend.alone and backend.device.type == "cuda"
+    alone = backend.model.alone and backend.device.type == "cuda"
     with made_once(key_of(what, backend.device), folder()) if alone else nullcontext():
         yield
 
