@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from chaos.errors import InputError
@@ -37,6 +38,9 @@ def judge_folder(folder: RunFolder) -> dict[str, Any]:
     results = [evaluate(each, measurements) for each in experiment.assertions]
     judgement = judge(measurements, results, counted["reconciliation"]["problems"])
     run = _facts(experiment, generator, counted, events)
+    run = replace(
+        run, rate_per_s=experiment.spec.load.rate_per_s, capacity=_capacity(experiment.spec, folder)
+    )
     return journal.build(run, measurements, judgement)
 
 
@@ -105,6 +109,15 @@ def _facts(
         engine=counted.get("engine"),
         alerts=counted.get("alerts"),
     )
+
+
+def _capacity(spec: ExperimentSpec, folder: RunFolder) -> dict[str, Any] | None:
+    """What the rate was made of, and whether this run found it out or repeats one that did."""
+    made_of = spec.load.capacity
+    if made_of is None:
+        return None
+    kept = {key: value for key, value in made_of if value is not None}
+    return {**kept, "by_this_run": folder.capacity_rows(1).is_file()}
 
 
 def _read_json(folder: RunFolder, name: str) -> dict[str, Any]:
