@@ -140,10 +140,19 @@ def test_a_rate_just_above_the_capacity_shows_although_the_ramp_hardly_reaches_i
     assert found.rate_per_s == pytest.approx(queue.capacity_per_s, rel=0.15)
 
 
+class Coarse(Simulated):
+    """Each ramp says that it broke at 3 requests per second, and that this rests on few answers."""
+
+    def _ramp(self, number: int, low_per_s: float, high_per_s: float, lasts_s: float) -> Estimate:
+        self.seen.append((low_per_s, high_per_s, number))
+        return Estimate(3.0, answers=5, answer_s=1.0, broke=True, arrivals=12, good=6)
+
+
 def test_no_ramp_goes_above_the_rate_that_was_asked_for(load: LoadConfig) -> None:
-    ramps = simulated(load, Queue(5, 2.0).serve, most_per_s=4.0)
-    ramps.measure("a queue")
-    assert max(high_per_s for _, high_per_s, _ in ramps.seen) <= 4.0
+    config = dataclasses.replace(load, rate_per_s=4.0)
+    ramps = Coarse(config, RunFolder(Path()), OBJECTIVES, QuietProgress(io.StringIO()), None)
+    ramps.measure("a coarse answer")
+    assert [high_per_s for _, high_per_s, _ in ramps.seen] == [4.0, 4.0]
 
 
 def test_a_cluster_without_capacity_is_refused_with_numbers(load: LoadConfig) -> None:
