@@ -144,7 +144,8 @@ class Coarse(Simulated):
     """Each ramp says that it broke at 3 requests per second, and that this rests on few answers."""
 
     def _ramp(self, number: int, low_per_s: float, high_per_s: float, lasts_s: float) -> Estimate:
-        self.seen.append((low_per_s, high_per_s, number))
+        assert (number, lasts_s) > (0, 0)
+        self.seen.append((low_per_s, high_per_s, 12))
         return Estimate(3.0, answers=5, answer_s=1.0, broke=True, arrivals=12, good=6)
 
 
