@@ -44,7 +44,7 @@ def main() -> int:
         folder.logs.mkdir()
         with local_target(experiment, folder, for_stream(sys.stderr)) as target:
             url = target.endpoints().url
-            base = load_config(experiment, folder, target, served_model(url))
+            base = load_config(experiment, folder, target, served_model(url), rate_per_s=1.0)
             print("  rate   good   TTFT p50   TTFT p99    e2e p99   lag p99")
             for rate in (float(word) for word in options.rates.split(",")):
                 with Load(replace(base, rate_per_s=rate, duration_s=options.seconds + SETTLE_S)) as load:

@@ -35,6 +35,8 @@ class LoadConfig:
 
     url: str
     rate_per_s: float
+    rate_from_per_s: float = 0.0
+    """Where the rate begins, to rise to `rate_per_s` until the plan ends; 0 for the same rate throughout."""
     duration_s: float
     seed: int
     rows_path: Path
@@ -165,6 +167,11 @@ class Load:
             raise self._failure(f"the load left arrivals without a row: {summary}")
         return summary
 
+    def close(self) -> None:
+        """Offer nothing more and let what is under way end: `wait` then comes back sooner. Not before `start`."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(signal.SIGUSR1)
+
     def stop(self) -> None:
         """End the child, politely first: what it had under way is then censored. Harmless the second time."""
         child = self._child
@@ -232,6 +239,7 @@ def _options(config: LoadConfig) -> list[str]:
         "host": config.url,
         "model": config.model,
         "rate": config.rate_per_s,
+        "rate-from": config.rate_from_per_s,
         "arrivals": config.arrivals,
         "seed": config.seed,
         "duration": config.duration_s,

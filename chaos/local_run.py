@@ -49,14 +49,16 @@ def local_target(
     )
 
 
-def load_config(experiment: Experiment, folder: RunFolder, target: Target, model: str) -> LoadConfig:
-    """The load of a run, sent to its target."""
+def load_config(
+    experiment: Experiment, folder: RunFolder, target: Target, model: str, rate_per_s: float
+) -> LoadConfig:
+    """The load of a run, sent to its target at this rate."""
     load, phases = experiment.spec.load, experiment.spec.phases
     return LoadConfig(
         url=target.endpoints().url,
         marks=target.marks,
         model=model,
-        rate_per_s=load.rate,
+        rate_per_s=rate_per_s,
         arrivals=load.arrivals,
         seed=experiment.spec.seed or 0,
         duration_s=phases.warmup_s + phases.baseline_s + phases.observe_s,

@@ -218,6 +218,11 @@ def _figures(journal: Mapping[str, Any]) -> Table:
         ("recovery", f"goodput {service}, capacity {capacity}, {losses}"),
         ("victims", victims or "none"),
         ("load", f"{load['planned']:,} planned, {load['ok']:,} ok, generator lag p99 {lag}"),
+        *(
+            ("rate", offered)
+            for offered in (story.offered(journal, story.rate_clause),)
+            if offered and load.get("capacity")
+        ),
     ]
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(min_width=9, style="dim", no_wrap=True)

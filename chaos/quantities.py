@@ -4,10 +4,11 @@ Durations follow Go, because Chaos Mesh manifests do: one grammar serves manifes
 """
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator
 from pydantic_core import PydanticCustomError
 
 _UNITS_NS = {
@@ -22,10 +23,23 @@ _UNITS_NS = {
 }
 _TERM = re.compile(r"(?P<whole>[0-9]*)(?P<fraction>\.[0-9]*)?(?P<unit>[^.0-9]+)")
 _PERCENT = re.compile(r"[0-9]+(\.[0-9]+)?%")
+_CAPACITY_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*% of capacity")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _INT64_MAX = 2**63 - 1
 DURATION = "a duration such as 250ms, 15s or 1m30s"
 RATIO = "a ratio such as 95% or 0.95"
+RATE = "a number above 0, or a share up to 100% such as 60% of capacity"
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityShare:
+    """A rate that becomes a number once it is known what the cluster can carry: `60% of capacity`."""
+
+    percent: float
+    """Above 0, at most 100."""
+
+    def __str__(self) -> str:
+        return f"{self.percent:g}% of capacity"
 
 
 def go_duration_ns(text: str) -> int:
@@ -128,6 +142,20 @@ def _ratio(value: object) -> float:
         raise PydanticCustomError("ratio", RATIO) from error
 
 
+def _rate(value: object) -> float | CapacityShare:
+    if isinstance(value, CapacityShare):
+        return value
+    if isinstance(value, str) and (share := _CAPACITY_SHARE.fullmatch(value)) and 0 < float(share[1]) <= 100:
+        return CapacityShare(float(share[1]))
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf"):
+        return float(value)
+    raise PydanticCustomError("rate", RATE)
+
+
+def _percent_text(value: float) -> str:
+    return f"{(Decimal(str(value)) * 100).normalize():f}%"
+
+
 def _go_duration(text: str) -> str:
     # Chaos Mesh's webhook lets the empty string pass; it never ends a fault.
     if text:
@@ -144,3 +172,11 @@ GoDuration = Annotated[str, AfterValidator(_go_duration)]
 """A duration as Chaos Mesh's webhook takes it: signed, or empty."""
 Ratio = Annotated[float, BeforeValidator(_ratio)]
 """0..1, written as `95%` or 0.95."""
+Percent = Annotated[float, BeforeValidator(_ratio), PlainSerializer(_percent_text)]
+"""0..1, and a percentage again where it is written."""
+LoadRate = Annotated[
+    float | CapacityShare,
+    PlainValidator(_rate),
+    PlainSerializer(lambda rate: str(rate) if isinstance(rate, CapacityShare) else rate),
+]
+"""Requests per second, or a share of what the cluster turns out to carry."""

@@ -3,7 +3,7 @@
 import time
 import urllib.request
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,6 +29,8 @@ class GatewayCounts:
     """By replica."""
     unreachable: dict[str, int] = field(default_factory=dict)
     """Those of them that may not have reached it."""
+    own: dict[str, int] = field(default_factory=dict)
+    """What replicas had counted themselves by then, where they had anything to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,35 @@ def gateway_counts(url: str) -> GatewayCounts:
     )
 
 
+def counts_before(endpoints: Endpoints, *, used: bool) -> GatewayCounts:
+    """The counters that the load of a run begins with; of replicas that were `used` already, theirs as well.
+
+    They are at rest once two scrapes agree: a request that its client gave up is counted a moment later.
+
+    Raises:
+        OSError: the gateway cannot be reached.
+    """
+    own: dict[str, int] = {}
+    deadline_s = time.monotonic() + _SCRAPED_WITHIN_S
+    while used and time.monotonic() < deadline_s:
+        earlier, own = own, _replica_requests(endpoints.prometheus_url, (), 0.0)
+        if own == earlier:
+            break
+    return replace(gateway_counts(str(endpoints.gateway_metrics_url)), own=own)
+
+
+def in_flight(url: str) -> int:
+    """Requests that the gateway has not answered to their end.
+
+    Raises:
+        OSError: the gateway cannot be reached.
+    """
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - the URL is that of our own gateway
+        families = text_string_to_metric_families(answer.read().decode())
+    found = (sample for family in families for sample in family.samples)
+    return sum(int(sample.value) for sample in found if sample.name == metrics.GATEWAY_IN_FLIGHT.name)
+
+
 def reconcile(
     rows: Sequence[RequestRecord],
     before: GatewayCounts,
@@ -92,8 +123,8 @@ def reconcile(
         _replica(
             name,
             count - before.attempts.get(name, 0),
-            after.unreachable.get(name, 0),
-            own.get(name),
+            after.unreachable.get(name, 0) - before.unreachable.get(name, 0),
+            own[name] - before.own.get(name, 0) if name in own else None,
             killed=name in killed,
         )
         for name, count in sorted(after.attempts.items())

@@ -38,6 +38,14 @@ class RunFolder:
         """What the load generator says of itself."""
         return self.path / "load.json"
 
+    def capacity_rows(self, ramp: int) -> Path:
+        """One row per arrival of a ramp that measured what the cluster carries: the first, or a gentler second."""
+        return self.path / f"capacity-{ramp}.jsonl"
+
+    def capacity_load(self, ramp: int) -> Path:
+        """What the load generator says of itself on that ramp."""
+        return self.path / f"capacity-{ramp}.json"
+
     @property
     def metrics(self) -> Path:
         """Prometheus series kept for the report."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from chaos import kept_series, reconciliation
+from chaos import kept_series, rate, reconciliation
 from chaos.errors import AbortedError, AftershockError, InconclusiveError
 from chaos.events import Event, write_events
 from chaos.fault import injection
@@ -29,7 +29,7 @@ from chaos.observing.engine import Engine
 from chaos.observing.processor import ProcessorWatch
 from chaos.progress import Progress
 from chaos.reading.experiment import Experiment
-from chaos.reconciliation import GatewayCounts, gateway_counts
+from chaos.reconciliation import GatewayCounts, counts_before
 from chaos.run_folder import RunFolder
 from chaos.steady_state import require_healthy_baseline
 from chaos.targets import Target
@@ -81,11 +81,13 @@ class Run:
         engine = told.target_started(target)
         endpoints = target.endpoints()
         model = served_model(endpoints.url)
-        before = gateway_counts(str(endpoints.gateway_metrics_url))
+        self.experiment = rate.known(self.experiment, self.folder, target, model, self.progress)
+        before = counts_before(endpoints, used=self.folder.capacity_rows(1).is_file())
         zero_s = None
         try:
+            offered = rate.of(self.experiment)
             with (
-                Load(load_config(self.experiment, self.folder, target, model)) as load,
+                Load(load_config(self.experiment, self.folder, target, model, offered)) as load,
                 ProcessorWatch(self.folder.processor, partial(_pids, target, load)),
             ):
                 shown = told.load_planned(load.config)
@@ -104,6 +106,7 @@ class Run:
         spec, view = self.experiment.spec, LiveView(load, target, self.progress, told)
         warmup_s, baseline_s = spec.phases.warmup_s, spec.phases.baseline_s
         self._watch("warm-up", view, zero_s, zero_s + warmup_s)
+        rate.require_carried(self.experiment, self.folder, target, load, view.rows, self.progress)
         self._watch("baseline", view, zero_s, zero_s + warmup_s + baseline_s)
         require_healthy_baseline(
             [row for row in view.rows if row.intended_s >= warmup_s],

@@ -1,10 +1,15 @@
 """The gate before injection: a fault in a cluster that is already unwell proves nothing."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from chaos.errors import RefusedError
+from chaos.measuring.quantiles import binomial_point
 from chaos.measuring.slis import Objectives, is_good
 from loadtests.records import RequestRecord
+
+_FEWEST_TO_TELL = 10
+_FALSE_ALARM = 0.001
 
 
 def require_healthy_baseline(
@@ -31,3 +36,43 @@ def require_healthy_baseline(
             f"the objectives (at least {goodput:.1%} wanted), {failed:.1%} failed (at most {error_ratio:.1%})",
             hint="lower load.rate, or widen slo; logs/ in the run folder has every process's output",
         )
+
+
+def overloaded(
+    rows: Sequence[RequestRecord],
+    offsets_s: Sequence[float],
+    warmup_s: float,
+    objectives: Objectives,
+    goodput: float,
+) -> str | None:
+    """How the warm-up shows that the cluster does not carry its load, as a clause; None when it does not show that.
+
+    Its third and its fourth quarter must each show it, by requests decided there, whenever they arrived: a start that
+    is slow, one stall or a few slow requests are no overload.
+
+    Args:
+        rows: what has ended so far.
+        offsets_s: the plan of the warm-up: an arrival due for longer than its end-to-end bound is bad, row or not.
+        warmup_s: how long it was; it is over now.
+        objectives: what makes a request good.
+        goodput: least share of good requests that the baseline will need, 0..1.
+    """
+    decided = [
+        (row.intended_s if row.ended_s is None else row.ended_s, is_good(row, objectives)) for row in rows
+    ]
+    ended = {row.index for row in rows}
+    overdue = range(bisect_left(offsets_s, warmup_s - objectives.e2e_s))
+    decided += [(offsets_s[index] + objectives.e2e_s, False) for index in overdue if index not in ended]
+    middle_s, later_s = warmup_s / 2, warmup_s * 3 / 4
+    third = [good for at_s, good in decided if middle_s <= at_s < later_s]
+    fourth = [good for at_s, good in decided if later_s <= at_s <= warmup_s]
+    if not all(_clearly_below(goodput, sum(quarter), len(quarter)) for quarter in (third, fourth)):
+        return None
+    both = [*third, *fourth]
+    return f"{sum(both) / len(both):.0%} of {len(both)} requests in the later half of the warm-up met the objectives"
+
+
+def _clearly_below(goodput: float, good: int, n: int) -> bool:
+    """Whether so few good ones of n had a chance of less than one in a thousand if goodput were what is needed."""
+    # Wanting every single one would make one slow request an overload.
+    return n >= _FEWEST_TO_TELL and good < binomial_point(n, min(goodput, 0.99), _FALSE_ALARM)

@@ -62,6 +62,7 @@ class Worker:
         self._on_row = on_row
         self._assignment: Mapping[str, Any] | None = None
         self._playing: gevent.Greenlet | None = None
+        self._loop: OpenLoop | None = None
         runner.register_message(START, self._on_start)
         runner.register_message(STOP, self._on_stop)
 
@@ -77,6 +78,11 @@ class Worker:
         finally:  # also when killed: the master waits for this
             self._playing = None
             self._runner.send_message(DONE, report)
+
+    def close(self) -> None:
+        """Offer nothing more; what is under way may end."""
+        if self._loop is not None:
+            self._loop.close()
 
     def _offer(self, assignment: Mapping[str, Any], report: dict[str, Any]) -> None:
         settings = _settings(self._environment)
@@ -97,7 +103,7 @@ class Worker:
         arrivals = settings.plan.slice(number, workers)
         max_in_flight = max(1, len(range(number, settings.max_in_flight, workers)))
         with Recorder(arrivals, rows, self._on_row) as recorder:
-            loop = OpenLoop(arrivals, start_s, send, recorder, max_in_flight)
+            loop = self._loop = OpenLoop(arrivals, start_s, send, recorder, max_in_flight)
             try:
                 loop.run(settings.plan.duration_s, settings.drain_s)
             finally:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import gevent
+from gevent.event import Event
 from gevent.pool import Group
 
 from loadtests.recorder import Recorder
@@ -39,6 +40,7 @@ class OpenLoop:
     peak_in_flight: int = 0
     hub_lags_s: list[float] = field(default_factory=list)
     """How late a sleeping greenlet was woken, once per `HUB_WATCH_S`: the generator's own stutter."""
+    _closed: Event = field(default_factory=Event)
 
     def run(self, duration_s: float, drain_s: float) -> None:
         """Offer the whole plan, then wait up to `drain_s` for what is under way; the rest is `censored`.
@@ -52,18 +54,24 @@ class OpenLoop:
             for index, intended_s in self.arrivals:
                 due_s = self.start_s + intended_s
                 if (early_s := due_s - _ARM_AHEAD_S - time.monotonic()) > 0:
-                    gevent.sleep(early_s + _ARM_AHEAD_S / 2)  # arms a batch at once
+                    self._closed.wait(early_s + _ARM_AHEAD_S / 2)  # arms a batch at once
+                if self._closed.is_set():
+                    break
                 request = gevent.Greenlet(self._one, index, intended_s)
                 requests.add(request)
                 # The timer starts the request from the loop itself, ahead of all answers that wait to be read;
                 # one that is merely spawned would queue up behind them.
                 loop.update_now()  # timers count from the time the loop knows: a stale one would fire early
                 request.start_later(max(0.0, due_s - time.monotonic()))
-            gevent.sleep(max(0.0, self.start_s + duration_s - time.monotonic()))
+            self._closed.wait(max(0.0, self.start_s + duration_s - time.monotonic()))
             requests.join(timeout=drain_s)
         finally:
             requests.kill()
             watch.kill()
+
+    def close(self) -> None:
+        """No more arrivals: the rest of the plan is `censored`, and what is under way may come to its end."""
+        self._closed.set()
 
     def _one(self, index: int, intended_s: float) -> None:
         if self.in_flight >= self.max_in_flight:

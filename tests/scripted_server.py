@@ -97,6 +97,16 @@ async def _ok(client: Connection, count: int = 2, gap_ms: int = 0) -> None:
     await client.say(framed(ending(count)), b"0\r\n\r\n")
 
 
+_SLOTS: dict[tuple[asyncio.AbstractEventLoop, int], asyncio.Semaphore] = {}
+
+
+async def _slots(client: Connection, slots: int, count: int, gap_ms: int) -> None:
+    """As `ok`, but so many at once: the others wait for their turn."""
+    key = (asyncio.get_running_loop(), slots)
+    async with _SLOTS.setdefault(key, asyncio.Semaphore(slots)):
+        await _ok(client, count, gap_ms)
+
+
 async def _unframed(client: Connection) -> None:
     await client.say(UNFRAMED, ROLE, token(0), ending(1))
 
@@ -191,6 +201,7 @@ SCRIPTS: dict[str, Callable[..., Awaitable[None]]] = {
     "unframed": _unframed,
     "status": _status,
     "no_models": _no_models,
+    "slots": _slots,
     "interim": _interim,
     "reset": _reset,
     "eof": _eof,

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from chaos.quantities import Duration, DurationOrZero, Ratio, duration_text
+from chaos.quantities import Duration, DurationOrZero, LoadRate, Percent, Ratio, duration_text
 from chaos.reading.experiment_file import ExperimentSpec, ExtraLabelKey
 from chaos.reading.names import DnsLabel, LabelValue, PodReference
 
@@ -19,6 +19,9 @@ NAMED: dict[Any, str] = {
     Duration: "duration",
     DurationOrZero: "duration, or 0s",
     Ratio: "ratio",
+    Percent: "ratio",
+    LoadRate: "number, or `N% of capacity`",
+    bool: "true or false",
     DnsLabel: "name",
     ExtraLabelKey: "label key",
     LabelValue: "label value",
@@ -47,6 +50,13 @@ def type_words(hint: Any) -> str:
     return f"{type_words(inner[0])}: {type_words(inner[1])}"
 
 
+def section_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that a key holds, if it holds one, be it optional."""
+    choices = [each for each in get_args(annotation) or (annotation,) if each is not NoneType]
+    [only, *more] = choices
+    return only if not more and isinstance(only, type) and issubclass(only, BaseModel) else None
+
+
 def default_words(default: object, words: str) -> str:
     """A default as one would write it in the file."""
     if default is PydanticUndefined:
@@ -67,8 +77,8 @@ def reference(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, s
     hints = get_type_hints(model, include_extras=True)
     for name, info in model.model_fields.items():
         key = prefix + (info.alias or name)
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield from reference(info.annotation, f"{key}.")
+        if section := section_in(info.annotation):
+            yield from reference(section, f"{key}.")
         else:
             words = type_words(hints[name])
             yield key, words, default_words(info.default, words), info.description or ""
@@ -83,4 +93,5 @@ def test_reference_page_lists_every_key_with_type_default_and_meaning() -> None:
 def test_smallest_experiment_of_the_page_is_one() -> None:
     example = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)[0]
     spec = ExperimentSpec.model_validate(yaml.safe_load(example))
-    assert spec.load.rate * spec.phases.baseline_s >= 299
+    assert spec.load.rate_per_s is not None
+    assert spec.load.rate_per_s * spec.phases.baseline_s >= 299

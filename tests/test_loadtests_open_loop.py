@@ -102,3 +102,18 @@ def test_arrivals_of_one_instant_all_leave_at_it(count: int) -> None:
     trial.run()
     assert max(row.dispatched_s or 0.0 for row in trial.rows) < 1.0
     assert {row.outcome for row in trial.rows} == {"ok"}
+
+
+def test_a_loop_that_is_closed_offers_nothing_more_and_lets_what_is_under_way_end() -> None:
+    trial = Trial([0.0, 0.1, 30.0, 60.0], service_s=0.5)
+    began_s = time.monotonic()
+    arrivals = list(enumerate(trial.offsets_s))
+    with Recorder(arrivals, None, trial.rows.append) as recorder:
+        loop = OpenLoop(arrivals, trial.start_s, trial.send, recorder, trial.max_in_flight)
+        gevent.spawn_later(0.3, loop.close)
+        loop.run(duration_s=90.0, drain_s=5.0)
+
+    assert time.monotonic() - began_s < 30.0, "the next arrival was not waited for"
+    rows = sorted(trial.rows, key=lambda row: row.index)
+    assert [row.outcome for row in rows] == ["ok", "ok", "censored", "censored"]
+    assert [row.dispatched_s is None for row in rows] == [False, False, True, True]

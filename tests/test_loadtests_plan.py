@@ -52,6 +52,45 @@ def test_poisson_gaps_have_the_mean_and_the_spread_of_an_exponential(seed: int) 
     assert abs(longer_than_the_mean - math.exp(-1)) < 7 * 0.0077
 
 
+def test_a_ramp_is_the_same_on_every_platform_and_version() -> None:
+    ramp = Plan("poisson", 100.0, 8.0, 42, 1.0)
+
+    assert len(ramp.offsets_s) == 177
+    assert ramp.sha256 == "d09f0332d49845f830251457bb151d9649f7add7624cb78d49d7d89325f0985e"
+
+
+@settings(deadline=None)
+@given(rates, st.floats(1.01, 500), durations, seeds)
+def test_an_even_ramp_has_as_many_arrivals_by_each_instant_as_its_rate_adds_up_to(
+    from_per_s: float, times: float, duration_s: float, seed: int
+) -> None:
+    ramp = Plan("constant", min(from_per_s * times, 2000.0) + 0.1, duration_s, seed, from_per_s)
+
+    growth = math.log(ramp.rate_per_s / from_per_s) / duration_s
+    assert ramp.offsets_s[0] == 0.0
+    for index, offset_s in enumerate(ramp.offsets_s):
+        assert from_per_s * math.expm1(growth * offset_s) / growth == pytest.approx(index, rel=1e-6, abs=1e-6)
+    assert (ramp.rate_per_s - from_per_s) / growth <= len(ramp.offsets_s) + 1e-6, "the last ones too"
+
+
+@settings(deadline=None)
+@given(seeds)
+def test_the_rate_of_a_ramp_doubles_in_equal_times(seed: int) -> None:
+    ramp = Plan("poisson", 1600.0, 4.0, seed, 100.0)
+    by_second = [sum(second <= at_s < second + 1 for at_s in ramp.offsets_s) for second in range(4)]
+
+    assert list(ramp.offsets_s) == sorted(ramp.offsets_s)
+    # 144, 289, 577 and 1,154 expected; six standard deviations of a Poisson count.
+    for count, expected in zip(by_second, (144.3, 288.5, 577.1, 1154.2), strict=True):
+        assert abs(count - expected) < 6 * math.sqrt(expected)
+
+
+@pytest.mark.parametrize("from_per_s", [0.0, -1.0, 10.0, 11.0, math.nan, math.inf])
+def test_a_ramp_that_does_not_rise_is_refused(from_per_s: float) -> None:
+    with pytest.raises(ValueError, match="from_per_s must be positive and below rate_per_s, not"):
+        Plan("constant", 10.0, 1.0, 1, from_per_s)
+
+
 @settings(deadline=None)
 @given(plans, st.integers(1, 9))
 def test_slices_of_all_workers_are_the_plan_cut_by_index(plan: Plan, workers: int) -> None:

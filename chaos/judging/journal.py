@@ -47,6 +47,10 @@ class RunFacts:
     """Every alert that fired; None when Prometheus was not asked."""
     processor: Mapping[str, Any] | None = None
     """What a request cost and how full the machine was; None without samples."""
+    rate_per_s: float | None = None
+    """The rate of the plan."""
+    capacity: Mapping[str, Any] | None = None
+    """What the rate was made of; None when it is a number of its author's."""
 
 
 def build(run: RunFacts, measurements: Measurements, judgement: Judgement) -> dict[str, Any]:
@@ -64,7 +68,7 @@ def build(run: RunFacts, measurements: Measurements, judgement: Judgement) -> di
         "exit_code": int(judgement.exit_code),
         "reasons": judgement.reasons,
         "slo": _with_reasons(asdict(measurements.objectives), {"itl_s": "gaps have no bound"}),
-        "load": _load(timeline, run.generator),
+        "load": _load(timeline, run),
         "faults": [_fault(fault) for fault in timeline.faults],
         "phases": [_phase(slis) for slis in measurements.phases],
         "recovery": _recovery(measurements),
@@ -172,22 +176,28 @@ def timeline_of(
     )
 
 
-def _load(timeline: Timeline, generator: Mapping[str, Any]) -> dict[str, Any]:
+def _load(timeline: Timeline, run: RunFacts) -> dict[str, Any]:
     rows = timeline.rows
     lags_s = sorted(row.lag_s for row in rows if row.lag_s is not None)
     load = {
         "planned": timeline.planned,
         "ok": sum(row.ok for row in rows),
         "outcomes": dict(sorted(Counter(row.outcome for row in rows).items())),
+        "rate": run.rate_per_s,
+        "capacity": run.capacity,
         "offered_rate": len(lags_s) / timeline.plan_end_s if timeline.plan_end_s > 0 else None,
         "lag_p99_s": quantile(lags_s, 99) if lags_s else None,
         "warmup_s": timeline.warmup_s,
         "plan_end_s": timeline.plan_end_s,
-        "generator": generator,
+        "generator": run.generator,
     }
-    return _with_reasons(
-        load, {"offered_rate": "the plan is empty", "lag_p99_s": "no arrival was dispatched"}
-    )
+    reasons = {
+        "rate": "not known",
+        "capacity": "not measured: the rate is a number of the experiment file",
+        "offered_rate": "the plan is empty",
+        "lag_p99_s": "no arrival was dispatched",
+    }
+    return _with_reasons(load, reasons)
 
 
 def _fault(fault: FaultWindow) -> dict[str, Any]:

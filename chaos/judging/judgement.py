@@ -44,7 +44,13 @@ def judge_folder(folder: RunFolder) -> dict[str, Any]:
     ]
     judgement = judge(measurements, results, counted["reconciliation"]["problems"])
     run = _facts(experiment, generator, counted, events)
-    return journal.build(replace(run, processor=section(samples, measurements)), measurements, judgement)
+    run = replace(
+        run,
+        rate_per_s=experiment.spec.load.rate_per_s,
+        capacity=_capacity(experiment.spec, folder),
+        processor=section(samples, measurements),
+    )
+    return journal.build(run, measurements, judgement)
 
 
 def objectives(spec: ExperimentSpec) -> Objectives:
@@ -112,6 +118,15 @@ def _facts(
         engine=counted.get("engine"),
         alerts=counted.get("alerts"),
     )
+
+
+def _capacity(spec: ExperimentSpec, folder: RunFolder) -> dict[str, Any] | None:
+    """What the rate was made of, and whether this run found it out or repeats one that did."""
+    made_of = spec.load.capacity
+    if made_of is None:
+        return None
+    kept = {key: value for key, value in made_of if value is not None}
+    return {**kept, "by_this_run": folder.capacity_rows(1).is_file()}
 
 
 def _read_json(folder: RunFolder, name: str) -> dict[str, Any]:

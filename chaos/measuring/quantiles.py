@@ -48,7 +48,7 @@ def interval_ranks(n: int, percent: float) -> tuple[int, int]:
             f"an interval for P{percent:g} needs {needed_for_interval(percent)} samples, not {n}"
         )
     tail = (1 - CONFIDENCE) / 2
-    return _binomial_point(n, percent / 100, tail), _binomial_point(n, percent / 100, 1 - tail) + 1
+    return binomial_point(n, percent / 100, tail), binomial_point(n, percent / 100, 1 - tail) + 1
 
 
 def quantile_interval(ordered: Sequence[float], percent: float) -> tuple[float, float] | None:
@@ -78,7 +78,7 @@ def _smallest_n(base: float, tail: float) -> int:
     return max(1, math.ceil(math.log(tail) / math.log(base)))
 
 
-def _binomial_point(n: int, probability: float, level: float) -> int:
+def binomial_point(n: int, probability: float, level: float) -> int:
     """Smallest k with P(Binomial(n, probability) <= k) >= level, summed from where the mass begins."""
     deviation = math.sqrt(n * probability * (1 - probability))
     k = max(0, math.floor(n * probability - 12 * deviation - 30))

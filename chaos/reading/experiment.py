@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaos.errors import InputError
@@ -27,6 +27,8 @@ class Experiment:
     spec: ExperimentSpec
     kill: PodKill
     assertions: tuple[Assertion, ...]
+    rate_at: str
+    """File and line of `load.rate`, as its author wrote it."""
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -49,7 +51,8 @@ def read_experiment(path: Path) -> Experiment:
     manifest = documents.read_document(manifest_path)
     kill = pod_kill(manifest)
     _refuse_foreign_selector(manifest, kill, spec)
-    return Experiment(path, spec, kill, assertions)
+    rate_at = f"{path}:{document.marks['load', 'rate'].line}"
+    return Experiment(path, spec, kill, assertions, rate_at)
 
 
 def read_file(path: Path) -> Experiment | tuple[PodKill, ...]:
@@ -69,8 +72,14 @@ def write_as_run(experiment: Experiment, path: Path, *, seed: int, versions: Map
     fault = experiment.spec.fault.model_copy(update={"manifest": MANIFEST_COPY})
     spec = experiment.spec.model_copy(update={"seed": seed, "versions": dict(versions), "fault": fault})
     shutil.copyfile(experiment.kill.manifest_path, path.with_name(MANIFEST_COPY))
-    path.write_text(documents.dump(spec.model_dump(by_alias=True, exclude_none=True)), encoding="utf-8")
-    return read_experiment(path)
+    return rewrite(replace(experiment, path=path), spec)
+
+
+def rewrite(experiment: Experiment, spec: ExperimentSpec) -> Experiment:
+    """Put other values into the file of an experiment, its manifest left as it is; returns it read back."""
+    text = documents.dump(spec.model_dump(by_alias=True, exclude_none=True))
+    experiment.path.write_text(text, encoding="utf-8")
+    return replace(read_experiment(experiment.path), rate_at=experiment.rate_at)
 
 
 def _parsed(expressions: tuple[str, ...]) -> tuple[tuple[Assertion, ...], list[Problem]]:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from chaos.fault.blast_radius import BlastRadius
-from chaos.quantities import Duration, DurationOrZero, Ratio
+from chaos.quantities import CapacityShare, Duration, DurationOrZero, LoadRate, Percent, Ratio
 from chaos.reading.names import DnsLabel, LabelKey, LabelValue, PodReference
 from chaos.reading.strict import Listed, Strict
 from chaos.targets.local.spec import LIVENESS, READINESS, ProbeSpec
@@ -168,11 +168,30 @@ class Timeouts(Strict):
     """the request as a whole"""
 
 
+class MeasuredCapacity(Strict):
+    """What `load.rate` was made of when it was given as a share."""
+
+    measured: Annotated[float, Field(gt=0)]
+    """requests per second that the cluster carried within `slo`"""
+    share: Percent
+    """which share of it `load.rate` was to be"""
+    at_least: bool = False
+    """true where the cluster was not overloaded by the highest rate that was tried"""
+    arrivals: Count
+    """requests that were sent to find out"""
+    took_s: Duration = Field(alias="took")
+    """how long that took"""
+    baseline_grew_from_s: Duration | None = Field(default=None, alias="baseline_grew_from")
+    """what `phases.baseline` was before it grew to hold the requests of every claim"""
+
+
 class Load(Strict):
     """The open-loop load: requests leave at their planned instant whatever the cluster does."""
 
-    rate: Annotated[float, Field(gt=0)]
-    """requests per second"""
+    rate: LoadRate
+    """requests per second, or `N% of capacity`: measured before the warm-up, and written into the run's copy"""
+    capacity: MeasuredCapacity | None = None
+    """what `rate` came from: written into the run's copy, not needed otherwise"""
     arrivals: Literal["poisson", "constant"] = "poisson"
     """random or even gaps between requests"""
     prompt_tokens: Count = 64
@@ -183,6 +202,11 @@ class Load(Strict):
     """requests beyond this many at once are dropped by the client, and counted"""
     timeouts: Timeouts = Timeouts()
     """when the client gives a request up"""
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """The rate as a number; None while it is a share of something that was not measured yet."""
+        return None if isinstance(self.rate, CapacityShare) else self.rate
 
 
 class Phases(Strict):

@@ -1,7 +1,7 @@
 """What a run comes to, in sentences: the headline, what was done, and when the service came back."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,6 +134,37 @@ def reason(journal: Journal, assertion: Mapping[str, Any]) -> str:
         return str(journal["recovery"].get(f"{name}_s_reason", "failures reach the percentile"))
     missed_by = measured(abs(seen - wanted), assertion["dimension"])
     return f"{missed_by} {'above' if seen > wanted else 'below'} the bound"
+
+
+def rate_clause(rate_per_s: float | None, capacity: Mapping[str, Any] | None, *, by_this_run: bool) -> str:
+    """The rate, and what it was made of: `15.3 requests/s: 60 % of the 25.5/s that this cluster carried`."""
+    rate = f"{plain(rate_per_s)} requests/s"
+    if capacity is None:
+        return f"{rate}, as the experiment file says"
+    carried = f"{'at least ' if capacity['at_least'] else ''}{plain(capacity['measured'])}/s"
+    who = "this cluster" if by_this_run else "the cluster of the repeated run"
+    return f"{rate}: {share(capacity['share'])} of the {carried} that {who} carried"
+
+
+def rate_sentence(rate_per_s: float | None, capacity: Mapping[str, Any] | None, *, by_this_run: bool) -> str:
+    """The same with what it means and what followed from it."""
+    clause = rate_clause(rate_per_s, capacity, by_this_run=by_this_run)
+    if capacity is None:
+        return clause
+    grew_from_s = capacity.get("baseline_grew_from_s")
+    grew = (
+        "" if grew_from_s is None else f"; the baseline grew from {seconds(grew_from_s)} to hold its claims"
+    )
+    return f"{clause} within the objectives{grew}"
+
+
+def offered(journal: Journal, say: Callable[..., str] = rate_sentence) -> str | None:
+    """The same of a finished run; None where its journal does not know the rate."""
+    load = journal["load"]
+    if load.get("rate") is None:
+        return None
+    capacity = load.get("capacity")
+    return say(load["rate"], capacity, by_this_run=bool(capacity and capacity["by_this_run"]))
 
 
 def outcomes(journal: Journal) -> Sequence[tuple[str, int, str]]:

@@ -105,8 +105,8 @@ def _outcomes(run: Recorded) -> str:
 def _how(run: Recorded) -> str:
     journal = run.journal
     versions = ", ".join(f"{name} {version}" for name, version in journal["versions"].items())
-    load = journal["load"]
-    return (
+    load, offered = journal["load"], story.offered(journal)
+    return (f"{_text(offered)}.\n\n" if offered else "") + (
         f"{_text(journal['experiment'])} on {_text(journal['target'])}, seed {journal['seed']}, "
         f"{_text(journal['started_at'])}; {load['planned']:,} planned arrivals, generator lag p99 "
         f"{seconds(load['lag_p99_s'])}; {_text(versions)}"

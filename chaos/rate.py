@@ -1,0 +1,158 @@
+"""The rate of a run: from a share of what the cluster carries to a number, and whether a given number is carried."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from chaos.capacity import MOST_PER_S, Capacity, Ramps
+from chaos.errors import RefusedError
+from chaos.judging import judgement
+from chaos.load import Load
+from chaos.local_run import load_config
+from chaos.measuring.quantiles import needed_for_claim
+from chaos.progress import Progress
+from chaos.quantities import CapacityShare, duration_text
+from chaos.reading.assertions import Assertion
+from chaos.reading.experiment import Experiment, rewrite
+from chaos.reading.experiment_file import ExperimentSpec, MeasuredCapacity
+from chaos.report import story
+from chaos.run_folder import RunFolder
+from chaos.steady_state import overloaded
+from chaos.targets import Target
+from loadtests.plan import Plan
+from loadtests.records import RequestRecord
+
+_SUGGESTED = "60% of capacity"
+_DEVIATIONS = 3.0
+"""How far the number of random arrivals may fall behind what is expected: one run in a thousand falls further."""
+
+
+def of(experiment: Experiment) -> float:
+    """The rate of an experiment in which it is known."""
+    rate_per_s = experiment.spec.load.rate_per_s
+    assert rate_per_s is not None
+    return rate_per_s
+
+
+def known(
+    experiment: Experiment, folder: RunFolder, target: Target, model: str, progress: Progress
+) -> Experiment:
+    """The experiment with a number as its rate, also in its file: measured where it is a share of the capacity.
+
+    Raises:
+        RefusedError: the cluster has no capacity within the objectives.
+        InconclusiveError: it could not be measured.
+    """
+    share = experiment.spec.load.rate
+    if not isinstance(share, CapacityShare):
+        return experiment
+    found = _ramps(experiment, folder, target, model, progress, MOST_PER_S).measure(
+        "requests faster and faster, until they miss the objectives"
+    )
+    settled = settle(experiment.spec, experiment.assertions, share, found)
+    made_of = settled.load.capacity
+    assert made_of is not None
+    progress.note(story.rate_sentence(settled.load.rate_per_s, dict(made_of), by_this_run=True))
+    return rewrite(experiment, settled)
+
+
+def settle(
+    spec: ExperimentSpec, assertions: Iterable[Assertion], share: CapacityShare, found: Capacity
+) -> ExperimentSpec:
+    """The specification with the rate that a share of this capacity is, and a baseline that holds its claims."""
+    rate_per_s = _three_digits(found.rate_per_s * share.percent / 100)
+    needed_s = claims_need_s(assertions, rate_per_s, spec.slo.e2e_s)
+    grows = needed_s > spec.phases.baseline_s
+    made_of = {
+        "measured": _three_digits(found.rate_per_s),
+        "share": share.percent / 100,
+        "at_least": found.at_least,
+        "arrivals": found.arrivals,
+        "took": f"{found.took_s:.1f}s",
+        **({"baseline_grew_from": duration_text(spec.phases.baseline_s)} if grows else {}),
+    }
+    load = spec.load.model_copy(
+        update={"rate": rate_per_s, "capacity": MeasuredCapacity.model_validate(made_of)}
+    )
+    phases = spec.phases.model_copy(update={"baseline_s": needed_s} if grows else {})
+    return spec.model_copy(update={"load": load, "phases": phases})
+
+
+def claims_need_s(assertions: Iterable[Assertion], rate_per_s: float, e2e_s: float) -> float:
+    """Whole seconds of baseline in which enough requests arrive for every quantile that is asserted on it.
+
+    Its last end-to-end bound does not count: what arrives there may be in flight when the fault strikes.
+    """
+    needed = max(
+        (
+            needed_for_claim(one.term.percent)
+            for one in assertions
+            if one.term.percent is not None and one.term.arguments[-1] == "baseline"
+        ),
+        default=0,
+    )
+    return math.ceil((needed + _DEVIATIONS * math.sqrt(needed)) / rate_per_s + e2e_s) if needed else 0.0
+
+
+def require_carried(
+    experiment: Experiment,
+    folder: RunFolder,
+    target: Target,
+    load: Load,
+    rows: Sequence[RequestRecord],
+    progress: Progress,
+) -> None:
+    """Refuse a number as rate that the warm-up shows to be too much for the cluster, and say what it carries instead.
+
+    Raises:
+        RefusedError: naming rate, capacity and the line to change; the load was ended before.
+    """
+    spec, config = experiment.spec, load.config
+    if folder.capacity_rows(1).is_file():
+        return  # a share of what was measured a moment ago
+    offsets_s = Plan(config.arrivals, config.rate_per_s, spec.phases.warmup_s, config.seed).offsets_s
+    told = overloaded(
+        rows, offsets_s, spec.phases.warmup_s, judgement.objectives(spec), spec.recovery.goodput
+    )
+    if told is None:
+        return
+    load.close()
+    load.wait(config.deadline_s + spec.load.timeouts.deadline_s)
+    ramps = _ramps(experiment, folder, target, config.model, progress, config.rate_per_s)
+    found = ramps.measure(f"{config.rate_per_s:g}/s is too much: what would not be?")
+    raise _not_carried(experiment.rate_at, config.rate_per_s, told, found)
+
+
+def _not_carried(rate_at: str, rate_per_s: float, told: str, found: Capacity) -> RefusedError:
+    measured = f"{_three_digits(found.rate_per_s):g}/s"
+    if found.at_least:
+        return RefusedError(
+            f"{rate_at}: load.rate: {rate_per_s:g}/s was not carried, nothing was injected: {told}; yet a ramp up to "
+            f"that rate was carried right after it ({found.good} of {found.arrivals} requests)",
+            hint="lengthen phases.warmup: the cluster is slow at first",
+        )
+    return RefusedError(
+        f"{rate_at}: load.rate: the cluster does not carry {rate_per_s:g}/s, nothing was injected: {told}; measured "
+        f"capacity within the objectives: {measured} ({found.arrivals} requests in {found.took_s:.0f} s)",
+        hint=f"write there `rate: {_SUGGESTED}`, or a number well below {measured}",
+    )
+
+
+def _ramps(
+    experiment: Experiment,
+    folder: RunFolder,
+    target: Target,
+    model: str,
+    progress: Progress,
+    most_per_s: float,
+) -> Ramps:
+    return Ramps(
+        load=load_config(experiment, folder, target, model, most_per_s),
+        folder=folder,
+        objectives=judgement.objectives(experiment.spec),
+        progress=progress,
+        gateway_metrics_url=target.endpoints().gateway_metrics_url,
+    )
+
+
+def _three_digits(value: float) -> float:
+    return float(f"{value:.3g}")
