@@ -42,6 +42,8 @@ def test_a_role_that_appears_later_counts_from_nothing(kill: Measurements) -> No
         return {"busy": 1, "replicas": 0.5} | ({"standby": 0.5} if at_s >= 22 else {})
 
     assert usage(samples(rates), kill).roles["standby"].cores == pytest.approx(0.25)
+    just_seen = usage(samples(rates), kill, Phase("just seen", 22.5, 23.5))
+    assert just_seen.roles["standby"].cores == pytest.approx(0.5)
 
 
 def test_between_two_samples_time_passes_evenly(kill: Measurements) -> None:

@@ -204,6 +204,9 @@ FREE = {"cpu__max": "max 100000\n", "cpu__stat": "nr_periods 0\nnr_throttled 0\n
         pytest.param({"top/a": V1}, "/ top cgroup", "4:cpu,cpuacct:/a", Quota(0.5, 0.4), id="v1"),
         pytest.param({"top": V1}, "/docker/x top cgroup", "4:cpu:/docker/x", Quota(0.5, 0.4), id="container"),
         pytest.param(
+            {"top/sub": V1}, "/docker/x top cgroup", "4:cpu:/docker/x/sub", Quota(0.5, 0.4), id="below that"
+        ),
+        pytest.param(
             {"top": V2}, "/ top cgroup2", "0::/../elsewhere", Quota(1.5, 0.4), id="path not to be seen"
         ),
         pytest.param(
