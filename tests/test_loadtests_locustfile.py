@@ -160,10 +160,10 @@ def test_the_web_form_has_our_options_and_starts_one_run_after_another_even_afte
         assert '"exit_with_parent_fd": {' not in str(page)
 
         assert json.loads(fetch(f"{ui}/swarm", {"rate": 0}))["success"]
-        eventually(lambda: "cannot start" in (tmp_path / "log").read_text(), within_s=10, what="the refusal")
+        eventually(lambda: "cannot start" in (tmp_path / "log").read_text(), within_s=30, what="the refusal")
         eventually(
             lambda: json.loads(fetch(f"{ui}/stats/requests"))["state"] == "stopped",
-            within_s=10,
+            within_s=30,
             what="the end of a run that could not start",
         )
 
@@ -183,7 +183,7 @@ def test_the_web_form_has_our_options_and_starts_one_run_after_another_even_afte
                 done = stats["state"] == "stopped" and stats["stats"][-1]["num_requests"] == 40
                 return stats if done else None
 
-            stats: Any = eventually(stopped, within_s=15, what="the end of the run")
+            stats: Any = eventually(stopped, within_s=30, what="the end of the run")
             assert stats["stats"][-1]["num_failures"] == 40
             assert [error["error"] for error in stats["errors"]] == ["OutcomeError('http_503')"]
             assert planned(list(read_rows(rows)), plan)
