@@ -120,9 +120,9 @@ def test_each_event_is_passed_on_before_the_next_is_made(gateway: Gateway) -> No
     [
         (
             "GET",
-            "/v1/models?limit=2&x=%2F",
+            "/v1/batches?limit=2&x=%2F",
             None,
-            {"method": "GET", "path": "/v1/models?limit=2&x=%2F", "bytes": 0},
+            {"method": "GET", "path": "/v1/batches?limit=2&x=%2F", "bytes": 0},
         ),
         (
             "PUT",

@@ -4,7 +4,6 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -12,7 +11,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 from exporters.cluster_metrics import GROUPS, PROBE_OUTCOMES
 from exporters.collectors import CollectorSet
 from exporters.probe import ProbeCollector, Prober, ProbeTarget, probe
-from tests.reference_replicas import replica_process
 from tests.scripted_server import ScriptedServer
 
 Eventually = Callable[..., object]
@@ -148,10 +146,3 @@ def test_every_outcome_is_countable_from_zero_before_the_first_probe_has_ended(
     lines = [line for line in generate_latest(registry).decode().splitlines() if line.startswith("ds_probe")]
     assert [line.rpartition(" ")[2] for line in lines] == ["0.0"] * len(PROBE_OUTCOMES)
     prober.stop()
-
-
-def test_the_reference_server_is_probed_with_success(tmp_path: Path) -> None:
-    with replica_process(tmp_path) as replica:
-        result = probe(ProbeTarget(replica.url, "tiny", timeout_s=60))
-    assert result.outcome == "ok"
-    assert result.ttft_s is not None
