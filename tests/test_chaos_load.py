@@ -51,7 +51,7 @@ def test_a_load_runs_from_its_stated_start_to_its_last_row(config: LoadConfig) -
             live += load.new_rows()
             time.sleep(0.01)
         live += load.new_rows()
-        summary = load.wait(within_s=5)
+        summary = load.wait(within_s=30)
 
     rows = rows_of(config, summary)
     assert Counter(row.outcome for row in rows) == {"ok": summary.planned}
@@ -157,7 +157,7 @@ def test_configuration_of_other_locust_users_does_not_reach_the_child(
         load.start()
         assert load._child is not None
         assert psutil.Process(load._child.pid).children() == []
-        assert load.wait(within_s=20).planned < 100
+        assert load.wait(within_s=30).planned < 100
 
 
 RUNNER = """

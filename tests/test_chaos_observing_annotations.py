@@ -151,7 +151,7 @@ def test_a_grafana_that_is_gone_when_the_fault_ends_is_a_warning(
 def test_telling_of_a_fault_waits_for_nobody(state: State) -> None:
     class Hanging(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            released.wait(10)
+            released.wait(60)
 
     released = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
@@ -162,7 +162,7 @@ def test_telling_of_a_fault_waits_for_nobody(state: State) -> None:
             began_s = time.monotonic()
             annotations.fault_began("kill-one", "PodChaos/pod-kill", ["a"], 1.0)
             annotations.fault_ended(2.0)
-            assert time.monotonic() - began_s < 1.0
+            assert time.monotonic() - began_s < 10, "less than the server hangs"
             released.set()
     finally:
         server.shutdown()

@@ -80,7 +80,7 @@ def test_tokens_are_timed_from_the_start_of_the_probe_and_from_each_other(server
     assert result.ttft_s is not None
     assert result.tpot_s is not None
     assert 0.05 <= result.ttft_s < result.duration_s
-    assert 0.04 < result.tpot_s < 0.5
+    assert 0.04 < result.tpot_s < 5
     assert result.ttft_s + 5 * result.tpot_s <= result.duration_s + 1e-6
 
 

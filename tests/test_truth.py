@@ -100,9 +100,10 @@ def test_a_silence_of_exactly_3_s_is_measured_within_150_ms(tmp_path: Path) -> N
     for _ in range(TRIES):
         seen = measured(tmp_path, SILENT_S)
         silent_s = seen.ended_s - seen.began_s
-        assert silent_s == pytest.approx(SILENT_S, abs=0.02)
-        if seen.recovery.value_s is not None and seen.recovery.value_s <= silent_s + 0.150:
+        exact = silent_s == pytest.approx(SILENT_S, abs=0.02)  # as the server itself could keep it
+        if exact and seen.recovery.value_s is not None and seen.recovery.value_s <= silent_s + 0.150:
             break
+    assert silent_s == pytest.approx(SILENT_S, abs=0.02)
     assert seen.recovery.status is Status.RECOVERED, seen.recovery
     assert seen.recovery.value_s == pytest.approx(silent_s, abs=0.150), seen.recovery
     assert seen.recovery.resolution_s is not None
@@ -117,7 +118,11 @@ def test_the_open_loop_meets_every_moment_of_the_silence(tmp_path: Path) -> None
 
 
 def test_the_same_server_without_an_outage_shows_no_impact(tmp_path: Path) -> None:
-    recovery = measured(tmp_path, 0.0).recovery
+    # A neighbour on the machine can make an outage of its own, never hide one.
+    for _ in range(TRIES):
+        recovery = measured(tmp_path, 0.0).recovery
+        if recovery.status is Status.NO_IMPACT:
+            break
     assert recovery.status is Status.NO_IMPACT, recovery
     assert recovery.value_s == 0.0
     assert not math.isinf(recovery.at_least_s)
