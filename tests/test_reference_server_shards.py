@@ -225,13 +225,13 @@ def test_a_replica_that_loses_a_rank_fails_what_is_in_flight_and_serves_again(
     eventually(lambda: replica.metric(series) > 0, within_s=30)
 
 
-def test_no_rank_outlives_a_server_that_is_killed(tmp_path: Path, eventually: Eventually) -> None:
-    with replica_process(tmp_path, DS_TENSOR_PARALLEL="2") as replica:
-        eventually(lambda: replica.probe("readyz") == 200, within_s=60)
-        nursery = psutil.Process(nursery_of(replica.process.pid))
-        family = [nursery, *nursery.children()]
-        replica.process.kill()
-        eventually(lambda: not any(map(alive, family)), within_s=30)
+def test_no_rank_outlives_a_server_that_is_killed(replica: Process, eventually: Eventually) -> None:
+    # The last test that asks for this replica.
+    eventually(lambda: replica.probe("readyz") == 200, within_s=60)
+    nursery = psutil.Process(nursery_of(replica.process.pid))
+    family = [nursery, *nursery.children()]
+    replica.process.kill()
+    eventually(lambda: not any(map(alive, family)), within_s=30)
 
 
 def test_the_parts_of_all_ranks_are_the_whole() -> None:
