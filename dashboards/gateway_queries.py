@@ -2,7 +2,7 @@
 
 from dashboards.config import GATEWAY, WORST
 from dashboards.objectives import bound_s
-from dashboards.promql import now, per, quantile, selector, share, total_rate, within, worst
+from dashboards.promql import now, per, quantile, selector, share, share_within, total_rate, within, worst
 from exporters import metrics, slo
 
 _OK = 'outcome="ok"'
@@ -35,8 +35,7 @@ def failure_ratio() -> str:
 
 def good_ratio() -> str:
     """Share of logical requests answered completely and within the end-to-end objective, retries included."""
-    good = within(metrics.GATEWAY_REQUEST_SECONDS, f"{GATEWAY},{_OK}", bound_s(slo.E2E))
-    return share(good, total_rate(metrics.GATEWAY_REQUEST_SECONDS, GATEWAY, part="_count"))
+    return share_within(metrics.GATEWAY_REQUEST_SECONDS, bound_s(slo.E2E), f"{GATEWAY},{_OK}", of=GATEWAY)
 
 
 def good() -> str:

@@ -17,6 +17,7 @@ _OF_PROMETHEUS = ("up", "scrape_duration_seconds", "ALERTS", "ALERTS_FOR_STATE")
 _RATES = frozenset({"rate", "irate", "increase"})
 # What may be asked of a counter without a rate: whether it is there, or how often it began anew.
 _OF_COUNTERS = _RATES | {
+    "delta",
     "resets",
     "absent",
     "absent_over_time",
@@ -104,9 +105,12 @@ def problems(expression: str, known: Mapping[str, Meaning], scrape_s: float = 1.
     """
     query = parse(expression)
     found: list[str] = []
-    for selector, around in walk(query):
+    selected = list(walk(query))
+    knows_restarts = any(call.name == "resets" for _, around in selected for call in around)
+    for selector, around in selected:
         meaning = _meaning(selector.name, known)
         found += _of_kind(selector, around, meaning)
+        found += () if knows_restarts else _of_deltas(selector, around, meaning)
         found += _of_buckets(selector, around, meaning)
         found += _of_window(selector, scrape_s)
     found += _sums_without_counts(query, known)
@@ -142,6 +146,11 @@ def _of_kind(selector: Selector, around: Sequence[Call], known: Meaning | None) 
         yield f"{name} is a gauge: {nearest}() takes each fall for a restart"
     elif known.unit == "ratio" and nearest in ("sum", "avg"):
         yield f"{nearest}() of {name}, a ratio: an idle replica counts as much as a busy one"
+
+
+def _of_deltas(selector: Selector, around: Sequence[Call], known: Meaning | None) -> Iterator[str]:
+    if known is not None and known.kind == "counter" and any(call.name == "delta" for call in around):
+        yield f"delta() of {selector.name}, a counter: negative after a restart, and resets() is not asked"
 
 
 def _of_buckets(selector: Selector, around: Sequence[Call], known: Meaning | None) -> Iterator[str]:

@@ -9,7 +9,18 @@ Grafana fills them in, or `dashboards.config.bound` does.
 
 from dashboards.config import REPLICAS, WORST
 from dashboards.objectives import bound_s, budget
-from dashboards.promql import now, per, quantile, selector, share, total_rate, within, worst
+from dashboards.promql import (
+    now,
+    per,
+    quantile,
+    selector,
+    share,
+    share_counted,
+    share_within,
+    total_rate,
+    within,
+    worst,
+)
 from exporters import metrics, slo
 from exporters.families import Family
 from exporters.slo import Objective
@@ -80,8 +91,7 @@ def latency_by_replica(family: Family, q: float) -> str:
 
 def e2e_within_objective() -> str:
     """Share of ended requests that were answered completely and within the end-to-end objective."""
-    good = within(metrics.INFERENCE_LATENCY, f"{REPLICAS},{_OK}", bound_s(slo.E2E))
-    return share(good, total_rate(metrics.INFERENCE_LATENCY, REPLICAS, part="_count"))
+    return share_within(metrics.INFERENCE_LATENCY, bound_s(slo.E2E), f"{REPLICAS},{_OK}", of=REPLICAS)
 
 
 def ttft_within_objective() -> str:
@@ -95,8 +105,7 @@ def ttft_within_objective() -> str:
 
 def itl_within_objective() -> str:
     """Share of gaps between two tokens that are within the objective."""
-    good = within(metrics.INTER_TOKEN_LATENCY, REPLICAS, bound_s(slo.ITL))
-    return share(good, total_rate(metrics.INTER_TOKEN_LATENCY, REPLICAS, part="_count"))
+    return share_within(metrics.INTER_TOKEN_LATENCY, bound_s(slo.ITL), REPLICAS, of=REPLICAS)
 
 
 def burn_rate(good_ratio: str, objective: Objective) -> str:
@@ -162,18 +171,12 @@ def tokens_per_running_request() -> str:
 
 def cache_hit_ratio_by_tier() -> str:
     """Share of looked-up prompt tokens that were found, by tier."""
-    return per(
-        total_rate(metrics.CACHE_HITS, REPLICAS, by=("tier",)),
-        total_rate(metrics.CACHE_QUERIES, REPLICAS, by=("tier",)),
-    )
+    return share_counted(metrics.CACHE_HITS, metrics.CACHE_QUERIES, REPLICAS, by=("tier",))
 
 
 def cache_hit_ratio_by_replica() -> str:
     """Share of looked-up prompt tokens that were found, by replica and tier: a cold cache stands out."""
-    return per(
-        total_rate(metrics.CACHE_HITS, REPLICAS, by=("pod", "tier")),
-        total_rate(metrics.CACHE_QUERIES, REPLICAS, by=("pod", "tier")),
-    )
+    return share_counted(metrics.CACHE_HITS, metrics.CACHE_QUERIES, REPLICAS, by=("pod", "tier"))
 
 
 def cache_lookups_by_tier() -> str:

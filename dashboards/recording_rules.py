@@ -123,11 +123,13 @@ def _combined(
     return f"{aggregation} by ({', '.join(dict.fromkeys((*keep, *labels)))}) ({added(series)})"
 
 
-def normalised(source: Source, part: str, window: str, matchers: Sequence[str] = ()) -> str:
-    """The series, or with a window their rates, in the schema's unit, with its labels and values."""
+def normalised(
+    source: Source, part: str, window: str, matchers: Sequence[str] = (), function: str = "rate"
+) -> str:
+    """The series, or a function of a window of them, in the schema's unit, with its labels and values."""
     expr = selected(source, part, matchers)
     if window:
-        expr = f"rate({expr}[{window}])"
+        expr = f"{function}({expr}[{window}])"
     if source.series.unit_factor != 1 and part in ("", "_sum"):
         expr = f"{expr} * {source.series.unit_factor:.12g}"
     return _named(source, expr)

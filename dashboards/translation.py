@@ -21,7 +21,7 @@ _OF_REPLICAS = frozenset(
 """What another engine has under other names, or not at all; the rest runs beside it and keeps its own."""
 _SIGNALS = {source.name: name for name in SIGNALS for source in REFERENCE.of(name)}
 _SELECTED = re.compile(
-    r"rate\((?P<rated>ds_\w+)(?:\{(?P<of_rated>[^}]*)\})?\[(?P<window>[^\]]+)\]\)"
+    r"(?P<how>rate|delta|resets|increase)\((?P<rated>ds_\w+)(?:\{(?P<of_rated>[^}]*)\})?\[(?P<window>[^\]]+)\]\)"
     r"|(?P<now>ds_\w+)(?:\{(?P<of_now>[^}]*)\})?"
 )
 _MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"((?:[^"\\]|\\.)*)"')
@@ -94,7 +94,7 @@ def translated(expression: str, engine: Engine) -> Translated:
             labelled |= {*source.labels, *source.series.fixed}
             given = _matchers(source, matchers, notes)
             if given is not None:
-                parts.append(normalised(_narrowed(source, grouped), part, window, given))
+                parts.append(normalised(_narrowed(source, grouped), part, window, given, found["how"]))
         if not parts:
             said = ", ".join(
                 f"{label}{operator}{value}" for label, operator, value in matchers if "$" not in value

@@ -156,7 +156,7 @@ def toys(count: int, *flags: str) -> Iterator[list[Toy]]:
         started.append(Toy(port, metrics_port, subprocess.Popen(arguments)))
     try:
         for toy in started:
-            wait_until(partial(answers, toy.metrics_port), within_s=10, what="a toy's answer")
+            wait_until(partial(answers, toy.metrics_port), within_s=30, what="a toy's answer")
         yield started
     finally:
         for toy in started:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 STARTED = r"metrics host=\S+ port=(\d+)[\s\S]*listening host=\S+ port=(\d+)[\s\S]*Model initialized"
 
 
+ONE_THREAD = {"DS_TORCH_THREADS": "1"}
+"""Threads of one product spin until the last is done: beside a busy neighbour, seconds for milliseconds."""
+
+
 @dataclass(frozen=True)
 class Replica:
     """Where a server listens, and what it says of itself."""
@@ -80,7 +84,7 @@ def replica_process(folder: Path, **environ: str) -> Iterator[Process]:
     command = [sys.executable, "-m", "reference_server", *ports]
     with (
         log.open("wb") as stderr,
-        subprocess.Popen(command, env=os.environ | environ, stderr=stderr) as process,
+        subprocess.Popen(command, env=os.environ | ONE_THREAD | environ, stderr=stderr) as process,
     ):
         try:
             said = wait_until(

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,23 @@ def test_no_function_is_longer_than_40_lines(module: Path) -> None:
         and node.end_lineno - node.lineno + 1 > 40
     ]
     assert long == []
+
+
+def test_whatever_does_no_arithmetic_is_imported_and_tested_where_there_is_no_torch() -> None:
+    without = tuple(package for package in PACKAGES if package != "reference_server")
+    paths = [module for module in MODULES if module.parts[0] in without and module.stem != "__main__"]
+    tests = [path.relative_to(ROOT) for path in (ROOT / "tests").glob("*.py")]
+    paths += [test for test in tests if not test.stem.startswith("test_reference_server")]
+    names = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    assert {"chaos.cli", "exporters.gpu", "tests.test_chaos_run", "tests.observed_run"} <= set(names)
+    # An import of None is an ImportError: a child of a test sees what a machine without torch would see.
+    # Locust first: it patches what others would hold already.
+    names.sort(key=lambda name: (not name.startswith("loadtests"), name))
+    code = "import importlib, sys\nsys.modules['torch'] = None\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    child = subprocess.run(
+        [sys.executable, "-c", code, *names], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert child.returncode == 0, child.stderr
 
 
 def test_one_console_script_and_never_one_called_chaos() -> None:

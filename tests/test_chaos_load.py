@@ -51,7 +51,7 @@ def test_a_load_runs_from_its_stated_start_to_its_last_row(config: LoadConfig) -
             live += load.new_rows()
             time.sleep(0.01)
         live += load.new_rows()
-        summary = load.wait(within_s=5)
+        summary = load.wait(within_s=30)
 
     rows = rows_of(config, summary)
     assert Counter(row.outcome for row in rows) == {"ok": summary.planned}
@@ -96,7 +96,7 @@ def test_a_load_that_is_stopped_early_leaves_a_row_for_every_arrival(
         Load(dataclasses.replace(config, url=server.url("ok-5-50"), duration_s=60.0)) as load,
     ):
         load.start()
-        eventually(lambda: len(server.requests) > 20, within_s=10, what="load under way")
+        eventually(lambda: len(server.requests) > 20, within_s=30, what="load under way")
         load.stop()
         load.stop()
         assert not load.poll()
@@ -114,7 +114,7 @@ def test_a_child_that_dies_during_its_plan_makes_the_run_inconclusive(
         Load(dataclasses.replace(config, url=server.url(), duration_s=60.0)) as load,
     ):
         load.start()
-        eventually(load.new_rows, within_s=10, what="the first row")
+        eventually(load.new_rows, within_s=30, what="the first row")
         assert load._child is not None
         load._child.kill()
         with pytest.raises(InconclusiveError, match=rf"exit code -9; log: {config.log_path}") as failure:
@@ -157,7 +157,7 @@ def test_configuration_of_other_locust_users_does_not_reach_the_child(
         load.start()
         assert load._child is not None
         assert psutil.Process(load._child.pid).children() == []
-        assert load.wait(within_s=20).planned < 100
+        assert load.wait(within_s=30).planned < 100
 
 
 RUNNER = """
@@ -183,7 +183,7 @@ def test_a_runner_that_is_killed_takes_its_load_with_it(tmp_path: Path, eventual
             child = psutil.Process(int(runner.stdout.readline()))
         os.kill(runner.pid, signal.SIGKILL)
         runner.wait()
-        eventually(lambda: not child.is_running(), within_s=5, what="the end of the load")
+        eventually(lambda: not child.is_running(), within_s=30, what="the end of the load")
 
 
 def test_without_a_silence_every_arrival_is_ok(config: LoadConfig) -> None:

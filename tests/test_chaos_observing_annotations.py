@@ -33,7 +33,7 @@ def test_a_fault_is_a_region_with_its_tags_open_at_injection_and_closed_at_its_e
 ) -> None:
     with GrafanaAnnotations(f"{url}/", TOKEN, "small") as annotations:
         annotations.fault_began("kill-one", "PodChaos/pod-kill", ["a", "b"], 1_700_000_000.25)
-        eventually(lambda: state.annotations, within_s=5)
+        eventually(lambda: state.annotations, within_s=30)
         assert state.annotations == {
             1: {
                 "time": 1_700_000_000_250,
@@ -141,7 +141,7 @@ def test_a_grafana_that_is_gone_when_the_fault_ends_is_a_warning(
         annotations = GrafanaAnnotations(url, TOKEN, "small")
         annotations.warn_with(warnings.append)
         annotations.fault_began("kill-one", "PodChaos/pod-kill", ["a"], 1.0)
-        eventually(lambda: state.annotations, within_s=5)
+        eventually(lambda: state.annotations, within_s=30)
     with annotations:
         annotations.fault_ended(2.0)
     assert len(warnings) == 1
@@ -151,7 +151,7 @@ def test_a_grafana_that_is_gone_when_the_fault_ends_is_a_warning(
 def test_telling_of_a_fault_waits_for_nobody(state: State) -> None:
     class Hanging(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            released.wait(10)
+            released.wait(60)
 
     released = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
@@ -162,7 +162,7 @@ def test_telling_of_a_fault_waits_for_nobody(state: State) -> None:
             began_s = time.monotonic()
             annotations.fault_began("kill-one", "PodChaos/pod-kill", ["a"], 1.0)
             annotations.fault_ended(2.0)
-            assert time.monotonic() - began_s < 1.0
+            assert time.monotonic() - began_s < 10, "less than the server hangs"
             released.set()
     finally:
         server.shutdown()

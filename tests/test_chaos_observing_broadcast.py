@@ -78,7 +78,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                 told.fault_began(Event(injected.at_s, "fault_injected", detail=fault))
                 _reaches(client, 'ALERTS{alertname="FaultInForce",alertstate="firing"}')
                 _reaches(client, 'ALERTS{alertname="ReplicaGone",alertstate="firing"}')
-                wait_until(lambda: all_ready(target), within_s=20, what="the replacement")
+                wait_until(lambda: all_ready(target), within_s=30, what="the replacement")
                 told.faults_ended()
                 ended_s = time.monotonic()
                 _reaches(client, 'sum(up{job="deepseek-metrics"}) == 2')
@@ -92,13 +92,13 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 def _reaches(client: PrometheusClient, query: str) -> None:
-    wait_until(lambda: client.instant(query, time.time()), within_s=20, what=query)
+    wait_until(lambda: client.instant(query, time.time()), within_s=30, what=query)
 
 
 def _is_gone(client: PrometheusClient, query: str) -> None:
     # Long enough gone that the end of the firing can be told from a late sample.
     since = f"max_over_time(({query})[4s:1s])"
-    wait_until(lambda: not client.instant(since, time.time()), within_s=20, what=f"the end of {query}")
+    wait_until(lambda: not client.instant(since, time.time()), within_s=30, what=f"the end of {query}")
 
 
 def over_the_run(watched: Watched, query: str) -> list[Series]:

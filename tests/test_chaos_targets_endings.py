@@ -81,7 +81,7 @@ def test_nothing_is_left_of_a_runner_that_is_killed(run: Run, eventually: Eventu
     stray = subprocess.Popen(SLEEP, env=psutil.Process(replica(run)).environ())  # as the load would be
     run.runner.kill()
     run.runner.wait()
-    eventually(run.nothing_left, within_s=10)
+    eventually(run.nothing_left, within_s=30)
     assert stray.wait() == -signal.SIGKILL
     assert not run.spec.scratch_folder.exists()
     assert "ending: the runner is gone" in (run.spec.log_folder / "supervisor.log").read_text()
@@ -91,7 +91,7 @@ def test_nothing_is_left_of_a_runner_that_stands_still_past_its_lease(
     run: Run, eventually: Eventually
 ) -> None:
     run.runner.send_signal(signal.SIGSTOP)
-    eventually(run.nothing_left, within_s=10)
+    eventually(run.nothing_left, within_s=30)
     log = (run.spec.log_folder / "supervisor.log").read_text()
     assert "nothing was heard from the runner for 1 s" in log
 
@@ -111,7 +111,7 @@ def test_a_supervisor_that_is_told_to_end_ends_everything(
     run: Run, number: signal.Signals, eventually: Eventually
 ) -> None:
     run.supervisor.send_signal(number)
-    eventually(run.nothing_left, within_s=10)
+    eventually(run.nothing_left, within_s=30)
 
 
 @pytest.mark.parametrize("state", ["running", "stopped"])
@@ -141,12 +141,12 @@ def test_what_outlives_both_runner_and_supervisor_is_found_and_ended_as_a_lost_r
     run: Run, eventually: Eventually
 ) -> None:
     left = subprocess.Popen(SLEEP, env=psutil.Process(replica(run)).environ(), start_new_session=True)
-    wait_until(lambda: len(of_run(run.spec.run_id)) == 7, within_s=5)
+    wait_until(lambda: len(of_run(run.spec.run_id)) == 7, within_s=30)
     assert run.spec.run_id not in {lost.run_id for lost in find_lost_runs()}
     run.supervisor.kill()
     run.runner.kill()
     run.runner.wait()
-    eventually(lambda: run.spec.run_id in {lost.run_id for lost in find_lost_runs()}, within_s=5)
+    eventually(lambda: run.spec.run_id in {lost.run_id for lost in find_lost_runs()}, within_s=30)
     assert str(left.pid) in " ".join(end_lost_run(run.spec.run_id))
     assert left.wait() == -signal.SIGKILL
     assert run.nothing_left()
@@ -158,7 +158,7 @@ def test_leaving_a_target_ends_what_others_started_for_the_run_though_its_superv
     spec = toy_spec(tmp_path, 1)
     with LocalTarget(spec) as target:
         stray = subprocess.Popen(SLEEP, env={**os.environ, **target.marks})
-        wait_until(lambda: stray.pid in {process.pid for process in of_run(spec.run_id)}, within_s=5)
+        wait_until(lambda: stray.pid in {process.pid for process in of_run(spec.run_id)}, within_s=30)
         assert target._link
         os.kill(target._link.pid, signal.SIGKILL)
     assert stray.wait() == -signal.SIGKILL
@@ -185,7 +185,7 @@ def test_a_helper_that_dies_ends_the_cluster_and_every_question_says_why(
             if f"chaos.targets.local.{helper}" in psutil.Process(process.pid).cmdline()
         ]
         victim.kill()
-        why = eventually(lambda: ended(target), within_s=10, what="the end of the cluster")
+        why = eventually(lambda: ended(target), within_s=30, what="the end of the cluster")
         assert f"the {helper} ended by itself: SIGKILL" in str(why)
         assert of_run(spec.run_id) == []
 

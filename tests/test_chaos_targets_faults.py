@@ -38,7 +38,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
 @pytest.fixture
 def target(cluster: LocalTarget) -> LocalTarget:
     """The module's one cluster of four, whole again after whatever the test before did to it."""
-    wait_until(lambda: all_ready(cluster), within_s=10, what="four ready replicas")
+    wait_until(lambda: all_ready(cluster), within_s=30, what="four ready replicas")
     return cluster
 
 
@@ -51,16 +51,16 @@ def test_a_killed_replica_is_gone_and_replaced_under_a_new_name_that_serves(
     (injection,) = target.inject(Kill(), [victim])
     assert (injection.replica, injection.uid) == (victim.name, victim.uid)
     assert asked_s <= injection.at_s <= time.monotonic()
-    (evidence,) = target.verify([injection], within_s=5)
+    (evidence,) = target.verify([injection], within_s=30)
     assert evidence.verified, evidence.how
-    eventually(lambda: all_ready(target), within_s=5)
+    eventually(lambda: all_ready(target), within_s=30)
     (fresh,) = [r for r in target.replicas() if r.name not in {b.name for b in before}]
     assert fresh.uid not in {b.uid for b in before}
     assert fresh.labels["zone"] == victim.labels["zone"]
     assert named(target, victim.name) is None
     eventually(
         lambda: complete(gateway_port(target)).headers["x-aftershock-replica"] == fresh.name,
-        within_s=5,
+        within_s=30,
         what="a request served by the replacement",
     )
     assert kinds(target, victim.name)[-3:] == ["replica_unready", "replica_killed", "replica_gone"]
@@ -76,7 +76,7 @@ def test_victims_are_killed_one_after_another_and_events_tell_when(target: Local
     killed = {event.detail["uid"]: event for event in target.events() if event.kind == "replica_killed"}
     assert [killed[injection.uid].at_s for injection in injections] == stamps
     assert {killed[injection.uid].detail["signal"] for injection in injections} == {"SIGKILL"}
-    assert all(evidence.verified for evidence in target.verify(injections, within_s=5))
+    assert all(evidence.verified for evidence in target.verify(injections, within_s=30))
 
 
 def test_a_kill_takes_everything_that_the_replica_forked(target: LocalTarget, eventually: Eventually) -> None:
@@ -85,13 +85,15 @@ def test_a_kill_takes_everything_that_the_replica_forked(target: LocalTarget, ev
     workers = leader.children()
     assert len(workers) == 1
     (injection,) = target.inject(Kill(), [victim])
-    assert target.verify([injection], within_s=5)[0].verified
-    eventually(lambda: not workers[0].is_running() or workers[0].status() == psutil.STATUS_ZOMBIE, within_s=5)
+    assert target.verify([injection], within_s=30)[0].verified
+    eventually(
+        lambda: not workers[0].is_running() or workers[0].status() == psutil.STATUS_ZOMBIE, within_s=30
+    )
 
 
 def test_an_incarnation_that_is_gone_is_refused_and_nothing_is_touched(target: LocalTarget) -> None:
     gone, bystander = target.replicas()[:2]
-    target.verify(target.inject(Kill(), [gone]), within_s=5)
+    target.verify(target.inject(Kill(), [gone]), within_s=30)
     with pytest.raises(RefusedError, match=gone.uid):
         target.inject(Kill(), [bystander, gone])
     assert named(target, bystander.name) == bystander
@@ -170,18 +172,18 @@ def test_a_grace_period_is_a_polite_signal_first_and_no_new_requests_meanwhile(
 ) -> None:
     with LocalTarget(toy_spec(tmp_path, 2, "--ignore-sigterm")) as target:
         victim, other = target.replicas()
-        injections = target.inject(Kill(grace_period_s=2), [victim])
+        injections = target.inject(Kill(grace_period_s=4), [victim])
         dying = named(target, victim.name)
         assert dying is not None
         assert (dying.terminating, dying.ready, dying.phase) == (True, False, "Running")
-        served = eventually(lambda: avoiding(target, victim), within_s=1.5, what="no request for the dying")
+        served = eventually(lambda: avoiding(target, victim), within_s=3.5, what="no request for the dying")
         assert other.name in str(served)
         assert "replica_gone" not in kinds(target, victim.name)
-        assert target.verify(injections, within_s=5)[0].verified
+        assert target.verify(injections, within_s=30)[0].verified
         signals = [(e.detail["signal"], e.at_s) for e in target.events() if e.kind == "replica_killed"]
         assert [name for name, _ in signals] == ["SIGTERM", "SIGKILL"]
-        assert signals[1][1] - signals[0][1] >= 1.99
-        eventually(lambda: all_ready(target), within_s=5)
+        assert signals[1][1] - signals[0][1] >= 3.99
+        eventually(lambda: all_ready(target), within_s=30)
 
 
 def avoiding(target: LocalTarget, victim: Replica) -> set[str]:
@@ -193,7 +195,7 @@ def avoiding(target: LocalTarget, victim: Replica) -> set[str]:
 def test_a_replica_that_obeys_the_polite_signal_is_gone_before_the_grace_is_over(target: LocalTarget) -> None:
     victim = target.replicas()[0]
     injections = target.inject(Kill(grace_period_s=30), [victim])
-    assert target.verify(injections, within_s=5)[0].verified
+    assert target.verify(injections, within_s=30)[0].verified
     killed = [e for e in target.events() if e.kind == "replica_killed" and e.replica == victim.name]
     assert [event.detail["signal"] for event in killed] == ["SIGTERM"]
 
@@ -209,7 +211,7 @@ def test_requests_survive_a_kill_in_their_midst_and_are_counted_apart_from_attem
     statuses += [complete(port).status for _ in range(50)]
     assert statuses == [200] * 100
     # The gateway counts a request when its last byte is out, a moment after the client has it.
-    eventually(lambda: gateway_total(target, "requests_total") == before_requests + 100, within_s=5)
+    eventually(lambda: gateway_total(target, "requests_total") == before_requests + 100, within_s=30)
     extra = gateway_total(target, "attempts_total") - gateway_total(target, "retries_total")
     assert extra == before_extra + 100
     for survivor in survivors:

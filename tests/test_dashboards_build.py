@@ -136,7 +136,7 @@ def test_no_panel_writes_promql_of_its_own() -> None:
 
 def test_a_query_is_written_in_the_dashboards_and_nowhere_else() -> None:
     promql = re.compile(
-        r"\b(?:rate|increase|\w+_over_time|histogram_quantile|absent)\s*\("
+        r"\b(?:rate|increase|delta|resets|\w+_over_time|histogram_quantile|absent)\s*\("
         r"|\b(?:sum|count|min|max|avg) by \((?!uuid\)\.)"
         r"|\b(?:sum|count|min|max|avg)\s*\((?:up|ds_|inf:|ALERTS)|\b(?:up|ALERTS|ds_\w+|inf:[\w:]+)\{|__name__"
     )
@@ -186,6 +186,8 @@ def test_two_named_queries_never_say_the_same() -> None:
         lambda: promql.total_rate(metrics.QUEUE_TIME, ""),
         lambda: promql.total_rate(metrics.REQUESTS, "", part="_count"),
         lambda: promql.within(metrics.INFERENCE_LATENCY, "", 2.4),
+        lambda: promql.share_within(metrics.INFERENCE_LATENCY, 2.4, "", of=""),
+        lambda: promql.share_counted(metrics.REQUESTS, metrics.CACHE_QUERIES, "", by=()),
         lambda: promql.quantile(0.5, metrics.REQUESTS, ""),
         lambda: promql.now("sum", metrics.REQUESTS, ""),
         lambda: promql.now("sum", metrics.KV_CACHE_USAGE, ""),
@@ -193,6 +195,7 @@ def test_two_named_queries_never_say_the_same() -> None:
     ],
     ids=[
         *("rate of a gauge", "rate of a whole histogram", "part of a counter", "bound between edges"),
+        *("share within no edge", "share of another thing"),
         *("quantile of a counter", "counter as gauge", "sum of ratios", "bound of an objective without one"),
     ],
 )

@@ -92,8 +92,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         with (folder / "log").open("w") as log, subprocess.Popen(command, stderr=log) as server:
             try:
                 here = Watched(metrics, exposition, f"http://127.0.0.1:{port}")
-                wait_until(lambda: is_ready(here.url), within_s=20, what="Prometheus")
-                wait_until(lambda: here.recorded("inf:replicas_up"), within_s=20, what="a recorded signal")
+                wait_until(lambda: is_ready(here.url), within_s=30, what="Prometheus")
+                wait_until(lambda: here.recorded("inf:replicas_up"), within_s=30, what="a recorded signal")
                 yield here
             finally:
                 server.terminate()

@@ -45,6 +45,7 @@ WRONG = {
         "rate(vllm:num_preemptions[5m])",
         "vllm:num_preemptions is exported by nobody",
     ),
+    "delta of a counter": ("sum(delta(vllm:prefix_cache_hits_total[5m]))", "negative after a restart"),
     "counter as a gauge": ("sum(nv_inference_exec_count)", "read as if it were a gauge"),
     "info that is not emitted": (
         "sglang:cache_config_info",

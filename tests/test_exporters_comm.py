@@ -51,7 +51,7 @@ def test_round_trips_between_two_are_timed(reader: Reader, eventually: Eventuall
     with Responder("127.0.0.1", 0) as responder:
         peer = Peer("127.0.0.1", responder.port)
         with pinging(reader, peer):
-            eventually(lambda: reader.count(peer) >= 5, within_s=10)
+            eventually(lambda: reader.count(peer) >= 5, within_s=30)
     assert 0 < reader.sum_s(peer) / reader.count(peer) < 1
 
 
@@ -60,10 +60,10 @@ def test_a_peer_that_goes_is_counted_and_timed_again_when_it_is_back(
 ) -> None:
     peer = Peer("127.0.0.1", free_port)
     with pinging(reader, peer):
-        eventually(lambda: reader.failures(peer) >= 2, within_s=10)
+        eventually(lambda: reader.failures(peer) >= 2, within_s=30)
         assert reader.count(peer) == 0
         with Responder("127.0.0.1", free_port):
-            eventually(lambda: reader.count(peer) >= 2, within_s=10)
+            eventually(lambda: reader.count(peer) >= 2, within_s=30)
 
 
 def test_both_series_are_there_at_zero_before_anything_happened(reader: Reader) -> None:
@@ -102,7 +102,7 @@ def test_what_is_no_whole_echo_in_time_is_a_failure_without_a_latency(
     reader: Reader, eventually: Eventually, answer: Callable[[bytes], bytes]
 ) -> None:
     with answering(answer) as peer, pinging(reader, peer, timeout_s=0.05):
-        eventually(lambda: reader.failures(peer) >= 1, within_s=10)
+        eventually(lambda: reader.failures(peer) >= 1, within_s=30)
     assert reader.count(peer) == 0
 
 
@@ -116,7 +116,7 @@ def test_an_answer_that_comes_late_is_not_taken_for_the_next_one(
         return b"" if len(kept) == 1 else kept[-2] if len(kept) == 2 else message
 
     with answering(late) as peer, pinging(reader, peer, timeout_s=0.3):
-        eventually(lambda: reader.count(peer) >= 1, within_s=10)
+        eventually(lambda: reader.count(peer) >= 1, within_s=30)
     assert reader.failures(peer) >= 2, "the late answer and the one that it would have been taken for"
 
 
@@ -180,4 +180,4 @@ def test_the_responder_takes_a_bounded_number_of_connections(eventually: Eventua
                 again.sendall(b"y")
                 return again.recv(1) == b"y"
 
-        eventually(served, within_s=10, what="room for a connection after others have ended")
+        eventually(served, within_s=30, what="room for a connection after others have ended")

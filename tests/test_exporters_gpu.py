@@ -41,7 +41,7 @@ def exposition_of(reading: GpuReading) -> tuple[list[str], float | None]:
 def test_a_machine_without_a_gpu_says_so_by_one_line(eventually: Eventually) -> None:
     registry = CollectorRegistry()
     with watch_gpus(CollectorSet(registry), period_s=0.05):
-        eventually(lambda: success(registry) == 1, within_s=10, what="the first poll")
+        eventually(lambda: success(registry) == 1, within_s=30, what="the first poll")
         assert gpu_lines(registry) == ["ds_gpu_up 0.0"]
         assert gpu_families(registry) == ["ds_gpu_up"]
 
@@ -98,13 +98,13 @@ def test_a_failed_poll_is_reported_shows_no_old_value_and_mends_itself(eventuall
 
     registry = CollectorRegistry()
     with watch_gpus(CollectorSet(registry), devices=recorded, period_s=0.05):
-        eventually(lambda: success(registry) == 1, within_s=10)
+        eventually(lambda: success(registry) == 1, within_s=30)
         answers[0] = OSError("GPU is lost")
-        eventually(lambda: success(registry) == 0, within_s=10)
+        eventually(lambda: success(registry) == 0, within_s=30)
         assert gpu_lines(registry) == ["ds_gpu_up 0.0"]
         assert gpu_families(registry) == ["ds_gpu_up"]
         answers[0] = TWO_DEVICES
-        eventually(lambda: success(registry) == 1, within_s=10)
+        eventually(lambda: success(registry) == 1, within_s=30)
         assert len(gpu_lines(registry)) == 3
 
 
@@ -118,13 +118,13 @@ def test_a_driver_that_hangs_lets_scrapes_through_and_ages_out(eventually: Event
 
     registry = CollectorRegistry()
     with watch_gpus(CollectorSet(registry), devices=recorded, period_s=0.05):
-        eventually(lambda: success(registry) == 1, within_s=10)
+        eventually(lambda: success(registry) == 1, within_s=30)
         hang.set()
-        eventually(lambda: success(registry) == 0, within_s=10, what="an answer too old to show")
+        eventually(lambda: success(registry) == 0, within_s=30, what="an answer too old to show")
         assert gpu_lines(registry) == ["ds_gpu_up 0.0"]
         assert gpu_families(registry) == ["ds_gpu_up"]
         let_go.set()
-        eventually(lambda: success(registry) == 1, within_s=10)
+        eventually(lambda: success(registry) == 1, within_s=30)
 
 
 @pytest.mark.gpu

@@ -44,22 +44,22 @@ class Trial:
 
 
 def test_requests_leave_on_time_while_earlier_ones_hang() -> None:
-    trial = Trial([0.0, 0.05, 0.1, 0.15, 0.2], service_s=0.5)
+    trial = Trial([0.0, 0.05, 0.1, 0.15, 0.2], service_s=1.0)
     loop = trial.run()
 
     assert [row.outcome for row in trial.rows] == ["ok"] * 5
-    assert all(row.lag_s is not None and 0 <= row.lag_s < 0.25 for row in trial.rows)
+    assert all(row.lag_s is not None and 0 <= row.lag_s < 0.7 for row in trial.rows)
     assert max(row.dispatched_s or 0.0 for row in trial.rows) < min(row.ended_s or 0.0 for row in trial.rows)
     assert loop.peak_in_flight == 5
 
 
 def test_a_stutter_of_the_generator_moves_no_later_arrival() -> None:
-    trial = Trial([0.0, 0.1, 0.2, 0.9], service_s=0.4, blocks_hub=True)
+    trial = Trial([0.0, 0.1, 0.2, 1.5], service_s=0.8, blocks_hub=True)
     loop = trial.run()
 
     lags_s = [row.lag_s or 0.0 for row in trial.rows]
-    assert lags_s[1] > 0.25, "due while the hub was blocked"
-    assert lags_s[3] < 0.2, "due after it: back on the plan"
+    assert lags_s[1] > 0.65, "due while the hub was blocked"
+    assert lags_s[3] < 0.5, "due after it: back on the plan"
     assert max(loop.hub_lags_s) > 0.15, "the watch has seen the stutter"
 
 
@@ -100,7 +100,7 @@ def test_a_stop_before_the_end_leaves_a_row_for_every_arrival() -> None:
 def test_arrivals_of_one_instant_all_leave_at_it(count: int) -> None:
     trial = Trial([0.0] * count, service_s=1.0, max_in_flight=1000)
     trial.run()
-    assert max(row.dispatched_s or 0.0 for row in trial.rows) < 1.0
+    assert max(row.dispatched_s or 0.0 for row in trial.rows) < min(row.ended_s or 0.0 for row in trial.rows)
     assert {row.outcome for row in trial.rows} == {"ok"}
 
 

@@ -10,6 +10,7 @@ import pytest
 import requests
 from openai.types.chat import ChatCompletionMessageParam
 
+from exporters.probe import ProbeTarget, probe
 from tests.reference_replicas import Process, replica_process
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
@@ -169,3 +170,9 @@ def test_the_log_says_when_the_model_is_there_and_what_it_did_not_understand(rep
     log = replica.log.read_text()
     assert "Model initialized" in log
     assert "DS_MISSPELT is not a setting of this server" in log
+
+
+def test_the_reference_server_is_probed_with_success(replica: Process) -> None:
+    result = probe(ProbeTarget(replica.url, "tiny", timeout_s=60))
+    assert result.outcome == "ok"
+    assert result.ttft_s is not None

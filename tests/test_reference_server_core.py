@@ -30,7 +30,7 @@ from reference_server.sequence import Sequence
 
 torch.set_num_threads(1)
 
-SETTINGS = Settings(max_running=8, step_tokens=48, max_context=256)
+SETTINGS = Settings(max_running=8, step_tokens=48, max_context=256, torch_threads=1)
 
 
 class Lookups(Uninstrumented):

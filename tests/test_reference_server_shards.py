@@ -36,7 +36,7 @@ from tests.reference_replicas import Process, replica_process
 Eventually = Callable[..., Any]
 
 SHAPE = Shape(layers=4, hidden=64, heads=8, kv_heads=8, head_dim=16, feed_forward=192, vocabulary=320, eos=())
-SETTINGS = Settings(max_running=4, max_context=128)
+SETTINGS = Settings(max_running=4, max_context=128, torch_threads=1)
 GREEDY, SEEDED = Sampling(seed=0, temperature=0), Sampling(seed=7, top_p=0.9)
 
 
@@ -126,7 +126,7 @@ def test_every_exchange_of_a_step_is_timed_and_told(nursery: Nursery, eventually
             ("send", "rank2"): 1,
             ("recv", "rank0"): 1,
         }
-        eventually(lambda: len(told) == sum(expected.values()), within_s=10)
+        eventually(lambda: len(told) == sum(expected.values()), within_s=30)
     counted = {key: sum((op, peer) == key for op, peer, _ in told) for key in expected}
     assert counted == expected
     assert all(0 < seconds < 10 for *_, seconds in told)
@@ -220,16 +220,16 @@ def test_a_replica_that_loses_a_rank_fails_what_is_in_flight_and_serves_again(
     eventually(lambda: replica.probe("readyz") == 200, within_s=30)
     assert completion(replica).json()["choices"][0]["text"] == before
     series = 'ds_comm_latency_seconds_count{op="all_reduce",peer="rank0-1",scope="intra"}'
-    eventually(lambda: replica.metric(series) > 0, within_s=10)
+    eventually(lambda: replica.metric(series) > 0, within_s=30)
 
 
-def test_no_rank_outlives_a_server_that_is_killed(tmp_path: Path, eventually: Eventually) -> None:
-    with replica_process(tmp_path, DS_TENSOR_PARALLEL="2") as replica:
-        eventually(lambda: replica.probe("readyz") == 200, within_s=60)
-        nursery = psutil.Process(nursery_of(replica.process.pid))
-        family = [nursery, *nursery.children()]
-        replica.process.kill()
-        eventually(lambda: not any(map(alive, family)), within_s=5)
+def test_no_rank_outlives_a_server_that_is_killed(replica: Process, eventually: Eventually) -> None:
+    # The last test that asks for this replica.
+    eventually(lambda: replica.probe("readyz") == 200, within_s=60)
+    nursery = psutil.Process(nursery_of(replica.process.pid))
+    family = [nursery, *nursery.children()]
+    replica.process.kill()
+    eventually(lambda: not any(map(alive, family)), within_s=30)
 
 
 def test_the_parts_of_all_ranks_are_the_whole() -> None:

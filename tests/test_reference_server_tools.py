@@ -103,7 +103,9 @@ def test_a_quantized_folder_is_served_in_a_quarter_of_the_size_with_the_text_of_
     tokens = list(prompt)
     for _ in range(12):
         tokens.append(int(model.logits(torch.tensor(tokens))[-1].argmax()))
-    settings = Settings(model_path=quantized, model_name="it", host="127.0.0.1", port=0, metrics_port=0)
+    settings = Settings(
+        model_path=quantized, model_name="it", host="127.0.0.1", port=0, metrics_port=0, torch_threads=1
+    )
     with replica_in_thread(settings, Hold()) as replica:
         body: dict[str, Any] = {"prompt": prompt, "temperature": 0, "max_tokens": 12, "ignore_eos": True}
         reply = requests.post(f"{replica.url}/v1/completions", json=body, timeout=60).json()

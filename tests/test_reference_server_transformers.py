@@ -44,7 +44,9 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
-    settings = Settings(model_path=folder, model_name="it", host="127.0.0.1", port=0, metrics_port=0)
+    settings = Settings(
+        model_path=folder, model_name="it", host="127.0.0.1", port=0, metrics_port=0, torch_threads=1
+    )
     with replica_in_thread(settings, Hold()) as replica:
         yield replica.url
 
@@ -114,7 +116,9 @@ def test_an_answer_ends_at_the_token_that_only_the_generation_config_names(tmp_p
     said = json.loads(file.read_text())
     file.write_text(json.dumps(said | {"eos_token_id": [said["eos_token_id"], end_of_turn]}))
     expected = reference_answer(folder, prompt)
-    settings = Settings(model_path=folder, model_name="it", host="127.0.0.1", port=0, metrics_port=0)
+    settings = Settings(
+        model_path=folder, model_name="it", host="127.0.0.1", port=0, metrics_port=0, torch_threads=1
+    )
     with replica_in_thread(settings, Hold()) as replica:
         served = answer(replica.url, "completions", prompt=prompt)
     assert served["choices"][0]["finish_reason"] == "stop"

@@ -1,7 +1,7 @@
 """A replica in miniature for fast tests: a real HTTP server that streams completions and does as it is told.
 
-`python toy_replica.py --port P --metrics-port M` serves /healthz, /readyz, /v1/completions (streaming or not)
-and, on the metrics port, /metrics. `POST /toy {"ready": false, "healthy": false, "hang_health": true, "exit":
+`python toy_replica.py --port P --metrics-port M` serves /healthz, /readyz, /v1/models, completions and chat (streaming
+or not) and, on the metrics port, /metrics. `POST /toy {"ready": false, "healthy": false, "hang_health": true, "exit":
 3, "gap_s": 0.1, ...}` changes its behaviour. Standard library only: it starts in a few hundredths of a
 second.
 """
@@ -75,7 +75,9 @@ class Toy:
                     f'toy_requests_total{{outcome="{k}"}} {v}\n' for k, v in self.behaviour.outcomes.items()
                 ]
                 _send(writer, 200, "".join(lines))
-            case "POST", "/v1/completions":
+            case "GET", "/v1/models":
+                _send(writer, 200, {"object": "list", "data": [{"id": "toy", "object": "model"}]})
+            case "POST", "/v1/completions" | "/v1/chat/completions":
                 await self._complete(json.loads(body), reader, writer)
             case _:
                 _send(writer, 404, {"path": path, "method": method, "bytes": len(body)})
@@ -111,7 +113,10 @@ class Toy:
                 if done:
                     self.behaviour.outcomes["client_left"] += 1
                     raise ConnectionResetError
-                _chunk(writer, {"choices": [{"index": 0, "text": f"t{index} "}], "sent_s": time.monotonic()})
+                choice = {"index": 0, "text": f"t{index} "}
+                if index == tokens - 1:
+                    choice["finish_reason"] = "length"
+                _chunk(writer, {"choices": [choice], "sent_s": time.monotonic()})
                 await writer.drain()
         finally:
             left.cancel()
