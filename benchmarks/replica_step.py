@@ -1,10 +1,11 @@
-"""What one replica of the demo takes of a processor: per step under its share of the load, and to start.
+"""What one replica of the demo takes of a processor under its share of the load: per token, request and step, by part.
 
-    python -m benchmarks.replica_step [--seconds 15] [--rounds 3] [--against CHECKOUT]
+    python -m benchmarks.replica_step [--seconds 15] [--rounds 3] [--against CHECKOUT] [--json FILE]
 
 Starts the replica with the environment of `chaos/experiments/pod-kill-30.yaml`, sends it a tenth of the arrivals,
-scrapes and probes it once a second, and reads the processor time of its threads. With `--against`, another checkout
-takes turns with this one, and who goes first changes. Prints every round, and medians.
+scrapes it once a second, probes it as often as the local target does, and reads the processor time of its threads.
+With `--against`, another checkout takes turns with this one, and who goes first changes. Prints every round, and a
+table of medians.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.replica import ROOT, Replica, replica
+from chaos.targets.local.spec import LIVENESS, READINESS
 
 EXPERIMENT = ROOT / "chaos/experiments/pod-kill-30.yaml"
 DEMO_PER_S = 16.0
@@ -28,30 +30,50 @@ DEMO_PER_S = 16.0
 WARM_UP_S = 3.0
 ACCEPT = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 """What Prometheus asks for."""
+COUNTED = {
+    "steps": "ds_engine_steps_total",
+    "tokens": 'ds_tokens_total{direction="generation"',
+    "requests": "ds_requests_total",
+}
 
 
 @dataclass(frozen=True)
 class Round:
-    """What one start and one stretch of load took."""
+    """What one start and one stretch of load took, in processor time but for the first; ratios in milliseconds."""
 
     start_wall_s: float
     start_processor_s: float
     steps: int
-    step_processor_ms: float
+    tokens: int
+    requests: int
+    step_ms: float
     """Everything that the replica did meanwhile, by its steps: API, scrapes and probes as well."""
+    request_ms: float
+    token_ms: float
+    """Likewise by the tokens of its answers; of that:"""
+    token_engine_ms: float
+    token_api_ms: float
+    """The event loop: requests, streams, probes."""
+    token_rest_ms: float
+    """Scrapes and pollers."""
 
 
-def processor_s(server: Replica) -> float:
-    """Of all its threads, since it began."""
+def processor_s(server: Replica) -> tuple[float, float, float]:
+    """Of all its threads since it began, those that ended too; of the engine's, the busiest; and of the API's."""
     times = server.process.cpu_times()
-    return times.user + times.system
+    threads = {one.id: one.user_time + one.system_time for one in server.process.threads()}
+    api_s = threads.pop(server.process.pid)
+    return times.user + times.system, max(threads.values()), api_s
 
 
-def steps_of(server: Replica) -> float:
+def counts_of(server: Replica) -> dict[str, int]:
     """As it counts them."""
     with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith("ds_engine_steps_total"))
+        samples = [line.rsplit(" ", 1) for line in answer.read().decode().splitlines()]
+    return {
+        name: int(sum(float(value) for series, value in samples if series.startswith(start)))
+        for name, start in COUNTED.items()
+    }
 
 
 async def exchange(port: int, head: str, body: bytes = b"") -> bytes:
@@ -66,19 +88,21 @@ async def exchange(port: int, head: str, body: bytes = b"") -> bytes:
 
 
 async def load(server: Replica, seconds: float, seed: int) -> None:
-    """A replica's share of the demo's arrivals, a scrape and two probes a second; returns after the last answer."""
+    """A replica's share of the demo's arrivals, scrapes and probes; returns after the last answer."""
     spec = yaml.safe_load(EXPERIMENT.read_text())
     rate = DEMO_PER_S / spec["target"]["local"]["replicas"]
     began_s = time.monotonic()
 
-    async def watch() -> None:
+    async def repeat(port: int, head: str, period_s: float) -> None:
         while time.monotonic() < began_s + seconds:
-            await exchange(
-                server.metrics_port, f"GET /metrics HTTP/1.1\r\nAccept: {ACCEPT}\r\nAccept-Encoding: gzip"
-            )
-            for path in ("/readyz", "/healthz"):
-                await exchange(server.port, f"GET {path} HTTP/1.1")
-            await asyncio.sleep(1)
+            await exchange(port, head)
+            await asyncio.sleep(period_s)
+
+    scrape = f"GET /metrics HTTP/1.1\r\nAccept: {ACCEPT}\r\nAccept-Encoding: gzip"
+    watching = [repeat(server.metrics_port, scrape, 1.0)]
+    watching += [
+        repeat(server.port, f"GET {one.path} HTTP/1.1", one.period_s) for one in (READINESS, LIVENESS)
+    ]
 
     async def ask(number: int) -> None:
         content = f"{number:06d} ".ljust(spec["load"]["prompt_tokens"], "x")
@@ -93,7 +117,7 @@ async def load(server: Replica, seconds: float, seed: int) -> None:
         if b"[DONE]" not in answer:
             raise SystemExit(f"an answer was not whole: {answer[:300]!r}")
 
-    tasks, at_s, source = [asyncio.create_task(watch())], 0.0, random.Random(seed)
+    tasks, at_s, source = [asyncio.create_task(each) for each in watching], 0.0, random.Random(seed)
     while (at_s := at_s + source.expovariate(rate)) < seconds:
         await asyncio.sleep(began_s + at_s - time.monotonic())
         tasks.append(asyncio.create_task(ask(len(tasks))))
@@ -105,13 +129,26 @@ def measured(checkout: Path, seconds: float) -> Round:
     environ = yaml.safe_load(EXPERIMENT.read_text())["target"]["local"]["env"]
     began_s = time.monotonic()
     with replica(environ, "--replica-name", "alone", checkout=checkout) as one:
-        wall_s, started_s = time.monotonic() - began_s, processor_s(one)
+        wall_s, (started_s, *_) = time.monotonic() - began_s, processor_s(one)
         asyncio.run(load(one, WARM_UP_S, seed=1))
-        steps, before_s = steps_of(one), processor_s(one)
+        counts, before = counts_of(one), processor_s(one)
         asyncio.run(load(one, seconds, seed=7))
-        took_s = processor_s(one) - before_s
-        done = int(steps_of(one) - steps)
-        return Round(round(wall_s, 2), round(started_s, 2), done, round(1e3 * took_s / done, 2))
+        all_ms, engine_ms, api_ms = (
+            1e3 * (now - then) for now, then in zip(processor_s(one), before, strict=True)
+        )
+        done = {name: count - counts[name] for name, count in counts_of(one).items()}
+    steps, tokens, requests = (done[name] for name in COUNTED)
+    return Round(
+        start_wall_s=round(wall_s, 2),
+        start_processor_s=round(started_s, 2),
+        **done,
+        step_ms=round(all_ms / steps, 2),
+        request_ms=round(all_ms / requests, 1),
+        token_ms=round(all_ms / tokens, 2),
+        token_engine_ms=round(engine_ms / tokens, 2),
+        token_api_ms=round(api_ms / tokens, 2),
+        token_rest_ms=round((all_ms - engine_ms - api_ms) / tokens, 2),
+    )
 
 
 def main() -> int:
@@ -122,17 +159,21 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--against", type=Path, help="another checkout of this project")
+    parser.add_argument("--json", type=Path, help="where every round is written")
     options = parser.parse_args()
-    checkouts = {"this": ROOT} | ({"the other": options.against.absolute()} if options.against else {})
+    checkouts = {"this": ROOT} | ({"other": options.against.absolute()} if options.against else {})
     found: dict[str, list[Round]] = {name: [] for name in checkouts}
     for number in range(options.rounds):
         for name in list(checkouts)[:: 1 if number % 2 == 0 else -1]:
             found[name].append(measured(checkouts[name], options.seconds))
-            print(f"{name:10}", asdict(found[name][-1]), flush=True)
-    for name, rounds in found.items():
-        fields = ("start_wall_s", "start_processor_s", "step_processor_ms")
-        medians = {field: statistics.median(getattr(one, field) for one in rounds) for field in fields}
-        print(f"{name:10} median", medians)
+            print(f"{name:6}", asdict(found[name][-1]), flush=True)
+    rounds = {name: [asdict(each) for each in rounds] for name, rounds in found.items()}
+    print(f"{'median':20}" + "".join(f"{name:>9}" for name in rounds))
+    for field in Round.__dataclass_fields__:
+        medians = (statistics.median(each[field] for each in of_one) for of_one in rounds.values())
+        print(f"{field:20}" + "".join(f"{median:9g}" for median in medians))
+    if options.json is not None:
+        options.json.write_text(json.dumps(rounds, indent=1) + "\n")
     return 0
 
 

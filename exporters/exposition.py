@@ -1,6 +1,7 @@
 """Serves one registry over HTTP on a port of its own: `/metrics`, and 404 for everything else.
 
-Each scrape renders in a thread of its own, never on a server's event loop: it takes milliseconds.
+Each scrape renders in a thread of its own, never on a server's event loop: it takes milliseconds. It is always in
+Prometheus's text format, whatever else is accepted: OpenMetrics says no more of our series, and takes twice as long.
 """
 
 from collections.abc import Callable, Iterable
@@ -48,7 +49,7 @@ def serve(registry: CollectorRegistry, *, host: str = "0.0.0.0", port: int = 808
 def _metrics_only(app: WsgiApp) -> WsgiApp:
     def route(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/metrics":
-            return app(environ, start_response)
+            return app({**environ, "HTTP_ACCEPT": "text/plain"}, start_response)
         start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
         return [b"only /metrics is served here\n"]
 

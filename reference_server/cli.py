@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(argv: Sequence[str]) -> int:
     # Until the model is loaded hardly anything becomes garbage: looking for it would be an eighth of the start.
     gc.disable()
-    # numpy's own products are not used here, but the threads that its library starts for them would spin.
+    # numpy's own products are small ones here, for which the threads that its library starts would spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     flags = {name: value for name, value in vars(_parser().parse_args(argv)).items() if value is not None}
     standby, front = flags.pop("standby", None), flags.pop("from", None)

@@ -10,6 +10,7 @@ from reference_server.batch import BackendStatistics, Piece
 from reference_server.kv_cache import KVCache
 from reference_server.model import Model, Row
 from reference_server.sampler import sample_rows
+from reference_server.small_model import SmallModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class CpuBackend:
 
     lookahead = 0
 
-    def __init__(self, model: Model, cache: KVCache, alphabet: Iterable[int]) -> None:
+    def __init__(self, model: Model | SmallModel, cache: KVCache, alphabet: Iterable[int]) -> None:
         self._model = model
         self._cache = cache
         self._alphabet = np.array(list(alphabet))
@@ -43,7 +44,7 @@ class CpuBackend:
     def submit(self, pieces: Sequence[Piece]) -> Computed:
         """Compute the step, to its last token."""
         rows = [row for piece in pieces for row in self._rows(piece)]
-        logits = self._model.logits(rows, self._cache).numpy()
+        logits = np.asarray(self._model.logits(rows, self._cache))
         drawing = [piece for piece in pieces if piece.sampling is not None]
         drawn: dict[int, int] = {}
         for endless, choices in ((True, self._alphabet), (False, self._alphabet_and_end)):

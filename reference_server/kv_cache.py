@@ -68,6 +68,11 @@ class KVCache:
         self.layers = torch.zeros(size, device=device, dtype=dtype).unbind()
         """The lines of each layer."""
 
+    @property
+    def arrays(self) -> Sequence[NDArray[np.float32]]:
+        """The lines of each layer, in float32 on the CPU, as numpy sees the same memory."""
+        return [lines.numpy() for lines in self.layers]
+
     def window(self, tables: Sequence[Sequence[int]], positions: Sequence[int]) -> Window:
         """Plan one step: row i lies in the blocks `tables[i]`, stands at `positions[i]`, and sees what is not after."""
         rows, pages = len(tables), max(positions) // PAGE_TOKENS + 1

@@ -25,6 +25,7 @@ from reference_server.shards.backend import Group, ShardedBackend
 from reference_server.shards.collectives import Collectives
 from reference_server.shards.grid import Place
 from reference_server.shards.slicing import shard
+from reference_server.small_model import SmallModel, is_small
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +83,10 @@ def load_backend(
                 alphabet=served.alphabet, collectives=collectives, step_tokens=settings.step_tokens,
                 lazy=settings.capture == "lazy",
             )  # fmt: skip
-    model = Model(shape, weights, context=context, device=device, dtype=dtype, collectives=collectives)
     cache = KVCache(shape, blocks=blocks, context=context, device=device, dtype=dtype)
+    if device.type == "cpu" and place is None and is_small(weights):
+        return CpuBackend(SmallModel(shape, weights, context=context), cache, served.alphabet)
+    model = Model(shape, weights, context=context, device=device, dtype=dtype, collectives=collectives)
     return CpuBackend(model, cache, served.alphabet)
 
 

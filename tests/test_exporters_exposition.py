@@ -60,6 +60,15 @@ def test_exactly_the_declared_families_are_exposed() -> None:
     }
 
 
+def test_whoever_would_rather_have_openmetrics_gets_the_text_format() -> None:
+    accepted = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"}
+    with serve(InferenceMetrics("tiny").registry, host="127.0.0.1", port=0) as exposition:
+        request = urllib.request.Request(f"http://127.0.0.1:{exposition.port}/metrics", headers=accepted)
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            assert answer.headers.get_content_type() == "text/plain"
+            assert b"# TYPE ds_requests_total counter" in answer.read()
+
+
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/favicon.ico", "/healthz"])
 def test_nothing_but_metrics_is_served(path: str) -> None:
     with serve(CollectorRegistry(), host="127.0.0.1", port=0) as exposition:

@@ -1,9 +1,11 @@
 """The server as a process of its own, driven by the official OpenAI client and by raw HTTP."""
 
 import json
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
 import pytest
@@ -142,6 +144,18 @@ def test_a_stream_ends_with_its_terminal_event_and_carries_usage_only_when_asked
     usages = [json.loads(event)["usage"] for event in counted[:-1]]
     assert usages[:-1] == [None] * 4
     assert usages[-1]["completion_tokens"] == 3
+
+
+def test_a_client_without_chunks_gets_the_same_events_bare(replica: Process) -> None:
+    body = json.dumps({"prompt": PROMPT, "stream": True, "max_tokens": 12, "seed": 1}).encode()
+    url = urlsplit(replica.url)
+    with socket.create_connection((url.hostname, url.port), timeout=30) as old:
+        old.sendall(b"POST /v1/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        with old.makefile("rb") as answer:
+            bare = answer.read().decode().partition("\r\n\r\n")[2]
+    texts = [json.loads(part[6:])["choices"][0]["text"] for part in bare.split("\n\n")[:-2]]
+    assert len(texts) == 13, "one a token, and the last"
+    assert "".join(texts) == post(replica, max_tokens=12, seed=1).json()["choices"][0]["text"]
 
 
 def test_every_answer_names_its_replica(replica: Process) -> None:

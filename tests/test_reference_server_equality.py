@@ -28,6 +28,7 @@ from reference_server.policies import Continuous, Policy, Window, policy
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.sequence import Sequence
+from reference_server.small_model import SmallModel
 
 torch.set_num_threads(1)
 
@@ -43,9 +44,11 @@ POLICIES: dict[str, Callable[[], Policy]] = {
 
 
 @cache
-def model() -> Model:
-    cpu = torch.device("cpu")
-    return Model(SHAPE, random_weights(SHAPE, 1), context=CONTEXT, device=cpu, dtype=torch.float32)
+def model(kind: str) -> Model | SmallModel:
+    cpu, weights = torch.device("cpu"), random_weights(SHAPE, 1)
+    if kind == "numpy":
+        return SmallModel(SHAPE, weights, context=CONTEXT)
+    return Model(SHAPE, weights, context=CONTEXT, device=cpu, dtype=torch.float32)
 
 
 class Step:
@@ -90,8 +93,9 @@ class Late:
 
 @dataclass(frozen=True)
 class Setup:
-    """How a core schedules."""
+    """How a core schedules, and what computes for it."""
 
+    model: str = "numpy"
     policy: str = "continuous"
     lookahead: int = 0
     running: int = 4
@@ -104,7 +108,7 @@ class Setup:
         tensors = KVCache(
             SHAPE, blocks=blocks, context=CONTEXT, device=torch.device("cpu"), dtype=torch.float32
         )
-        backend: Backend = CpuBackend(model(), tensors, FEW_LETTERS)
+        backend: Backend = CpuBackend(model(self.model), tensors, FEW_LETTERS)
         if self.lookahead:
             backend = Late(backend, self.lookahead)
         pool = BlockPool(blocks, cached=self.cached, ttl_s=60)
@@ -175,8 +179,8 @@ def answers(core: Core, requests: Many[Request]) -> list[Answer | None]:
 
 
 @cache
-def alone(request: Request) -> Answer | None:
-    return answers(Setup().core(), [replace(request, arrives=0, leaves=None, priority=0)])[0]
+def alone(request: Request, kind: str = "numpy") -> Answer | None:
+    return answers(Setup(model=kind).core(), [replace(request, arrives=0, leaves=None, priority=0)])[0]
 
 
 requests = st.lists(
@@ -199,6 +203,7 @@ requests = st.lists(
 )
 setups = st.builds(
     Setup,
+    model=st.sampled_from(["numpy", "torch"]),
     policy=st.sampled_from(list(POLICIES)),
     lookahead=st.integers(0, 2),
     running=st.integers(1, 5),
@@ -227,7 +232,7 @@ def test_every_request_of_any_mix_ends_and_gets_the_answer_that_it_gets_alone(
     setup: Setup, mix: list[Request]
 ) -> None:
     for request, answer in zip(mix, answers(setup.core(), mix), strict=True):
-        assert answer == alone(request) or (answer is None and request.leaves is not None)
+        assert answer == alone(request, setup.model) or (answer is None and request.leaves is not None)
 
 
 @pytest.mark.parametrize("lookahead", [0, 1, 2])

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -16,9 +16,11 @@ from reference_server.batch import BLOCK_TOKENS
 from reference_server.errors import ConfigError
 from reference_server.kv_cache import PAGE_TOKENS, KVCache
 from reference_server.model import Model, Row, rotary_table, rotate
+from reference_server.models.quantization import quantize
 from reference_server.models.shapes import NAMED_SHAPES, Shape, config_json, read_shape
 from reference_server.models.tokenizer import EOS
 from reference_server.models.weights import Weights, layer_name, random_weights, read_weights, write_weights
+from reference_server.small_model import SmallModel, is_small
 
 torch.set_num_threads(1)
 
@@ -32,15 +34,29 @@ SHAPES = {
         layers=1, hidden=40, heads=3, kv_heads=3, head_dim=10, feed_forward=50, tied_head=True
     ),
 }
+DECODERS = ("torch", "numpy")
+"""The one for any model and device, and the one for small models on the CPU."""
 SLOTS, CONTEXT = 4, 4 * PAGE_TOKENS
 SLOT_BLOCKS = CONTEXT // BLOCK_TOKENS
 
 
-def model_and_cache(shape: Shape, weights: Weights) -> tuple[Model, KVCache]:
+@dataclass(frozen=True)
+class Decoder:
+    """A model with a cache of its own."""
+
+    model: Model | SmallModel
+    cache: KVCache
+
+    def logits(self, rows: list[Row]) -> Tensor:
+        return torch.as_tensor(self.model.logits(rows, self.cache))
+
+
+def decoder(kind: str, shape: Shape, weights: Weights) -> Decoder:
     cpu = torch.device("cpu")
-    model = Model(shape, weights, context=CONTEXT, device=cpu, dtype=torch.float32)
-    blocks = SLOTS * SLOT_BLOCKS
-    return model, KVCache(shape, blocks=blocks, context=CONTEXT, device=cpu, dtype=torch.float32)
+    cache_ = KVCache(shape, blocks=SLOTS * SLOT_BLOCKS, context=CONTEXT, device=cpu, dtype=torch.float32)
+    if kind == "numpy":
+        return Decoder(SmallModel(shape, weights, context=CONTEXT), cache_)
+    return Decoder(Model(shape, weights, context=CONTEXT, device=cpu, dtype=torch.float32), cache_)
 
 
 def rows_of(tokens: list[int], slot: int, start: int = 0) -> list[Row]:
@@ -96,14 +112,13 @@ def turned(shape: Shape, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("length", [1, 7, PAGE_TOKENS, PAGE_TOKENS + 1, 3 * PAGE_TOKENS])
-def test_logits_are_those_of_a_plain_float64_llama(shape: Shape, length: int) -> None:
+@pytest.mark.parametrize("kind", DECODERS)
+def test_logits_are_those_of_a_plain_float64_llama(kind: str, shape: Shape, length: int) -> None:
     weights = random_weights(shape, seed=3)
-    model, its_cache = model_and_cache(shape, weights)
     tokens = prompt(length)
     expected = plain_logits(shape, weights, tokens)
-    torch.testing.assert_close(
-        model.logits(rows_of(tokens, slot=1), its_cache).double(), expected, rtol=1e-4, atol=2e-4
-    )
+    found = decoder(kind, shape, weights).logits(rows_of(tokens, slot=1))
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=2e-4)
 
 
 def test_rotation_turns_each_pair_by_its_angle() -> None:
@@ -122,29 +137,29 @@ def cuts(draw: st.DrawFn) -> tuple[list[int], list[int], int]:
 
 
 @cache
-def alone(name: str) -> Tensor:
+def alone(kind: str, name: str) -> Tensor:
     """Logits of each token of the longest prompt, computed one by one with nothing beside it."""
-    model, its_cache = model_and_cache(SHAPES[name], random_weights(SHAPES[name], seed=5))
-    rows = rows_of(prompt(CONTEXT), slot=0)
-    return torch.cat([model.logits([row], its_cache) for row in rows])
+    one = decoder(kind, SHAPES[name], random_weights(SHAPES[name], seed=5))
+    return torch.cat([one.logits([row]) for row in rows_of(prompt(CONTEXT), slot=0)])
 
 
 @pytest.mark.parametrize("name", [name for name, shape in SHAPES.items() if shape.head_dim % 16 == 0])
+@pytest.mark.parametrize("kind", DECODERS)
 @settings(max_examples=30, deadline=None)
 @given(cut=cuts())
 def test_a_row_is_the_same_to_the_bit_however_the_prompt_is_cut_and_whatever_runs_beside_it(
-    name: str, cut: tuple[list[int], list[int], int]
+    kind: str, name: str, cut: tuple[list[int], list[int], int]
 ) -> None:
     parts, beside, slot = cut
     tokens = prompt(sum(parts))
-    model, its_cache = model_and_cache(SHAPES[name], random_weights(SHAPES[name], seed=5))
+    one = decoder(kind, SHAPES[name], random_weights(SHAPES[name], seed=5))
     together, at, neighbour_at = [], 0, 0
     for part, extra in zip(parts, beside, strict=True):
         neighbour = rows_of(prompt(extra, salt=7), SLOTS - 1, neighbour_at)
         rows = neighbour + rows_of(tokens[at : at + part], slot, at)
-        together.append(model.logits(rows, its_cache)[extra:])
+        together.append(one.logits(rows)[extra:])
         at, neighbour_at = at + part, neighbour_at + extra
-    assert torch.equal(torch.cat(together), alone(name)[: len(tokens)])
+    assert torch.equal(torch.cat(together), alone(kind, name)[: len(tokens)])
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -154,9 +169,9 @@ def test_weights_and_shape_survive_a_round_trip_through_files(shape: Shape, tmp_
     (tmp_path / "config.json").write_text(json.dumps(config_json(shape)))
     assert read_shape(tmp_path) == shape
     again = read_weights(tmp_path / "model.safetensors", shape)
-    (one, its), (other, others) = model_and_cache(shape, weights), model_and_cache(shape, again)
+    one, other = (decoder("torch", shape, its) for its in (weights, again))
     rows = rows_of(prompt(20), 0)
-    assert torch.equal(one.logits(rows, its), other.logits(rows, others))
+    assert torch.equal(one.logits(rows), other.logits(rows))
 
 
 def test_random_weights_depend_on_their_seed_alone() -> None:
@@ -244,3 +259,11 @@ def test_a_malformed_generation_config_is_refused_with_file_key_value_and_expect
     (tmp_path / "generation_config.json").write_text(content)
     with pytest.raises(ConfigError, match=rf"/generation_config\.json: {complaint}"):
         read_shape(tmp_path)
+
+
+def test_few_plain_weights_make_a_small_model_and_many_or_those_in_8_bits_do_not() -> None:
+    few = random_weights(TINY, seed=0)
+    assert is_small(few)
+    assert not is_small(random_weights(NAMED_SHAPES["small"], seed=0))
+    name = layer_name(0, "mlp.down_proj")
+    assert not is_small({**few, name: quantize(few[name])})

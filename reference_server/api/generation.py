@@ -1,6 +1,7 @@
 """One request on the API's side: it enters the engine, its outputs come back, and it ends once, whichever way."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -23,8 +24,9 @@ class Generation:
         self._within_s = min(within_s, order.within_s)
         self._complete = False
         self._arrivals: asyncio.Queue[Output | ApiError] = asyncio.Queue()
+        self._passed_on: Callable[[str], None] | None = None
         self.sequence = order.sequence
-        self.sequence.events, self.sequence.receive = events, self._arrivals.put_nowait
+        self.sequence.events, self.sequence.receive = events, self._receive
 
     def __enter__(self) -> Self:
         try:
@@ -41,6 +43,7 @@ class Generation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._timer.cancel()
+        self._passed_on = None
         if error is not None:
             self._engine.abort(self.sequence)
         self.sequence.events.finished(_outcome(error), prompt_tokens=len(self.sequence.prompt))
@@ -57,6 +60,19 @@ class Generation:
             raise arrival
         self._complete = arrival.finish_reason is not None
         return arrival
+
+    def pass_on(self, take: Callable[[str], None]) -> None:
+        """From now on the text of outputs goes to `take` as it comes; the iterator has what came before, and the last.
+
+        Nobody is woken up for it: that is most of what a token costs here.
+        """
+        self._passed_on = take
+
+    def _receive(self, output: Output) -> None:
+        if self._passed_on is None or output.finish_reason is not None or not self._arrivals.empty():
+            self._arrivals.put_nowait(output)
+        else:
+            self._passed_on(output.text)
 
     def fail(self, error: ApiError) -> None:
         """End it from outside."""

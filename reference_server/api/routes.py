@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from reference_server.api.errors import ApiError, invalid, unavailable
 from reference_server.api.generation import Generation
@@ -127,6 +127,8 @@ async def _whole(generation: Generation, answer: Answer) -> web.Response:
 async def _streamed(request: web.Request, generation: Generation, answer: Answer) -> web.StreamResponse:
     """Send each output as it comes. The status waits for the first one: until then an error can still be one."""
     response = web.StreamResponse(headers=STREAM_HEADERS)
+    if request.version >= HttpVersion11:
+        response.enable_chunked_encoding()
     try:
         with generation:
             async for output in generation:
@@ -138,11 +140,24 @@ async def _streamed(request: web.Request, generation: Generation, answer: Answer
                     data += answer.ending(output.finish_reason, usage(generation.sequence))
                 if data:
                     await response.write(data)
+                    # The head is out now, and nothing of the answer waits.
+                    generation.pass_on(_writer(request, response, answer))
     except ApiError as error:
         if not response.prepared:
             raise
         await response.write(event(error.body))
     return response
+
+
+def _writer(request: web.Request, response: web.StreamResponse, answer: Answer) -> Callable[[str], None]:
+    """Writes the event of a text to a stream that has begun, without waiting for the client to read."""
+
+    def write(text: str) -> None:
+        transport, data = request.transport, answer.text(text)
+        if data and transport is not None and not transport.is_closing():
+            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if response.chunked else data)
+
+    return write
 
 
 def _probe(problem: str | None) -> web.Response:
