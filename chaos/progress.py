@@ -214,7 +214,7 @@ def _figures(journal: Mapping[str, Any]) -> Table:
     victims = f"{', '.join(names)} of {prefix.removesuffix('-')}" if prefix else ", ".join(targets)
     lines = [
         *(("unsound", reason) for reason in journal["reasons"][:_MOST_REASONS]),
-        *(("machine", text) for text in [cost.note(journal)] if text),
+        *(("machine", text.removeprefix("The machine was ")) for text in [cost.note(journal)] if text),
         ("recovery", f"goodput {service}, capacity {capacity}, {losses}"),
         ("victims", victims or "none"),
         ("load", f"{load['planned']:,} planned, {load['ok']:,} ok, generator lag p99 {lag}"),

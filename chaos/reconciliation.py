@@ -17,6 +17,7 @@ from loadtests.records import RequestRecord
 _REACHED_NOTHING = "unreachable"
 _SCRAPED_WITHIN_S = 10.0
 _SETTLED_WITHIN_S = 3.0
+_LOOK_EVERY_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ def gateway_counts(url: str) -> GatewayCounts:
 def counts_before(endpoints: Endpoints, *, used: bool) -> GatewayCounts:
     """The counters that the load of a run begins with; of replicas that were `used` already, theirs as well.
 
-    They are at rest once two scrapes agree: a request that its client gave up is counted a moment later.
+    They are at rest once nothing is in flight at the gateway, and two scrapes of the replicas agree: a request is counted
+    a moment after its client has the answer, or gave it up.
 
     Raises:
         OSError: the gateway cannot be reached.
@@ -85,7 +87,10 @@ def counts_before(endpoints: Endpoints, *, used: bool) -> GatewayCounts:
         earlier, own = own, _replica_requests(endpoints.prometheus_url, (), 0.0)
         if own == earlier:
             break
-    return replace(gateway_counts(str(endpoints.gateway_metrics_url)), own=own)
+    gateway = str(endpoints.gateway_metrics_url)
+    while in_flight(gateway) and time.monotonic() < deadline_s:
+        time.sleep(_LOOK_EVERY_S)
+    return replace(gateway_counts(gateway), own=own)
 
 
 def in_flight(url: str) -> int:

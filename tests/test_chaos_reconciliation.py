@@ -1,0 +1,48 @@
+"""The counts that a run begins with: taken at rest, whatever was asked a moment before."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from chaos.reconciliation import counts_before
+from chaos.targets import Endpoints
+from exporters import metrics
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """Still busy with the last byte of a request when it is asked first; counts it afterwards."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        ended = int(self.asked > 3)
+        lines = [
+            f"# TYPE {metrics.GATEWAY_IN_FLIGHT.name} gauge",
+            f"{metrics.GATEWAY_IN_FLIGHT.name} {1 - ended}",
+            f"# TYPE {metrics.GATEWAY_REQUESTS.name.removesuffix('_total')} counter",
+            f'{metrics.GATEWAY_REQUESTS.name}{{outcome="ok"}} {6 + ended}',
+        ]
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write("\n".join([*lines, ""]).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Gateway) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_request_that_is_counted_a_moment_after_its_client_has_it_belongs_to_the_time_before(
+    url: str,
+) -> None:
+    endpoints = Endpoints(url=url, prometheus_url=None, gateway_metrics_url=f"{url}/metrics")
+    assert counts_before(endpoints, used=False).requests == 7
