@@ -101,7 +101,7 @@ def _kill_one(
     metrics_port = last(target, victim.name)["metrics_port"]
     # A victim that holds a request when it dies makes an attempt fail.
     wait_until(
-        lambda: total(metrics_port, "ds_requests_running"), within_s=20, what="a request in the victim"
+        lambda: total(metrics_port, "ds_requests_running"), within_s=60, what="a request in the victim"
     )
     tell(1)
     told_s = time.time()
@@ -127,11 +127,11 @@ def _served_by(client: PrometheusClient, replicas: int) -> frozenset[str]:
         found = frozenset(series.labels["pod"] for series in _lasting(client, query))
         return found if len(found) == replicas else frozenset()
 
-    return wait_until(serving, within_s=30, what=f"{replicas} serving replicas")
+    return wait_until(serving, within_s=60, what=f"{replicas} serving replicas")
 
 
 def _seen(client: PrometheusClient, expression: str) -> None:
-    wait_until(lambda: _lasting(client, expression), within_s=30, what=expression)
+    wait_until(lambda: _lasting(client, expression), within_s=60, what=expression)
 
 
 def _lasting(client: PrometheusClient, expression: str) -> list[Series]:
@@ -221,7 +221,7 @@ def _prometheus(
         return False
 
     try:
-        wait_until(up, within_s=30, what="every scrape target")
+        wait_until(up, within_s=60, what="every scrape target")
         yield client
     finally:
         process.terminate()

@@ -170,7 +170,7 @@ def test_an_engine_that_nobody_knows_is_said_once_and_gets_no_rules_of_ours(watc
 
 
 def test_rules_can_be_given_to_a_cluster_that_runs(watched: Watched, eventually: Eventually) -> None:
-    with urllib.request.urlopen(f"{watched.url}/api/v1/rules", timeout=5) as answer:
+    with urllib.request.urlopen(f"{watched.url}/api/v1/rules", timeout=30) as answer:
         groups = json.load(answer)["data"]["groups"]
     assert [group["name"] for group in groups] == ["toys"]
 

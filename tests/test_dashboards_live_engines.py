@@ -110,7 +110,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusClien
         with subprocess.Popen(command) as process:
             try:
                 client = PrometheusClient(f"http://127.0.0.1:{port}")
-                wait_until(lambda: watched(client), within_s=40, what="seven scrapes of every engine")
+                wait_until(lambda: watched(client), within_s=90, what="seven scrapes of every engine")
                 yield client
             finally:
                 process.terminate()
