@@ -75,8 +75,8 @@ def gateway_counts(url: str) -> GatewayCounts:
 def counts_before(endpoints: Endpoints, *, used: bool) -> GatewayCounts:
     """The counters that the load of a run begins with; of replicas that were `used` already, theirs as well.
 
-    They are at rest once nothing is in flight at the gateway, and two scrapes of the replicas agree: a request is counted
-    a moment after its client has the answer, or gave it up.
+    They are at rest once nothing is in flight at the gateway, and two scrapes of the replicas agree: a request is
+    counted a moment after its client has the answer, or gave it up.
 
     Raises:
         OSError: the gateway cannot be reached.
