@@ -220,7 +220,9 @@ def test_a_replica_that_loses_a_rank_fails_what_is_in_flight_and_serves_again(
     eventually(lambda: replica.probe("readyz") == 200, within_s=30)
     assert completion(replica).json()["choices"][0]["text"] == before
     series = 'ds_comm_latency_seconds_count{op="all_reduce",peer="rank0-1",scope="intra"}'
-    eventually(lambda: replica.metric(series) > 0, within_s=30)
+    # A rank's timings come with its next pulse: until then there is no such series.
+    eventually(lambda: f"{series} " in requests.get(replica.metrics_url, timeout=10).text, within_s=30)
+    assert replica.metric(series) > 0
 
 
 def test_no_rank_outlives_a_server_that_is_killed(replica: Process, eventually: Eventually) -> None:
