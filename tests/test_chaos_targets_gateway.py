@@ -162,12 +162,30 @@ def socket_request(port: int, tokens: int = 3) -> socket.socket:
     return client
 
 
-def test_idle_replicas_are_drawn_at_random_and_evenly() -> None:
+def chosen(balancer: Balancer, times: int) -> str:
+    return "".join(endpoint.name for _ in range(times) if (endpoint := balancer.choose()))
+
+
+def test_idle_replicas_take_turns_and_a_new_one_is_next() -> None:
+    def rows(names: str) -> list[dict[str, Any]]:
+        return [{"name": name, "port": 1, "ready": True, "probed_s": 1.0} for name in names]
+
     balancer = Balancer(random.Random(7))
-    balancer.update({"name": name, "port": 1, "ready": True, "probed_s": 1.0} for name in "abcd")
-    drawn = Counter(endpoint.name for _ in range(4000) if (endpoint := balancer.choose()))
-    # 1000 expected each, standard deviation 27: five of them.
-    assert all(abs(count - 1000) < 5 * 27 for count in drawn.values())
+    balancer.update(rows("abcd"))
+    first = chosen(balancer, 4)
+    assert sorted(first) == list("abcd")
+    assert chosen(balancer, 8) == 2 * first
+    balancer.update(rows("abcde"))
+    assert chosen(balancer, 6) == f"e{first}e"
+
+
+def test_the_first_of_equals_is_drawn_at_random_so_that_no_name_is_preferred() -> None:
+    def first(seed: int) -> str:
+        balancer = Balancer(random.Random(seed))
+        balancer.update({"name": name, "port": 1, "ready": True, "probed_s": 1.0} for name in "abcd")
+        return chosen(balancer, 1)
+
+    assert {first(seed) for seed in range(40)} == set("abcd")
 
 
 def test_an_unready_replica_gets_no_request(gateway: Gateway, pair: list[Toy]) -> None:

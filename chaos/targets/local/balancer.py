@@ -1,4 +1,4 @@
-"""Which replica gets the next attempt: fewest open, at random among equals, none known to be down."""
+"""Which replica gets the next attempt: fewest open, of equals whose last one is longest ago, none known to be down."""
 
 import random
 import time
@@ -19,6 +19,8 @@ class Endpoint:
     suspected_s: float = -1.0
     """Monotonic seconds at which an attempt last found it dead."""
     outstanding: int = 0
+    chosen: int = 0
+    """Number of its last attempt among all; 0 before its first, which comes before any other's next."""
 
     @property
     def available(self) -> bool:
@@ -36,6 +38,7 @@ class Balancer:
     def __init__(self, rng: random.Random) -> None:
         self.endpoints: Mapping[str, Endpoint] = {}
         self._rng = rng
+        self._attempts = 0
 
     def update(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take over what the supervisor knows now; counts and suspicions of replicas that stay are kept."""
@@ -50,5 +53,8 @@ class Balancer:
         candidates = [e for e in self.endpoints.values() if e.available and e.name not in tried]
         if not candidates:
             return None
-        fewest = min(endpoint.outstanding for endpoint in candidates)
-        return self._rng.choice([endpoint for endpoint in candidates if endpoint.outstanding == fewest])
+        first = min((endpoint.outstanding, endpoint.chosen) for endpoint in candidates)
+        chosen = self._rng.choice([e for e in candidates if (e.outstanding, e.chosen) == first])
+        self._attempts += 1
+        chosen.chosen = self._attempts
+        return chosen
