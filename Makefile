@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-BENCHMARKS := open_versus_closed generator_lag path_overhead instrumentation_cost highest_rate scrape_cost kill_runner policies
+BENCHMARKS := open_versus_closed generator_lag path_overhead instrumentation_cost highest_rate scrape_cost kill_runner policies replica_step replica_start demo_runs
 SETUP := pyproject.toml constraints.txt .ci/setup $(wildcard .ci/*.py)
 EXPERIMENT ?= chaos/experiments/pod-kill-30.yaml
 
@@ -28,7 +28,7 @@ check: .venv/.installed-dev ## format, lint, types, import rules, generated file
 slow: .venv/.installed-dev ## the tests marked slow: many repetitions, minutes
 	$(BIN)/python -m pytest -m slow
 
-benchmarks: .venv/.installed-dev ## every figure of the docs, measured again on this machine (about 30 minutes)
+benchmarks: .venv/.installed-dev ## every figure of the docs, measured again on this machine (about an hour)
 	@for name in $(BENCHMARKS); do echo "== python -m benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 render: .venv/.installed-dev ## draw every dashboard over a real run, judge the pictures, and put them into the docs (Node 18, Chromium)
