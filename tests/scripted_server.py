@@ -264,12 +264,17 @@ class ScriptedServer:
         server = await asyncio.start_server(self._answer, "127.0.0.1", self.port, ssl=self.tls, backlog=65535)
         self.port = server.sockets[0].getsockname()[1]
         started.set()
-        async with server:
-            await self._stop.wait()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
+        await self._stop.wait()
+        # An accept cut off by the listener's end, or an answer cancelled before its first step, leaves a socket open.
+        answer, me = self._answer.__name__, asyncio.current_task()
+        while accepts := [task for task in asyncio.all_tasks() - {me} if answer not in str(task.get_coro())]:
+            await asyncio.wait(accepts)
+        server.close()
+        await asyncio.sleep(0)
+        answers = asyncio.all_tasks() - {me}
+        for task in answers:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*answers, return_exceptions=True)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
