@@ -10,6 +10,8 @@ from chaos.targets.local.ports import HOST
 from chaos.targets.local.spec import ProbeSpec
 
 _HEAD_LIMIT_BYTES = 4096
+STARTUP_PERIOD_S = 0.1
+"""Between two questions until the first answer that passes, as a startup probe's: a start is noticed when it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,17 @@ async def observe(probe: ProbeSpec, port: int) -> Observation:
 
 
 async def watch(probe: ProbeSpec, port: int) -> AsyncGenerator[Observation, None]:
-    """Ask at once and then every period; an answer that takes longer than a period delays the next."""
-    due_s = time.monotonic()
+    """Ask at once and then every period; an answer that takes longer than a period delays the next.
+
+    Until one has passed, a period is at most `STARTUP_PERIOD_S`.
+    """
+    due_s, period_s = time.monotonic(), min(probe.period_s, STARTUP_PERIOD_S)
     while True:
-        yield await observe(probe, port)
-        due_s = max(due_s + probe.period_s, time.monotonic())
+        seen = await observe(probe, port)
+        yield seen
+        if seen.passed:
+            period_s = probe.period_s
+        due_s = max(due_s + period_s, time.monotonic())
         await asyncio.sleep(due_s - time.monotonic())
 
 

@@ -36,7 +36,7 @@ class Standby:
     def __init__(
         self, spec: LocalSpec, processes: ProcessTable, emit: Callable[[Event], None], niceness: int
     ) -> None:
-        """Start the first; it imports while the cluster is made."""
+        """Start the first; it imports while the cluster is made. The niceness is the replicas': a fork takes no turns."""
         if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
         self._spec = spec
@@ -64,6 +64,7 @@ class Standby:
             "argv": command,
             "env": dict(env),
             "cwd": str(Path.cwd()),
+            "niceness": self._niceness,
         }
         payload = json.dumps(request).encode()
         async with self._lock:  # a question at a time: what is written fits into the socket's buffer
@@ -106,7 +107,6 @@ class Standby:
                 env={**os.environ, **self._spec.env},
                 log=self._log,
                 stdin=theirs.fileno(),
-                niceness=self._niceness,
             )
         self._emit(Event(time.monotonic(), "standby_started", detail={"pid": self._child.pid}))
 

@@ -1,0 +1,34 @@
+"""How often a replica is asked: often while it starts, once a period from then on."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import aclosing
+
+import pytest
+
+from chaos.targets.local.probes import watch
+from tests.local_cluster import READINESS, Toy, probe, tell, toys
+
+
+@pytest.fixture
+def toy() -> Iterator[Toy]:
+    with toys(1) as [one]:
+        yield one
+
+
+def test_a_replica_is_asked_often_until_it_passes_and_then_once_a_period(toy: Toy) -> None:
+    slow = probe(READINESS, period_s=20.0)
+
+    async def ask() -> list[bool]:
+        tell(toy.metrics_port, ready=False)
+        async with aclosing(watch(slow, toy.port)) as observations:
+            first = [await anext(observations) for _ in range(3)]
+            assert first[-1].began_s - first[0].began_s < slow.period_s
+            tell(toy.metrics_port, ready=True)
+            passed = [await anext(observations)]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    passed.append(await anext(observations))
+        return [seen.passed for seen in (*first, *passed)]
+
+    assert asyncio.run(ask()) == [False, False, False, True]
