@@ -7,7 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from chaos.targets.local.probes import watch
-from tests.local_cluster import READINESS, Toy, probe, tell, toys
+from tests.local_cluster import LIVENESS, READINESS, Toy, probe, tell, toys
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_a_replica_is_asked_often_until_it_passes_and_then_once_a_period(toy: To
 
     async def ask() -> list[bool]:
         tell(toy.metrics_port, ready=False)
-        async with aclosing(watch(slow, toy.port)) as observations:
+        async with aclosing(watch(slow, toy.port, 0.1)) as observations:
             first = [await anext(observations) for _ in range(3)]
             assert first[-1].began_s - first[0].began_s < slow.period_s
             tell(toy.metrics_port, ready=True)
@@ -32,3 +32,15 @@ def test_a_replica_is_asked_often_until_it_passes_and_then_once_a_period(toy: To
         return [seen.passed for seen in (*first, *passed)]
 
     assert asyncio.run(ask()) == [False, False, False, True]
+
+
+def test_without_a_period_for_the_start_failures_come_once_a_period_too(toy: Toy) -> None:
+    async def ask() -> None:
+        tell(toy.metrics_port, healthy=False)
+        async with aclosing(watch(probe(LIVENESS, period_s=20.0), toy.port)) as observations:
+            assert not (await anext(observations)).passed
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await anext(observations)
+
+    asyncio.run(ask())

@@ -28,6 +28,9 @@ from chaos.targets.local.wire import Caller
 NICENESS = 10
 """Of every replica: what measures goes first where it shares the processors with what is measured."""
 
+STARTUP_PERIOD_S = 0.1
+"""Between two readiness probes until the first that passes: a start is noticed when it is over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -161,7 +164,7 @@ class Pod:
     async def _watch_readiness(self, port: int, child: Child) -> None:
         probe = self._around.spec.readiness
         judgement = Judgement(probe, verdict=False)
-        async with aclosing(watch(probe, port)) as observations:
+        async with aclosing(watch(probe, port, STARTUP_PERIOD_S)) as observations:
             async for seen in observations:
                 if child.end is not None or self.terminating:
                     return

@@ -1,6 +1,7 @@
 """Asking a replica how it is, as a kubelet does: a GET per period, a verdict after enough equal answers."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
@@ -10,8 +11,6 @@ from chaos.targets.local.ports import HOST
 from chaos.targets.local.spec import ProbeSpec
 
 _HEAD_LIMIT_BYTES = 4096
-STARTUP_PERIOD_S = 0.1
-"""Between two questions until the first answer that passes, as a startup probe's: a start is noticed when it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +54,14 @@ async def observe(probe: ProbeSpec, port: int) -> Observation:
     return Observation(began_s, passed=200 <= status < 400, what=f"status {status}")
 
 
-async def watch(probe: ProbeSpec, port: int) -> AsyncGenerator[Observation, None]:
+async def watch(
+    probe: ProbeSpec, port: int, startup_period_s: float = math.inf
+) -> AsyncGenerator[Observation, None]:
     """Ask at once and then every period; an answer that takes longer than a period delays the next.
 
-    Until one has passed, a period is at most `STARTUP_PERIOD_S`.
+    Until one has passed, a period is at most `startup_period_s`.
     """
-    due_s, period_s = time.monotonic(), min(probe.period_s, STARTUP_PERIOD_S)
+    due_s, period_s = time.monotonic(), min(probe.period_s, startup_period_s)
     while True:
         seen = await observe(probe, port)
         yield seen

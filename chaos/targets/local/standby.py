@@ -36,7 +36,7 @@ class Standby:
     def __init__(
         self, spec: LocalSpec, processes: ProcessTable, emit: Callable[[Event], None], niceness: int
     ) -> None:
-        """Start the first; it imports while the cluster is made. The niceness is the replicas': a fork takes no turns."""
+        """Start the first; it imports while the cluster is made. The niceness is that of replicas, not its own."""
         if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
         self._spec = spec
