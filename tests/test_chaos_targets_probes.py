@@ -7,7 +7,8 @@ from contextlib import aclosing
 import pytest
 
 from chaos.targets.local.probes import watch
-from tests.local_cluster import LIVENESS, READINESS, Toy, probe, tell, toys
+from chaos.targets.local.spec import LIVENESS, READINESS
+from tests.local_cluster import Toy, probe, tell, toys
 
 
 @pytest.fixture
