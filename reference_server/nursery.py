@@ -8,6 +8,7 @@ those become children of the process that started the nursery.
 import array
 import base64
 import gc
+import importlib
 import json
 import os
 import pickle
@@ -27,6 +28,15 @@ from reference_server.forking import Place, forget_parent, fork, fork_for_parent
 
 COMMAND = ("-m", "reference_server")
 """What stands between the interpreter and the options in a replica's command."""
+
+NEEDED = (
+    "numpy.ma",  # what numpy imports when its set operations are first called
+    "numpy.random",  # and when a state is drawn anew
+    "reference_server.loading",
+    "reference_server.server",
+    "reference_server.shards.collectives",
+)
+"""What a replica or a rank would import: it brings the rest."""
 
 Message = dict[str, Any]
 
@@ -222,9 +232,11 @@ def _preload() -> None:
     from reference_server.lean_torch import import_torch
 
     import_torch()
-
+    for module in NEEDED:
+        importlib.import_module(module)
     if Path("/dev/nvidiactl").exists():
         with suppress(ImportError):  # no Triton
+            importlib.import_module("reference_server.gpu.backend")
             from reference_server.gpu.kernel_cache import identify_compiler
 
             identify_compiler()

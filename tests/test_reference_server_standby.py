@@ -150,6 +150,30 @@ print(os.read(told, 4096).decode(), torch.rand(1).item())
     assert first[2] == second[2] == fresh[0]
 
 
+def test_a_replica_imports_nothing_heavy_that_its_standby_has_not() -> None:
+    code = """
+import asyncio, sys
+from reference_server import nursery
+nursery._preload()
+before = set(sys.modules)
+from reference_server.config import Settings
+from reference_server.server import Server
+async def start():
+    server = Server(Settings(host="127.0.0.1", port=0, metrics_port=0, torch_threads=1))
+    await server.start()
+    while not server.engine.ready:
+        await asyncio.sleep(0.01)
+    await server.stop()
+asyncio.run(start())
+heavy = ("reference_server", "torch", "aiohttp", "numpy")
+print(*sorted(name for name in set(sys.modules) - before if name.split(".")[0] in heavy))
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert said.stdout.split() == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_a_front_passes_a_signal_on_and_ends_with_the_replicas_exit_code(
     number: signal.Signals, shared: tuple[psutil.Popen, Path], tmp_path: Path

@@ -13,7 +13,7 @@ from chaos.events import Event
 from chaos.targets.local.deployment import Deployment
 from chaos.targets.local.helpers import Helper, command, must_live
 from chaos.targets.local.monitoring import Monitoring
-from chaos.targets.local.pod import NICENESS, Surroundings
+from chaos.targets.local.pod import Surroundings
 from chaos.targets.local.processes import ProcessTable
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.standby import Standby
@@ -101,7 +101,7 @@ class Cluster:
     def _stand_by(self, tasks: asyncio.TaskGroup) -> Standby | None:
         if not self._spec.standby:
             return None
-        self._standby = Standby(self._spec, self._processes, self._emit, NICENESS)
+        self._standby = Standby(self._spec, self._processes, self._emit)
         tasks.create_task(self._standby.attend())
         return self._standby
 

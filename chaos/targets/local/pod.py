@@ -26,7 +26,8 @@ from chaos.targets.local.standby import Standby
 from chaos.targets.local.wire import Caller
 
 NICENESS = 10
-"""Of every replica: what measures goes first where it shares the processors with what is measured."""
+"""Of every replica: what measures goes first where it shares the processors with what is measured. One that is forked
+has it from its first readiness on: its start is short, and must not wait for those that serve."""
 
 STARTUP_PERIOD_S = 0.1
 """Between two readiness probes until the first that passes: a start is noticed when it is over."""
@@ -210,6 +211,8 @@ class Pod:
         self.ready = ready
         if ready:
             self._was_ready.set()
+            if self._child is not None:
+                self._child.step_back(NICENESS)
         self._emit("replica_ready" if ready else "replica_unready", why=why)
         self._around.changed()
 

@@ -83,6 +83,12 @@ class Child:
                 os.killpg(self.pid, number)
             return True
 
+    def step_back(self, niceness: int) -> None:
+        """Let others go first from now on: the whole group, every thread of it; harmless when it is gone."""
+        with self._lock, suppress(ProcessLookupError, PermissionError):
+            if self.process.returncode is None:
+                os.setpriority(os.PRIO_PGRP, self.pid, niceness)
+
     def _reap(self) -> None:
         if sys.platform == "linux":
             # Leave the zombie in place: while it holds the pid, the rest of its group can be killed without a

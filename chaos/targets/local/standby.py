@@ -33,16 +33,13 @@ def works_here() -> bool:
 class Standby:
     """One after another, for as long as `attend` runs."""
 
-    def __init__(
-        self, spec: LocalSpec, processes: ProcessTable, emit: Callable[[Event], None], niceness: int
-    ) -> None:
-        """Start the first; it imports while the cluster is made. The niceness is that of replicas, not its own."""
+    def __init__(self, spec: LocalSpec, processes: ProcessTable, emit: Callable[[Event], None]) -> None:
+        """Start the first; it imports while the cluster is made."""
         if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
         self._spec = spec
         self._processes = processes
         self._emit = emit
-        self._niceness = niceness
         self._lock = asyncio.Lock()
         self._has_forked = False
         self._start()
@@ -64,7 +61,6 @@ class Standby:
             "argv": command,
             "env": dict(env),
             "cwd": str(Path.cwd()),
-            "niceness": self._niceness,
         }
         payload = json.dumps(request).encode()
         async with self._lock:  # a question at a time: what is written fits into the socket's buffer
