@@ -235,8 +235,9 @@ def _preload() -> None:
     for module in NEEDED:
         importlib.import_module(module)
     if Path("/dev/nvidiactl").exists():
-        with suppress(ImportError):  # no Triton
-            importlib.import_module("reference_server.gpu.backend")
+        with suppress(
+            ImportError
+        ):  # no Triton; the kernels themselves ask for the device when they are imported
             from reference_server.gpu.kernel_cache import identify_compiler
 
             identify_compiler()
