@@ -23,8 +23,6 @@ class Place:
 
     environment: Mapping[str, str]
     folder: str
-    niceness: int
-    """On top of the parent's."""
 
 
 def fork(life: Callable[[], object]) -> int:
@@ -82,7 +80,6 @@ def live_as_process(place: Place, outputs: Sequence[int], life: Callable[[], int
     os.environ.clear()
     os.environ.update(place.environment)
     os.chdir(place.folder)
-    os.nice(place.niceness)
     os._exit(_exit_code(life))
 
 

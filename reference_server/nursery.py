@@ -193,7 +193,7 @@ def _replica(message: Message, fds: Sequence[int]) -> Callable[[], object]:
         raise WrongRequestError(f"argv: [python, {', '.join(COMMAND)}, ...] is expected, not {argv}")
     if len(fds) != 2:
         raise WrongRequestError(f"two file descriptors are expected, for output and errors, not {len(fds)}")
-    place = Place(message["env"], message["cwd"], message.get("niceness", 0))
+    place = Place(message["env"], message["cwd"])
 
     def serve() -> int:
         from reference_server.cli import main
