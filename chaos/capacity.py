@@ -15,7 +15,7 @@ from chaos.measuring.capacity import Estimate, estimate, is_overloaded
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import Objectives, samples
 from chaos.progress import Progress
-from chaos.reconciliation import in_flight
+from chaos.reconciliation import left_in_flight
 from chaos.run_folder import RunFolder
 from loadtests.plan import Plan
 from loadtests.records import RequestRecord
@@ -156,10 +156,7 @@ class Ramps:
     def _until_idle(self, within_s: float) -> None:
         if self.gateway_metrics_url is None:
             return
-        deadline_s = time.monotonic() + within_s
-        while (left := in_flight(self.gateway_metrics_url)) > 0:
-            if time.monotonic() > deadline_s:
-                raise InconclusiveError(
-                    f"the cluster is not idle {within_s:g} s after its capacity was measured: {left} requests in flight"
-                )
-            time.sleep(_LOOK_EVERY_S)
+        if left := left_in_flight(self.gateway_metrics_url, within_s):
+            raise InconclusiveError(
+                f"the cluster is not idle {within_s:g} s after its capacity was measured: {left} requests in flight"
+            )

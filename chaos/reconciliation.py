@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from chaos.prometheus import REPLICA_JOB, PrometheusClient, Series
 from chaos.targets import Endpoints
@@ -17,7 +18,7 @@ from loadtests.records import RequestRecord
 _REACHED_NOTHING = "unreachable"
 _SCRAPED_WITHIN_S = 10.0
 _SETTLED_WITHIN_S = 3.0
-_LOOK_EVERY_S = 0.01
+_LOOK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,7 @@ def gateway_counts(url: str) -> GatewayCounts:
     Raises:
         OSError: the gateway cannot be reached.
     """
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - the URL is that of our own gateway
-        text = answer.read().decode()
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    samples = _gateway_samples(url)
     attempts: dict[str, int] = {}
     unreachable: dict[str, int] = {}
     for sample in samples:
@@ -88,21 +87,28 @@ def counts_before(endpoints: Endpoints, *, used: bool) -> GatewayCounts:
         if own == earlier:
             break
     gateway = str(endpoints.gateway_metrics_url)
-    while in_flight(gateway) and time.monotonic() < deadline_s:
-        time.sleep(_LOOK_EVERY_S)
+    left_in_flight(gateway, deadline_s - time.monotonic())
     return replace(gateway_counts(gateway), own=own)
 
 
-def in_flight(url: str) -> int:
-    """Requests that the gateway has not answered to their end.
+def left_in_flight(url: str, within_s: float) -> int:
+    """Wait until the gateway has answered every request to its end; how many are left when the time is over.
 
     Raises:
         OSError: the gateway cannot be reached.
     """
+    deadline_s = time.monotonic() + within_s
+    while True:
+        left = sum(int(s.value) for s in _gateway_samples(url) if s.name == metrics.GATEWAY_IN_FLIGHT.name)
+        if not left or time.monotonic() > deadline_s:
+            return left
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _gateway_samples(url: str) -> list[Sample]:
     with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - the URL is that of our own gateway
-        families = text_string_to_metric_families(answer.read().decode())
-    found = (sample for family in families for sample in family.samples)
-    return sum(int(sample.value) for sample in found if sample.name == metrics.GATEWAY_IN_FLIGHT.name)
+        text = answer.read().decode()
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
 def reconcile(
