@@ -58,9 +58,8 @@ def _set_up(environment: Environment, runner: LocalRunner | MasterRunner | Worke
         end_with_parent(options.exit_with_parent_fd)
     if not isinstance(runner, MasterRunner):
         OpenLoopUser.worker = Worker(environment, runner, partial(_report, environment.events))
-        if (
-            options.headless
-        ):  # whoever measures with this load knows enough, and wants the server to come to rest
+        if options.headless:
+            # Whoever measures with this load knows enough, and wants the server to come to rest.
             gevent.signal_handler(signal.SIGUSR1, OpenLoopUser.worker.close)
     if not isinstance(runner, WorkerRunner):
         PlanShape.master = Master(environment, runner)

@@ -24,9 +24,8 @@ def identify_compiler() -> None:
 
     A process that others are forked from saves them that; on a thread it goes on beside the loading of weights.
     """
-    with suppress(
-        ImportError
-    ):  # it is where a Triton keeps it; where another does not, the first kernel has it read
+    # Where this Triton keeps it elsewhere, the first kernel has it read.
+    with suppress(ImportError):
         from triton.runtime.cache import triton_key
 
         triton_key()
