@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
 from chaos.targets.local.probes import watch
 from chaos.targets.local.spec import LIVENESS, READINESS
-from tests.local_cluster import Toy, probe, tell, toys
+from chaos.targets.local.target import LocalTarget
+from tests.local_cluster import Toy, all_ready, probe, tell, toy_spec, toys
 
 
 @pytest.fixture
@@ -45,3 +47,9 @@ def test_without_a_period_for_the_start_failures_come_once_a_period_too(toy: Toy
                     await anext(observations)
 
     asyncio.run(ask())
+
+
+def test_a_start_is_noticed_long_before_a_slow_readiness_probe_would_come(tmp_path: Path) -> None:
+    slow = probe(READINESS, period_s=60.0)
+    with LocalTarget(toy_spec(tmp_path, 1, readiness=slow, ready_within_s=30.0)) as target:
+        assert all_ready(target)

@@ -130,7 +130,7 @@ def test_children_of_one_standby_draw_different_random_numbers_and_torch_starts_
     None
 ):
     code = """
-import os, random, numpy, torch
+import os, random, numpy.random, torch
 from reference_server.forking import forget_parent, fork
 told, tell = os.pipe()
 def life():
