@@ -1,6 +1,7 @@
 """How often a replica is asked: often while it starts, once a period from then on."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from chaos.targets.local.probes import watch
 from chaos.targets.local.spec import LIVENESS, READINESS
 from chaos.targets.local.target import LocalTarget
-from tests.local_cluster import Toy, all_ready, probe, tell, toy_spec, toys
+from tests.local_cluster import COMMAND, Toy, all_ready, probe, tell, toy_spec, toys
 
 
 @pytest.fixture
@@ -51,5 +52,7 @@ def test_without_a_period_for_the_start_failures_come_once_a_period_too(toy: Toy
 
 def test_a_start_is_noticed_long_before_a_slow_readiness_probe_would_come(tmp_path: Path) -> None:
     slow = probe(READINESS, period_s=60.0)
-    with LocalTarget(toy_spec(tmp_path, 1, readiness=slow, ready_within_s=30.0)) as target:
+    starts_late = ("sh", "-c", 'sleep 1; exec "$0" "$@"', sys.executable, *COMMAND[1:])
+    spec = toy_spec(tmp_path, 1, readiness=slow, ready_within_s=30.0, command=starts_late)
+    with LocalTarget(spec) as target:
         assert all_ready(target)
