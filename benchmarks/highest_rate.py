@@ -19,7 +19,7 @@ from chaos.local_run import load_config, local_target, served_model
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import good_count, samples
 from chaos.progress import for_stream
-from chaos.reading.experiment import read_experiment
+from chaos.experiment.experiment import read_experiment
 from chaos.run_folder import RunFolder
 from loadtests.records import read_rows
 

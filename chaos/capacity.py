@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from chaos.collecting.counts import left_in_flight
 from chaos.errors import InconclusiveError, RefusedError
 from chaos.load import Load, LoadConfig
 from chaos.measuring.capacity import Estimate, estimate, is_overloaded
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import Objectives, samples
 from chaos.progress import Progress
-from chaos.reconciliation import left_in_flight
 from chaos.run_folder import RunFolder
 from loadtests.plan import Plan
 from loadtests.records import RequestRecord

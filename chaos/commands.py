@@ -10,19 +10,18 @@ from random import SystemRandom
 
 from chaos import run_folder
 from chaos.errors import ExitCode, InputError
-from chaos.fault import blast_radius, selector
-from chaos.fault.injection import victims_rng
+from chaos.experiment.experiment import Experiment, read_experiment, read_file, write_as_run
+from chaos.faults import blast_radius, selection
+from chaos.faults.fault import Fault
+from chaos.faults.injection import PlannedFault, victims_rng
 from chaos.interrupts import interruptible
 from chaos.judging import journal, judgement
-from chaos.local_run import local_spec
-from chaos.observing.annotations import TOKEN_VARIABLE, GrafanaAnnotations
 from chaos.progress import for_stream, print_summary
-from chaos.reading.chaos_mesh import PodKill
-from chaos.reading.experiment import Experiment, read_experiment, read_file, write_as_run
+from chaos.publishing.annotations import TOKEN_VARIABLE, GrafanaAnnotations
 from chaos.report import write_reports
 from chaos.runner import Run
-from chaos.targets.local import naming
-from chaos.targets.local.lost_runs import end_lost_run, find_lost_runs
+from chaos.targets import Planned
+from chaos.targets.kinds import lost_runs
 from chaos.versions import versions
 
 
@@ -59,35 +58,46 @@ def validate(paths: Sequence[Path]) -> int:
             print(f"{error}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
             continue
         if isinstance(found, Experiment):
-            kill = found.kill
-            print(
-                f"{path}: experiment {found.spec.experiment}, {len(found.assertions)} assertions, {_of(kill)}"
-            )
+            about = f"experiment {found.spec.experiment}, {len(found.assertions)} assertions"
+            print(f"{path}: " + ", ".join([about, *(_of(planned.fault) for planned in found.faults)]))
         else:
-            print(f"{path}: " + "; ".join(_of(kill) for kill in found))
+            print(f"{path}: " + "; ".join(_of(fault) for fault in found))
     return ExitCode.WRONG_INPUT if wrong else ExitCode.PASSED
 
 
 def plan(path: Path, seed: int | None) -> int:
-    """Say whom the experiment's fault could hit, and whom it will with this seed."""
+    """Say when which replicas could be hit by the experiment's faults, and which will be with this seed."""
     experiment = read_experiment(path)
     chosen = experiment.spec.seed if seed is None else seed
-    spec = experiment.spec.model_copy(update={"seed": chosen})
-    cluster = local_spec(spec, Path())
-    kill, radius = experiment.kill, spec.fault.blast_radius
-    replicas = naming.planned(cluster)
-    found = selector.candidates(kill.selector, replicas, naming.nodes(cluster))
-    reach = blast_radius.check(kill, found, radius)
+    would_be = experiment.target.planned(chosen)
+    steps = [step for step in experiment.timetable().steps if step.action == "inject"]
+    for step in steps:
+        if len(steps) > 1:
+            print(f"{step.occurrence}, {step.at_s:g} s on the run clock:")
+        _print_reach(experiment.faults[step.fault], would_be, chosen, step.draw)
+    print(
+        f"with seed {chosen}"
+        if chosen is not None
+        else "without a seed: names and victims are drawn anew by each run"
+    )
+    return ExitCode.PASSED
+
+
+def _print_reach(planned: PlannedFault, would_be: Planned, seed: int | None, number: int) -> None:
+    """Who could be hit by one fault, of the replicas that there would be."""
+    fault, chosen = planned.fault, planned.fault.selection
+    found = selection.candidates(chosen.selector, would_be.replicas, would_be.nodes)
+    reach = blast_radius.check(fault, found, planned.radius)
     drawn: frozenset[str] = frozenset()
-    if chosen is not None:
-        drawn = frozenset(
-            victim.name for victim in selector.draw(found, kill.mode, kill.value, victims_rng(chosen)).victims
-        )
+    if seed is not None:
+        draw = selection.draw(found, chosen.mode, chosen.value, victims_rng(seed, number))
+        drawn = frozenset(victim.name for victim in draw.victims)
     count = str(reach.most) if reach.fewest == reach.most else f"{reach.fewest} to {reach.most}"
-    print(f"{_of(kill)} would hit {count} of {len(found)} candidates (at most {radius.max_targets} allowed)")
+    allowed = planned.radius.max_targets
+    print(f"{_of(fault)} would hit {count} of {len(found)} candidates (at most {allowed} allowed)")
     possible = {replica.name for replica in reach.replicas}
-    for replica in replicas:
-        name = replica.name if chosen is not None else f"{cluster.app}-…"
+    for replica in would_be.replicas:
+        name = replica.name if seed is not None else f"{replica.labels['app']}-…"
         fate = (
             "would be hit"
             if replica.name in drawn
@@ -95,13 +105,7 @@ def plan(path: Path, seed: int | None) -> int:
             if replica.name in possible
             else "safe"
         )
-        print(f"  {replica.namespace}/{name}  zone={replica.labels['zone']}  {fate}")
-    print(
-        f"with seed {chosen}"
-        if chosen is not None
-        else "without a seed: names and victims are drawn anew by each run"
-    )
-    return ExitCode.PASSED
+        print(f"  {replica.namespace}/{name}  node={replica.node}  {fate}")
 
 
 def report(path: Path) -> int:
@@ -116,13 +120,11 @@ def report(path: Path) -> int:
 
 def recover(*, dry_run: bool) -> int:
     """End what lost runs left, and say what that was."""
-    lost = find_lost_runs()
-    for each in lost:
-        print(
-            f"run {each.run_id}: its runner (pid {each.runner_pid}) is gone; left: {len(each.processes)} processes"
-        )
-        for line in each.processes if dry_run else end_lost_run(each.run_id):
-            print(f"  {'would end' if dry_run else 'ended'} {line}")
+    lost = lost_runs()
+    for run in lost:
+        print(f"run {run.run_id}: {run.left}")
+        for piece in run.pieces if dry_run else run.end():
+            print(f"  {'would end' if dry_run else 'ended'} {piece}")
     if not lost:
         print("nothing to recover: no run has lost its runner")
     return ExitCode.PASSED
@@ -133,6 +135,5 @@ def version() -> str:
     return metadata.version("aftershock")
 
 
-def _of(kill: PodKill) -> str:
-    how = kill.mode if kill.mode in ("one", "all") else f"{kill.mode} {kill.value}"
-    return f"PodChaos/pod-kill {kill.name} ({how})"
+def _of(fault: Fault) -> str:
+    return f"{fault.kind.label} {fault.name} ({fault.how_many})"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 EVENT_KINDS = (
+    "target_opened",  # which kind of target, and how many replicas it should have
     "target_started",  # every wanted replica was ready for the first time
     "standby_started",  # the process that replicas are forked from
     "standby_gone",  # it died by itself: replacements wait until another one has taken its place
@@ -23,7 +24,9 @@ EVENT_KINDS = (
     "fault_injected",
     "fault_verified",
     "fault_unverified",
-    "fault_ended",
+    "fault_ended",  # it was undone
+    "end_verified",
+    "end_unverified",
     "target_stopped",
 )
 

@@ -5,17 +5,17 @@ from collections.abc import Iterable, Sequence
 
 from chaos.capacity import MOST_PER_S, Capacity, Ramps
 from chaos.errors import RefusedError
+from chaos.experiment.assertions import Assertion
+from chaos.experiment.experiment import Experiment, rewrite
+from chaos.experiment.file import ExperimentSpec, MeasuredCapacity
 from chaos.judging import judgement
 from chaos.load import Load
-from chaos.local_run import load_config
 from chaos.measuring.quantiles import needed_for_claim
 from chaos.progress import Progress
-from chaos.quantities import CapacityShare, duration_text
-from chaos.reading.assertions import Assertion
-from chaos.reading.experiment import Experiment, rewrite
-from chaos.reading.experiment_file import ExperimentSpec, MeasuredCapacity
+from chaos.reading.quantities import CapacityShare, duration_text
 from chaos.report import story
 from chaos.run_folder import RunFolder
+from chaos.run_load import load_config
 from chaos.steady_state import overloaded
 from chaos.targets import Target
 from loadtests.plan import Plan

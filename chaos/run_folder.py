@@ -24,6 +24,11 @@ class RunFolder:
         return self.path / "experiment.yaml"
 
     @property
+    def timetable(self) -> Path:
+        """What was to be injected and undone, and when: written before the load begins."""
+        return self.path / "timetable.json"
+
+    @property
     def requests(self) -> Path:
         """One row per planned arrival."""
         return self.path / "requests.jsonl"

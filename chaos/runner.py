@@ -6,33 +6,36 @@ What the run learns goes to its folder as it is learnt; the verdict is made from
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from chaos import kept_series, rate, reconciliation
-from chaos.errors import AbortedError, AftershockError, InconclusiveError
+from chaos import rate
+from chaos.collecting import alerts
+from chaos.collecting import counts as reconciliation
+from chaos.collecting import series as kept_series
+from chaos.collecting.counts import GatewayCounts, counts_before
+from chaos.collecting.engine import Engine
+from chaos.collecting.processor import ProcessorWatch
+from chaos.errors import AbortedError, AftershockError, InconclusiveError, RefusedError
 from chaos.events import Event, write_events
-from chaos.fault import injection
+from chaos.experiment.experiment import Experiment
+from chaos.faults.injection import Injector, candidates
+from chaos.faults.timetable import Timetable
 from chaos.judging import journal, judgement
 from chaos.live import LiveView
 from chaos.load import Load
-from chaos.local_run import load_config, local_target, served_model
 from chaos.measuring.timeline import align
-from chaos.observing import alerts
-from chaos.observing.annotations import GrafanaAnnotations
-from chaos.observing.broadcast import Broadcast
-from chaos.observing.engine import Engine
-from chaos.observing.processor import ProcessorWatch
 from chaos.progress import Progress
-from chaos.reading.experiment import Experiment
-from chaos.reconciliation import GatewayCounts, counts_before
+from chaos.publishing.annotations import GrafanaAnnotations
+from chaos.publishing.broadcast import Broadcast
 from chaos.run_folder import RunFolder
+from chaos.run_load import load_config, served_model
 from chaos.steady_state import require_healthy_baseline
-from chaos.targets import Target
+from chaos.targets import Opening, Target
 
 _LOOK_EVERY_S = 0.2
 _DRAIN_SLACK_S = 10.0
@@ -47,7 +50,11 @@ class Run:
     folder: RunFolder
     progress: Progress
     grafana: GrafanaAnnotations | None = None
+    open_target: Callable[[Opening], Target] | None = None
+    """How to come by the target; None for the experiment's own."""
     _events: list[Event] = field(default_factory=list)
+    _done: str = ""
+    """What the latest fault did to whom."""
     _started_s: float = field(default_factory=time.monotonic)
 
     def run(self) -> dict[str, Any]:
@@ -60,29 +67,38 @@ class Run:
         try:
             with ExitStack() as stack:
                 stack.callback(self.progress.close)
-                self.progress.phase(
-                    "target", f"{self.experiment.spec.target.local.replicas} replicas starting"
-                )
+                self.progress.phase("target", self.experiment.target.about)
                 name = self.experiment.spec.experiment
-                told = stack.enter_context(Broadcast(name, self.grafana, self.progress))
-                target = stack.enter_context(
-                    local_target(self.experiment, self.folder, self.progress, told.address)
+                broadcast = stack.enter_context(Broadcast(name, self.grafana, self.progress))
+                opening = Opening(
+                    experiment=name,
+                    folder=self.folder.path,
+                    seed=self.experiment.spec.seed or 0,
+                    run_metrics_address=broadcast.address,
+                    on_progress=lambda ready, wanted: self.progress.update(ready=ready, wanted=wanted),
                 )
-                self._under_load(target, told)
+                target = stack.enter_context((self.open_target or self.experiment.target.open)(opening))
+                self._under_load(target, broadcast)
                 self.progress.phase("cleanup", "ending every process of the run")
         except AftershockError as error:
             self._keep_what_there_is(error)
             raise
         return self._judge()
 
-    def _under_load(self, target: Target, told: Broadcast) -> None:
+    def _under_load(self, target: Target, broadcast: Broadcast) -> None:
         spec = self.experiment.spec
-        injection.candidates(target, self.experiment.kill, spec.fault.blast_radius)
-        engine = told.target_started(target)
+        for planned in self.experiment.faults:
+            candidates(target, planned)
+        self._note(
+            "target_opened", time.monotonic(), target=target.kind, wanted_replicas=target.wanted_replicas
+        )
+        engine = broadcast.target_started(target)
         endpoints = target.endpoints()
         model = served_model(endpoints.url)
         self.experiment = rate.known(self.experiment, self.folder, target, model, self.progress)
         before = counts_before(endpoints, used=self.folder.capacity_rows(1).is_file())
+        plan = self.experiment.timetable()
+        plan.write(self.folder.timetable)
         zero_s = None
         try:
             offered = rate.of(self.experiment)
@@ -90,11 +106,11 @@ class Run:
                 Load(load_config(self.experiment, self.folder, target, model, offered)) as load,
                 ProcessorWatch(self.folder.processor, partial(_pids, target, load)),
             ):
-                shown = told.load_planned(load.config)
+                shown = broadcast.load_planned(load.config)
                 zero_s = load.start().start_monotonic_s
                 self._note("load_started", zero_s, wall=datetime.now(UTC).isoformat(timespec="seconds"))
                 shown.begin(zero_s)
-                self._through_phases(target, load, zero_s, told)
+                self._through_phases(target, load, zero_s, plan, broadcast)
                 load.wait(spec.load.timeouts.deadline_s + _DRAIN_SLACK_S)
                 self._note("load_finished", time.monotonic())
             self._count(target, before, zero_s, engine)
@@ -102,8 +118,11 @@ class Run:
             if zero_s is not None:
                 write_events(self.folder.events, align([*target.events(), *self._events], zero_s))
 
-    def _through_phases(self, target: Target, load: Load, zero_s: float, told: Broadcast) -> None:
-        spec, view = self.experiment.spec, LiveView(load, target, self.progress, told)
+    def _through_phases(
+        self, target: Target, load: Load, zero_s: float, plan: Timetable, broadcast: Broadcast
+    ) -> None:
+        spec = self.experiment.spec
+        view = LiveView(load, target, self.progress, broadcast.capacity_restored)
         warmup_s, baseline_s = spec.phases.warmup_s, spec.phases.baseline_s
         self._watch("warm-up", view, zero_s, zero_s + warmup_s)
         rate.require_carried(self.experiment, self.folder, target, load, view.rows, self.progress)
@@ -114,19 +133,29 @@ class Run:
             spec.recovery.goodput,
             spec.recovery.error_ratio,
         )
-        kill, radius, seed = self.experiment.kill, spec.fault.blast_radius, spec.seed or 0
-        fault = injection.inject(target, kill, radius, seed, self.folder, told.fault_began)
-        self._events += fault.events
-        names = tuple(victim.name for victim in fault.victims)
-        self.progress.update(victims=names)
-        try:
-            self._watch(
-                "observe", view, zero_s, zero_s + load.config.duration_s, f"killed {', '.join(names)}"
-            )
-        except InconclusiveError as error:
-            raise AbortedError(f"aborted after injection: {error}", hint=error.hint) from error
+        began = partial(self._fault_began, broadcast)
+        injector = Injector(
+            target, self.experiment.faults, plan.seed, self.folder, began, broadcast.fault_ended, self._events
+        )
+        with injector:
+            try:
+                for step in plan.steps:
+                    self._watch("observe", view, zero_s, zero_s + step.at_s, self._done)
+                    injector.apply(step)
+                    self.progress.update(victims=injector.hit)
+                self._watch("observe", view, zero_s, zero_s + load.config.duration_s, self._done)
+            except (InconclusiveError, RefusedError) as error:
+                if not injector.hit:
+                    raise
+                raise AbortedError(f"aborted after injection: {error}", hint=error.hint) from error
+
+    def _fault_began(self, broadcast: Broadcast, injected: Event) -> None:
+        self._done = f"{', '.join(injected.detail['targets'])} {injected.detail['done']}"
+        broadcast.fault_began(injected)
 
     def _watch(self, name: str, view: LiveView, zero_s: float, until_s: float, detail: str = "") -> None:
+        if until_s <= time.monotonic():
+            return
         self.progress.phase(name, detail)
         self.progress.update(total_s=until_s - time.monotonic())
         while (left_s := until_s - time.monotonic()) > 0:

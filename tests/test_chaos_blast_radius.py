@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.errors import ExitCode, InputError, RefusedError
-from chaos.fault.blast_radius import BlastRadius, check, possible, targets
-from chaos.fault.selector import Draw, draw
-from chaos.reading.chaos_mesh import Mode, PodKill, Selector
+from chaos.faults.blast_radius import BlastRadius, check, possible, targets
+from chaos.faults.selection import Draw, draw
+from chaos.faults.chaos_mesh import Mode, PodKill, Selector
 from chaos.targets import Replica
 
 

@@ -11,7 +11,7 @@ from chaos.measuring.measurements import Measurements, measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from chaos.reading.assertions import TERMS, parse
+from chaos.experiment.assertions import TERMS, parse
 from loadtests.records import RequestRecord
 
 # 340 arrivals in the baseline, 43 in the fault and 157 in the recovery phase; the kill is at 40 s.

@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from chaos.quantities import Duration, DurationOrZero, LoadRate, Percent, Ratio, duration_text
-from chaos.reading.experiment_file import ExperimentSpec, ExtraLabelKey
+from chaos.reading.quantities import Duration, DurationOrZero, LoadRate, Percent, Ratio, duration_text
+from chaos.experiment.file import ExperimentSpec, ExtraLabelKey
 from chaos.reading.names import DnsLabel, LabelValue, PodReference
 
 PAGE = Path(__file__).parent.parent / "docs" / "experiment-file.md"

@@ -19,7 +19,7 @@ from chaos.measuring.quantiles import needed_for_claim, needed_for_interval
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from chaos.reading.assertions import parse
+from chaos.experiment.assertions import parse
 from loadtests.records import RequestRecord
 
 ROOT = Path(__file__).parent.parent

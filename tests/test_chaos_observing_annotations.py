@@ -10,7 +10,7 @@ import pytest
 
 from chaos.cli import main
 from chaos.errors import ExitCode, InputError
-from chaos.observing.annotations import GrafanaAnnotations
+from chaos.publishing.annotations import GrafanaAnnotations
 from tests.conftest import Eventually
 from tests.documented_grafana import READ_ONLY, TOKEN, State, grafana
 

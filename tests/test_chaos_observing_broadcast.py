@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from chaos.events import Event
-from chaos.observing import alerts
-from chaos.observing.annotations import GrafanaAnnotations
-from chaos.observing.broadcast import Broadcast
+from chaos.collecting import alerts
+from chaos.publishing.annotations import GrafanaAnnotations
+from chaos.publishing.broadcast import Broadcast
 from chaos.progress import QuietProgress
 from chaos.prometheus import PrometheusClient, Series, WallClock
 from chaos.targets.local.target import LocalTarget

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chaos.observing.engine import recognised
+from chaos.collecting.engine import recognised
 from exporters.exposition import serve
 from exporters.inference import InferenceMetrics
 from tests.data.make_expositions import EXPOSITIONS

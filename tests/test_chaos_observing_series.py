@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from prometheus_client.metrics_core import Metric
 
 from chaos.load import LoadConfig
-from chaos.observing.load_series import LoadCollector
-from chaos.observing.run_series import RunSeries
+from chaos.publishing.load_series import LoadCollector
+from chaos.publishing.run_series import RunSeries
 from exporters.cluster_metrics import GROUPS
 from loadtests.plan import Plan
 from loadtests.records import OUTCOMES, RequestRecord, to_line

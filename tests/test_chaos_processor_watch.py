@@ -14,8 +14,8 @@ import pytest
 from chaos.errors import InconclusiveError
 from chaos.measuring.processor import Sample, Usage, of_phase, read_samples
 from chaos.measuring.timeline import Phase, Timeline
-from chaos.observing.processor import ProcessorWatch
-from chaos.observing.quota import Quota, folders, quota
+from chaos.collecting.processor import ProcessorWatch
+from chaos.collecting.quota import Quota, folders, quota
 from chaos.targets.local.identity import of_run
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
@@ -26,7 +26,7 @@ BUSY = "while True: pass"
 UNDER_QUOTA = """
 import os, sys, time
 from pathlib import Path
-from chaos.observing.processor import ProcessorWatch
+from chaos.collecting.processor import ProcessorWatch
 Path(sys.argv[1], "cgroup.procs").write_text(str(os.getpid()))
 with ProcessorWatch(Path(sys.argv[2]), lambda: {"replicas": [os.getpid()]}, every_s=0.5):
     while time.process_time() < 1.5: pass

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from chaos.quantities import (
+from chaos.reading.quantities import (
     Duration,
     DurationOrZero,
     GoDuration,

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from chaos.reconciliation import counts_before
+from chaos.collecting.counts import counts_before
 from chaos.targets import Endpoints
 from exporters import metrics
 

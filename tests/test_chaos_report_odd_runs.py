@@ -19,7 +19,7 @@ from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import Timeline
 from chaos.progress import print_summary
-from chaos.reading.assertions import parse
+from chaos.experiment.assertions import parse
 from chaos.report import write_reports
 from chaos.report.words import seconds
 from chaos.run_folder import RunFolder

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from chaos.errors import InconclusiveError
-from chaos.reading.experiment_file import DEFAULT_COMMAND, STANDBY
+from chaos.experiment.file import DEFAULT_COMMAND, STANDBY
 from chaos.targets.local.identity import ProcessId, of_run
 from chaos.targets.local.spec import LIVENESS, READINESS
 from chaos.targets.local.target import LocalTarget

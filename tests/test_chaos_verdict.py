@@ -10,7 +10,7 @@ from chaos.measuring.measurements import measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from chaos.reading.assertions import Dimension
+from chaos.experiment.assertions import Dimension
 from loadtests.records import RequestRecord
 
 SLO = Objectives(ttft_s=0.5, e2e_s=1.0)

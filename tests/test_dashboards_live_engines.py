@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import yaml
 
-from chaos import kept_series
+from chaos.collecting import series as kept_series
 from chaos.prometheus import REPLICA_JOB, PrometheusClient, find_prometheus
 from chaos.report import charts
 from chaos.targets.local.ports import free_port

@@ -8,11 +8,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from chaos.experiment.assertions import Assertion, Term
 from chaos.judging.verdict import AssertionResult, Verdict
 from chaos.measuring.measurements import Measurements
 from chaos.measuring.processor import FULL_SHARE, Sample, Usage, of_phase
 from chaos.measuring.timeline import Phase
-from chaos.reading.assertions import Assertion, Term
 
 _MADE_BY_THE_PLAN = frozenset({"requests"})
 """Terms that no machine can change."""

@@ -161,6 +161,7 @@ def timeline_of(
         wanted_replicas=journal["wanted_replicas"],
         faults=tuple(
             FaultWindow(
+                id=fault.get("id", fault["name"]),
                 name=fault["name"],
                 kind=fault["kind"],
                 fidelity=fault["fidelity"],
@@ -170,6 +171,8 @@ def timeline_of(
                 candidates=fault["candidates"],
                 verified=fault["verified"],
                 evidence=tuple(fault["evidence"]),
+                plane=fault.get("plane", "process"),
+                done=fault.get("done", "were killed"),
             )
             for fault in journal["faults"]
         ),
@@ -202,7 +205,7 @@ def _load(timeline: Timeline, run: RunFacts) -> dict[str, Any]:
 
 def _fault(fault: FaultWindow) -> dict[str, Any]:
     reason = "a one-shot fault: its disturbance lasts until capacity has recovered"
-    return _with_reasons(asdict(fault), {"ended_s": reason})
+    return _with_reasons(asdict(fault), {"ended_s": reason, "undone": "nothing was to be undone"})
 
 
 def _phase(slis: PhaseSlis) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from chaos.errors import InputError
 from chaos.events import Event, read_events
+from chaos.experiment.experiment import Experiment, read_experiment
+from chaos.experiment.file import ExperimentSpec
 from chaos.judging import journal
 from chaos.judging.contention import excused
 from chaos.judging.evaluation import evaluate
@@ -17,8 +19,6 @@ from chaos.measuring.processor import read_samples
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from chaos.reading.experiment import Experiment, read_experiment
-from chaos.reading.experiment_file import ExperimentSpec
 from chaos.run_folder import RunFolder
 from loadtests.records import read_rows
 
@@ -75,30 +75,44 @@ def _timeline(
         planned=int(generator["planned"]),
         warmup_s=spec.phases.warmup_s,
         plan_end_s=float(generator["duration_s"]),
-        wanted_replicas=spec.target.local.replicas,
+        wanted_replicas=_opened(events, spec)[1],
         faults=tuple(_fault(event, events) for event in events if event.kind == "fault_injected"),
     )
 
 
 def _fault(injected: Event, events: Sequence[Event]) -> FaultWindow:
     fault = injected.detail
-    looked = [
-        e
-        for e in events
-        if e.kind in ("fault_verified", "fault_unverified") and e.detail["fault"] == fault["name"]
-    ]
+    # A run of an earlier version had one fault, and tied what was seen of it to its name.
+    occurrence = fault.get("id", fault["name"])
+    mine = [e for e in events if e.detail.get("id", e.detail.get("fault")) == occurrence]
+    looked = [e for e in mine if e.kind in ("fault_verified", "fault_unverified")]
     verified = {event.replica for event in looked if event.kind == "fault_verified"}
+    ended_s = min((event.at_s for event in mine if event.kind == "fault_ended"), default=None)
+    after = [e.kind for e in mine if e.kind in ("end_verified", "end_unverified")]
     return FaultWindow(
+        id=occurrence,
         name=fault["name"],
         kind=fault["kind"],
         fidelity=fault["fidelity"],
+        fidelity_reason=fault.get("fidelity_reason", ""),
+        plane=fault.get("plane", "process"),
+        done=fault.get("done", "were killed"),
         started_s=injected.at_s,
-        ended_s=None,
+        ended_s=ended_s,
         targets=tuple(fault["targets"]),
         candidates=fault["candidates"],
         verified=bool(fault["targets"]) and verified >= set(fault["targets"]),
         evidence=tuple(f"{event.replica}: {event.detail['how']}" for event in looked),
+        undone=None if ended_s is None else "end_unverified" not in after,
     )
+
+
+def _opened(events: Sequence[Event], spec: ExperimentSpec) -> tuple[str, int]:
+    """Which kind of target it was, and how many replicas it should have had."""
+    opened = next((event.detail for event in events if event.kind == "target_opened"), None)
+    if opened is None:  # a run of an earlier version, which had one kind of target
+        return "local", spec.target.chosen.wanted_replicas
+    return opened["target"], opened["wanted_replicas"]
 
 
 def _facts(
@@ -109,7 +123,7 @@ def _facts(
     return journal.RunFacts(
         experiment=spec.experiment,
         hypothesis=spec.hypothesis,
-        target="local",
+        target=_opened(events, spec)[0],
         seed=spec.seed or 0,
         started_at=started,
         versions=spec.versions,

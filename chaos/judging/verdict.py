@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chaos.errors import ExitCode
+from chaos.experiment.assertions import Dimension
 from chaos.measuring.measurements import Measurements, phase_slis
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.recovery import NOTHING_INJECTED
 from chaos.measuring.slis import samples
 from chaos.measuring.timeline import Phase, fewest_ready, ready_steps
-from chaos.reading.assertions import Dimension
 
 LAG_SHARE = 0.05
 """P99 of the generator's lag may be this share of the TTFT bound."""

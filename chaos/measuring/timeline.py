@@ -18,6 +18,8 @@ _COMES_INTO_BEING = frozenset({"replica_created", "replica_restarted"})
 class FaultWindow:
     """One injected fault and the time it was in force."""
 
+    id: str
+    """Of this occurrence: `delay-30#2`."""
     name: str
     kind: str
     fidelity: str
@@ -33,6 +35,13 @@ class FaultWindow:
     """Whether independent evidence shows that every target was hit."""
     evidence: tuple[str, ...] = ()
     """One sentence per target: what was looked at and what was seen."""
+    plane: str = "process"
+    """What it touches: process, network, host, application or telemetry."""
+    done: str = "were hit"
+    """What became of the targets, after `3 of 10 replicas`."""
+    fidelity_reason: str = ""
+    undone: bool | None = None
+    """Whether independent evidence shows that it is over; None where nothing was to be undone."""
 
 
 @dataclass(frozen=True, slots=True)

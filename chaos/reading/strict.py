@@ -4,7 +4,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from chaos.reading.documents import Document, KeyPath, Problem
 
@@ -12,6 +13,16 @@ T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
 # YAML has lists, a frozen model has tuples: the container alone is converted, its items stay strict.
 Listed = Annotated[tuple[T, ...], Field(strict=False)]
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("text", "text that says something")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]
+Count = Annotated[int, Field(ge=1)]
 
 _EXPECTED = {
     "string_type": "text: put it in quotes",

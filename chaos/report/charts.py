@@ -43,7 +43,7 @@ def _marks(run: Recorded) -> list[dict[str, Any]]:
     marks = []
     for fault in run.journal["faults"]:
         hit = len(fault["targets"])
-        label = f"{hit} killed" if "kill" in fault["kind"] else f"{fault['kind']} on {hit}"
+        label = f"{hit} {fault['done'].removeprefix('were ')}"
         marks.append(_mark(fault["started_s"], label, "orange"))
         if fault["ended_s"] is not None:
             marks.append(_mark(fault["ended_s"], "fault ended", "orange", dashed=True))

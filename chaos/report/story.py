@@ -72,7 +72,7 @@ def disturbance(journal: Journal) -> str | None:
     clauses = []
     for fault in journal["faults"]:
         hit = f"{len(fault['targets'])} of {fault['candidates']} replicas"
-        clauses.append(f"{hit} were killed" if "kill" in fault["kind"] else f"{fault['kind']} hit {hit}")
+        clauses.append(f"{hit} {fault['done']}")
     return " and ".join(clauses) or None
 
 

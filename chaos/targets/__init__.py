@@ -1,12 +1,16 @@
 """The one interface between an experiment and a cluster, and the words both sides use for what is in it."""
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 from chaos.events import Event
+from chaos.reading.documents import Problem
+from chaos.reading.strict import Strict
+from chaos.targets.effects import Effect, Fidelity
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,39 +54,38 @@ class Endpoints:
 
 
 @dataclass(frozen=True, slots=True)
-class Injection:
-    """What was done to one victim."""
-
-    replica: str
-    uid: str
-    at_s: float
-    """Monotonic seconds when the effect was caused."""
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
-    """Independent observation that a victim was hit: not the injector's own word."""
+    """Independent observation of one victim: not the injector's own word."""
 
     replica: str
-    uid: str
+    """The victim's name; for a fault without victims, what stands for the whole service."""
     verified: bool
     how: str
     """A sentence: what was looked at and what was seen."""
 
 
-class KillFault(Protocol):
-    """The part of a pod-kill that a target needs to know."""
+class Asked(Protocol):
+    """The part of a fault that a target must know to say how close it comes."""
 
     @property
-    def grace_period_s(self) -> int:
-        """Seconds between the polite and the hard signal; 0 is the hard signal at once."""
+    def effects(self) -> Sequence[Effect]:
+        """What is to be done to each victim."""
+
+    @property
+    def fidelities(self) -> Mapping[str, Fidelity]:
+        """How close each kind of target comes, as the fault's own file says."""
 
 
 class Target(Protocol):
-    """A cluster under experiment: entering starts or attaches to it, leaving undoes every fault, on every path."""
+    """A cluster under experiment: entering starts or attaches to it, leaving undoes every fault, on every path.
+
+    An effect goes through `aim`, `inject`, `verify`, `recover` and `verify_recovered`, tied by the id of its
+    occurrence. Looking is told what was aimed at, doing what is hit: where the two differ, verification fails.
+    """
 
     kind: str
     wanted_replicas: int
+    """0 where replicas cannot be seen."""
 
     @property
     def marks(self) -> Mapping[str, str]:
@@ -106,7 +109,7 @@ class Target(Protocol):
         """Every node that could run a replica."""
 
     def replicas(self) -> Sequence[Replica]:
-        """Every replica that exists now, whatever its phase."""
+        """Every replica that exists now, whatever its phase. Cheap: never a request per look."""
 
     def pids(self) -> Mapping[str, Sequence[int]]:
         """What of the target runs on this machine, by role: replicas, gateway, and whatever else it consists of.
@@ -114,11 +117,101 @@ class Target(Protocol):
         Cheap, and from any thread; empty where everything is elsewhere.
         """
 
-    def inject(self, fault: KillFault, victims: Sequence[Replica]) -> Sequence[Injection]:
-        """Cause the effect on exactly these incarnations, one after another; a vanished one is an error."""
+    def fidelity(self, fault: Asked) -> Fidelity:
+        """How close this target comes to the fault."""
 
-    def verify(self, injections: Sequence[Injection], within_s: float) -> Sequence[Evidence]:
-        """Look, independently of the injector, whether each victim was hit."""
+    def aim(self, occurrence: str, effects: Sequence[Effect], victims: Sequence[Replica]) -> None:
+        """Take in what is to be done to whom, and how they are before it; causes nothing."""
+
+    def inject(self, occurrence: str, victims: Sequence[Replica]) -> float:
+        """Cause the effects that were aimed on exactly these incarnations, one after another.
+
+        Returns:
+            Monotonic seconds, not later than the first effect.
+
+        Raises:
+            RefusedError: one of them has vanished; nothing was touched.
+        """
+
+    def verify(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
+        """Look, independently of the injector, whether each victim that was aimed at is hit."""
+
+    def recover(self, occurrence: str) -> None:
+        """Undo the effects; harmless a second time, and where nothing was injected or nothing is to be undone."""
+
+    def verify_recovered(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
+        """Look, independently of the injector, whether each victim that still lives is as it was before."""
 
     def events(self) -> Sequence[Event]:
         """Every event so far, in order, on the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a target would consist of; nothing of it exists."""
+
+    replicas: tuple[Replica, ...]
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a run gives its target beside the target's own section of the experiment file."""
+
+    experiment: str
+    folder: Path
+    """Exists, and holds `logs/`."""
+    seed: int
+    run_metrics_address: str | None = None
+    """Host and port of the run's own series, for the target's Prometheus."""
+    on_progress: Callable[[int, int], None] = lambda _ready, _wanted: None
+    """Told the ready and the wanted number of replicas while the target starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class LostRun:
+    """What a run left whose runner is gone."""
+
+    run_id: str
+    left: str
+    """What is left, in words: `runner (pid 12) is gone; left: 3 processes`."""
+    pieces: tuple[str, ...]
+    end: Callable[[], Sequence[str]]
+    """Undoes it, and says what it undid, one line per piece."""
+
+
+class TargetOptions(Strict, ABC):
+    """A target's own section of the experiment file, and all that can be said and done with no more than that."""
+
+    kind: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def wanted_replicas(self) -> int:
+        """How many replicas there should be; 0 where they cannot be seen."""
+
+    @property
+    @abstractmethod
+    def about(self) -> str:
+        """What is about to start, in words: `10 replicas starting`."""
+
+    @abstractmethod
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong across several keys of the section; key paths begin within it."""
+
+    @abstractmethod
+    def planned(self, seed: int | None) -> Planned:
+        """What the target would consist of: names hold where there is a seed. Touches nothing."""
+
+    @abstractmethod
+    def fidelity(self, fault: Asked) -> Fidelity:
+        """How close the target comes to a fault, before anything starts."""
+
+    @abstractmethod
+    def open(self, opening: Opening) -> Target:
+        """The target of a run; nothing starts before it is entered."""
+
+    @classmethod
+    @abstractmethod
+    def lost(cls) -> Sequence[LostRun]:
+        """What lost runs left on targets of this kind."""

@@ -12,7 +12,7 @@ from chaos.measuring.measurements import measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from chaos.reading.assertions import parse
+from chaos.experiment.assertions import parse
 from loadtests.records import RequestRecord, write_rows
 
 FOLDER = Path(__file__).parent / "run-sample"

@@ -8,7 +8,8 @@ word.
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +17,8 @@ from typing import Any, Self
 from chaos.errors import InconclusiveError, InputError, RefusedError
 from chaos.events import Event
 from chaos.prometheus import PrometheusClient, ServerFiles, find_prometheus
-from chaos.targets import Endpoints, Evidence, Injection, KillFault, Node, Replica
+from chaos.targets import Asked, Endpoints, Evidence, Node, Replica
+from chaos.targets.effects import Effect, Fidelity, Nothing, Termination, unsupported
 from chaos.targets.local import naming
 from chaos.targets.local.identity import ProcessId, by_group, marks, of_replica
 from chaos.targets.local.link import SupervisorLink
@@ -28,6 +30,24 @@ _LOOK_EVERY_S = 0.1
 _CRASHES_BEFORE_GIVING_UP = 3
 _STARTS = ("replica_running", "replica_restarted")
 _HOST = "http://127.0.0.1"
+
+
+@dataclass(slots=True)
+class _Aimed:
+    """One occurrence of a fault: what is to be done to whom, and what they were before."""
+
+    effects: tuple[Effect, ...]
+    victims: tuple[Replica, ...]
+    processes: dict[str, tuple[ProcessId, ...]]
+    """By uid."""
+
+
+def fidelity(fault: Asked) -> Fidelity:
+    """How close a local cluster comes to a fault, before there is one."""
+    for effect in fault.effects:
+        if not isinstance(effect, Nothing | Termination):
+            return unsupported(f"a local cluster has no {type(effect).__name__}")
+    return fault.fidelities.get(LocalTarget.kind, unsupported("it is not known what it would come to here"))
 
 
 class LocalTarget:
@@ -52,8 +72,8 @@ class LocalTarget:
         self._runner = runner
         self._link: SupervisorLink | None = None
         self._ports: Mapping[str, int] = {}
-        self._victims: dict[str, tuple[ProcessId, ...]] = {}
-        """By uid: what made up each victim just before it was hit."""
+        self._aimed: dict[str, _Aimed] = {}
+        """By occurrence."""
         self._stopped: Event | None = None
 
     @property
@@ -148,58 +168,79 @@ class LocalTarget:
         seen = self._link.events() if self._link is not None else []
         return [*seen, self._stopped] if self._stopped is not None else seen
 
-    def inject(self, fault: KillFault, victims: Sequence[Replica]) -> Sequence[Injection]:
-        """Delete the victims' pods one after another.
+    def fidelity(self, fault: Asked) -> Fidelity:
+        """How close this target comes to the fault."""
+        return fidelity(fault)
+
+    def aim(self, occurrence: str, effects: Sequence[Effect], victims: Sequence[Replica]) -> None:
+        """Note which processes the victims consist of, so that they can be looked up afterwards.
+
+        Raises:
+            InconclusiveError: the cluster has ended.
+        """
+        pids = {row["replica"]["uid"]: row["pid"] for row in self._describe()["replicas"]}
+        processes = {
+            victim.uid: tuple(of_replica(victim.uid, pids.get(victim.uid)))
+            for victim in victims
+            if victim.uid in pids
+        }
+        self._aimed[occurrence] = _Aimed(tuple(effects), tuple(victims), processes)
+
+    def inject(self, occurrence: str, victims: Sequence[Replica]) -> float:
+        """Cause the effects, victim by victim.
 
         Raises:
             RefusedError: one of these incarnations is gone already; none was touched.
             InconclusiveError: the cluster has ended.
         """
-        pids = {row["replica"]["uid"]: row["pid"] for row in self._describe()["replicas"]}
-        for victim in victims:
-            self._victims[victim.uid] = tuple(of_replica(victim.uid, pids.get(victim.uid)))
-        killed = self._ask("kill", uids=[victim.uid for victim in victims], grace_s=fault.grace_period_s)[
-            "killed"
-        ]
-        return [Injection(row["name"], row["uid"], row["at_s"]) for row in killed]
+        at_s = time.monotonic()
+        for effect in self._aimed[occurrence].effects:
+            if isinstance(effect, Termination) and victims:
+                uids = [victim.uid for victim in victims]
+                killed = self._ask("kill", uids=uids, grace_s=effect.grace_s)["killed"]
+                at_s = min(row["at_s"] for row in killed)
+        return at_s
 
-    def verify(self, injections: Sequence[Injection], within_s: float) -> Sequence[Evidence]:
+    def verify(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
         """Look in the process table for each victim's processes, and in the list of replicas for its uid.
 
         Returns as soon as every victim is verified, or after `within_s` with what was seen last. With a grace
         period, `within_s` must be longer than it.
         """
         deadline_s = time.monotonic() + within_s
+        aimed = self._aimed[occurrence]
+        gone = any(isinstance(effect, Termination) for effect in aimed.effects)
         while True:
             listed = {replica.uid for replica in self.replicas()}
-            evidence = [
-                self._look(injection, still_listed=injection.uid in listed) for injection in injections
-            ]
+            evidence = [self._look(aimed, victim, listed, gone=gone) for victim in aimed.victims]
             if all(each.verified for each in evidence) or time.monotonic() > deadline_s:
                 return evidence
             time.sleep(_LOOK_EVERY_S)
+
+    def recover(self, occurrence: str) -> None:
+        """Nothing: what was killed is replaced by the Deployment."""
+
+    def verify_recovered(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
+        """Whether each victim is as it was before."""
+        return self.verify(occurrence, within_s)
 
     def _metrics_ports(self) -> Sequence[int]:
         """Of the replicas that are there, each at its latest start."""
         starts = {e.replica: e.detail for e in self.events() if e.kind in _STARTS}
         return [starts[each.name]["metrics_port"] for each in self.replicas() if each.name in starts]
 
-    def _look(self, injection: Injection, *, still_listed: bool) -> Evidence:
-        processes = self._victims.get(injection.uid)
+    def _look(self, aimed: _Aimed, victim: Replica, listed: Collection[str], *, gone: bool) -> Evidence:
+        processes = aimed.processes.get(victim.uid)
         if processes is None:
-            return Evidence(
-                injection.replica, injection.uid, verified=False, how="was never seen before the fault"
-            )
+            return Evidence(victim.name, verified=False, how="was never seen before the fault")
         alive = [str(process.pid) for process in processes if process.alive()]
         pids = ", ".join(str(process.pid) for process in processes) or "none: it was waiting to be restarted"
         seen = f"of its processes ({pids}), {', '.join(alive) or 'none'} still live"
-        listing = f"uid {injection.uid} is {'still' if still_listed else 'no longer'} listed"
-        return Evidence(
-            injection.replica,
-            injection.uid,
-            verified=not alive and not still_listed,
-            how=f"{seen}; {listing}",
-        )
+        still_listed = victim.uid in listed
+        listing = f"uid {victim.uid} is {'still' if still_listed else 'no longer'} listed"
+        untouched = still_listed and len(alive) == len(processes)
+        verified = not alive and not still_listed if gone else untouched
+        return Evidence(victim.name, verified, f"{seen}; {listing}")
 
     def _wait_until_ready(self, deadline_s: float) -> None:
         while (

@@ -12,8 +12,8 @@ from typing import Self
 from prometheus_client.metrics_core import Metric
 
 from chaos.load import LoadConfig
-from chaos.observing.load_series import LoadCollector
 from chaos.prometheus import PrometheusClient
+from chaos.publishing.load_series import LoadCollector
 from dashboards.run_queries import answering
 from exporters.cluster_metrics import CHAOS_ACTIVE, TELEMETRY_EXPECTED, TELEMETRY_REPORTING
 from exporters.collectors import CollectorSet
@@ -34,7 +34,8 @@ class RunSeries:
         self._stack = ExitStack()
         registry = Registry()
         self._active = gauge(CHAOS_ACTIVE, registry)
-        self._in_force: list[tuple[str, str, str]] = []
+        self._in_force: dict[str, list[tuple[str, str, str]]] = {}
+        """Label values by occurrence."""
         self._collectors = CollectorSet(registry)
         self._exposition = self._stack.enter_context(serve(registry, host=_HOST, port=0))
 
@@ -56,17 +57,19 @@ class RunSeries:
         self._collectors.add("load", load)
         return load
 
-    def fault_began(self, fault: str, kind: str, targets: Sequence[str]) -> None:
+    def fault_began(self, occurrence: str, fault: str, kind: str, targets: Sequence[str]) -> None:
         """The fault is in force on each of these."""
-        for target in targets:
-            self._active.labels(self._experiment, fault, kind, target).set(1)
-            self._in_force.append((fault, kind, target))
+        self._in_force[occurrence] = [(fault, kind, target) for target in targets]
+        self._show(self._in_force[occurrence])
 
-    def fault_ended(self) -> None:
-        """Nothing is in force any more."""
-        for fault, kind, target in self._in_force:
-            self._active.labels(self._experiment, fault, kind, target).set(0)
-        self._in_force.clear()
+    def fault_ended(self, occurrence: str) -> None:
+        """It is not any more; harmless when it never was."""
+        self._show(self._in_force.pop(occurrence, []))
+
+    def _show(self, changed: Iterable[tuple[str, str, str]]) -> None:
+        in_force = {labels for those in self._in_force.values() for labels in those}
+        for labels in changed:
+            self._active.labels(self._experiment, *labels).set(labels in in_force)
 
     def __enter__(self) -> Self:
         return self

@@ -1,52 +1,14 @@
-"""What an experiment means for the local target and the load: files' words into specs."""
+"""What an experiment means for its load: the words of its file into one `LoadConfig`."""
 
 import json
 import urllib.error
 import urllib.request
-import uuid
-from dataclasses import replace
-from pathlib import Path
 
 from chaos.errors import RefusedError
+from chaos.experiment.experiment import Experiment
 from chaos.load import LoadConfig
-from chaos.progress import Progress
-from chaos.reading.experiment import Experiment
-from chaos.reading.experiment_file import ExperimentSpec
 from chaos.run_folder import RunFolder
 from chaos.targets import Target
-from chaos.targets.local.spec import LocalSpec
-from chaos.targets.local.target import LocalTarget
-
-
-def local_spec(spec: ExperimentSpec, folder: Path) -> LocalSpec:
-    """The cluster that an experiment asks for; its replicas' names follow the seed."""
-    local = spec.target.local
-    return LocalSpec(
-        run_id=f"{spec.experiment}-{uuid.uuid4().hex[:12]}",
-        run_folder=folder.absolute(),
-        replicas=local.replicas,
-        command=local.command,
-        env=local.env,
-        standby=local.standby_command,
-        namespace=local.namespace,
-        app=local.app,
-        labels=local.labels,
-        zones=local.zones,
-        readiness=local.probes.readiness.spec,
-        liveness=local.probes.liveness.spec,
-        ready_within_s=local.ready_within_s,
-        name_seed=spec.seed,
-    )
-
-
-def local_target(
-    experiment: Experiment, folder: RunFolder, progress: Progress, run_metrics_address: str | None = None
-) -> LocalTarget:
-    """The target of a run, told to show how many replicas are ready while it starts, and to scrape the run itself."""
-    return LocalTarget(
-        replace(local_spec(experiment.spec, folder.path), run_metrics_address=run_metrics_address),
-        lambda ready, wanted: progress.update(ready=ready, wanted=wanted),
-    )
 
 
 def load_config(

@@ -16,9 +16,9 @@ from typing import Self, TextIO
 
 import psutil
 
+from chaos.collecting.quota import own_folders, quota
 from chaos.errors import AftershockError
 from chaos.measuring.processor import Sample, to_line
-from chaos.observing.quota import own_folders, quota
 
 EVERY_S = 1.0
 _PRESSURE = Path("/proc/pressure/cpu")

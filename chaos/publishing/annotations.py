@@ -59,8 +59,8 @@ class GrafanaAnnotations:
         self._opener = urllib.request.build_opener(_NoRedirects)
         self._warn: Callable[[str], None] = lambda _: None
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="annotations")
-        self._open: list[tuple[Future[int | None], str]] = []
-        """The annotations without an end: what will be the id of each, and its text."""
+        self._open: dict[str, Future[int | None]] = {}
+        """The annotations without an end, by occurrence: what will be the id of each."""
 
     def require_access(self, now_wall_s: float) -> None:
         """Write an annotation and delete it again: what a run will need, asked for before it begins.
@@ -81,17 +81,19 @@ class GrafanaAnnotations:
         """From now on tell `warn`, from another thread, what did not work."""
         self._warn = warn
 
-    def fault_began(self, fault: str, kind: str, targets: Sequence[str], at_wall_s: float) -> None:
+    def fault_began(
+        self, occurrence: str, fault: str, kind: str, targets: Sequence[str], at_wall_s: float
+    ) -> None:
         """Open a region; returns at once."""
-        text = f"{self._experiment}: {fault} ({kind}) on {', '.join(targets)}"
+        text = f"{self._experiment}: {occurrence} ({kind}) on {', '.join(targets)}"
         tags = [TAG, self._experiment, fault, kind]
-        self._open.append((self._later(lambda: self._create(text, tags, at_wall_s)), text))
+        self._open[occurrence] = self._later(lambda: self._create(text, tags, at_wall_s))
 
-    def fault_ended(self, at_wall_s: float) -> None:
-        """Close every open region; returns at once, and changes nothing a second time."""
-        opened, self._open = self._open, []
-        for created, _ in opened:
-            self._later(lambda created=created: self._close(created.result(), at_wall_s))  # type: ignore[misc]
+    def fault_ended(self, occurrence: str, at_wall_s: float) -> None:
+        """Close its region; returns at once, and changes nothing a second time."""
+        created = self._open.pop(occurrence, None)
+        if created is not None:
+            self._later(lambda: self._close(created.result(), at_wall_s))
 
     def __enter__(self) -> Self:
         return self

@@ -4,14 +4,14 @@ import time
 from contextlib import ExitStack
 from typing import Self
 
+from chaos.collecting.engine import Engine, recognised
 from chaos.events import Event
 from chaos.load import LoadConfig
-from chaos.observing.annotations import GrafanaAnnotations
-from chaos.observing.engine import Engine, recognised
-from chaos.observing.load_series import LoadCollector
-from chaos.observing.run_series import RunSeries
 from chaos.progress import Progress
 from chaos.prometheus import GATEWAY_JOB, REPLICA_JOB, RUN_JOB, WallClock
+from chaos.publishing.annotations import GrafanaAnnotations
+from chaos.publishing.load_series import LoadCollector
+from chaos.publishing.run_series import RunSeries
 from chaos.targets import Target
 
 _TABLE_WIDTH = 118
@@ -27,7 +27,8 @@ class Broadcast:
         self._clock = WallClock.now()
         self._stack = ExitStack()
         self._series = self._stack.enter_context(RunSeries(experiment))
-        self._in_force = False
+        self._in_force: dict[str, bool] = {}
+        """Whether it lasts until it is undone, by occurrence."""
         if grafana is not None:
             grafana.warn_with(lambda text: progress.note(f"warning: {text}"))
             self._stack.enter_context(grafana)
@@ -59,25 +60,34 @@ class Broadcast:
 
     def fault_began(self, injected: Event) -> None:
         """A fault is in force, since `at_s` of the event on the monotonic clock."""
-        self._in_force = True
-        name, kind, targets = (injected.detail[key] for key in ("name", "kind", "targets"))
-        self._series.fault_began(name, kind, targets)
+        detail = injected.detail
+        occurrence, name, kind, targets = (detail[key] for key in ("id", "name", "kind", "targets"))
+        self._in_force[occurrence] = detail["lasts"]
+        self._series.fault_began(occurrence, name, kind, targets)
         if self._grafana is not None:
-            self._grafana.fault_began(name, kind, targets, self._clock.wall_s(injected.at_s))
+            self._grafana.fault_began(occurrence, name, kind, targets, self._clock.wall_s(injected.at_s))
 
-    def faults_ended(self) -> None:
-        """No fault is in force any more, nor what it left missing; harmless when none was."""
-        if not self._in_force:
+    def fault_ended(self, ended: Event) -> None:
+        """It was undone; harmless when it was not in force."""
+        self._end(ended.detail["id"], ended.at_s)
+
+    def capacity_restored(self) -> None:
+        """Every wanted replica is ready: what a fault that was over at once had taken is there again."""
+        for occurrence in [one for one, lasts in self._in_force.items() if not lasts]:
+            self._end(occurrence, time.monotonic())
+
+    def _end(self, occurrence: str, at_s: float) -> None:
+        if self._in_force.pop(occurrence, None) is None:
             return
-        self._in_force = False
-        self._series.fault_ended()
+        self._series.fault_ended(occurrence)
         if self._grafana is not None:
-            self._grafana.fault_ended(self._clock.wall_s(time.monotonic()))
+            self._grafana.fault_ended(occurrence, self._clock.wall_s(at_s))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Whatever is still in force ends with the target that bears it."""
-        self.faults_ended()
+        for occurrence in [*self._in_force]:
+            self._end(occurrence, time.monotonic())
         self._stack.close()

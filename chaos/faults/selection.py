@@ -5,12 +5,13 @@ randomness and cannot repeat a draw.
 Source of the semantics: chaos-mesh/chaos-mesh, `pkg/selector/pod` and `pkg/selector/generic`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from chaos.errors import InputError, RefusedError
-from chaos.reading.chaos_mesh import Expression, Mode, Selector, amount
+from chaos.faults.manifest import Expression, Mode, Selector, amount
+from chaos.reading.documents import Problem
 from chaos.targets import Node, Replica
 
 
@@ -81,6 +82,34 @@ def draw(candidates: Sequence[Replica], mode: Mode, value: str, rng: Random) -> 
         count = _share(percent, size)
     chosen = range(size) if mode == "all" else rng.sample(range(size), count)
     return Draw(tuple(candidates[index] for index in chosen), size, percent)
+
+
+def foreign(selector: Selector, replicas: Sequence[Replica], nodes: Sequence[Node]) -> Iterator[Problem]:
+    """Why a selector matches none of the replicas that there would be, part by part; key paths begin within it."""
+    namespaces = sorted({replica.namespace for replica in replicas})
+    named = [*(selector.pods or selector.namespaces)]
+    if not set(named) & set(namespaces):
+        where = "pods" if selector.pods else "namespaces"
+        complaint = f"expected to include {' or '.join(namespaces)}, where the target's replicas live"
+        yield Problem((where,), complaint, ", ".join(named))
+    if selector.pods:
+        return
+    labels = [replica.labels for replica in replicas]
+    for key, value in selector.label_selectors.items():
+        values = sorted({has[key] for has in labels if key in has})
+        if not values:
+            known = ", ".join(dict.fromkeys(name for has in labels for name in has))
+            yield Problem(
+                ("labelSelectors", key), f"expected a label of the target's replicas: {known}", value
+            )
+        elif value not in values:
+            complaint = f"expected what the target's replicas have: {' or '.join(values)}"
+            yield Problem(("labelSelectors", key), complaint, value)
+    known_nodes = [node.name for node in nodes]
+    for index, node in enumerate(selector.nodes):
+        if node not in known_nodes:
+            complaint = f"expected a node of the target: {', '.join(known_nodes)}"
+            yield Problem(("nodes", index), complaint, node)
 
 
 def _share(percent: int, count: int) -> int:

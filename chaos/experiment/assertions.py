@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chaos import quantities
 from chaos.errors import InputError
 from chaos.measuring.slis import METRICS
+from chaos.reading import quantities
 from loadtests.records import OUTCOMES
 
 PHASES = ("baseline", "fault", "recovery", "all")

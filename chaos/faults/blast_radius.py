@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaos.errors import RefusedError
-from chaos.fault.selector import Draw, victims_count
-from chaos.reading.chaos_mesh import Mode, PodKill
+from chaos.faults.fault import Fault
+from chaos.faults.manifest import Mode
+from chaos.faults.selection import Draw, victims_count
 from chaos.targets import Replica
 
 
@@ -46,7 +47,7 @@ def possible(candidates: Sequence[Replica], mode: Mode, value: str) -> Possible:
     return Possible(fewest, min(drawn, len(replicas)), replicas)
 
 
-def check(kill: PodKill, candidates: Sequence[Replica], radius: BlastRadius) -> Possible:
+def check(fault: Fault, candidates: Sequence[Replica], radius: BlastRadius) -> Possible:
     """What the fault could do, when that stays within its blast radius whatever is drawn.
 
     Raises:
@@ -54,19 +55,19 @@ def check(kill: PodKill, candidates: Sequence[Replica], radius: BlastRadius) -> 
         RefusedError: nothing matches, something protected does, or more could be hit than allowed.
     """
     if not candidates:
-        raise RefusedError(f"no replica matches the selector of {kill.manifest_path}: nothing to inject")
+        raise RefusedError(f"no replica matches the selector of {fault.manifest_path}: nothing to inject")
     protected = [replica for replica in _each_once(candidates) if _is_protected(replica, radius)]
     if protected:
         raise RefusedError(
-            f"the selector of {kill.manifest_path} matches what is protected: {_names(protected)}",
+            f"the selector of {fault.manifest_path} matches what is protected: {_names(protected)}",
             hint="narrow the selector: nothing is dropped from a selection on the quiet",
         )
-    reach = possible(candidates, kill.mode, kill.value)
+    reach = possible(candidates, fault.selection.mode, fault.selection.value)
     if reach.most > radius.max_targets:
         raise RefusedError(
-            f"{kill.manifest_path} could hit {reach.most} replicas of {_names(reach.replicas)}; "
+            f"{fault.manifest_path} could hit {reach.most} replicas of {_names(reach.replicas)}; "
             f"the experiment allows at most max_targets {radius.max_targets}",
-            hint="lower the manifest's value, or raise fault.max_targets knowingly",
+            hint="lower the manifest's value, or raise the experiment's max_targets knowingly",
         )
     return reach
 

@@ -1,0 +1,1 @@
+"""What a run asks of the world around it: series, alerts, counts, the engine, the processor."""

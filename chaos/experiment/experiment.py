@@ -1,0 +1,214 @@
+"""Reading an experiment: its file, the manifests that it names and its assertions, understood as a whole."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from chaos.errors import InputError
+from chaos.experiment.assertions import Assertion, parse
+from chaos.experiment.file import ExperimentSpec, FaultEntry
+from chaos.faults.fault import Fault
+from chaos.faults.injection import PlannedFault
+from chaos.faults.kinds import read_fault
+from chaos.faults.selection import candidates, foreign
+from chaos.faults.timetable import Entry, Timetable, timetable
+from chaos.reading import documents
+from chaos.reading.documents import Document, KeyPath, Problem
+from chaos.reading.quantities import duration_text
+from chaos.reading.strict import build
+from chaos.targets import TargetOptions
+
+MANIFEST_COPY = "manifest.yaml"
+"""Lies beside the experiment in a run folder, so that the folder can be run again as it is; several are numbered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An experiment file with everything that it refers to."""
+
+    path: Path
+    spec: ExperimentSpec
+    faults: tuple[PlannedFault, ...]
+    assertions: tuple[Assertion, ...]
+    rate_at: str
+    """File and line of `load.rate`, as its author wrote it."""
+
+    @property
+    def target(self) -> TargetOptions:
+        """Where it happens."""
+        return self.spec.target.chosen
+
+    def timetable(self) -> Timetable:
+        """When what is done; exact once the baseline's length is known."""
+        spec = self.spec
+        baseline_ends_s = spec.phases.warmup_s + spec.phases.baseline_s
+        entries = [entry_of(entry, one.fault) for entry, one in zip(spec.entries, self.faults, strict=True)]
+        return timetable(entries, spec.seed or 0, baseline_ends_s)
+
+
+def entry_of(entry: FaultEntry, fault: Fault) -> Entry:
+    """One fault of an experiment as the timetable wants it."""
+    return Entry(fault.name, entry.at_s, fault.kind.lasts, fault.duration_s, entry.until_s)
+
+
+def read_experiment(path: Path) -> Experiment:
+    """The experiment of a file, with its manifests.
+
+    Raises:
+        InputError: naming file, line, key path, value and what was expected, for every problem of the
+            experiment or, when that is sound, of its first wrong manifest.
+    """
+    document = documents.read_document(path)
+    spec = build(document, ExperimentSpec)
+    assertions, problems = _parsed(spec.assertions)
+    problems += [*_window_problems(spec), *_target_problems(spec), *_list_problems(spec)]
+    for where, entry in _entries(spec):
+        if not (path.parent / entry.manifest).is_file():
+            complaint = f"expected a file, there is none at {path.parent / entry.manifest}"
+            problems.append(Problem((*where, "manifest"), complaint, entry.manifest))
+    if problems:
+        raise document.refusal(problems)
+    target = spec.target.chosen
+    faults = tuple(_planned_fault(path.parent / entry.manifest, entry, target) for entry in spec.entries)
+    if problems := [*_time_problems(spec, faults), *_fidelity_problems(spec, faults)]:
+        raise document.refusal(problems)
+    rate_at = f"{path}:{document.marks['load', 'rate'].line}"
+    return Experiment(path, spec, faults, assertions, rate_at)
+
+
+def read_file(path: Path) -> Experiment | tuple[Fault, ...]:
+    """An experiment, or the faults of a bare manifest of one or more documents: what has an `apiVersion`.
+
+    Raises:
+        InputError: as `read_experiment`; for a manifest, for every problem of its first wrong document.
+    """
+    found = documents.read_documents(path)
+    if any("apiVersion" in document.values for document in found):
+        return tuple(read_fault(document) for document in found)
+    return read_experiment(path)
+
+
+def write_as_run(experiment: Experiment, path: Path, *, seed: int, versions: Mapping[str, str]) -> Experiment:
+    """Write the experiment as run, defaults spelled out, and its manifests beside it; returns it read back."""
+    copies = []
+    for number, (entry, planned) in enumerate(
+        zip(experiment.spec.entries, experiment.faults, strict=True), 1
+    ):
+        stem, suffix = MANIFEST_COPY.rsplit(".", 1)
+        name = MANIFEST_COPY if len(experiment.faults) == 1 else f"{stem}-{number}.{suffix}"
+        shutil.copyfile(planned.fault.manifest_path, path.with_name(name))
+        copies.append(entry.model_copy(update={"manifest": name}))
+    single = experiment.spec.fault is not None
+    faults = {"fault": copies[0]} if single else {"faults": tuple(copies)}
+    spec = experiment.spec.model_copy(update={"seed": seed, "versions": dict(versions), **faults})
+    return rewrite(replace(experiment, path=path), spec)
+
+
+def rewrite(experiment: Experiment, spec: ExperimentSpec) -> Experiment:
+    """Put other values into the file of an experiment, its manifests left as they are; returns it read back."""
+    values = spec.model_dump(by_alias=True, exclude_none=True)
+    if not spec.faults:
+        del values["faults"]
+    experiment.path.write_text(documents.dump(values), encoding="utf-8")
+    return replace(read_experiment(experiment.path), rate_at=experiment.rate_at)
+
+
+def _entries(spec: ExperimentSpec) -> Iterator[tuple[KeyPath, FaultEntry]]:
+    """Every fault with its place in the file."""
+    if spec.fault is not None:
+        yield ("fault",), spec.fault
+    for index, entry in enumerate(spec.faults):
+        yield ("faults", index), entry
+
+
+def _parsed(expressions: tuple[str, ...]) -> tuple[tuple[Assertion, ...], list[Problem]]:
+    parsed, problems = [], []
+    for index, expression in enumerate(expressions):
+        try:
+            parsed.append(parse(expression))
+        except InputError as error:
+            problems.append(Problem(("assertions", index), str(error)))
+    return tuple(parsed), problems
+
+
+def _window_problems(spec: ExperimentSpec) -> Iterator[Problem]:
+    recovery = spec.recovery
+    if recovery.window_s > recovery.hold_s:
+        complaint = f"expected at most recovery.hold = {duration_text(recovery.hold_s)}"
+        yield Problem(("recovery", "window"), complaint, duration_text(recovery.window_s))
+
+
+def _target_problems(spec: ExperimentSpec) -> Iterator[Problem]:
+    target = spec.target.chosen
+    for problem in target.problems():
+        yield Problem(("target", target.kind, *problem.key_path), problem.complaint, problem.value)
+
+
+def _list_problems(spec: ExperimentSpec) -> Iterator[Problem]:
+    if spec.fault is not None and spec.faults:
+        yield Problem(("faults",), "expected either fault or faults, not both")
+    if not spec.entries:
+        yield Problem(("fault",), "expected this key (what is injected), or a list of faults, got nothing")
+
+
+def _planned_fault(manifest: Path, entry: FaultEntry, target: TargetOptions) -> PlannedFault:
+    """A fault that the target of this experiment can select for.
+
+    Raises:
+        InputError: its manifest is wrong, or could select nothing, or fail, in this target.
+    """
+    document = documents.read_document(manifest)
+    fault = read_fault(document)
+    if fault.kind.selects:
+        _refuse_foreign_selector(document, fault, target)
+    return PlannedFault(fault, entry.blast_radius, entry.control)
+
+
+def _refuse_foreign_selector(manifest: Document, fault: Fault, target: TargetOptions) -> None:
+    planned = target.planned(0)
+    selector = fault.selection.selector
+    problems = [*foreign(selector, planned.replicas, planned.nodes)]
+    if not problems and not selector.pods and not candidates(selector, planned.replicas, planned.nodes):
+        problems = [Problem((), "expected to match a replica of the target, it matches none")]
+    if problems:
+        raise manifest.refusal(
+            Problem(("spec", "selector", *problem.key_path), problem.complaint, problem.value)
+            for problem in problems
+        )
+
+
+def _time_problems(spec: ExperimentSpec, faults: tuple[PlannedFault, ...]) -> Iterator[Problem]:
+    """What does not fit into the run: a fault needs an end, and after it the time to be recovered from."""
+    needed_s = spec.recovery.within_s + spec.recovery.hold_s
+    last_s = 0.0
+    for (where, entry), planned in zip(_entries(spec), faults, strict=True):
+        timed = entry_of(entry, planned.fault)
+        if not timed.lasts and entry.until_s is not None:
+            complaint = f"expected no end: {planned.fault.kind.label} is over at once"
+            yield Problem((*where, "until"), complaint, duration_text(entry.until_s))
+        elif timed.lasts and timed.ends_s is None:
+            complaint = (
+                "expected this key, or spec.duration in the manifest: a fault that lasts must end in the run"
+            )
+            yield Problem((*where, "until"), complaint)
+        elif entry.until_s is not None and entry.until_s <= entry.at_s:
+            complaint = f"expected later than at = {duration_text(entry.at_s)}"
+            yield Problem((*where, "until"), complaint, duration_text(entry.until_s))
+        last_s = max(last_s, entry.at_s if timed.ends_s is None else timed.ends_s)
+    if spec.phases.observe_s < last_s + needed_s:
+        after = f" after the last fault's {duration_text(last_s)}" if last_s else ""
+        complaint = (
+            f"expected at least recovery.within + recovery.hold = {duration_text(needed_s)}{after}"
+            + (f": {duration_text(last_s + needed_s)}" if last_s else "")
+        )
+        yield Problem(("phases", "observe"), complaint, duration_text(spec.phases.observe_s))
+
+
+def _fidelity_problems(spec: ExperimentSpec, faults: tuple[PlannedFault, ...]) -> Iterator[Problem]:
+    target = spec.target.chosen
+    for (where, entry), planned in zip(_entries(spec), faults, strict=True):
+        fidelity = target.fidelity(planned.fault)
+        if fidelity.level == "unsupported":
+            complaint = f"expected a fault that the target {target.kind} can inject, {fidelity.reason}"
+            yield Problem((*where, "manifest"), complaint, entry.manifest)

@@ -1,0 +1,164 @@
+"""What an experiment file may hold: every key with its type, default and meaning.
+
+Shapes only: what spans several keys, or other files, is checked in `chaos.experiment.experiment`; a target's own
+section belongs to the target. A test holds docs/experiment-file.md to these models.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from chaos.faults.blast_radius import BlastRadius
+from chaos.reading.names import DnsLabel, PodReference
+from chaos.reading.quantities import CapacityShare, Duration, DurationOrZero, LoadRate, Percent, Ratio
+from chaos.reading.strict import Count, Listed, Strict, Text
+from chaos.targets.kinds import TargetChoice
+from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
+
+
+class Timeouts(Strict):
+    """When the client gives a request up; each is an outcome of its own."""
+
+    ttft_s: Duration = Field(default=10.0, alias="ttft")
+    """no first token"""
+    stall_s: Duration = Field(default=5.0, alias="stall")
+    """no further token"""
+    deadline_s: Duration = Field(default=30.0, alias="deadline")
+    """the request as a whole"""
+
+
+class MeasuredCapacity(Strict):
+    """What `load.rate` was made of when it was given as a share."""
+
+    measured: Annotated[float, Field(gt=0)]
+    """requests per second that the cluster carried within `slo`"""
+    share: Percent
+    """which share of it `load.rate` was to be"""
+    at_least: bool = False
+    """true where the cluster was not overloaded by the highest rate that was tried"""
+    arrivals: Count
+    """requests that were sent to find out"""
+    took_s: Duration = Field(alias="took")
+    """how long that took"""
+    baseline_grew_from_s: Duration | None = Field(default=None, alias="baseline_grew_from")
+    """what `phases.baseline` was before it grew to hold the requests of every claim"""
+
+
+class Load(Strict):
+    """The open-loop load: requests leave at their planned instant whatever the cluster does."""
+
+    rate: LoadRate
+    """requests per second, or `N% of capacity`: measured before the warm-up, and written into the run's copy"""
+    capacity: MeasuredCapacity | None = None
+    """what `rate` came from: written into the run's copy, not needed otherwise"""
+    arrivals: Literal["poisson", "constant"] = "poisson"
+    """random or even gaps between requests"""
+    prompt_tokens: Count = 64
+    """length of each prompt"""
+    output_tokens: Count = 32
+    """length of each answer"""
+    max_in_flight: Count = 512
+    """requests beyond this many at once are dropped by the client, and counted"""
+    timeouts: Timeouts = Timeouts()
+    """when the client gives a request up"""
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """The rate as a number; None while it is a share of something that was not measured yet."""
+        return None if isinstance(self.rate, CapacityShare) else self.rate
+
+
+class Phases(Strict):
+    """The plan, in order; faults are injected from the end of the baseline on."""
+
+    warmup_s: DurationOrZero = Field(default=5.0, alias="warmup")
+    """under load, but in no phase"""
+    baseline_s: Duration = Field(alias="baseline")
+    """what recovery is compared with; a P99 claim needs 299 requests in it"""
+    observe_s: Duration = Field(alias="observe")
+    """under load after the baseline: at least `recovery.within` + `recovery.hold` after the last fault"""
+
+
+class FaultEntry(Strict):
+    """What is injected, when, and how far it may reach."""
+
+    manifest: Text
+    """a manifest, relative to this file: Chaos Mesh's, or one of aftershock's own"""
+    at_s: DurationOrZero = Field(default=0.0, alias="at")
+    """when, after the end of the baseline"""
+    until_s: Duration | None = Field(default=None, alias="until")
+    """when it is undone at the latest, after the end of the baseline; a fault that is over at once takes none"""
+    max_targets: Count
+    """blast radius: refuse a fault that could hit more replicas than this"""
+    protected_namespaces: Listed[DnsLabel] = ("kube-system",)
+    """refuse a fault whose selector matches anything in these"""
+    protected_pods: Listed[PodReference] = ()
+    """refuse a fault whose selector matches one of these, each as `namespace/name`"""
+    control: bool = False
+    """draw its victims and inject it into nobody: the proof of the fault must then fail"""
+
+    @property
+    def blast_radius(self) -> BlastRadius:
+        """How far the fault may reach."""
+        return BlastRadius(self.max_targets, self.protected_namespaces, self.protected_pods)
+
+
+class Slo(Strict):
+    """What makes a request good; bounds are inclusive."""
+
+    ttft_s: Duration = Field(default=TTFT_BOUND_S, alias="ttft")
+    """time to first token, from the intended start"""
+    e2e_s: Duration = Field(default=E2E_BOUND_S, alias="e2e")
+    """end-to-end latency, from the intended start"""
+    itl_s: Duration | None = Field(default=None, alias="itl")
+    """largest gap between two tokens; absent leaves gaps unbounded"""
+
+
+class Recovery(Strict):
+    """When the service counts as recovered."""
+
+    goodput: Ratio = 0.95
+    """least goodput of a window, as a share of the baseline's"""
+    error_ratio: Ratio = 0.02
+    """largest share of failures in a window"""
+    window_s: Duration = Field(default=2.0, alias="window")
+    """length of one sliding window"""
+    hold_s: Duration = Field(default=5.0, alias="hold")
+    """how long every window must pass"""
+    within_s: Duration = Field(default=30.0, alias="within")
+    """later than this after the fault is `not recovered`"""
+
+
+class ExperimentSpec(Strict):
+    """One experiment file."""
+
+    experiment: DnsLabel
+    """the experiment's name"""
+    hypothesis: Text
+    """the sentence that the run tries to refute"""
+    seed: Annotated[int, Field(ge=0)] | None = None
+    """makes arrivals, names and victims repeatable; absent: drawn, and written into the run's copy"""
+    target: TargetChoice
+    """where the experiment happens"""
+    load: Load
+    """the open-loop load"""
+    phases: Phases
+    """how long each part of the run takes"""
+    fault: FaultEntry | None = None
+    """what is injected, where that is one fault"""
+    faults: Listed[FaultEntry] = ()
+    """what is injected, each at its time; either this or `fault`"""
+    slo: Slo = Slo()
+    """what makes a request good"""
+    recovery: Recovery = Recovery()
+    """when the service counts as recovered"""
+    assertions: Annotated[Listed[Text], Field(min_length=1)]
+    """what must hold for the verdict `passed`; see docs/assertions.md"""
+    versions: Mapping[str, str] = {}
+    """what ran it: written into the run's copy, not needed otherwise"""
+
+    @property
+    def entries(self) -> tuple[FaultEntry, ...]:
+        """Every fault."""
+        return self.faults if self.fault is None else (self.fault,)

@@ -1,0 +1,70 @@
+"""A fault: data, and the effects that it needs. Its kind is one file of this folder."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from chaos.faults.manifest import FaultObject, Selection
+from chaos.reading.documents import Problem
+from chaos.targets.effects import Effect, Fidelity
+
+Plane = Literal["process", "network", "host", "application", "telemetry"]
+
+
+def _sound(_: Any) -> Iterator[Problem]:
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind of fault: what its manifest holds, which effects it needs, and how a report speaks of it."""
+
+    api_version: str
+    kind: str
+    action: str | None = None
+    """`spec.action`, where the kind has several."""
+    manifest: type[FaultObject]
+    effects: Callable[[Any], tuple[Effect, ...]]
+    """Of the manifest's spec."""
+    problems: Callable[[Any], Iterator[Problem]] = _sound
+    """What is wrong across several keys of the spec; key paths begin within it."""
+    plane: Plane
+    lasts: bool = True
+    """False for a fault that is over at once: what it disturbs comes back by itself."""
+    selects: bool = True
+    """False for a fault that hits the service as a whole."""
+    done: str
+    """What became of the victims, after `3 of 10 replicas`."""
+    fidelities: Mapping[str, Fidelity]
+    """How close each kind of target comes; one that is not named cannot."""
+
+    @property
+    def label(self) -> str:
+        """`PodChaos/pod-kill`."""
+        return self.kind if self.action is None else f"{self.kind}/{self.action}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault of one manifest, defaults filled in."""
+
+    name: str
+    namespace: str
+    kind: Kind
+    selection: Selection
+    duration_s: float | None
+    """As written; None when absent or empty: until it is undone."""
+    effects: tuple[Effect, ...]
+    manifest_path: Path
+
+    @property
+    def fidelities(self) -> Mapping[str, Fidelity]:
+        """How close each kind of target comes."""
+        return self.kind.fidelities
+
+    @property
+    def how_many(self) -> str:
+        """`fixed-percent 30`."""
+        mode, value = self.selection.mode, self.selection.value
+        return mode if mode in ("one", "all") else f"{mode} {value}"

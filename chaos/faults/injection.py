@@ -1,0 +1,157 @@
+"""From a step of the timetable to its effect and back: what is about to be done is on disk before it is done.
+
+Undoing is registered before doing, runs on every path, and is looked at as the doing was.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+from chaos.errors import CleanupError
+from chaos.events import Event
+from chaos.faults import blast_radius, selection
+from chaos.faults.blast_radius import BlastRadius
+from chaos.faults.fault import Fault
+from chaos.faults.timetable import Step
+from chaos.run_folder import RunFolder
+from chaos.targets import Evidence, Replica, Target
+from chaos.targets.effects import Termination
+
+_PROOF_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """One fault of an experiment, and how far it may reach."""
+
+    fault: Fault
+    radius: BlastRadius
+    control: bool = False
+    """Aimed at its victims and injected into nobody: its verification must fail."""
+
+
+@dataclass(slots=True)
+class Injector:
+    """Carries out the steps of a run on its target; leaving it undoes whatever is still in force."""
+
+    target: Target
+    faults: Sequence[PlannedFault]
+    seed: int
+    folder: RunFolder
+    on_began: Callable[[Event], None] = lambda _: None
+    on_ended: Callable[[Event], None] = lambda _: None
+    events: list[Event] = field(default_factory=list)
+    in_force: dict[str, tuple[Replica, ...]] = field(default_factory=dict)
+    """Victims by occurrence; of a fault that is over at once until the run ends."""
+    hit: tuple[str, ...] = ()
+    """Names of everyone who was hit so far."""
+    _undo: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Undo everything, in the reverse order of doing; raises CleanupError when that cannot be proved."""
+        self._undo.close()
+
+    def apply(self, step: Step) -> None:
+        """Do what the timetable says.
+
+        Raises:
+            RefusedError: a guard objects; this fault was not injected.
+            CleanupError: it was to be undone, and is not.
+        """
+        planned = self.faults[step.fault]
+        if step.action == "inject":
+            self.inject(planned, step.occurrence, step.draw)
+        else:
+            self.recover(planned.fault, step.occurrence)
+
+    def inject(self, planned: PlannedFault, occurrence: str, number: int = 0) -> None:
+        """Draw the victims, write them down, hit them, and look whether they were hit."""
+        fault = planned.fault
+        found = candidates(self.target, planned)
+        draw = selection.draw(
+            found, fault.selection.mode, fault.selection.value, victims_rng(self.seed, number)
+        )
+        victims = blast_radius.targets(draw)
+        fidelity = self.target.fidelity(fault)
+        detail = {
+            "id": occurrence,
+            "name": fault.name,
+            "kind": fault.kind.label,
+            "plane": fault.kind.plane,
+            "lasts": fault.kind.lasts,
+            "done": fault.kind.done,
+            "fidelity": fidelity.level,
+            "fidelity_reason": fidelity.reason,
+            "candidates": draw.candidates_count,
+            "targets": [victim.name for victim in victims],
+            "uids": [victim.uid for victim in victims],
+            **({"control": True} if planned.control else {}),
+        }
+        self.events.append(Event(time.monotonic(), "fault_intended", detail=detail))
+        self.folder.intend("inject", **detail)
+        self.target.aim(occurrence, fault.effects, victims)
+        self._undo.callback(self.recover, fault, occurrence)
+        self.in_force[occurrence] = victims
+        at_s = self.target.inject(occurrence, () if planned.control else victims)
+        injected = Event(at_s, "fault_injected", detail=detail)
+        self.events.append(injected)
+        self.hit += tuple(victim.name for victim in victims)
+        self.on_began(injected)
+        evidence = self.target.verify(occurrence, _grace_s(fault) + _PROOF_WITHIN_S)
+        self.events += _looked("fault", occurrence, evidence)
+
+    def recover(self, fault: Fault, occurrence: str) -> None:
+        """Undo a fault and look whether it is gone; nothing a second time, nor for one that is over at once."""
+        if occurrence not in self.in_force or not fault.kind.lasts:
+            return
+        self.folder.intend("recover", id=occurrence)
+        self.target.recover(occurrence)
+        ended = Event(time.monotonic(), "fault_ended", detail={"id": occurrence})
+        del self.in_force[occurrence]
+        self.events.append(ended)
+        self.on_ended(ended)
+        evidence = self.target.verify_recovered(occurrence, _PROOF_WITHIN_S)
+        self.events += _looked("end", occurrence, evidence)
+        still = [each for each in evidence if not each.verified]
+        if still:
+            raise CleanupError(
+                f"{occurrence} was undone, and is still to be seen: "
+                + "; ".join(f"{each.replica}: {each.how}" for each in still)
+            )
+
+
+def candidates(target: Target, planned: PlannedFault) -> list[Replica]:
+    """Whom a fault could hit now.
+
+    Raises:
+        RefusedError: nobody, somebody protected, or more than the blast radius allows.
+    """
+    found = selection.candidates(planned.fault.selection.selector, target.replicas(), target.nodes())
+    blast_radius.check(planned.fault, found, planned.radius)
+    return found
+
+
+def victims_rng(seed: int, number: int) -> Random:
+    """What the victims of a run's draw number `number` are drawn with: the same candidates give the same victims."""
+    return Random(f"victims {seed}" if number == 0 else f"victims {seed} {number}")  # noqa: S311 - repeatable
+
+
+def _grace_s(fault: Fault) -> float:
+    return max((effect.grace_s for effect in fault.effects if isinstance(effect, Termination)), default=0)
+
+
+def _looked(what: str, occurrence: str, evidence: Sequence[Evidence]) -> Iterator[Event]:
+    looked_s = time.monotonic()
+    for each in evidence:
+        kind = f"{what}_verified" if each.verified else f"{what}_unverified"
+        detail: dict[str, Any] = {"id": occurrence, "how": each.how}
+        yield Event(looked_s, kind, each.replica, detail)

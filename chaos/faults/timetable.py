@@ -1,0 +1,82 @@
+"""When which fault is injected and undone: one pure plan, made before a run and carried out by it step by step."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One fault of an experiment, and when it is in force; seconds after the end of the baseline."""
+
+    fault: str
+    """Its name."""
+    at_s: float
+    lasts: bool
+    duration_s: float | None = None
+    """As its manifest says."""
+    until_s: float | None = None
+    """As the experiment says."""
+
+    @property
+    def ends_s(self) -> float | None:
+        """When it is undone: after its duration or at `until`, whichever is first. None where nothing is to be."""
+        if not self.lasts:
+            return None
+        ends_s = [] if self.duration_s is None else [self.at_s + self.duration_s]
+        return min([*ends_s, *([] if self.until_s is None else [self.until_s])], default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do."""
+
+    at_s: float
+    """On the run clock."""
+    action: Literal["inject", "recover"]
+    fault: int
+    """Which of the experiment's faults, from 0."""
+    occurrence: str
+    """The id that this occurrence's events, evidence and window carry: `delay-30#2`."""
+    draw: int
+    """Which draw of victims of this run it is, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """All steps in order; of those of one instant, what ends comes before what begins."""
+
+    seed: int
+    steps: tuple[Step, ...]
+
+    @property
+    def sha256(self) -> str:
+        """Of the steps: two runs with the same one did the same at the same time."""
+        return hashlib.sha256(json.dumps([asdict(step) for step in self.steps]).encode()).hexdigest()
+
+    def write(self, path: Path) -> None:
+        """As JSON."""
+        plan = {"seed": self.seed, "sha256": self.sha256, "steps": [asdict(step) for step in self.steps]}
+        path.write_text(json.dumps(plan, indent=2) + "\n")
+
+
+def timetable(entries: Sequence[Entry], seed: int, baseline_ends_s: float) -> Timetable:
+    """The steps of a run.
+
+    Args:
+        entries: every fault of the experiment, in its order.
+        seed: of the run; what recurs at random draws from it.
+        baseline_ends_s: on the run clock.
+    """
+    count: dict[str, int] = {}
+    steps = []
+    for index, entry in enumerate(entries):
+        count[entry.fault] = count.get(entry.fault, 0) + 1
+        occurrence = f"{entry.fault}#{count[entry.fault]}"
+        steps.append(Step(baseline_ends_s + entry.at_s, "inject", index, occurrence, draw=index))
+        if entry.ends_s is not None:
+            steps.append(Step(baseline_ends_s + entry.ends_s, "recover", index, occurrence, draw=index))
+    return Timetable(seed, tuple(sorted(steps, key=lambda step: (step.at_s, step.action == "inject"))))

@@ -1,0 +1,87 @@
+"""What can be done to replicas: the words in which faults ask and targets answer. A kind of fault is made of these."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No effect: its proof is that nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Termination:
+    """The replica is deleted: its processes end, and what keeps the number of replicas starts another one."""
+
+    grace_s: int
+    """Seconds between the polite and the hard signal; 0 is the hard signal at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What becomes of the bytes that flow one way over a link; the defaults leave them alone."""
+
+    delay_s: float = 0.0
+    """Added to every byte and to the opening of a connection."""
+    jitter_s: float = 0.0
+    """The delay varies by as much, uniformly, up and down."""
+    jitter_correlation: float = 0.0
+    """0..1: how much of one draw the next one keeps."""
+    loss: float = 0.0
+    """0..1: the share of packets that are lost, and sent again by TCP."""
+    loss_correlation: float = 0.0
+    """0..1: how much of one draw the next one keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The network between a replica and those who call it, one way and the other; connections already open included."""
+
+    from_replica: Traffic | None = None
+    """What the replica sends."""
+    to_replica: Traffic | None = None
+    """What is sent to the replica."""
+    toward: Mapping[str, str] | None = None
+    """Labels of the callers meant; None for everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Commands of the user's own: the one way into a system that somebody else runs."""
+
+    do: tuple[str, ...]
+    prove: tuple[str, ...]
+    """Succeeds while the fault is in force, and fails while it is not."""
+    undo: tuple[str, ...]
+
+
+Effect: TypeAlias = Nothing | Termination | Link | Command
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """How close a target comes to what a fault asks for."""
+
+    level: Literal["exact", "modelled", "approximate", "unsupported"]
+    reason: str
+
+
+def exact(reason: str) -> Fidelity:
+    """The same as the fault means."""
+    return Fidelity("exact", reason)
+
+
+def modelled(reason: str) -> Fidelity:
+    """The same consequences, by other means."""
+    return Fidelity("modelled", reason)
+
+
+def approximate(reason: str) -> Fidelity:
+    """Similar consequences; what differs is said."""
+    return Fidelity("approximate", reason)
+
+
+def unsupported(reason: str) -> Fidelity:
+    """Not at all: refused before anything starts."""
+    return Fidelity("unsupported", reason)
