@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from chaos.errors import ExitCode, InputError
-from chaos.reading.quantities import CapacityShare, duration_text
-from chaos.reading.documents import dump
 from chaos.experiment.experiment import Experiment, read_experiment, read_file, write_as_run
+from chaos.reading.documents import dump
+from chaos.reading.quantities import CapacityShare, duration_text
+from chaos.targets.local.options import LocalOptions
 from chaos.targets.local.spec import LIVENESS, READINESS
 from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
 
@@ -44,6 +45,11 @@ def read(folder: Path, text: str) -> Experiment:
     return read_experiment(path)
 
 
+def local(experiment: Experiment) -> LocalOptions:
+    assert isinstance(experiment.target, LocalOptions)
+    return experiment.target
+
+
 def changed(where: str, value: object) -> dict[str, Any]:
     values: dict[str, Any] = yaml.safe_load(dump(MINIMAL))
     place = values
@@ -57,8 +63,9 @@ def changed(where: str, value: object) -> dict[str, Any]:
 def test_shipped_experiment_is_the_main_job() -> None:
     experiment = read_experiment(SHIPPED)
     spec = experiment.spec
-    assert (spec.experiment, spec.target.local.replicas, spec.fault.max_targets) == ("pod-kill-30", 10, 3)
-    assert (experiment.kill.mode, experiment.kill.value) == ("fixed-percent", "30")
+    [planned] = experiment.faults
+    assert (spec.experiment, local(experiment).replicas, planned.radius.max_targets) == ("pod-kill-30", 10, 3)
+    assert planned.fault.how_many == "fixed-percent 30"
     assert [str(assertion) for assertion in experiment.assertions] == list(spec.assertions)
     assert spec.load.rate == CapacityShare(60.0), "whatever machine it runs on"
 
@@ -71,19 +78,18 @@ def test_the_hold_of_the_shipped_experiment_outlasts_the_start_of_its_replacemen
 
 
 def test_smallest_experiment_gets_every_default(folder: Path) -> None:
-    spec = read(folder, dump(MINIMAL)).spec
+    experiment = read(folder, dump(MINIMAL))
+    spec = experiment.spec
     assert spec.seed is None
     assert (spec.slo.ttft_s, spec.slo.e2e_s, spec.slo.itl_s) == (TTFT_BOUND_S, E2E_BOUND_S, None)
-    probes = spec.target.local.probes
+    probes = local(experiment).probes
     assert (probes.readiness.spec, probes.liveness.spec) == (READINESS, LIVENESS)
-    assert spec.fault.blast_radius.protected_namespaces == ("kube-system",)
-    assert spec.target.local.zones == ("zone-a", "zone-b", "zone-c")
+    assert spec.entries[0].blast_radius.protected_namespaces == ("kube-system",)
+    assert local(experiment).zones == ("zone-a", "zone-b", "zone-c")
 
 
 def test_half_a_probe_keeps_the_other_defaults(folder: Path) -> None:
-    readiness = read(
-        folder, dump(changed("target.local.probes.readiness.period", "1s"))
-    ).spec.target.local.probes
+    readiness = local(read(folder, dump(changed("target.local.probes.readiness.period", "1s")))).probes
     assert (readiness.readiness.period_s, readiness.readiness.path) == (1.0, READINESS.path)
     assert readiness.liveness.spec == LIVENESS
 
@@ -145,7 +151,7 @@ def test_every_key_of_the_shipped_manifest_misspelt_is_refused(
         ("hypothesis", "  ", "hypothesis: expected text that says something"),
         ("seed", -1, "seed: expected a number from 0, got -1"),
         ("seed", 1.5, "seed: expected a whole number, got 1.5"),
-        ("target.kubernetes", {}, "target.kubernetes: unknown key"),
+        ("target.kubernetes", {}, "target: expected exactly one of local"),
         ("target.local.replicas", 0, "target.local.replicas: expected a number from 1, got 0"),
         ("target.local.replicas", "3", "target.local.replicas: expected a whole number, got '3'"),
         ("target.local.labels", {"zone": "x"}, "target.local.labels.zone: expected as key none of app, zone"),
@@ -246,7 +252,7 @@ def test_problems_of_different_sections_are_named_together(folder: Path) -> None
 def test_port_may_be_handed_over_in_the_environment(folder: Path) -> None:
     values = changed("target.local.env", {"PORT": "{port}"})
     values["target"]["local"]["command"] = ["serve", '{"json": {"braces": "stay"}}']
-    assert read(folder, dump(values)).spec.target.local.command[0] == "serve"
+    assert local(read(folder, dump(values))).command[0] == "serve"
 
 
 def test_warmup_may_be_zero_and_observe_just_long_enough(folder: Path) -> None:
@@ -303,9 +309,10 @@ def test_manifest_that_cannot_fit_the_target_is_refused_by_its_own_path(
 
 def test_selector_may_ask_for_the_targets_own_labels(folder: Path) -> None:
     manifest = folder / "manifests" / MANIFEST.name
-    labels = "app: reference-server\n      zone: zone-b\n      tier: gold\n      pod-template-hash: abc"
+    labels = "app: reference-server\n      zone: zone-b\n      tier: gold"
     manifest.write_text(manifest.read_text().replace("app: reference-server", labels))
-    selector = read(folder, dump(changed("target.local.labels", {"tier": "gold"}))).kill.selector
+    experiment = read(folder, dump(changed("target.local.labels", {"tier": "gold"})))
+    selector = experiment.faults[0].fault.selection.selector
     assert selector.label_selectors["tier"] == "gold"
 
 
@@ -328,7 +335,7 @@ def test_copy_as_run_reads_back_equal_and_runs_again(tmp_path: Path) -> None:
     experiment = read_experiment(SHIPPED)
     versions = {"aftershock": "0.1.0", "python": "3.11"}
     copy = write_as_run(experiment, tmp_path / "experiment.yaml", seed=7, versions=versions)
-    fault = experiment.spec.fault.model_copy(update={"manifest": "manifest.yaml"})
+    fault = experiment.spec.entries[0].model_copy(update={"manifest": "manifest.yaml"})
     assert copy.spec == experiment.spec.model_copy(update={"seed": 7, "versions": versions, "fault": fault})
     assert copy.assertions == experiment.assertions
     assert (tmp_path / "manifest.yaml").read_bytes() == MANIFEST.read_bytes()

@@ -10,9 +10,10 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from chaos.reading.quantities import Duration, DurationOrZero, LoadRate, Percent, Ratio, duration_text
-from chaos.experiment.file import ExperimentSpec, ExtraLabelKey
+from chaos.experiment.file import ExperimentSpec
 from chaos.reading.names import DnsLabel, LabelValue, PodReference
+from chaos.reading.quantities import Duration, DurationOrZero, LoadRate, Percent, Ratio, duration_text
+from chaos.targets.local.options import ExtraLabelKey
 
 PAGE = Path(__file__).parent.parent / "docs" / "experiment-file.md"
 NAMED: dict[Any, str] = {
@@ -37,6 +38,8 @@ def type_words(hint: Any) -> str:
     named = next((words for known, words in NAMED.items() if known == hint), None)
     if named:
         return named
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return "sections"
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return type_words(inner[0])

@@ -32,17 +32,17 @@ def test_a_fault_is_a_region_with_its_tags_open_at_injection_and_closed_at_its_e
     state: State, url: str, eventually: Eventually
 ) -> None:
     with GrafanaAnnotations(f"{url}/", TOKEN, "small") as annotations:
-        annotations.fault_began("kill-one", "PodChaos/pod-kill", ["a", "b"], 1_700_000_000.25)
+        annotations.fault_began("kill-one#1", "kill-one", "PodChaos/pod-kill", ["a", "b"], 1_700_000_000.25)
         eventually(lambda: state.annotations, within_s=30)
         assert state.annotations == {
             1: {
                 "time": 1_700_000_000_250,
                 "tags": ["aftershock", "small", "kill-one", "PodChaos/pod-kill"],
-                "text": "small: kill-one (PodChaos/pod-kill) on a, b",
+                "text": "small: kill-one#1 (PodChaos/pod-kill) on a, b",
             }
         }
-        annotations.fault_ended(1_700_000_004.5)
-        annotations.fault_ended(1_700_000_009.0)
+        annotations.fault_ended("kill-one#1", 1_700_000_004.5)
+        annotations.fault_ended("kill-one#1", 1_700_000_009.0)
     assert state.annotations[1]["timeEnd"] == 1_700_000_004_500
 
 
@@ -128,8 +128,8 @@ def test_a_grafana_that_fails_during_the_run_is_one_warning_per_fault_and_nothin
     with GrafanaAnnotations(url, TOKEN, "small") as annotations:
         annotations.warn_with(warnings.append)
         state.failing = "database is locked"
-        annotations.fault_began("kill-one", "PodChaos/pod-kill", ["a"], 1.0)
-        annotations.fault_ended(2.0)
+        annotations.fault_began("kill-one#1", "kill-one", "PodChaos/pod-kill", ["a"], 1.0)
+        annotations.fault_ended("kill-one#1", 2.0)
     assert warnings == [f"Grafana was not told of a fault: Grafana at {url} answered 500 database is locked"]
 
 
@@ -140,10 +140,10 @@ def test_a_grafana_that_is_gone_when_the_fault_ends_is_a_warning(
     with grafana(state) as url:
         annotations = GrafanaAnnotations(url, TOKEN, "small")
         annotations.warn_with(warnings.append)
-        annotations.fault_began("kill-one", "PodChaos/pod-kill", ["a"], 1.0)
+        annotations.fault_began("kill-one#1", "kill-one", "PodChaos/pod-kill", ["a"], 1.0)
         eventually(lambda: state.annotations, within_s=30)
     with annotations:
-        annotations.fault_ended(2.0)
+        annotations.fault_ended("kill-one#1", 2.0)
     assert len(warnings) == 1
     assert "cannot be reached" in warnings[0]
 
@@ -160,8 +160,8 @@ def test_telling_of_a_fault_waits_for_nobody(state: State) -> None:
     try:
         with GrafanaAnnotations(f"http://127.0.0.1:{server.server_port}", TOKEN, "small") as annotations:
             began_s = time.monotonic()
-            annotations.fault_began("kill-one", "PodChaos/pod-kill", ["a"], 1.0)
-            annotations.fault_ended(2.0)
+            annotations.fault_began("kill-one#1", "kill-one", "PodChaos/pod-kill", ["a"], 1.0)
+            annotations.fault_ended("kill-one#1", 2.0)
             assert time.monotonic() - began_s < 10, "less than the server hangs"
             released.set()
     finally:

@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chaos.events import Event
 from chaos.collecting import alerts
-from chaos.publishing.annotations import GrafanaAnnotations
-from chaos.publishing.broadcast import Broadcast
+from chaos.events import Event
 from chaos.progress import QuietProgress
 from chaos.prometheus import PrometheusClient, Series, WallClock
+from chaos.publishing.annotations import GrafanaAnnotations
+from chaos.publishing.broadcast import Broadcast
+from chaos.targets.effects import Termination
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
 from tests.documented_grafana import TOKEN, State, grafana
-from tests.local_cluster import Kill, all_ready, toy_spec
+from tests.local_cluster import all_ready, toy_spec
 from tests.test_chaos_observing_series import config
 
 RULES = {
@@ -73,19 +74,26 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                 _reaches(client, 'ds_telemetry_targets_reporting{job_name="deepseek-metrics"} == 2')
                 _reaches(client, 'ALERTS{alertname="Always",alertstate="firing"}')
                 [victim] = target.replicas()[:1]
-                [injected] = target.inject(Kill(), [victim])
-                fault = {"name": "kill-one", "kind": "PodChaos/pod-kill", "targets": [victim.name]}
-                told.fault_began(Event(injected.at_s, "fault_injected", detail=fault))
+                target.aim("kill-one#1", [Termination(grace_s=0)], [victim])
+                began_s = target.inject("kill-one#1", [victim])
+                fault = {
+                    "id": "kill-one#1",
+                    "name": "kill-one",
+                    "kind": "PodChaos/pod-kill",
+                    "targets": [victim.name],
+                    "lasts": False,
+                }
+                told.fault_began(Event(began_s, "fault_injected", detail=fault))
                 _reaches(client, 'ALERTS{alertname="FaultInForce",alertstate="firing"}')
                 _reaches(client, 'ALERTS{alertname="ReplicaGone",alertstate="firing"}')
                 wait_until(lambda: all_ready(target), within_s=30, what="the replacement")
-                told.faults_ended()
+                told.capacity_restored()
                 ended_s = time.monotonic()
                 _reaches(client, 'sum(up{job="deepseek-metrics"}) == 2')
                 _reaches(client, "ds_chaos_active == 0")
                 _is_gone(client, 'ALERTS{alertname=~"FaultInForce|ReplicaGone",alertstate="firing"}')
                 yield Watched(
-                    *(client, url, victim.name, zero_s, injected.at_s, ended_s, time.monotonic()),
+                    *(client, url, victim.name, zero_s, began_s, ended_s, time.monotonic()),
                     said=said.getvalue(),
                     grafana=state,
                 )

@@ -62,7 +62,9 @@ def read_experiment(path: Path) -> Experiment:
     document = documents.read_document(path)
     spec = build(document, ExperimentSpec)
     assertions, problems = _parsed(spec.assertions)
-    problems += [*_window_problems(spec), *_target_problems(spec), *_list_problems(spec)]
+    planned_s = max((max(entry.at_s, entry.until_s or 0.0) for entry in spec.entries), default=0.0)
+    problems += [*_window_problems(spec), *_observe_problems(spec, planned_s)]
+    problems += [*_target_problems(spec), *_list_problems(spec)]
     for where, entry in _entries(spec):
         if not (path.parent / entry.manifest).is_file():
             complaint = f"expected a file, there is none at {path.parent / entry.manifest}"
@@ -149,7 +151,9 @@ def _list_problems(spec: ExperimentSpec) -> Iterator[Problem]:
     if spec.fault is not None and spec.faults:
         yield Problem(("faults",), "expected either fault or faults, not both")
     if not spec.entries:
-        yield Problem(("fault",), "expected this key (what is injected), or a list of faults, got nothing")
+        yield Problem(
+            ("fault",), "expected this key (what is injected, or a list of it as faults), got nothing"
+        )
 
 
 def _planned_fault(manifest: Path, entry: FaultEntry, target: TargetOptions) -> PlannedFault:
@@ -180,7 +184,6 @@ def _refuse_foreign_selector(manifest: Document, fault: Fault, target: TargetOpt
 
 def _time_problems(spec: ExperimentSpec, faults: tuple[PlannedFault, ...]) -> Iterator[Problem]:
     """What does not fit into the run: a fault needs an end, and after it the time to be recovered from."""
-    needed_s = spec.recovery.within_s + spec.recovery.hold_s
     last_s = 0.0
     for (where, entry), planned in zip(_entries(spec), faults, strict=True):
         timed = entry_of(entry, planned.fault)
@@ -196,12 +199,16 @@ def _time_problems(spec: ExperimentSpec, faults: tuple[PlannedFault, ...]) -> It
             complaint = f"expected later than at = {duration_text(entry.at_s)}"
             yield Problem((*where, "until"), complaint, duration_text(entry.until_s))
         last_s = max(last_s, entry.at_s if timed.ends_s is None else timed.ends_s)
-    if spec.phases.observe_s < last_s + needed_s:
-        after = f" after the last fault's {duration_text(last_s)}" if last_s else ""
-        complaint = (
-            f"expected at least recovery.within + recovery.hold = {duration_text(needed_s)}{after}"
-            + (f": {duration_text(last_s + needed_s)}" if last_s else "")
-        )
+    yield from _observe_problems(spec, last_s)
+
+
+def _observe_problems(spec: ExperimentSpec, last_s: float) -> Iterator[Problem]:
+    """Whether a run goes on for long enough after its last fault began, or ended, at `last_s`."""
+    after = spec.recovery.within_s + spec.recovery.hold_s
+    if spec.phases.observe_s < last_s + after:
+        complaint = f"expected at least recovery.within + recovery.hold = {duration_text(after)}"
+        if last_s:
+            complaint += f" after the last fault at {duration_text(last_s)}"
         yield Problem(("phases", "observe"), complaint, duration_text(spec.phases.observe_s))
 
 

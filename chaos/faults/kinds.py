@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from chaos.faults import network_delay, pod_kill, sham
 from chaos.faults.fault import Fault, Kind
-from chaos.faults.manifest import CHAOS_MESH, OWN, FaultSpec, selection_problems
+from chaos.faults.manifest import CHAOS_MESH, OWN, FaultSpec, Head, selection_problems
 from chaos.reading.documents import Document, Problem
 from chaos.reading.quantities import go_duration_ns
 from chaos.reading.strict import build, suggestion
@@ -73,29 +73,27 @@ def read_fault(document: Document) -> Fault:
 
 
 def _kind_of(document: Document) -> Kind:
-    version, name = document.values.get("apiVersion"), document.values.get("kind")
+    head = build(document, Head)
+    version, name = head.api_version, head.kind
     named = [kind for kind in KINDS if kind.kind == name]
     if not named:
         raise document.refusal([_unknown_kind(version, name)])
     if version != named[0].api_version:
         complaint = f"expected {named[0].api_version!r}"
         raise document.refusal([Problem(("apiVersion",), complaint, version)])
-    spec = document.values.get("spec")
-    action = spec.get("action") if isinstance(spec, dict) else None
+    action = head.spec.get("action")
     found = [kind for kind in named if kind.action in (None, action)]
     if found:
         return found[0]
     if not isinstance(action, str):  # the model of any of them says what is wrong
         return named[0]
-    raise document.refusal([_unknown_action(str(name), action, [str(kind.action) for kind in named])])
+    raise document.refusal([_unknown_action(name, action, [str(kind.action) for kind in named])])
 
 
-def _unknown_kind(version: object, name: object) -> Problem:
+def _unknown_kind(version: str, name: str) -> Problem:
     known = [*dict.fromkeys(kind.kind for kind in KINDS)]
     if name in NOT_YET and version == CHAOS_MESH:
         return Problem(("kind",), f"expected {' or '.join(known)}: this kind is not supported yet", name)
-    if not isinstance(name, str):
-        return Problem(("kind",), f"expected {' or '.join(known)}", name)
     hint = suggestion(name, (*known, *NOT_YET))
     return Problem(("kind",), f"expected a kind of {CHAOS_MESH} or {OWN}{hint}", name)
 

@@ -6,7 +6,7 @@ Source: chaos-mesh/chaos-mesh, `api/v1alpha1` and `config/crd/bases`.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
@@ -108,6 +108,19 @@ class FaultSpec(Selection):
     """how long the fault lasts; one that is over at once ignores it"""
     remote_cluster: str = ""
     """another cluster in which the fault is to happen"""
+
+
+class Head(Camel):
+    """What tells which kind of fault an object is."""
+
+    api_version: str
+    """the API group and its version"""
+    kind: str
+    """the kind of fault"""
+    metadata: Mapping[str, Any]
+    """name and namespace"""
+    spec: Mapping[str, Any]
+    """the fault"""
 
 
 class FaultObject(Camel):

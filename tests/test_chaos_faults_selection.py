@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.errors import InputError, RefusedError
+from chaos.faults.manifest import Mode, Selector
 from chaos.faults.selection import candidates, draw, victims_count
-from chaos.faults.chaos_mesh import Mode, Selector
 from chaos.targets import Node, Replica
 
 NODES = [

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from chaos.errors import ExitCode, InputError, RefusedError
 from chaos.faults.blast_radius import BlastRadius, check, possible, targets
+from chaos.faults.fault import Fault
+from chaos.faults.manifest import Mode, Selection, Selector
+from chaos.faults.pod_kill import KIND
 from chaos.faults.selection import Draw, draw
-from chaos.faults.chaos_mesh import Mode, PodKill, Selector
 from chaos.targets import Replica
 
 
@@ -19,8 +21,16 @@ def replica(name: str, namespace: str = "inference") -> Replica:
     return Replica(name, namespace, "", labels={}, annotations={}, node="node-a", phase="Running", ready=True)
 
 
-def kill(mode: Mode, value: str = "") -> PodKill:
-    return PodKill("drill", "inference", Selector(), mode, value, 0, None, Path("drill.yaml"))
+def kill(mode: Mode, value: str = "") -> Fault:
+    return Fault(
+        name="drill",
+        namespace="inference",
+        kind=KIND,
+        selection=Selection(mode=mode, selector=Selector(), value=value),
+        duration_s=None,
+        effects=(),
+        manifest_path=Path("drill.yaml"),
+    )
 
 
 TEN = [replica(f"r{i}") for i in range(10)]
