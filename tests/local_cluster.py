@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from chaos.targets import Replica
+from chaos.targets.effects import Termination
 from chaos.targets.local.helpers import command
 from chaos.targets.local.ports import free_port
 from chaos.targets.local.spec import LIVENESS, READINESS, LocalSpec, ProbeSpec
@@ -48,6 +49,14 @@ def toy_spec(folder: Path, replicas: int, *flags: str, **changes: Any) -> LocalS
 @dataclass(frozen=True)
 class Kill:
     grace_period_s: int = 0
+
+
+def terminate(target: LocalTarget, victims: Sequence[Replica], grace_s: int = 0) -> str:
+    """Delete these replicas as a fault does; the id of the occurrence, to verify it by."""
+    occurrence = f"kill#{uuid.uuid4()}"
+    target.aim(occurrence, [Termination(grace_s)], victims)
+    target.inject(occurrence, victims)
+    return occurrence
 
 
 @dataclass(frozen=True)

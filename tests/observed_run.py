@@ -25,7 +25,7 @@ from exporters import cluster_metrics
 from exporters.exposition import serve
 from exporters.registry import Registry, counter, gauge, histogram
 from tests.conftest import wait_until
-from tests.local_cluster import Kill, all_ready, gateway_port, last, request, total
+from tests.local_cluster import all_ready, gateway_port, last, request, terminate, total
 
 WINDOW = "5s"
 """Of every rate: five scrapes."""
@@ -105,7 +105,7 @@ def _kill_one(
     )
     tell(1)
     told_s = time.time()
-    target.inject(Kill(), [victim])
+    terminate(target, [victim])
     _seen(client, fault_queries.in_fault(goodput))
     time.sleep(pace.during_s)
     tell(0)

@@ -36,10 +36,8 @@ NAMED: dict[Any, str] = {
 def type_words(hint: Any) -> str:
     """A type as the page names it."""
     named = next((words for known, words in NAMED.items() if known == hint), None)
-    if named:
-        return named
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return "sections"
+    if named or section_in(hint):
+        return named or "sections"
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return type_words(inner[0])

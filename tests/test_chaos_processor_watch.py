@@ -19,7 +19,7 @@ from chaos.measuring.timeline import Phase, Timeline
 from chaos.targets.local.identity import of_run
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
-from tests.local_cluster import Kill, all_ready, complete, gateway_port, toy_spec
+from tests.local_cluster import all_ready, complete, gateway_port, terminate, toy_spec
 
 NOTHING_ASKED = Timeline((), (), 0, 0.0, 0.0, wanted_replicas=0)
 BUSY = "while True: pass"
@@ -107,7 +107,7 @@ def test_what_a_killed_replica_used_stays_counted_and_its_replacement_adds_to_it
     with ProcessorWatch(path, target.pids, every_s=0.05):
         eventually(lambda: path.is_file() and path.read_text().count("\n") > 2, within_s=20, what="samples")
         [victim, _] = target.replicas()
-        target.inject(Kill(), [victim])
+        terminate(target, [victim])
         eventually(lambda: all_ready(target), within_s=20, what="the replacement")
     used_s = [sample.roles["replicas"] for sample in read_samples(path, 0.0)]
     assert used_s == sorted(used_s)

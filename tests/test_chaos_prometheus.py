@@ -23,7 +23,7 @@ from chaos.prometheus import (
 from chaos.targets.local.identity import of_run
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
-from tests.local_cluster import Kill, all_ready, complete, gateway_port, toy_spec
+from tests.local_cluster import all_ready, complete, gateway_port, terminate, toy_spec
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_killed_replica_leaves_the_targets_and_its_replacement_joins_them(
     target: LocalTarget, client: PrometheusClient, eventually: Eventually
 ) -> None:
     victim = target.replicas()[0]
-    target.inject(Kill(), [victim])
+    terminate(target, [victim])
 
     def scraped() -> set[str]:
         query = f'up{{job="{REPLICA_JOB}"}} == 1'

@@ -15,7 +15,17 @@ from chaos.targets.local.identity import ProcessId, of_run
 from chaos.targets.local.spec import LIVENESS, READINESS
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
-from tests.local_cluster import Kill, all_ready, gateway_port, kinds, last, named, probe, request, toy_spec
+from tests.local_cluster import (
+    all_ready,
+    gateway_port,
+    kinds,
+    last,
+    named,
+    probe,
+    request,
+    terminate,
+    toy_spec,
+)
 
 
 def spec(folder: Path, **changes: Any) -> Any:
@@ -63,8 +73,8 @@ def test_a_killed_replica_is_verified_and_replaced_by_another_fork(
     assert niceness == [10, 10, 0], "from their first readiness on"
     assert {os.getpriority(os.PRIO_PROCESS, thread.id) for thread in process.threads()} == {10}
     assert process.create_time() > standby.create_time()
-    injections = target.inject(Kill(), [victim])
-    (evidence,) = target.verify(injections, within_s=5)
+    occurrence = terminate(target, [victim])
+    (evidence,) = target.verify(occurrence, within_s=5)
     assert evidence.verified, evidence.how
     eventually(lambda: all_ready(target), within_s=10)
     assert {event.kind for event in target.events() if "standby" in event.kind} == {"standby_started"}
@@ -94,7 +104,7 @@ def test_a_standby_that_dies_takes_no_replica_along_is_told_and_replaced(
     pids = {last(target, replica.name)["pid"] for replica in target.replicas()}
     victim = target.replicas()[0]
     standby_of(target).kill()
-    target.inject(Kill(), [victim])
+    terminate(target, [victim])
     eventually(lambda: named(target, victim.name) is None and all_ready(target), within_s=60)
     told = [event for event in target.events() if "standby" in event.kind]
     assert [event.kind for event in told] == ["standby_started", "standby_gone", "standby_started"]

@@ -1,0 +1,140 @@
+"""From a step to its effect and back: on disk before it happens, undone on every path, looked at both times."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chaos.errors import CleanupError, RefusedError
+from chaos.faults.blast_radius import BlastRadius
+from chaos.faults.injection import Injector, PlannedFault
+from chaos.faults.kinds import read_fault
+from chaos.faults.timetable import Step
+from chaos.reading.documents import dump, read_document
+from chaos.run_folder import RunFolder
+from tests.fake_target import FakeTarget
+
+
+def planned(folder: Path, kind: str = "Sham", *, control: bool = False, max_targets: int = 2) -> PlannedFault:
+    group = "chaos-mesh.org/v1alpha1" if kind == "PodChaos" else "aftershock.dev/v1alpha1"
+    spec = {"mode": "all", "duration": "5s", "selector": {"labelSelectors": {"app": "reference-server"}}}
+    manifest = {
+        "apiVersion": group,
+        "kind": kind,
+        "metadata": {"name": "drill", "namespace": "inference"},
+        "spec": {**spec, "action": "pod-kill"} if kind == "PodChaos" else spec,
+    }
+    path = folder / f"{kind}.yaml"
+    path.write_text(dump(manifest))
+    return PlannedFault(read_fault(read_document(path)), BlastRadius(max_targets), control=control)
+
+
+def injector(folder: Path, target: FakeTarget, *faults: PlannedFault) -> Injector:
+    return Injector(target, faults, 1, RunFolder(folder))
+
+
+def step(action: str, number: int = 1, fault: int = 0) -> Step:
+    assert action in ("inject", "recover")
+    return Step(0.0, "inject" if action == "inject" else "recover", fault, f"drill#{number}", number - 1)
+
+
+def intents(folder: Path) -> list[tuple[str, str]]:
+    lines = map(json.loads, (folder / "state.jsonl").read_text().splitlines())
+    return [(line["intent"], line["id"]) for line in lines]
+
+
+def test_an_occurrence_is_injected_verified_undone_and_verified_again_under_its_id(tmp_path: Path) -> None:
+    target = FakeTarget()
+    with injector(tmp_path, target, planned(tmp_path)) as running:
+        running.apply(step("inject"))
+        assert sorted(target.effects["drill#1"]) == ["a", "b"]
+        running.apply(step("recover"))
+        assert target.effects == {}
+    assert [event.kind for event in running.events] == [
+        *("fault_intended", "fault_injected", "fault_verified", "fault_verified"),
+        *("fault_ended", "end_verified", "end_verified"),
+    ]
+    assert {event.detail["id"] for event in running.events} == {"drill#1"}
+    assert intents(tmp_path) == [("inject", "drill#1"), ("recover", "drill#1")]
+    assert target.history == ["inject drill#1", "recover drill#1"]
+
+
+def test_what_is_about_to_be_done_is_on_disk_before_it_is_done(tmp_path: Path) -> None:
+    seen: list[tuple[str, str]] = []
+    target = FakeTarget(on_inject=lambda: seen.extend(intents(tmp_path)))
+    with injector(tmp_path, target, planned(tmp_path, "PodChaos")) as running:
+        running.apply(step("inject"))
+    assert seen == [("inject", "drill#1")]
+
+
+def test_leaving_undoes_what_is_in_force_the_latest_first(tmp_path: Path) -> None:
+    target = FakeTarget()
+    with injector(tmp_path, target, planned(tmp_path)) as running:
+        running.apply(step("inject", 1))
+        running.apply(step("inject", 2))
+    assert target.history[2:] == ["recover drill#2", "recover drill#1"]
+    assert target.effects == {}
+
+
+def test_a_fault_that_was_half_injected_is_undone_too(tmp_path: Path) -> None:
+    target = FakeTarget(fails_to_inject=True)
+    with pytest.raises(OSError, match="half of it"), injector(tmp_path, target, planned(tmp_path)) as running:
+        running.apply(step("inject"))
+    assert target.effects == {}
+
+
+def test_a_control_is_aimed_at_its_victims_hits_nobody_and_is_not_verified(tmp_path: Path) -> None:
+    target = FakeTarget()
+    with injector(tmp_path, target, planned(tmp_path, control=True)) as running:
+        running.apply(step("inject"))
+        assert target.effects["drill#1"] == []
+    looked = [(event.kind, event.replica) for event in running.events if event.kind.endswith("verified")]
+    assert looked[:2] == [("fault_unverified", "a"), ("fault_unverified", "b")]
+
+
+def test_a_fault_that_is_still_to_be_seen_after_its_end_is_the_loudest_error(tmp_path: Path) -> None:
+    target = FakeTarget(stays=True)
+    with (
+        pytest.raises(CleanupError, match=r"drill#1 was undone, and is still to be seen: a: hit"),
+        injector(tmp_path, target, planned(tmp_path)) as running,
+    ):
+        running.apply(step("inject"))
+    assert [event.kind for event in running.events][-3:] == [
+        "fault_ended",
+        "end_unverified",
+        "end_unverified",
+    ]
+
+
+def test_nothing_is_undone_of_a_fault_that_is_over_at_once(tmp_path: Path) -> None:
+    target = FakeTarget()
+    with injector(tmp_path, target, planned(tmp_path, "PodChaos")) as running:
+        running.apply(step("inject"))
+    assert target.history == ["inject drill#1"]
+
+
+def test_a_fault_beyond_its_blast_radius_is_refused_and_nothing_is_written_or_done(tmp_path: Path) -> None:
+    target = FakeTarget()
+    with (
+        pytest.raises(RefusedError, match="could hit 2 replicas"),
+        injector(tmp_path, target, planned(tmp_path, max_targets=1)) as running,
+    ):
+        running.apply(step("inject"))
+    assert target.history == []
+    assert not (tmp_path / "state.jsonl").exists()
+
+
+def test_one_seed_draws_the_same_victims_for_an_occurrence_and_others_for_the_next(tmp_path: Path) -> None:
+    manifest = planned(tmp_path)
+    selection = manifest.fault.selection.model_copy(update={"mode": "one"})
+    one = PlannedFault(replace(manifest.fault, selection=selection), manifest.radius)
+    draws = []
+    for _ in range(2):
+        target = FakeTarget()
+        with injector(tmp_path, target, one) as running:
+            for number in range(1, 21):
+                running.apply(step("inject", number))
+            draws.append([*target.effects.values()])
+    assert draws[0] == draws[1]
+    assert {name for names in draws[0] for name in names} == {"a", "b"}
