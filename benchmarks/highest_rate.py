@@ -21,7 +21,7 @@ from chaos.measuring.slis import good_count, samples
 from chaos.progress import for_stream
 from chaos.experiment.experiment import read_experiment
 from chaos.run_folder import RunFolder
-from loadtests.records import read_rows
+from loadtests.rows import read_rows
 
 ROOT = Path(__file__).parent.parent
 HELD_SHARE = 0.99

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chaos.errors import InputError
 from chaos.measuring.slis import METRICS
 from chaos.experiment.assertions import OPERATORS, PHASES, TERMS, Dimension, parse
-from loadtests.records import OUTCOMES
+from loadtests.rows import OUTCOMES
 
 DOC = (Path(__file__).parent.parent / "docs" / "assertions.md").read_text()
 
