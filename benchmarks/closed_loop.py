@@ -15,7 +15,7 @@ from locust.exception import StopUser
 from loadtests.completions import request_body
 from loadtests.endpoint import Endpoint
 from loadtests.progress import Limits
-from loadtests.records import CENSORED, RequestRecord, to_line
+from loadtests.rows import CENSORED, Row, to_line
 from loadtests.streaming import StreamingClient
 
 START_S = time.monotonic()
@@ -35,15 +35,15 @@ class ClosedLoopUser(User):
     @task
     def ask(self) -> None:
         """Send one request and wait for its end."""
-        record = self.client.request(next(NUMBERS), time.monotonic() - START_S, self.body)
-        if record.outcome == CENSORED:  # the kill that ends the run came while this request was under way
+        row = self.client.request(next(NUMBERS), time.monotonic() - START_S, self.body)
+        if row.outcome == CENSORED:  # the kill that ends the run came while this request was under way
             raise StopUser
         with Path(self.environment.parsed_options.rows).open("a") as rows:
-            rows.write(to_line(record) + "\n")
-        self._report(self.environment.events, record)
+            rows.write(to_line(row) + "\n")
+        self._report(self.environment.events, row)
 
-    def _report(self, hooks: Any, record: RequestRecord) -> None:
-        milliseconds = ((record.ended_s or 0.0) - record.intended_s) * 1000
+    def _report(self, hooks: Any, row: Row) -> None:
+        milliseconds = ((row.ended_s or 0.0) - row.intended_s) * 1000
         hooks.request.fire(
             request_type="POST", name="closed", response_time=milliseconds, response_length=0, exception=None
         )

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from chaos.load import Load, LoadConfig
-from loadtests.records import RequestRecord, read_rows
+from loadtests.rows import Row, read_rows
 from tests.scripted_server import ScriptedServer
 
 RATE_PER_S = 200.0
@@ -26,7 +26,7 @@ SILENCE_S = 3.0
 PERCENTILES = (50.0, 90.0, 99.0, 99.9, 100.0)
 
 
-def closed_loop(folder: Path) -> list[RequestRecord]:
+def closed_loop(folder: Path) -> list[Row]:
     """Twenty Locust users, ten requests a second each."""
     rows = folder / "closed.jsonl"
     with ScriptedServer() as server:
@@ -46,7 +46,7 @@ def closed_loop(folder: Path) -> list[RequestRecord]:
     return list(read_rows(rows))
 
 
-def open_loop(folder: Path) -> list[RequestRecord]:
+def open_loop(folder: Path) -> list[Row]:
     """A Poisson plan at the same rate."""
     config = LoadConfig(
         url="",
@@ -64,7 +64,7 @@ def open_loop(folder: Path) -> list[RequestRecord]:
     return list(read_rows(config.rows_path))
 
 
-def line(name: str, rows: Sequence[RequestRecord]) -> str:
+def line(name: str, rows: Sequence[Row]) -> str:
     """One row of the table: requests, those above 100 ms, and error-aware percentiles by rank ceil(q * n)."""
     latencies_s = sorted(math.inf if row.e2e_s is None else row.e2e_s for row in rows)
     slow = sum(latency_s > 0.1 for latency_s in latencies_s)

@@ -19,7 +19,7 @@ from benchmarks.replica import replica
 from chaos.load import Load, LoadConfig
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import samples
-from loadtests.records import read_rows
+from loadtests.rows import read_rows
 
 POLICIES = ("none", "window", "continuous")
 SETTLE_S = 2.0

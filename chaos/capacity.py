@@ -18,7 +18,7 @@ from chaos.measuring.slis import Objectives, samples
 from chaos.progress import Progress
 from chaos.run_folder import RunFolder
 from loadtests.plan import Plan
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 MOST_PER_S = 2000.0
 """Where a ramp ends that nothing stops: what one process can offer."""
@@ -111,7 +111,7 @@ class Ramps:
     def _ramp(self, number: int, low_per_s: float, high_per_s: float, lasts_s: float) -> Estimate:
         config = self._config(number, low_per_s, high_per_s, lasts_s)
         offsets_s = Plan(config.arrivals, high_per_s, lasts_s, config.seed, low_per_s).offsets_s
-        rows: list[RequestRecord] = []
+        rows: list[Row] = []
         with Load(config) as load:
             zero_s = load.start().start_monotonic_s
             while load.poll():
@@ -144,7 +144,7 @@ class Ramps:
             log_path=self.folder.logs / f"capacity-{number}.log",
         )
 
-    def _tell(self, rows: list[RequestRecord], now_s: float) -> None:
+    def _tell(self, rows: list[Row], now_s: float) -> None:
         ttft_s = samples(rows, "ttft")
         lately = sum(row.ended_s is not None and row.ended_s > now_s - 1 for row in rows)
         self.progress.update(

@@ -8,7 +8,7 @@ from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import samples
 from chaos.progress import Progress
 from chaos.targets import Target
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 _RATE_OVER_S = 5.0
 
@@ -19,7 +19,7 @@ class LiveView:
     def __init__(
         self, load: Load, target: Target, progress: Progress, on_restored: Callable[[], None]
     ) -> None:
-        self.rows: list[RequestRecord] = []
+        self.rows: list[Row] = []
         self._load = load
         self._target = target
         self._progress = progress

@@ -22,7 +22,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chaos.errors import InconclusiveError
-from loadtests.records import RequestRecord, RowTail
+from loadtests.rows import Row, RowTail
 
 _POLL_S = 0.02
 _GRACE_S = 5.0
@@ -147,7 +147,7 @@ class Load:
             raise self._failure(f"the load ended before its plan: exit code {exit_code}")
         return False
 
-    def new_rows(self) -> list[RequestRecord]:
+    def new_rows(self) -> list[Row]:
         """The rows written since the last call, in order of their ends."""
         return self._rows.new()
 

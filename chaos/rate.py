@@ -19,7 +19,7 @@ from chaos.run_load import load_config
 from chaos.steady_state import overloaded
 from chaos.targets import Target
 from loadtests.plan import Plan
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 _SUGGESTED = "60% of capacity"
 _DEVIATIONS = 3.0
@@ -98,7 +98,7 @@ def require_carried(
     folder: RunFolder,
     target: Target,
     load: Load,
-    rows: Sequence[RequestRecord],
+    rows: Sequence[Row],
     progress: Progress,
 ) -> None:
     """Refuse a number as rate that the warm-up shows to be too much for the cluster, and say what it carries instead.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.errors import InconclusiveError, InputError
-from loadtests.records import RequestRecord, read_rows
+from loadtests.rows import Row, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class RunFolder:
         """What was about to be done, written before it was done."""
         return self.path / "state.jsonl"
 
-    def rows(self) -> tuple[RequestRecord, ...]:
+    def rows(self) -> tuple[Row, ...]:
         """Every row that is there.
 
         Raises:

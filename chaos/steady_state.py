@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from chaos.errors import RefusedError
 from chaos.measuring.quantiles import binomial_point
 from chaos.measuring.slis import Objectives, is_good
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 _FEWEST_TO_TELL = 10
 _FALSE_ALARM = 0.001
 
 
 def require_healthy_baseline(
-    rows: Sequence[RequestRecord], objectives: Objectives, goodput: float, error_ratio: float
+    rows: Sequence[Row], objectives: Objectives, goodput: float, error_ratio: float
 ) -> None:
     """Refuse unless the baseline's ended requests meet what recovery will be held to.
 
@@ -39,7 +39,7 @@ def require_healthy_baseline(
 
 
 def overloaded(
-    rows: Sequence[RequestRecord],
+    rows: Sequence[Row],
     offsets_s: Sequence[float],
     warmup_s: float,
     objectives: Objectives,

@@ -33,7 +33,7 @@ from loadtests.recorder import (
     summarise,
     write_summary,
 )
-from loadtests.records import RequestRecord, read_rows
+from loadtests.rows import Row, read_rows
 from loadtests.settings import Settings
 from loadtests.streaming import StreamingClient
 
@@ -55,7 +55,7 @@ class Worker:
         self,
         environment: Environment,
         runner: LocalRunner | WorkerRunner,
-        on_row: Callable[[RequestRecord], None],
+        on_row: Callable[[Row], None],
     ) -> None:
         self._environment = environment
         self._runner = runner
@@ -90,7 +90,7 @@ class Worker:
         start_s = time.monotonic() + assignment["start_wall_s"] - time.time()
         client = StreamingClient(settings.endpoint, settings.limits, start_s)
 
-        def send(index: int, intended_s: float) -> RequestRecord:
+        def send(index: int, intended_s: float) -> Row:
             text = prompt(settings.plan.seed, index, settings.prompt_tokens)
             body = request_body(
                 assignment["model"], text, settings.output_tokens, ignore_eos=settings.ignore_eos

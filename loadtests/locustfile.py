@@ -19,7 +19,7 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 from loadtests.completions import PATH
 from loadtests.coordination import Master, Worker
 from loadtests.parent_watch import end_with_parent
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 from loadtests.settings import add_arguments
 
 
@@ -67,16 +67,16 @@ def _set_up(environment: Environment, runner: LocalRunner | MasterRunner | Worke
             gevent.signal_handler(signal.SIGTERM, PlanShape.master.end)
 
 
-def _report(hooks: Any, record: RequestRecord) -> None:
+def _report(hooks: Any, row: Row) -> None:
     """Exactly one Locust request per arrival, measured from its intended start."""
-    ended_s = record.ended_s
+    ended_s = row.ended_s
     hooks.request.fire(
         request_type="POST",
         name=PATH,
-        response_time=None if ended_s is None else (ended_s - record.intended_s) * 1000,
+        response_time=None if ended_s is None else (ended_s - row.intended_s) * 1000,
         response_length=0,
-        exception=None if record.ok else OutcomeError(record.outcome),
-        context={"index": record.index},
+        exception=None if row.ok else OutcomeError(row.outcome),
+        context={"index": row.index},
     )
 
 

@@ -15,7 +15,7 @@ from gevent.event import Event
 from gevent.pool import Group
 
 from loadtests.recorder import Recorder
-from loadtests.records import CLIENT_DROPPED, RequestRecord
+from loadtests.rows import CLIENT_DROPPED, Row
 
 HUB_WATCH_S = 0.1
 """How often the watch looks whether greenlets are woken in time."""
@@ -32,7 +32,7 @@ class OpenLoop:
     """(index, seconds on the run clock), ascending."""
     start_s: float
     """The instant of the monotonic clock at which the run clock reads 0."""
-    send: Callable[[int, float], RequestRecord]
+    send: Callable[[int, float], Row]
     """Performs one request; returns its row also when the greenlet is killed."""
     recorder: Recorder
     max_in_flight: int
@@ -75,7 +75,7 @@ class OpenLoop:
 
     def _one(self, index: int, intended_s: float) -> None:
         if self.in_flight >= self.max_in_flight:
-            self.recorder.append(RequestRecord(index, intended_s, CLIENT_DROPPED))
+            self.recorder.append(Row(index, intended_s, CLIENT_DROPPED))
             return
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from loadtests.completions import DONE, BadEventError, ErrorEventError, read_chunk
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 from loadtests.sse import ServerEvent
 
 REPLICA_HEADER = "x-aftershock-replica"
@@ -36,7 +36,7 @@ class Headers(Protocol):
 
 
 class RequestFailedError(Exception):
-    """A request's end other than success: one of the outcomes of `records`, and what was seen."""
+    """A request's end other than success: one of the outcomes of a row, and what was seen."""
 
     def __init__(self, outcome: str, message: str) -> None:
         super().__init__(message)
@@ -117,9 +117,9 @@ class Progress:
         outcome = "reset_before_headers" if self.headers_s is None else "reset_mid_stream"
         return RequestFailedError(outcome, str(error))
 
-    def record(self, outcome: str, error: str | None) -> RequestRecord:
+    def row(self, outcome: str, error: str | None) -> Row:
         """The row that this request leaves."""
-        return RequestRecord(
+        return Row(
             index=self.index,
             intended_s=self.intended_s,
             outcome=outcome,

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from loadtests.records import CENSORED, CLIENT_DROPPED, RequestRecord, read_rows, to_line, write_rows
+from loadtests.rows import CENSORED, CLIENT_DROPPED, Row, read_rows, to_line, write_rows
 
 _LAG_PERCENTILES = {"p50": 50, "p99": 99, "max": 100}
 
@@ -19,7 +19,7 @@ class Recorder:
         self,
         arrivals: Iterable[tuple[int, float]],
         path: Path | None,
-        on_row: Callable[[RequestRecord], None] = lambda _: None,
+        on_row: Callable[[Row], None] = lambda _: None,
     ) -> None:
         """`arrivals` are (index, intended_s); without a path rows only go to `on_row`."""
         self._pending = dict(arrivals)
@@ -34,16 +34,16 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for index, intended_s in list(self._pending.items()):
-            self.append(RequestRecord(index, intended_s, CENSORED))
+            self.append(Row(index, intended_s, CENSORED))
         if self._file:
             self._file.close()
 
-    def append(self, record: RequestRecord) -> None:
+    def append(self, row: Row) -> None:
         """Write one row. Raises KeyError for an arrival that was not planned or already has its row."""
-        del self._pending[record.index]
+        del self._pending[row.index]
         if self._file:
-            self._file.write(to_line(record) + "\n")
-        self._on_row(record)
+            self._file.write(to_line(row) + "\n")
+        self._on_row(row)
 
 
 def part_path(rows: Path, worker: int) -> Path:
@@ -74,14 +74,14 @@ def lag_quantiles(name: str, lags_s: Sequence[float]) -> dict[str, float | None]
     }
 
 
-def summarise(records: Iterable[RequestRecord]) -> dict[str, Any]:
+def summarise(rows: Iterable[Row]) -> dict[str, Any]:
     """What the rows say about the generator itself: rows, dispatch lag, arrivals dropped and censored."""
-    rows = list(records)
+    every = list(rows)
     return {
-        "rows": len(rows),
-        "dropped": sum(row.outcome == CLIENT_DROPPED for row in rows),
-        "censored": sum(row.outcome == CENSORED for row in rows),
-        "lag": lag_quantiles("dispatch", [row.lag_s for row in rows if row.lag_s is not None]),
+        "rows": len(every),
+        "dropped": sum(row.outcome == CLIENT_DROPPED for row in every),
+        "censored": sum(row.outcome == CENSORED for row in every),
+        "lag": lag_quantiles("dispatch", [row.lag_s for row in every if row.lag_s is not None]),
     }
 
 

@@ -26,7 +26,7 @@ from geventhttpclient.response import HTTPParseError, HTTPResponse
 from loadtests.completions import PATH
 from loadtests.endpoint import Endpoint
 from loadtests.progress import Limits, Progress, RequestFailedError
-from loadtests.records import CENSORED, CLIENT_DROPPED, OK, RequestRecord
+from loadtests.rows import CENSORED, CLIENT_DROPPED, OK, Row
 from loadtests.sse import EventParser
 
 _OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
@@ -59,7 +59,7 @@ class StreamingClient:
         self._literal = _literal_address(endpoint)
         self._head = f"POST {endpoint.prefix}{PATH} HTTP/1.1\r\n{lines}"
 
-    def request(self, index: int, intended_s: float, body: bytes) -> RequestRecord:
+    def request(self, index: int, intended_s: float, body: bytes) -> Row:
         """Send one request now and follow it to its end, in a greenlet of its own.
 
         Every error is an outcome. A kill is one too, `censored`, and ends here: the caller's greenlet goes on.
@@ -76,7 +76,7 @@ class StreamingClient:
             outcome, message = CLIENT_DROPPED, f"in the client: {error!r}"
         if progress.ended_s is None:
             progress.ended_s = self._now_s()
-        return progress.record(outcome, message)
+        return progress.row(outcome, message)
 
     def _now_s(self) -> float:
         return time.monotonic() - self._start_s

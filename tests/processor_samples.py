@@ -7,7 +7,7 @@ from chaos.measuring.processor import Sample, Usage, of_phase
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Phase, Timeline
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 from tests.test_chaos_evaluation import LIFE
 
 # Ten arrivals a second with three tokens each; the kill is at 40 s, goodput is back at 42 s, capacity at 44.26 s.
@@ -48,7 +48,7 @@ def full_from(start_s: float, end_s: float, **ours: float) -> Rates:
     return lambda at_s: {"busy": 2.0 if start_s <= at_s < end_s else 1.0, **ours}
 
 
-def run_with_a_kill(rows: Sequence[RequestRecord]) -> Measurements:
+def run_with_a_kill(rows: Sequence[Row]) -> Measurements:
     run = Timeline(tuple(rows), LIFE, 600, 5.0, 60.0, wanted_replicas=2, faults=(FAULT,))
     return measure(run, Objectives(0.5, 1.0), Criteria(window_s=2.0, hold_s=5.0, within_s=12.0))
 

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 _FIRST_TOKEN = 0.05
 """Of an answer's time."""
@@ -25,7 +25,7 @@ class Queue:
     def capacity_per_s(self) -> float:
         return self.slots / self.service_s
 
-    def serve(self, offsets_s: Sequence[float], seed: int = 1) -> list[RequestRecord]:
+    def serve(self, offsets_s: Sequence[float], seed: int = 1) -> list[Row]:
         """The rows of these arrivals, first come, first served."""
         lengths = random.Random(seed)
         free_s = [0.0] * self.slots
@@ -35,11 +35,11 @@ class Queue:
             begins_s = max(at_s, free_s[0])
             if begins_s - at_s > self.patience_s:
                 ended_s = at_s + self.patience_s
-                rows.append(RequestRecord(index, at_s, "ttft_timeout", at_s, ended_s=ended_s))
+                rows.append(Row(index, at_s, "ttft_timeout", at_s, ended_s=ended_s))
                 continue
             first_s, ended_s = (self._stalled(begins_s, part * takes_s) for part in (_FIRST_TOKEN, 1))
             heapq.heapreplace(free_s, ended_s)
-            rows.append(RequestRecord(index, at_s, "ok", at_s, token_s=(first_s,), ended_s=ended_s))
+            rows.append(Row(index, at_s, "ok", at_s, token_s=(first_s,), ended_s=ended_s))
         return rows
 
     def _stalled(self, begins_s: float, lasts_s: float) -> float:

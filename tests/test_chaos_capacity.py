@@ -17,7 +17,7 @@ from chaos.measuring.slis import Objectives
 from chaos.progress import QuietProgress
 from chaos.run_folder import RunFolder
 from loadtests.plan import Plan
-from loadtests.records import RequestRecord, read_rows
+from loadtests.rows import Row, read_rows
 from tests.scripted_server import ScriptedServer
 from tests.simulated_queue import Queue
 
@@ -28,7 +28,7 @@ OBJECTIVES = Objectives(ttft_s=0.5, e2e_s=2.5)
 class Simulated(Ramps):
     """The ramps of a measurement, played to a queue without waiting for the clock."""
 
-    serve: Callable[[list[float]], list[RequestRecord]] = Queue(1, 1.0).serve
+    serve: Callable[[list[float]], list[Row]] = Queue(1, 1.0).serve
     seen: list[tuple[float, float, int]] = dataclasses.field(default_factory=list)
     """(lowest rate, highest rate, arrivals offered) of each ramp."""
 
@@ -61,7 +61,7 @@ def load(tmp_path: Path) -> LoadConfig:
 
 
 def simulated(
-    load: LoadConfig, serve: Callable[[list[float]], list[RequestRecord]], most_per_s: float = MOST_PER_S
+    load: LoadConfig, serve: Callable[[list[float]], list[Row]], most_per_s: float = MOST_PER_S
 ) -> Simulated:
     load = dataclasses.replace(load, rate_per_s=most_per_s)
     folder = RunFolder(load.rows_path.parent)
@@ -167,13 +167,13 @@ def test_a_cluster_without_capacity_is_refused_with_numbers(load: LoadConfig) ->
 
 def test_one_bad_answer_among_many_does_not_hide_what_came_after_it() -> None:
     rows = Queue(40, 0.5).serve([index / 20 for index in range(100)])
-    rows[30] = RequestRecord(30, 1.5, "reset_mid_stream", 1.5, ended_s=1.6)
+    rows[30] = Row(30, 1.5, "reset_mid_stream", 1.5, ended_s=1.6)
     assert (estimate(rows, OBJECTIVES).broke, estimate(rows, OBJECTIVES).good) == (False, 99)
 
 
 def test_arrivals_that_the_closed_ramp_never_sent_count_for_nothing() -> None:
     rows = Queue(40, 0.5).serve([index / 20 for index in range(100)])
-    unsent = [RequestRecord(100 + index, 5.0 + index / 20, "censored") for index in range(50)]
+    unsent = [Row(100 + index, 5.0 + index / 20, "censored") for index in range(50)]
     assert estimate([*rows, *unsent], OBJECTIVES) == estimate(rows, OBJECTIVES)
 
 

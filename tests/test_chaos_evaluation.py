@@ -12,7 +12,12 @@ from chaos.measuring.measurements import Measurements, measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
+<<<<<<< HEAD
 from loadtests.records import RequestRecord
+=======
+from chaos.experiment.assertions import TERMS, parse
+from loadtests.rows import Row
+>>>>>>> w-load
 
 # 340 arrivals in the baseline, 43 in the fault and 157 in the recovery phase; the kill is at 40 s.
 
@@ -26,9 +31,9 @@ LIFE = (
 )
 
 
-def row(index: int, intended_s: float, outcome: str = "ok", ttft_s: float = 0.1) -> RequestRecord:
+def row(index: int, intended_s: float, outcome: str = "ok", ttft_s: float = 0.1) -> Row:
     first_s = intended_s + ttft_s
-    return RequestRecord(
+    return Row(
         index=index,
         intended_s=intended_s,
         outcome=outcome,
@@ -40,7 +45,7 @@ def row(index: int, intended_s: float, outcome: str = "ok", ttft_s: float = 0.1)
     )
 
 
-def rows_of_a_kill() -> list[RequestRecord]:
+def rows_of_a_kill() -> list[Row]:
     """Ten a second; everything fails for 2 s after the kill; one baseline arrival is slow."""
     instants_s = [index / 10 for index in range(600)]
     return [
@@ -49,9 +54,7 @@ def rows_of_a_kill() -> list[RequestRecord]:
     ]
 
 
-def measured(
-    rows: Sequence[RequestRecord], *events: Event, faults: tuple[FaultWindow, ...] = (FAULT,)
-) -> Measurements:
+def measured(rows: Sequence[Row], *events: Event, faults: tuple[FaultWindow, ...] = (FAULT,)) -> Measurements:
     run = Timeline(tuple(rows), events, len(rows), 5.0, 60.0, wanted_replicas=2, faults=faults)
     return measure(run, Objectives(0.5, 1.0), Criteria(window_s=2.0, hold_s=5.0, within_s=12.0))
 

@@ -20,7 +20,12 @@ from chaos.measuring.quantiles import needed_for_claim, needed_for_interval
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
+<<<<<<< HEAD
 from loadtests.records import RequestRecord
+=======
+from chaos.experiment.assertions import parse
+from loadtests.rows import Row
+>>>>>>> w-load
 
 ROOT = Path(__file__).parent.parent
 SLO = Objectives(0.5, 1.0)
@@ -46,10 +51,10 @@ EVENTS = (
 )
 
 
-def row(index: int, outcome: str) -> RequestRecord:
+def row(index: int, outcome: str) -> Row:
     at_s = index / 10
     tokens_s = (at_s + 0.1, at_s + 0.15) if outcome == "ok" else ()
-    return RequestRecord(
+    return Row(
         index,
         at_s,
         outcome,

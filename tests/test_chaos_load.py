@@ -13,7 +13,7 @@ import pytest
 
 from chaos.errors import InconclusiveError
 from chaos.load import Load, LoadConfig, LoadSummary
-from loadtests.records import RequestRecord, read_rows
+from loadtests.rows import Row, read_rows
 from tests.conftest import Eventually
 from tests.scripted_server import ScriptedServer
 
@@ -32,7 +32,7 @@ def config(tmp_path: Path) -> LoadConfig:
     )
 
 
-def rows_of(config: LoadConfig, summary: LoadSummary) -> list[RequestRecord]:
+def rows_of(config: LoadConfig, summary: LoadSummary) -> list[Row]:
     """The rows by intended start, after seeing that every planned arrival has exactly one."""
     rows = sorted(read_rows(config.rows_path), key=lambda row: row.index)
     assert [row.index for row in rows] == list(range(summary.planned))

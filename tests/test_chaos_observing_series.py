@@ -13,7 +13,7 @@ from chaos.publishing.load_series import LoadCollector
 from chaos.publishing.run_series import RunSeries
 from exporters.cluster_metrics import GROUPS
 from loadtests.plan import Plan
-from loadtests.records import OUTCOMES, RequestRecord, to_line
+from loadtests.rows import OUTCOMES, Row, to_line
 from tests.conftest import Eventually
 from tests.local_cluster import samples
 
@@ -48,16 +48,16 @@ def values(collector: LoadCollector) -> dict[str, float]:
     }
 
 
-def append(path: Path, *records: RequestRecord, end: str = "\n") -> None:
-    with path.open("a") as rows:
-        rows.write("".join(to_line(record) + end for record in records))
+def append(path: Path, *rows: Row, end: str = "\n") -> None:
+    with path.open("a") as file:
+        file.write("".join(to_line(row) + end for row in rows))
 
 
 def test_what_is_due_and_has_no_row_is_in_flight(tmp_path: Path) -> None:
     collector = following(config(tmp_path), time.monotonic() - HOUR_S)
     assert values(collector)["ds_load_in_flight"] == 20
-    append(tmp_path / "requests.jsonl", RequestRecord(0, 0.0, "ok", dispatched_s=0.003, ended_s=0.2))
-    append(tmp_path / "requests.jsonl", RequestRecord(1, 0.1, "client_dropped"))
+    append(tmp_path / "requests.jsonl", Row(0, 0.0, "ok", dispatched_s=0.003, ended_s=0.2))
+    append(tmp_path / "requests.jsonl", Row(1, 0.1, "client_dropped"))
     told = values(collector)
     assert (told["ds_load_planned_total"], told["ds_load_in_flight"]) == (20, 18)
     assert (told["ds_load_requests_total:ok"], told["ds_load_requests_total:client_dropped"]) == (1, 1)
@@ -106,7 +106,7 @@ def test_each_row_counts_once_however_scrapes_fall_between_them(
     for index, outcome in enumerate(outcomes):
         for _ in range(scrapes.count(index)):
             values(collector)
-        append(folder / "requests.jsonl", RequestRecord(index, index / 10, outcome))
+        append(folder / "requests.jsonl", Row(index, index / 10, outcome))
     told = values(collector)
     assert {outcome: told[f"ds_load_requests_total:{outcome}"] for outcome in OUTCOMES} == {
         outcome: outcomes.count(outcome) for outcome in OUTCOMES
@@ -116,7 +116,7 @@ def test_each_row_counts_once_however_scrapes_fall_between_them(
 
 def test_a_row_that_is_being_written_waits_for_its_newline(tmp_path: Path) -> None:
     collector = following(config(tmp_path), time.monotonic() - HOUR_S)
-    append(tmp_path / "requests.jsonl", RequestRecord(0, 0.0, "ok"), end="")
+    append(tmp_path / "requests.jsonl", Row(0, 0.0, "ok"), end="")
     assert values(collector)["ds_load_requests_total:ok"] == 0
     with (tmp_path / "requests.jsonl").open("a") as rows:
         rows.write("\n")

@@ -19,7 +19,7 @@ from chaos.reading.quantities import CapacityShare
 from chaos.report import story
 from chaos.steady_state import overloaded
 from loadtests.plan import Plan
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 from tests.simulated_queue import Queue
 from tests.test_chaos_run import EXPERIMENT, write_experiment
 
@@ -167,9 +167,7 @@ def test_a_few_slow_requests_are_no_overload() -> None:
     offsets_s = [index / 20 for index in range(100)]
     rows = Queue(40, 0.4).serve(offsets_s)
     for index in (60, 61, 62, 75, 76):
-        rows[index] = RequestRecord(
-            index, index / 20, "ok", index / 20, token_s=(index / 20 + 0.9,), ended_s=4.4
-        )
+        rows[index] = Row(index, index / 20, "ok", index / 20, token_s=(index / 20 + 0.9,), ended_s=4.4)
     ended = [row for row in rows if (row.ended_s or 0) <= WARMUP_S]
     assert overloaded(ended, offsets_s, WARMUP_S, OBJECTIVES, 0.95) is None
 

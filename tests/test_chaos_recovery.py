@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chaos.measuring.recovery import Criteria, Status, phases, service_recovery, service_recovery_after_end
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 FAULT_S = 20.0
 PLAN_END_S = 50.0
@@ -32,16 +32,14 @@ def poisson(rate: float, seed: int, end_s: float = PLAN_END_S) -> list[float]:
     return instants_s
 
 
-def silent_server(
-    instants_s: Sequence[float], silent_s: float, *, delay_s: float = 0.01
-) -> list[RequestRecord]:
+def silent_server(instants_s: Sequence[float], silent_s: float, *, delay_s: float = 0.01) -> list[Row]:
     """Answers after `delay_s`; says nothing for `silent_s` from the fault on, then answers everything."""
 
     def said(at_s: float) -> float:
         return FAULT_S + silent_s if FAULT_S <= at_s < FAULT_S + silent_s else at_s
 
     return [
-        RequestRecord(
+        Row(
             index=index,
             intended_s=at_s,
             outcome="ok",
@@ -55,14 +53,14 @@ def silent_server(
 
 def broken(
     instants_s: Sequence[float], is_broken: Callable[[float], bool], outcome: str = "http_503"
-) -> list[RequestRecord]:
+) -> list[Row]:
     """Answers at once, but fails the arrivals of chosen instants at once."""
     rows = silent_server(instants_s, 0.0)
     return [replace(row, outcome=outcome, token_s=()) if is_broken(row.intended_s) else row for row in rows]
 
 
 def timeline(
-    rows: Sequence[RequestRecord],
+    rows: Sequence[Row],
     *,
     faults: tuple[FaultWindow, ...] = (KILL,),
     plan_end_s: float = PLAN_END_S,
@@ -259,7 +257,7 @@ def test_arrivals_whose_outcome_was_cut_off_do_not_complete_a_hold() -> None:
     ],
 )
 def test_what_cannot_be_measured_is_unknown_with_its_reason(
-    rows: list[RequestRecord], faults: tuple[FaultWindow, ...], reason: str
+    rows: list[Row], faults: tuple[FaultWindow, ...], reason: str
 ) -> None:
     found = service_recovery(timeline(rows, faults=faults), SLO, CRITERIA)
     assert (found.status, found.value_s) == (Status.UNKNOWN, None)

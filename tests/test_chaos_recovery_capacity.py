@@ -8,7 +8,7 @@ from chaos.events import Event
 from chaos.measuring.recovery import Criteria, Status, capacity_recovery, fault_end_s, phases
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 # Two replicas, of which r0 is killed at the fault and replaced by r2.
 
@@ -22,15 +22,13 @@ KILLED = (*UP, Event(FAULT_S, "replica_killed", "r0"), Event(FAULT_S + 0.5, "rep
 READY = Event(FAULT_S + 4.0, "replica_ready", "r2")
 
 
-def timeline(
-    rows: Sequence[RequestRecord], *events: Event, faults: tuple[FaultWindow, ...] = (KILL,)
-) -> Timeline:
+def timeline(rows: Sequence[Row], *events: Event, faults: tuple[FaultWindow, ...] = (KILL,)) -> Timeline:
     return Timeline(tuple(rows), events, len(rows), 5.0, PLAN_END_S, wanted_replicas=2, faults=faults)
 
 
-def served(*answers: tuple[str, float]) -> list[RequestRecord]:
+def served(*answers: tuple[str, float]) -> list[Row]:
     return [
-        RequestRecord(index, at_s - 0.1, "ok", at_s - 0.1, token_s=(at_s,), ended_s=at_s, replica=replica)
+        Row(index, at_s - 0.1, "ok", at_s - 0.1, token_s=(at_s,), ended_s=at_s, replica=replica)
         for index, (replica, at_s) in enumerate(answers)
     ]
 
@@ -105,7 +103,7 @@ BOTH_SERVE = served(("r1", 3.0), ("r1", 21.0), ("r2", 24.75), ("r2", 30.0))
     ],
 )
 def test_capacity_recovery_worked_out_by_hand(
-    events: tuple[Event, ...], rows: list[RequestRecord], status: Status, value_s: float | None, reason: str
+    events: tuple[Event, ...], rows: list[Row], status: Status, value_s: float | None, reason: str
 ) -> None:
     found = capacity_recovery(timeline(rows, *events), CRITERIA)
     assert found.status is status

@@ -3,21 +3,19 @@ import pytest
 from chaos.events import Event
 from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.report.lifecycle import MOST_LANES, Span, lanes, short_names, victims
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 KILL_S = 30.0
 
 
-def run(
-    events: list[Event], rows: tuple[RequestRecord, ...] = (), targets: tuple[str, ...] = ("a",)
-) -> Timeline:
+def run(events: list[Event], rows: tuple[Row, ...] = (), targets: tuple[str, ...] = ("a",)) -> Timeline:
     evidence = tuple(f"{target}: {target} is gone" for target in reversed(targets))
     fault = FaultWindow("f", "pod-kill", "exact", KILL_S, None, targets, 3, verified=True, evidence=evidence)
     return Timeline(rows, tuple(events), len(rows), 5.0, 70.0, 3, (fault,))
 
 
-def served(index: int, replica: str, ended_s: float) -> RequestRecord:
-    return RequestRecord(index, ended_s - 1, "ok", ended_s=ended_s, replica=replica)
+def served(index: int, replica: str, ended_s: float) -> Row:
+    return Row(index, ended_s - 1, "ok", ended_s=ended_s, replica=replica)
 
 
 REPLACED = [

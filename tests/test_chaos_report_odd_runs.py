@@ -23,7 +23,7 @@ from chaos.progress import print_summary
 from chaos.report import write_reports
 from chaos.report.words import seconds
 from chaos.run_folder import RunFolder
-from loadtests.records import RequestRecord, read_rows, write_rows
+from loadtests.rows import Row, read_rows, write_rows
 
 SAMPLE = RunFolder(Path(__file__).parent / "data" / "run-sample")
 ROWS = tuple(read_rows(SAMPLE.requests))
@@ -39,20 +39,18 @@ ASSERTIONS = (
 )
 
 
-def _all_fail(rows: Sequence[RequestRecord]) -> tuple[RequestRecord, ...]:
+def _all_fail(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(
         row
         if row.intended_s < FAULT.started_s - 1
-        else RequestRecord(
-            row.index, row.intended_s, "connect_refused", row.intended_s, ended_s=row.intended_s + 0.1
-        )
+        else Row(row.index, row.intended_s, "connect_refused", row.intended_s, ended_s=row.intended_s + 0.1)
         for row in rows
     )
 
 
-def _calm(rows: Sequence[RequestRecord]) -> tuple[RequestRecord, ...]:
+def _calm(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(
-        RequestRecord(
+        Row(
             row.index,
             row.intended_s,
             "ok",
@@ -64,13 +62,13 @@ def _calm(rows: Sequence[RequestRecord]) -> tuple[RequestRecord, ...]:
     )
 
 
-def _short_outage(rows: Sequence[RequestRecord]) -> tuple[RequestRecord, ...]:
+def _short_outage(rows: Sequence[Row]) -> tuple[Row, ...]:
     """Two seconds of failures, then calm."""
     pairs = zip(_calm(rows), _all_fail(rows), strict=True)
     return tuple(bad if 0 <= bad.intended_s - FAULT.started_s < 2 else good for good, bad in pairs)
 
 
-def _second_outage(rows: Sequence[RequestRecord]) -> tuple[RequestRecord, ...]:
+def _second_outage(rows: Sequence[Row]) -> tuple[Row, ...]:
     """The short outage, calm for longer than the hold, and failures once more."""
     pairs = zip(_short_outage(rows), _all_fail(rows), strict=True)
     return tuple(bad if 10 <= bad.intended_s - FAULT.started_s < 14 else good for good, bad in pairs)

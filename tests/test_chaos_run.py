@@ -17,7 +17,7 @@ import pytest
 from chaos.cli import main
 from chaos.errors import ExitCode
 from chaos.events import read_events
-from loadtests.records import OUTCOMES, read_rows
+from loadtests.rows import OUTCOMES, read_rows
 from tests.documented_grafana import TOKEN, State, grafana
 
 MANIFEST = """\

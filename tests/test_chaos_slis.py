@@ -16,14 +16,14 @@ from chaos.measuring.quantiles import (
 )
 from chaos.measuring.slis import METRICS, Objectives, failures, is_good, observed_until_s, per_second, samples
 from chaos.measuring.timeline import Phase, Timeline
-from loadtests.records import CENSORED, OUTCOMES, RequestRecord
+from loadtests.rows import CENSORED, OUTCOMES, Row
 
 SLO = Objectives(ttft_s=0.5, e2e_s=2.0, itl_s=0.25)
 
 
-def answered(index: int, intended_s: float, *tokens_s: float, ended_s: float | None = None) -> RequestRecord:
+def answered(index: int, intended_s: float, *tokens_s: float, ended_s: float | None = None) -> Row:
     """Stamps of tokens and end are told from the intended start."""
-    return RequestRecord(
+    return Row(
         index=index,
         intended_s=intended_s,
         outcome="ok",
@@ -33,11 +33,11 @@ def answered(index: int, intended_s: float, *tokens_s: float, ended_s: float | N
     )
 
 
-def failed(index: int, intended_s: float, outcome: str, ended_s: float | None = None) -> RequestRecord:
-    return RequestRecord(index, intended_s, outcome, dispatched_s=intended_s, ended_s=ended_s)
+def failed(index: int, intended_s: float, outcome: str, ended_s: float | None = None) -> Row:
+    return Row(index, intended_s, outcome, dispatched_s=intended_s, ended_s=ended_s)
 
 
-def timeline(rows: Sequence[RequestRecord], *events: Event, plan_end_s: float = 10.0) -> Timeline:
+def timeline(rows: Sequence[Row], *events: Event, plan_end_s: float = 10.0) -> Timeline:
     return Timeline(tuple(rows), events, len(rows), 0.0, plan_end_s, wanted_replicas=1)
 
 
@@ -147,7 +147,7 @@ def test_wilson_interval_of_a_ratio(successes: int, n: int, interval: tuple[floa
         pytest.param(failed(0, 0.0, "truncated", 0.2), False, id="not complete"),
     ],
 )
-def test_good_is_complete_and_within_every_bound(row: RequestRecord, good: bool) -> None:
+def test_good_is_complete_and_within_every_bound(row: Row, good: bool) -> None:
     assert is_good(row, SLO) is good
 
 
@@ -187,8 +187,8 @@ def test_samples_of_each_metric_are_ascending_with_failures_as_infinity(
     rows = [
         answered(0, 0.0, 0.2, 0.3, 0.4),
         answered(1, 0.0, 0.1, ended_s=0.2),
-        RequestRecord(2, 0.0, "reset_mid_stream", dispatched_s=0.0, token_s=(0.1, 0.4), ended_s=0.5),
-        RequestRecord(3, 0.0, "client_dropped"),
+        Row(2, 0.0, "reset_mid_stream", dispatched_s=0.0, token_s=(0.1, 0.4), ended_s=0.5),
+        Row(3, 0.0, "client_dropped"),
     ]
     assert metric in METRICS
     assert samples(rows, metric) == pytest.approx(expected)
@@ -216,7 +216,7 @@ def test_seconds_of_a_run_worked_out_by_hand() -> None:
             answered(1, 0.9, 0.2, ended_s=0.4),
             answered(2, 1.5, 0.9),
             failed(3, 1.8, "http_503", ended_s=2.1),
-            RequestRecord(4, 1.9, "client_dropped", ended_s=1.9),
+            Row(4, 1.9, "client_dropped", ended_s=1.9),
         ],
         Event(-1.0, "replica_ready", "a"),
         Event(1.5, "replica_killed", "a"),
@@ -247,7 +247,7 @@ def test_seconds_count_every_arrival_failure_and_completion_once(
     drawn: list[tuple[float, float, str]],
 ) -> None:
     rows = [
-        RequestRecord(index, at_s, outcome, dispatched_s=at_s, token_s=(at_s,), ended_s=at_s + took_s)
+        Row(index, at_s, outcome, dispatched_s=at_s, token_s=(at_s,), ended_s=at_s + took_s)
         for index, (at_s, took_s, outcome) in enumerate(drawn)
     ]
     seconds = per_second(timeline(rows), SLO)

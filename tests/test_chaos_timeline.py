@@ -10,12 +10,10 @@ from chaos.measuring.timeline import (
     ready_at,
     ready_steps,
 )
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 
-def timeline(
-    *events: Event, rows: tuple[RequestRecord, ...] = (), faults: tuple[FaultWindow, ...] = ()
-) -> Timeline:
+def timeline(*events: Event, rows: tuple[Row, ...] = (), faults: tuple[FaultWindow, ...] = ()) -> Timeline:
     return Timeline(rows, events, len(rows), warmup_s=0.0, plan_end_s=60.0, wanted_replicas=2, faults=faults)
 
 
@@ -47,7 +45,7 @@ def test_aligned_events_count_from_the_start_of_the_arrival_plan() -> None:
 
 
 def test_rows_and_events_are_sorted_whatever_order_they_came_in() -> None:
-    rows = tuple(RequestRecord(index, at_s, "ok") for index, at_s in ((1, 2.0), (0, 1.0), (2, 3.0)))
+    rows = tuple(Row(index, at_s, "ok") for index, at_s in ((1, 2.0), (0, 1.0), (2, 3.0)))
     run = timeline(*reversed(KILL_AND_REPLACE), rows=rows)
     assert [row.index for row in run.rows] == [0, 1, 2]
     assert run.events == KILL_AND_REPLACE
@@ -66,7 +64,7 @@ def test_rows_between_two_instants_are_those_intended_then(
     start_s: float, end_s: float, indices: list[int]
 ) -> None:
     stamps_s = (1.0, 2.0, 2.0, 3.0)
-    run = timeline(rows=tuple(RequestRecord(index, at_s, "ok") for index, at_s in enumerate(stamps_s)))
+    run = timeline(rows=tuple(Row(index, at_s, "ok") for index, at_s in enumerate(stamps_s)))
     assert [row.index for row in run.between(start_s, end_s)] == indices
 
 

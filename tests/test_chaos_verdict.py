@@ -11,7 +11,7 @@ from chaos.measuring.measurements import measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 SLO = Objectives(ttft_s=0.5, e2e_s=1.0)
 FAULT = FaultWindow("kill", "pod-kill", "exact", 40.0, None, ("r0",), 2, verified=True)
@@ -22,9 +22,9 @@ LIFE = (
 )
 
 
-def row(index: int, ttft_s: float = 0.1, lag_s: float = 0.001) -> RequestRecord:
+def row(index: int, ttft_s: float = 0.1, lag_s: float = 0.001) -> Row:
     at_s = index / 10
-    return RequestRecord(
+    return Row(
         index=index,
         intended_s=at_s,
         outcome="ok",
@@ -38,14 +38,14 @@ ROWS = tuple(row(index) for index in range(600))
 
 
 def timeline(
-    rows: Sequence[RequestRecord] = ROWS,
+    rows: Sequence[Row] = ROWS,
     events: tuple[Event, ...] = LIFE,
     faults: tuple[FaultWindow, ...] = (FAULT,),
 ) -> Timeline:
     return Timeline(tuple(rows), events, 600, 5.0, 60.0, wanted_replicas=2, faults=faults)
 
 
-def changed(which: Callable[[int], bool], **values: object) -> list[RequestRecord]:
+def changed(which: Callable[[int], bool], **values: object) -> list[Row]:
     return [replace(row, **values) if which(row.index) else row for row in ROWS]  # type: ignore[arg-type] # a table
 
 
@@ -131,7 +131,7 @@ def test_what_makes_a_run_unsound_is_said(run: Timeline, reason: str) -> None:
 
 def test_one_arrival_in_a_thousand_may_be_dropped() -> None:
     rows = [replace(row(index), index=4 * index + copy) for index in range(600) for copy in range(4)]
-    rows[1000] = RequestRecord(1000, 25.0, "client_dropped")
+    rows[1000] = Row(1000, 25.0, "client_dropped")
     assert reasons(replace(timeline(rows), planned=2400)) == ()
 
 

@@ -16,7 +16,7 @@ from exporters.inference import InferenceMetrics
 from exporters.metrics import DIRECTIONS, GROUPS, OUTCOMES, STREAMING
 from exporters.nvml import NvmlDevices
 from exporters.registry import Registry
-from loadtests import records
+from loadtests import rows
 from tests.recorded_nvml import RecordedNvml, data_centre_card
 
 FAMILIES = [family for group in GROUPS.values() for family in group]
@@ -50,7 +50,7 @@ BOUNDS = {
 }
 """The most values that a label takes within one exporting process, of a fleet of 200 replicas and nodes of 8 GPUs."""
 
-WIDER = {(cluster_metrics.LOAD_REQUESTS.name, "outcome"): len(records.OUTCOMES)}
+WIDER = {(cluster_metrics.LOAD_REQUESTS.name, "outcome"): len(rows.OUTCOMES)}
 """Where one family's label takes more values than anywhere else."""
 
 BUDGETS = {

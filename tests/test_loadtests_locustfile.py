@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from loadtests.plan import Plan
-from loadtests.records import RequestRecord, read_rows
+from loadtests.rows import Row, read_rows
 from tests.conftest import Eventually
 from tests.scripted_server import ScriptedServer
 
@@ -47,7 +47,7 @@ def locust(tmp_path: Path) -> Iterator[Locust]:
         child.wait()
 
 
-def planned(rows: list[RequestRecord], plan: Plan) -> bool:
+def planned(rows: list[Row], plan: Plan) -> bool:
     """Exactly one row per planned arrival, each with its own intended start."""
     by_index = {row.index: row.intended_s for row in rows}
     wanted = {index: round(offset_s, 6) for index, offset_s in enumerate(plan.offsets_s)}

@@ -6,7 +6,7 @@ import pytest
 
 from loadtests.open_loop import OpenLoop
 from loadtests.recorder import Recorder
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 
 @dataclass
@@ -17,13 +17,13 @@ class Trial:
     service_s: float
     max_in_flight: int = 100
     start_s: float = field(default_factory=lambda: time.monotonic() + 0.05)
-    rows: list[RequestRecord] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     blocks_hub: bool = False
 
     def now_s(self) -> float:
         return time.monotonic() - self.start_s
 
-    def send(self, index: int, intended_s: float) -> RequestRecord:
+    def send(self, index: int, intended_s: float) -> Row:
         dispatched_s = self.now_s()
         try:
             if self.blocks_hub and index == 0:
@@ -31,8 +31,8 @@ class Trial:
             else:
                 gevent.sleep(self.service_s)
         except gevent.GreenletExit:
-            return RequestRecord(index, intended_s, "censored", dispatched_s, ended_s=self.now_s())
-        return RequestRecord(index, intended_s, "ok", dispatched_s, ended_s=self.now_s())
+            return Row(index, intended_s, "censored", dispatched_s, ended_s=self.now_s())
+        return Row(index, intended_s, "ok", dispatched_s, ended_s=self.now_s())
 
     def run(self, drain_s: float = 5.0) -> OpenLoop:
         arrivals = list(enumerate(self.offsets_s))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.recorder import Recorder, lag_quantiles, merge_parts, part_path, summarise, write_summary
-from loadtests.records import RequestRecord, read_rows, write_rows
+from loadtests.rows import Row, read_rows, write_rows
 
 ARRIVALS = [(0, 0.1), (1, 0.2), (2, 0.3)]
 
@@ -15,14 +15,14 @@ ARRIVALS = [(0, 0.1), (1, 0.2), (2, 0.3)]
 def test_a_row_is_on_disk_when_it_is_appended(tmp_path: Path) -> None:
     path = tmp_path / "rows"
     with Recorder(ARRIVALS, path) as recorder:
-        recorder.append(RequestRecord(1, 0.2, "ok"))
+        recorder.append(Row(1, 0.2, "ok"))
         assert [row.index for row in read_rows(path)] == [1]
 
 
 def test_arrivals_without_a_row_are_censored_at_the_end(tmp_path: Path) -> None:
-    seen: list[RequestRecord] = []
+    seen: list[Row] = []
     with Recorder(ARRIVALS, tmp_path / "rows", seen.append) as recorder:
-        recorder.append(RequestRecord(1, 0.2, "ok"))
+        recorder.append(Row(1, 0.2, "ok"))
 
     rows = list(read_rows(tmp_path / "rows"))
     assert seen == rows
@@ -36,14 +36,14 @@ def test_arrivals_without_a_row_are_censored_at_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("index", [1, 7], ids=["twice", "never planned"])
 def test_a_second_or_unplanned_row_is_refused(index: int) -> None:
     with Recorder(ARRIVALS, None) as recorder:
-        recorder.append(RequestRecord(1, 0.2, "ok"))
+        recorder.append(Row(1, 0.2, "ok"))
         with pytest.raises(KeyError):
-            recorder.append(RequestRecord(index, 0.2, "ok"))
+            recorder.append(Row(index, 0.2, "ok"))
 
 
 def test_parts_merge_by_index_and_a_dead_workers_rows_are_missing(tmp_path: Path) -> None:
     rows = tmp_path / "rows"
-    write_rows(part_path(rows, 0), [RequestRecord(4, 0.4, "ok"), RequestRecord(0, 0.0, "ok")])
+    write_rows(part_path(rows, 0), [Row(4, 0.4, "ok"), Row(0, 0.0, "ok")])
     part_path(rows, 1).write_text('{"index":1,"intended_s":0.1,"outcome":"ok"}\n{"index":3,"inte')
 
     merge_parts(rows, workers=3)
@@ -54,8 +54,8 @@ def test_parts_merge_by_index_and_a_dead_workers_rows_are_missing(tmp_path: Path
 
 def test_a_part_that_comes_later_from_another_host_merges_too(tmp_path: Path) -> None:
     rows = tmp_path / "rows"
-    write_rows(rows, [RequestRecord(0, 0.0, "ok")])
-    write_rows(part_path(rows, 1), [RequestRecord(1, 0.1, "ok")])
+    write_rows(rows, [Row(0, 0.0, "ok")])
+    write_rows(part_path(rows, 1), [Row(1, 0.1, "ok")])
     merge_parts(rows, workers=2)
     assert [row.index for row in read_rows(rows)] == [0, 1]
 
@@ -82,10 +82,10 @@ def test_without_samples_there_is_no_lag() -> None:
 
 def test_the_summary_counts_rows_drops_and_lag() -> None:
     rows = [
-        RequestRecord(0, 1.0, "ok", dispatched_s=1.002),
-        RequestRecord(1, 2.0, "http_503", dispatched_s=2.25),
-        RequestRecord(2, 3.0, "client_dropped"),
-        RequestRecord(3, 4.0, "censored"),
+        Row(0, 1.0, "ok", dispatched_s=1.002),
+        Row(1, 2.0, "http_503", dispatched_s=2.25),
+        Row(2, 3.0, "client_dropped"),
+        Row(3, 4.0, "censored"),
     ]
     assert summarise(rows) == {
         "rows": 4,

@@ -11,7 +11,7 @@ import pytest
 
 from loadtests.endpoint import Endpoint
 from loadtests.progress import Limits
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 from loadtests.streaming import StreamingClient
 from tests.scripted_server import ScriptedServer
 
@@ -32,7 +32,7 @@ def mute_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def request(url: str, limits: Limits = LIMITS, body: bytes = b"{}") -> RequestRecord:
+def request(url: str, limits: Limits = LIMITS, body: bytes = b"{}") -> Row:
     client = StreamingClient(Endpoint.parse(url, "sk-secret"), limits, start_s=time.monotonic())
     return client.request(7, 0.0, body)
 
@@ -75,13 +75,13 @@ def test_every_end_of_a_request_has_its_outcome(
     server: ScriptedServer, script: str, outcome: str, tokens: int, message: str | None
 ) -> None:
     before = len(server.requests)
-    record = request(server.url(script))
+    row = request(server.url(script))
 
-    assert record.outcome == outcome
-    assert len(record.token_s) == tokens or (script == "trickle" and len(record.token_s) > 1)
-    assert message in (record.error or "") if message else record.error is None
+    assert row.outcome == outcome
+    assert len(row.token_s) == tokens or (script == "trickle" and len(row.token_s) > 1)
+    assert message in (row.error or "") if message else row.error is None
     assert len(server.requests) == before + 1, "a request was sent twice"
-    assert record.ended_s is not None
+    assert row.ended_s is not None
 
 
 def test_a_closed_port_refuses(free_port: int) -> None:
@@ -89,47 +89,47 @@ def test_a_closed_port_refuses(free_port: int) -> None:
 
 
 def test_a_name_without_address_is_dns() -> None:
-    record = request("http://no-such-host.invalid")
-    assert (record.outcome, record.connected_s) == ("dns", None)
+    row = request("http://no-such-host.invalid")
+    assert (row.outcome, row.connected_s) == ("dns", None)
 
 
 def test_a_handshake_that_never_comes_is_a_connect_timeout(mute_port: int) -> None:
-    record = request(f"https://127.0.0.1:{mute_port}", Limits(ttft_s=0.2, stall_s=9, deadline_s=9))
-    assert (record.outcome, record.connected_s) == ("connect_timeout", None)
+    row = request(f"https://127.0.0.1:{mute_port}", Limits(ttft_s=0.2, stall_s=9, deadline_s=9))
+    assert (row.outcome, row.connected_s) == ("connect_timeout", None)
 
 
 def test_the_deadline_bounds_the_connection_too(mute_port: int) -> None:
-    record = request(f"https://127.0.0.1:{mute_port}", Limits(ttft_s=9, stall_s=9, deadline_s=0.2))
-    assert record.outcome == "connect_timeout"
-    assert record.ended_s is not None
-    assert record.ended_s < 5
+    row = request(f"https://127.0.0.1:{mute_port}", Limits(ttft_s=9, stall_s=9, deadline_s=0.2))
+    assert row.outcome == "connect_timeout"
+    assert row.ended_s is not None
+    assert row.ended_s < 5
 
 
 def test_stamps_ascend_and_tokens_are_seen_when_they_are_sent(server: ScriptedServer) -> None:
-    record = request(server.url("ok-6-50"), Limits(5, 5, 5))
+    row = request(server.url("ok-6-50"), Limits(5, 5, 5))
 
     stamps = [
-        record.dispatched_s,
-        record.connected_s,
-        record.sent_s,
-        record.headers_s,
-        *record.token_s,
-        record.ended_s,
+        row.dispatched_s,
+        row.connected_s,
+        row.sent_s,
+        row.headers_s,
+        *row.token_s,
+        row.ended_s,
     ]
     assert all(stamp is not None for stamp in stamps)
     assert stamps == sorted(stamp or 0.0 for stamp in stamps)
-    assert len(record.token_s) == 6
+    assert len(row.token_s) == 6
     # Six tokens, 50 ms apart: a client that reads blocks sees them together, or the first one at the end.
-    assert all(0.02 < gap_s < 0.2 for gap_s in record.itl_s), record.itl_s
-    assert record.token_s[-1] - record.token_s[0] == pytest.approx(0.25, abs=0.15)
-    assert record.headers_s is not None
-    assert record.token_s[0] - record.headers_s > 0.02, "a role-only chunk was taken for a token"
+    assert all(0.02 < gap_s < 0.2 for gap_s in row.itl_s), row.itl_s
+    assert row.token_s[-1] - row.token_s[0] == pytest.approx(0.25, abs=0.15)
+    assert row.headers_s is not None
+    assert row.token_s[0] - row.headers_s > 0.02, "a role-only chunk was taken for a token"
 
 
 def test_what_server_and_gateway_say_is_in_the_row(server: ScriptedServer) -> None:
-    record = request(server.url("ok-3"))
-    assert (record.index, record.status, record.replica, record.attempts) == (7, 200, "replica-a", 2)
-    assert (record.prompt_tokens, record.output_tokens) == (7, 3)
+    row = request(server.url("ok-3"))
+    assert (row.index, row.status, row.replica, row.attempts) == (7, 200, "replica-a", 2)
+    assert (row.prompt_tokens, row.output_tokens) == (7, 3)
 
 
 def test_the_request_goes_under_the_prefix_with_the_key_and_without_compression(
@@ -165,8 +165,8 @@ def test_a_killed_request_is_censored_and_keeps_what_it_saw(
     greenlet = gevent.spawn(client.request, 1, 0.0, b"{}")
     gevent.sleep(0.2)
     greenlet.kill(block=False)
-    record = greenlet.get(timeout=30)
-    assert (record.outcome, len(record.token_s)) == ("censored", tokens)
+    row = greenlet.get(timeout=30)
+    assert (row.outcome, len(row.token_s)) == ("censored", tokens)
 
 
 def test_running_out_of_descriptors_is_our_own_fault(
@@ -177,20 +177,20 @@ def test_running_out_of_descriptors_is_our_own_fault(
         highest = probe.fileno()
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest, hard))
     try:
-        record = request(server.url("ok"))
+        row = request(server.url("ok"))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert record.outcome == "client_dropped"
-    assert "Too many open files" in (record.error or "")
+    assert row.outcome == "client_dropped"
+    assert "Too many open files" in (row.error or "")
 
 
 def test_many_requests_share_a_client(server: ScriptedServer) -> None:
     client = StreamingClient(Endpoint.parse(server.url("ok-4-20")), Limits(5, 5, 5), time.monotonic())
     greenlets = [gevent.spawn(client.request, index, 0.0, b"{}") for index in range(50)]
     gevent.joinall(greenlets, timeout=10)
-    records = [greenlet.value for greenlet in greenlets]
-    assert [record.outcome for record in records] == ["ok"] * 50
-    assert [record.index for record in records] == list(range(50))
-    starts = [record.sent_s for record in records]
-    ends = [record.ended_s for record in records]
+    rows = [greenlet.value for greenlet in greenlets]
+    assert [row.outcome for row in rows] == ["ok"] * 50
+    assert [row.index for row in rows] == list(range(50))
+    starts = [row.sent_s for row in rows]
+    ends = [row.ended_s for row in rows]
     assert max(starts) < min(ends), "they went one after another"

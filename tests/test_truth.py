@@ -14,7 +14,7 @@ from chaos.load import Load, LoadConfig
 from chaos.measuring.recovery import Criteria, RecoveryTime, Status, service_recovery
 from chaos.measuring.slis import Objectives, good_count
 from chaos.measuring.timeline import FaultWindow, Timeline
-from loadtests.records import read_rows
+from loadtests.rows import read_rows
 from tests.scripted_server import CHUNKED, ROLE, ScriptedServer, ending, framed, token
 
 RATE_PER_S = 200

@@ -13,7 +13,7 @@ from chaos.prometheus import REPLICA_JOB, PrometheusClient, Series
 from chaos.targets import Endpoints
 from dashboards import run_queries
 from exporters import metrics
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 _REACHED_NOTHING = "unreachable"
 _SCRAPED_WITHIN_S = 10.0
@@ -112,7 +112,7 @@ def _gateway_samples(url: str) -> list[Sample]:
 
 
 def reconcile(
-    rows: Sequence[RequestRecord],
+    rows: Sequence[Row],
     before: GatewayCounts,
     endpoints: Endpoints,
     killed: Collection[str],

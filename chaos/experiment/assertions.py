@@ -12,7 +12,7 @@ from enum import StrEnum
 from chaos.errors import InputError
 from chaos.measuring.slis import METRICS
 from chaos.reading import quantities
-from loadtests.records import OUTCOMES
+from loadtests.rows import OUTCOMES
 
 PHASES = ("baseline", "fault", "recovery", "all")
 OPERATORS = ("<=", ">=", "==", "!=", "<", ">")

@@ -12,7 +12,7 @@ from chaos.measuring.quantiles import needed_for_claim, quantile
 from chaos.measuring.recovery import NOTHING_INJECTED, RecoveryTime, Status
 from chaos.measuring.slis import samples
 from chaos.measuring.timeline import fewest_ready, ready_steps
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -128,7 +128,7 @@ def _fewest_ready(measurements: Measurements, slis: PhaseSlis) -> _Observed:
     return _Observed(fewest_ready(steps, slis.phase.start_s, slis.phase.end_s))
 
 
-def _of_samples(term: Term, rows: Sequence[RequestRecord]) -> _Observed:
+def _of_samples(term: Term, rows: Sequence[Row]) -> _Observed:
     metric = term.arguments[0]
     values = samples(rows, metric)
     # Gaps of one answer are not independent of each other: requests are what a claim about ITL rests on.

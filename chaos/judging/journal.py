@@ -20,7 +20,7 @@ from chaos.measuring.quantiles import needed_for_interval, quantile
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 SCHEMA = 1
 
@@ -148,9 +148,7 @@ def number(value: float | str | None) -> float | None:
     return None if value is None else float(value)
 
 
-def timeline_of(
-    journal: Mapping[str, Any], rows: Iterable[RequestRecord], events: Iterable[Event]
-) -> Timeline:
+def timeline_of(journal: Mapping[str, Any], rows: Iterable[Row], events: Iterable[Event]) -> Timeline:
     """The timeline again, from a journal and the rows and events beside it."""
     return Timeline(
         rows=tuple(rows),

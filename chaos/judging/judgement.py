@@ -20,7 +20,7 @@ from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.run_folder import RunFolder
-from loadtests.records import read_rows
+from loadtests.rows import read_rows
 
 
 def judge_folder(folder: RunFolder) -> dict[str, Any]:

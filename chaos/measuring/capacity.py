@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import Objectives, is_good
-from loadtests.records import CENSORED, RequestRecord
+from loadtests.rows import CENSORED, Row
 
 HELD = 0.9
 """Share of arrivals within the objectives up to where a ramp still held; below it the cluster is overloaded."""
@@ -50,7 +50,7 @@ class Estimate:
         return self.broke and (self.rate_per_s is None or self.answers < ENOUGH or steep)
 
 
-def estimate(rows: Iterable[RequestRecord], objectives: Objectives) -> Estimate:
+def estimate(rows: Iterable[Row], objectives: Objectives) -> Estimate:
     """What the rows of a ramp tell, once each arrival that was offered has come to its end."""
     offered = sorted((row for row in rows if was_offered(row)), key=lambda row: row.intended_s)
     verdicts = [is_good(row, objectives) for row in offered]
@@ -71,7 +71,7 @@ def estimate(rows: Iterable[RequestRecord], objectives: Objectives) -> Estimate:
 
 
 def is_overloaded(
-    rows: Sequence[RequestRecord], offsets_s: Sequence[float], now_s: float, objectives: Objectives
+    rows: Sequence[Row], offsets_s: Sequence[float], now_s: float, objectives: Objectives
 ) -> bool:
     """Whether most of what was decided lately is bad, so that a ramp need not climb on.
 
@@ -97,7 +97,7 @@ def is_overloaded(
     return sum(not decided[index] for index in lately) >= _MOSTLY_BAD * len(lately)
 
 
-def was_offered(row: RequestRecord) -> bool:
+def was_offered(row: Row) -> bool:
     """Whether the arrival came due before the ramp was closed; what was dropped at its limit did."""
     return row.outcome != CENSORED or row.dispatched_s is not None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.timeline import Phase, Timeline, ready_at, ready_steps
-from loadtests.records import CENSORED, RequestRecord
+from loadtests.rows import CENSORED, Row
 
 METRICS = ("ttft", "e2e", "tpot", "itl", "lag")
 
@@ -49,7 +49,7 @@ class Bin:
     ttft_p99_s: float | None
 
 
-def is_good(row: RequestRecord, objectives: Objectives) -> bool:
+def is_good(row: Row, objectives: Objectives) -> bool:
     """Whether the arrival was answered completely and within every bound."""
     if not row.ok or row.ttft_s is None or row.e2e_s is None:
         return False
@@ -58,7 +58,7 @@ def is_good(row: RequestRecord, objectives: Objectives) -> bool:
     return objectives.itl_s is None or max(row.itl_s, default=0.0) <= objectives.itl_s
 
 
-def good_count(rows: Sequence[RequestRecord], objectives: Objectives) -> int:
+def good_count(rows: Sequence[Row], objectives: Objectives) -> int:
     """How many of the rows are good."""
     return sum(is_good(row, objectives) for row in rows)
 
@@ -71,7 +71,7 @@ def failures(timeline: Timeline, phase: Phase) -> int:
     )
 
 
-def samples(rows: Sequence[RequestRecord], metric: str) -> list[float]:
+def samples(rows: Sequence[Row], metric: str) -> list[float]:
     """Ascending samples of one of `METRICS` in seconds, failures as +inf.
 
     TPOT leaves out answers of fewer than two tokens, where it is undefined. ITL pools every gap, and a failed

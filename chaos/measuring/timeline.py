@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from chaos.events import Event
-from loadtests.records import RequestRecord
+from loadtests.rows import Row
 
 _LEAVES_SERVICE = frozenset({"replica_unready", "replica_killed", "replica_gone", "replica_restarted"})
 _COMES_INTO_BEING = frozenset({"replica_created", "replica_restarted"})
@@ -63,7 +63,7 @@ class Phase:
 class Timeline:
     """Everything that was recorded of one run, sorted, on the run clock."""
 
-    rows: tuple[RequestRecord, ...]
+    rows: tuple[Row, ...]
     events: tuple[Event, ...]
     planned: int
     """Arrivals in the plan, whether or not each has a row."""
@@ -83,12 +83,12 @@ class Timeline:
         """When the first fault started; None when nothing was injected."""
         return min((fault.started_s for fault in self.faults), default=None)
 
-    def between(self, start_s: float, end_s: float) -> Sequence[RequestRecord]:
+    def between(self, start_s: float, end_s: float) -> Sequence[Row]:
         """The rows whose intended start lies in [start_s, end_s)."""
         first = bisect_left(self.rows, start_s, key=_intended_s)
         return self.rows[first : bisect_left(self.rows, end_s, lo=first, key=_intended_s)]
 
-    def within(self, phase: Phase) -> Sequence[RequestRecord]:
+    def within(self, phase: Phase) -> Sequence[Row]:
         """The rows of a phase."""
         return self.between(phase.start_s, phase.end_s)
 
@@ -146,5 +146,5 @@ def created_between(timeline: Timeline, start_s: float, end_s: float) -> dict[st
     }
 
 
-def _intended_s(row: RequestRecord) -> float:
+def _intended_s(row: Row) -> float:
     return row.intended_s

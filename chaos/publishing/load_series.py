@@ -12,7 +12,7 @@ from chaos.load import LoadConfig
 from exporters.cluster_metrics import LOAD_IN_FLIGHT, LOAD_LAG, LOAD_PLANNED, LOAD_REQUESTS
 from exporters.registry import Registry, counter, gauge, histogram
 from loadtests.plan import Plan
-from loadtests.records import OUTCOMES, RowTail
+from loadtests.rows import OUTCOMES, RowTail
 
 
 class LoadCollector:

@@ -10,7 +10,7 @@ from chaos.judging import journal as journals
 from chaos.measuring.slis import Bin, Objectives, per_second
 from chaos.measuring.timeline import Timeline
 from chaos.run_folder import RunFolder
-from loadtests.records import read_rows
+from loadtests.rows import read_rows
 
 
 @dataclass(frozen=True, slots=True)

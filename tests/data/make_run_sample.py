@@ -13,7 +13,12 @@ from chaos.measuring.measurements import measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
+<<<<<<< HEAD
 from loadtests.records import RequestRecord, write_rows
+=======
+from chaos.experiment.assertions import parse
+from loadtests.rows import Row, write_rows
+>>>>>>> w-load
 
 FOLDER = Path(__file__).parent / "run-sample"
 PREFIX = "reference-server-7d9c5b8f6d-"
@@ -100,7 +105,7 @@ def events() -> list[Event]:
     return sorted(found, key=lambda event: event.at_s)
 
 
-def request(index: int, intended_s: float, dice: random.Random) -> RequestRecord:
+def request(index: int, intended_s: float, dice: random.Random) -> Row:
     """One arrival: quick in peace, lost or slow right after the kill."""
     dispatched_s = intended_s + dice.uniform(0.0002, 0.002)
     killed_s = min(VICTIMS.values())
@@ -131,8 +136,8 @@ def request(index: int, intended_s: float, dice: random.Random) -> RequestRecord
         return _cut(row, tuple(stamp for stamp in tokens if stamp < VICTIMS[replica]), VICTIMS[replica])
     if 0 <= since_s < 0.25:
         refused = row | {"replica": None, "attempts": 3}
-        return RequestRecord(**refused, outcome="http_503", status=503, ended_s=dispatched_s + 0.31)
-    return RequestRecord(
+        return Row(**refused, outcome="http_503", status=503, ended_s=dispatched_s + 0.31)
+    return Row(
         **row,
         outcome="ok",
         headers_s=first_s - 0.001,
@@ -143,19 +148,19 @@ def request(index: int, intended_s: float, dice: random.Random) -> RequestRecord
     )
 
 
-def _cut(row: dict[str, Any], token_s: tuple[float, ...], killed_s: float) -> RequestRecord:
+def _cut(row: dict[str, Any], token_s: tuple[float, ...], killed_s: float) -> Row:
     if not token_s:
-        return RequestRecord(**row, outcome="eof_before_headers", ended_s=killed_s + 0.004)
+        return Row(**row, outcome="eof_before_headers", ended_s=killed_s + 0.004)
     error = "connection reset by peer"
-    return RequestRecord(
+    return Row(
         **row, outcome="reset_mid_stream", token_s=token_s, status=200, ended_s=killed_s + 0.003, error=error
     )
 
 
-def rows() -> list[RequestRecord]:
+def rows() -> list[Row]:
     """A Poisson stream at the planned rate."""
     dice = random.Random(42)
-    found: list[RequestRecord] = []
+    found: list[Row] = []
     at_s = dice.expovariate(RATE)
     while at_s < END_S:
         found.append(request(len(found), at_s, dice))

@@ -40,7 +40,7 @@ SILENT_OUTCOMES = frozenset({"connect_timeout", "ttft_timeout", "stall_timeout",
 
 
 @dataclass(frozen=True, slots=True)
-class RequestRecord:
+class Row:
     """The life of one planned arrival; a stamp that was never reached is None."""
 
     index: int
@@ -114,35 +114,35 @@ class RequestRecord:
         return max((stamp for stamp in progress if stamp is not None), default=self.intended_s)
 
 
-_FIELDS = tuple(field.name for field in fields(RequestRecord))
+_FIELDS = tuple(field.name for field in fields(Row))
 
 
-def to_line(record: RequestRecord) -> str:
+def to_line(row: Row) -> str:
     """One JSON object, microsecond stamps, no newline."""
-    row = {key: _rounded(value) for key in _FIELDS if (value := getattr(record, key)) not in (None, ())}
-    return json.dumps(row, separators=(",", ":"))
+    stamped = {key: _rounded(value) for key in _FIELDS if (value := getattr(row, key)) not in (None, ())}
+    return json.dumps(stamped, separators=(",", ":"))
 
 
-def from_line(line: str) -> RequestRecord:
-    """The record of one line.
+def from_line(line: str) -> Row:
+    """The row of one line.
 
     Raises:
         ValueError: the line is not JSON, has an unknown key, lacks a required one, or an unknown outcome.
     """
-    row: dict[str, Any] = json.loads(line)
-    unknown = row.keys() - set(_FIELDS)
-    missing = {"index", "intended_s", "outcome"} - row.keys()
+    values: dict[str, Any] = json.loads(line)
+    unknown = values.keys() - set(_FIELDS)
+    missing = {"index", "intended_s", "outcome"} - values.keys()
     if unknown or missing:
         raise ValueError(f"row has unknown keys {sorted(unknown)}, lacks {sorted(missing)}")
-    return RequestRecord(**{**row, "token_s": tuple(row.get("token_s", ()))})
+    return Row(**{**values, "token_s": tuple(values.get("token_s", ()))})
 
 
-def write_rows(path: Path, records: Iterable[RequestRecord]) -> None:
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write a whole file of rows."""
-    path.write_text("".join(to_line(record) + "\n" for record in records))
+    path.write_text("".join(to_line(row) + "\n" for row in rows))
 
 
-def read_rows(path: Path) -> Iterator[RequestRecord]:
+def read_rows(path: Path) -> Iterator[Row]:
     """Every complete row of a file; a last line without its newline is still being written, and left out.
 
     Raises:
@@ -166,7 +166,7 @@ class RowTail:
         self._path = path
         self._read_bytes = 0
 
-    def new(self) -> list[RequestRecord]:
+    def new(self) -> list[Row]:
         """The rows that were completed since the last call; ValueError when a line is none."""
         try:
             with self._path.open("rb") as rows:
