@@ -8,12 +8,8 @@ from hypothesis import strategies as st
 
 from chaos.errors import InputError
 from chaos.experiment.assertions import OPERATORS, PHASES, TERMS, Dimension, parse
-<<<<<<< HEAD
 from chaos.measuring.slis import METRICS
-from loadtests.records import OUTCOMES
-=======
 from loadtests.rows import OUTCOMES
->>>>>>> w-load
 
 DOC = (Path(__file__).parent.parent / "docs" / "assertions.md").read_text()
 

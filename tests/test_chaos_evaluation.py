@@ -12,12 +12,7 @@ from chaos.measuring.measurements import Measurements, measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-<<<<<<< HEAD
-from loadtests.records import RequestRecord
-=======
-from chaos.experiment.assertions import TERMS, parse
 from loadtests.rows import Row
->>>>>>> w-load
 
 # 340 arrivals in the baseline, 43 in the fault and 157 in the recovery phase; the kill is at 40 s.
 

@@ -20,12 +20,7 @@ from chaos.measuring.quantiles import needed_for_claim, needed_for_interval
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-<<<<<<< HEAD
-from loadtests.records import RequestRecord
-=======
-from chaos.experiment.assertions import parse
 from loadtests.rows import Row
->>>>>>> w-load
 
 ROOT = Path(__file__).parent.parent
 SLO = Objectives(0.5, 1.0)

@@ -13,12 +13,7 @@ from chaos.measuring.measurements import measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-<<<<<<< HEAD
-from loadtests.records import RequestRecord, write_rows
-=======
-from chaos.experiment.assertions import parse
 from loadtests.rows import Row, write_rows
->>>>>>> w-load
 
 FOLDER = Path(__file__).parent / "run-sample"
 PREFIX = "reference-server-7d9c5b8f6d-"
