@@ -12,16 +12,15 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from chaos.local_run import load_config, local_target, served_model
-
 from chaos.experiment.experiment import read_experiment
 from chaos.judging.judgement import objectives
 from chaos.judging.verdict import LAG_SHARE
 from chaos.load import Load
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import good_count, samples
-from chaos.progress import for_stream
 from chaos.run_folder import RunFolder
+from chaos.run_load import load_config, served_model
+from chaos.targets import Opening
 from loadtests.rows import read_rows
 
 ROOT = Path(__file__).parent.parent
@@ -43,7 +42,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = RunFolder(Path(temporary))
         folder.logs.mkdir()
-        with local_target(experiment, folder, for_stream(sys.stderr)) as target:
+        opening = Opening("highest-rate", folder.path, experiment.spec.seed or 0)
+        with experiment.target.open(opening) as target:
             url = target.endpoints().url
             base = load_config(experiment, folder, target, served_model(url), rate_per_s=1.0)
             print("  rate   good   TTFT p50   TTFT p99    e2e p99   lag p99")

@@ -20,23 +20,17 @@ import psutil
 import yaml
 
 from benchmarks.replica import ROOT
-from chaos.experiment.file import DEFAULT_COMMAND, STANDBY
 from chaos.load import Load, LoadConfig
 from chaos.run_load import served_model
+from chaos.targets.effects import Termination
 from chaos.targets.local.identity import of_run
+from chaos.targets.local.options import DEFAULT_COMMAND, STANDBY
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
 
 EXPERIMENT = ROOT / "chaos/experiments/pod-kill-30.yaml"
 SETTLED_S = 2.0
 """Between a replacement's readiness and the next kill."""
-
-
-@dataclass(frozen=True)
-class Kill:
-    """As the demo's manifest."""
-
-    grace_period_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,13 +88,15 @@ def replaced(target: LocalTarget, folder: Path, kills: int, rate: float) -> list
     found = []
     with Load(config) as load:
         load.start()
-        for _ in range(kills):
+        for number in range(kills):
             time.sleep(SETTLED_S)
             wanted = len(kept(target, "replica_ready")) + 1
-            (injection,) = target.inject(Kill(), target.replicas()[:1])
+            victims, occurrence = target.replicas()[:1], f"kill#{number}"
+            target.aim(occurrence, [Termination(grace_s=0)], victims)
+            at_s = target.inject(occurrence, victims)
             while len(kept(target, "replica_ready")) < wanted:
                 time.sleep(0.01)
-            found.append(round(kept(target, "replica_ready")[-1] - injection.at_s, 2))
+            found.append(round(kept(target, "replica_ready")[-1] - at_s, 2))
     return found
 
 

@@ -126,13 +126,16 @@ def test_a_row_that_is_being_written_waits_for_its_newline(tmp_path: Path) -> No
 def test_a_fault_is_1_on_each_target_while_it_lasts_and_0_afterwards() -> None:
     with RunSeries("small") as series:
         port = int(series.address.rpartition(":")[2])
-        series.fault_began("kill-two", "PodChaos/pod-kill", ["a", "b"])
+        series.fault_began("kill-two#1", "kill-two", "PodChaos/pod-kill", ["a", "b"])
+        series.fault_began("kill-two#2", "kill-two", "PodChaos/pod-kill", ["b"])
         name = 'ds_chaos_active{experiment="small",fault="kill-two",kind="PodChaos/pod-kill",target="%s"}'
         told = samples(port)
         assert (told[name % "a"], told[name % "b"]) == (1, 1)
-        series.fault_ended()
+        series.fault_ended("kill-two#1")
         told = samples(port)
-        assert (told[name % "a"], told[name % "b"]) == (0, 0)
+        assert (told[name % "a"], told[name % "b"]) == (0, 1), "another occurrence is still in force on b"
+        series.fault_ended("kill-two#2")
+        assert samples(port)[name % "b"] == 0
 
 
 def test_without_an_answer_of_prometheus_only_what_is_expected_is_said(

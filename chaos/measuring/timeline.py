@@ -18,8 +18,6 @@ _COMES_INTO_BEING = frozenset({"replica_created", "replica_restarted"})
 class FaultWindow:
     """One injected fault and the time it was in force."""
 
-    id: str
-    """Of this occurrence: `delay-30#2`."""
     name: str
     kind: str
     fidelity: str
@@ -40,6 +38,8 @@ class FaultWindow:
     done: str = "were hit"
     """What became of the targets, after `3 of 10 replicas`."""
     fidelity_reason: str = ""
+    id: str = ""
+    """Of this occurrence: `delay-30#2`."""
     undone: bool | None = None
     """Whether independent evidence shows that it is over; None where nothing was to be undone."""
 
