@@ -22,6 +22,7 @@ check: .venv/.installed-dev ## format, lint, types, import rules, generated file
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python .ci/module_table.py --check
 	$(BIN)/python -m exporters docs --check
 	$(BIN)/python -m dashboards build --check
 

@@ -11,18 +11,20 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("exporters", "dashboards", "chaos", "loadtests", "reference_server")
 MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-NAMED = {match.group(1) for match in re.finditer(r"`([\w/]+\.py)`", (ROOT / "ARCHITECTURE.md").read_text())}
 
 
-def test_architecture_page_names_every_module_and_no_other() -> None:
-    modules = {str(path) for path in MODULES if path.name not in ("__init__.py", "__main__.py")}
-    assert modules == NAMED
+def test_the_table_of_modules_is_what_their_docstrings_say() -> None:
+    check = [sys.executable, ".ci/module_table.py", "--check"]
+    child = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert child.returncode == 0, child.stderr
+    assert len(
+        re.findall(r"^\| `[\w/]+\.py` \| \S", (ROOT / "docs" / "modules.md").read_text(), re.MULTILINE)
+    ) == sum(not path.name.startswith("__") for path in MODULES)
 
 
-def test_architecture_page_is_one_page_of_prose_and_one_line_per_module() -> None:
+def test_the_architecture_is_one_page() -> None:
     lines = (ROOT / "ARCHITECTURE.md").read_text().splitlines()
-    assert sum(not line.startswith("| `") for line in lines) <= 60
-    assert len(NAMED) == sum(line.startswith("| `") for line in lines)
+    assert len(lines) <= 100
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
