@@ -45,6 +45,14 @@ def test_no_function_is_longer_than_40_lines(module: Path) -> None:
     assert long == []
 
 
+def test_a_kind_of_fault_is_named_by_the_registry_alone() -> None:
+    kinds = {path.stem for path in (ROOT / "chaos/faults").glob("*.py") if "\nKIND = " in path.read_text()}
+    assert {"pod_kill", "sham"} <= kinds
+    imported = re.compile(rf"chaos\.faults(\.| import [^\n]*)\b({'|'.join(kinds)})\b")
+    importers = [str(path) for path in MODULES if imported.search((ROOT / path).read_text())]
+    assert importers == ["chaos/faults/kinds.py"]
+
+
 def test_whatever_does_no_arithmetic_is_imported_and_tested_where_there_is_no_torch() -> None:
     without = tuple(package for package in PACKAGES if package != "reference_server")
     paths = [module for module in MODULES if module.parts[0] in without and module.stem != "__main__"]
