@@ -19,7 +19,7 @@ def table() -> str:
     lines = [
         "# Modules",
         "",
-        "Written by `python .ci/module_table.py` from the docstrings. Flow and words: [ARCHITECTURE.md](../ARCHITECTURE.md).",
+        "Written by `python .ci/module_table.py` from the docstrings. See also [ARCHITECTURE.md](../ARCHITECTURE.md).",
         "",
         "| module | responsibility |",
         "|---|---|",

@@ -1,18 +1,21 @@
 """From a step to its effect and back: on disk before it happens, undone on every path, looked at both times."""
 
 import json
+import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from chaos.errors import CleanupError, RefusedError
+from chaos.errors import CleanupError, InconclusiveError, RefusedError
 from chaos.faults.blast_radius import BlastRadius
 from chaos.faults.injection import Injector, PlannedFault
 from chaos.faults.kinds import read_fault
 from chaos.faults.timetable import Step
 from chaos.reading.documents import dump, read_document
 from chaos.run_folder import RunFolder
+from chaos.targets import Evidence
 from tests.fake_target import FakeTarget
 
 
@@ -105,6 +108,41 @@ def test_a_fault_that_is_still_to_be_seen_after_its_end_is_the_loudest_error(tmp
         "end_unverified",
         "end_unverified",
     ]
+
+
+def test_a_proof_that_takes_long_keeps_no_other_fault_waiting_and_is_waited_for_before_the_end(
+    tmp_path: Path,
+) -> None:
+    second_is_there = threading.Event()
+
+    class Slow(FakeTarget):
+        def verify(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
+            if occurrence == "drill#1":
+                assert second_is_there.wait(30), "the second fault waits for the proof of the first"
+            return super().verify(occurrence, within_s)
+
+    with injector(tmp_path, Slow(), planned(tmp_path)) as running:
+        running.apply(step("inject", 1))
+        running.apply(step("inject", 2))
+        second_is_there.set()
+        running.apply(step("recover", 1))
+    proved = [event.detail["id"] for event in running.events if event.kind == "fault_verified"]
+    assert sorted(proved) == ["drill#1", "drill#1", "drill#2", "drill#2"]
+
+
+def test_a_proof_that_fails_to_look_keeps_nothing_in_force(tmp_path: Path) -> None:
+    class Blind(FakeTarget):
+        def verify(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
+            raise InconclusiveError(f"nobody can be seen any more: {occurrence}, {within_s:g}")
+
+    target = Blind()
+    with (
+        pytest.raises(InconclusiveError, match="nobody can be seen"),
+        injector(tmp_path, target, planned(tmp_path)) as running,
+    ):
+        running.apply(step("inject"))
+        running.apply(step("recover"))
+    assert target.effects == {}
 
 
 def test_nothing_is_undone_of_a_fault_that_is_over_at_once(tmp_path: Path) -> None:

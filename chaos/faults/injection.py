@@ -1,10 +1,12 @@
 """From a step of the timetable to its effect and back: what is about to be done is on disk before it is done.
 
-Undoing is registered before doing, runs on every path, and is looked at as the doing was.
+Undoing is registered before doing, runs on every path, and is looked at as the doing was. Looking goes on beside the
+run, so that a step is never late because an earlier fault takes its time to be proved.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from random import Random
@@ -49,6 +51,10 @@ class Injector:
     """Victims by occurrence; of a fault that is over at once until the run ends."""
     hit: tuple[str, ...] = ()
     """Names of everyone who was hit so far."""
+    _proofs: dict[str, Future[Sequence[Evidence]]] = field(default_factory=dict)
+    _looking: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(thread_name_prefix="proof")
+    )
     _undo: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
@@ -58,7 +64,12 @@ class Injector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Undo everything, in the reverse order of doing; raises CleanupError when that cannot be proved."""
-        self._undo.close()
+        try:
+            for occurrence in [*self._proofs]:
+                self._proved(occurrence)
+        finally:
+            self._undo.close()
+            self._looking.shutdown()
 
     def apply(self, step: Step) -> None:
         """Do what the timetable says.
@@ -106,13 +117,25 @@ class Injector:
         self.events.append(injected)
         self.hit += tuple(victim.name for victim in victims)
         self.on_began(injected)
-        evidence = self.target.verify(occurrence, _grace_s(fault) + _PROOF_WITHIN_S)
-        self.events += _looked("fault", occurrence, evidence)
+        within_s = _grace_s(fault) + _PROOF_WITHIN_S
+        self._proofs[occurrence] = self._looking.submit(self.target.verify, occurrence, within_s)
+
+    def _proved(self, occurrence: str) -> None:
+        """Wait until it was looked whether the fault is in force, and note what was seen."""
+        proof = self._proofs.pop(occurrence, None)
+        if proof is not None:
+            self.events += _looked("fault", occurrence, proof.result())
 
     def recover(self, fault: Fault, occurrence: str) -> None:
         """Undo a fault and look whether it is gone; nothing a second time, nor for one that is over at once."""
         if occurrence not in self.in_force or not fault.kind.lasts:
             return
+        try:
+            self._proved(occurrence)  # looked at while it is in force, or not at all
+        finally:
+            self._undo_now(occurrence)
+
+    def _undo_now(self, occurrence: str) -> None:
         self.folder.intend("recover", id=occurrence)
         self.target.recover(occurrence)
         ended = Event(time.monotonic(), "fault_ended", detail={"id": occurrence})
