@@ -136,11 +136,9 @@ def test_a_proof_that_fails_to_look_keeps_nothing_in_force(tmp_path: Path) -> No
             raise InconclusiveError(f"nobody can be seen any more: {occurrence}, {within_s:g}")
 
     target = Blind()
-    with (
-        pytest.raises(InconclusiveError, match="nobody can be seen"),
-        injector(tmp_path, target, planned(tmp_path)) as running,
-    ):
-        running.apply(step("inject"))
+    running = injector(tmp_path, target, planned(tmp_path))
+    running.apply(step("inject"))
+    with pytest.raises(InconclusiveError, match="nobody can be seen"):
         running.apply(step("recover"))
     assert target.effects == {}
 
