@@ -12,14 +12,15 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from chaos.local_run import load_config, local_target, served_model
+
+from chaos.experiment.experiment import read_experiment
 from chaos.judging.judgement import objectives
 from chaos.judging.verdict import LAG_SHARE
 from chaos.load import Load
-from chaos.local_run import load_config, local_target, served_model
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import good_count, samples
 from chaos.progress import for_stream
-from chaos.experiment.experiment import read_experiment
 from chaos.run_folder import RunFolder
 from loadtests.records import read_rows
 

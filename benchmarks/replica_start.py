@@ -20,9 +20,9 @@ import psutil
 import yaml
 
 from benchmarks.replica import ROOT
+from chaos.experiment.file import DEFAULT_COMMAND, STANDBY
 from chaos.load import Load, LoadConfig
 from chaos.run_load import served_model
-from chaos.experiment.file import DEFAULT_COMMAND, STANDBY
 from chaos.targets.local.identity import of_run
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.errors import InputError
-from chaos.measuring.slis import METRICS
 from chaos.experiment.assertions import OPERATORS, PHASES, TERMS, Dimension, parse
+from chaos.measuring.slis import METRICS
 from loadtests.records import OUTCOMES
 
 DOC = (Path(__file__).parent.parent / "docs" / "assertions.md").read_text()

@@ -5,13 +5,13 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from chaos.faults.chaos_mesh import Mode, PodKill, Selector
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.errors import ExitCode, InputError, RefusedError
 from chaos.faults.blast_radius import BlastRadius, check, possible, targets
 from chaos.faults.selection import Draw, draw
-from chaos.faults.chaos_mesh import Mode, PodKill, Selector
 from chaos.targets import Replica
 
 

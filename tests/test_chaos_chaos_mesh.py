@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chaos.faults.chaos_mesh import OTHER_KINDS, Mode, PodKill, amount, pod_kill
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from chaos.errors import InputError
-from chaos.faults.chaos_mesh import OTHER_KINDS, Mode, PodKill, amount, pod_kill
 from chaos.reading.documents import dump, read_document, read_documents
 from chaos.reading.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue, PodReference
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from chaos.events import Event
+from chaos.experiment.assertions import TERMS, parse
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import Verdict
 from chaos.measuring.measurements import Measurements, measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from chaos.experiment.assertions import TERMS, parse
 from loadtests.records import RequestRecord
 
 # 340 arrivals in the baseline, 43 in the fault and 157 in the recovery phase; the kill is at 40 s.

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from chaos.errors import ExitCode, InputError
-from chaos.reading.quantities import CapacityShare, duration_text
-from chaos.reading.documents import dump
 from chaos.experiment.experiment import Experiment, read_experiment, read_file, write_as_run
+from chaos.reading.documents import dump
+from chaos.reading.quantities import CapacityShare, duration_text
 from chaos.targets.local.spec import LIVENESS, READINESS
 from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
 

@@ -10,9 +10,9 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from chaos.reading.quantities import Duration, DurationOrZero, LoadRate, Percent, Ratio, duration_text
 from chaos.experiment.file import ExperimentSpec, ExtraLabelKey
 from chaos.reading.names import DnsLabel, LabelValue, PodReference
+from chaos.reading.quantities import Duration, DurationOrZero, LoadRate, Percent, Ratio, duration_text
 
 PAGE = Path(__file__).parent.parent / "docs" / "experiment-file.md"
 NAMED: dict[Any, str] = {

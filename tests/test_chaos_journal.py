@@ -10,6 +10,7 @@ import pytest
 
 from chaos.errors import InputError
 from chaos.events import Event
+from chaos.experiment.assertions import parse
 from chaos.judging import journal
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import DRIFT_SHARE, LAG_SHARE, NOT_OFFERED_SHARE, judge
@@ -19,7 +20,6 @@ from chaos.measuring.quantiles import needed_for_claim, needed_for_interval
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from chaos.experiment.assertions import parse
 from loadtests.records import RequestRecord
 
 ROOT = Path(__file__).parent.parent

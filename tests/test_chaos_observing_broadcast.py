@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chaos.events import Event
 from chaos.collecting import alerts
-from chaos.publishing.annotations import GrafanaAnnotations
-from chaos.publishing.broadcast import Broadcast
+from chaos.events import Event
 from chaos.progress import QuietProgress
 from chaos.prometheus import PrometheusClient, Series, WallClock
+from chaos.publishing.annotations import GrafanaAnnotations
+from chaos.publishing.broadcast import Broadcast
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
-from tests.documented_grafana import TOKEN, State, grafana
-from tests.local_cluster import Kill, all_ready, toy_spec
+from tests.support.documented_grafana import TOKEN, State, grafana
+from tests.support.local_cluster import Kill, all_ready, toy_spec
 from tests.test_chaos_observing_series import config
 
 RULES = {

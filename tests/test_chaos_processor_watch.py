@@ -11,15 +11,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from chaos.collecting.processor import ProcessorWatch
+from chaos.collecting.quota import Quota, folders, quota
 from chaos.errors import InconclusiveError
 from chaos.measuring.processor import Sample, Usage, of_phase, read_samples
 from chaos.measuring.timeline import Phase, Timeline
-from chaos.collecting.processor import ProcessorWatch
-from chaos.collecting.quota import Quota, folders, quota
 from chaos.targets.local.identity import of_run
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
-from tests.local_cluster import Kill, all_ready, complete, gateway_port, toy_spec
+from tests.support.local_cluster import Kill, all_ready, complete, gateway_port, toy_spec
 
 NOTHING_ASKED = Timeline((), (), 0, 0.0, 0.0, wanted_replicas=0)
 BUSY = "while True: pass"

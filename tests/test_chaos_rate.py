@@ -11,16 +11,16 @@ import yaml
 
 from chaos.capacity import Capacity
 from chaos.errors import ExitCode
-from chaos.measuring.slis import Objectives
-from chaos.reading.quantities import CapacityShare
-from chaos.rate import claims_need_s, settle
 from chaos.experiment.assertions import parse
 from chaos.experiment.experiment import read_experiment, rewrite, write_as_run
+from chaos.measuring.slis import Objectives
+from chaos.rate import claims_need_s, settle
+from chaos.reading.quantities import CapacityShare
 from chaos.report import story
 from chaos.steady_state import overloaded
 from loadtests.plan import Plan
 from loadtests.records import RequestRecord
-from tests.simulated_queue import Queue
+from tests.support.simulated_queue import Queue
 from tests.test_chaos_run import EXPERIMENT, write_experiment
 
 SHARE = CapacityShare(60.0)

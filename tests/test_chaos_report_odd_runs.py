@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from chaos.events import Event, read_events, write_events
+from chaos.experiment.assertions import parse
 from chaos.judging import journal as journals
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import judge
@@ -19,7 +20,6 @@ from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import Timeline
 from chaos.progress import print_summary
-from chaos.experiment.assertions import parse
 from chaos.report import write_reports
 from chaos.report.words import seconds
 from chaos.run_folder import RunFolder

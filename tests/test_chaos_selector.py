@@ -7,12 +7,12 @@ from random import Random
 from typing import Any
 
 import pytest
+from chaos.faults.chaos_mesh import Mode, Selector
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.errors import InputError, RefusedError
 from chaos.faults.selection import candidates, draw, victims_count
-from chaos.faults.chaos_mesh import Mode, Selector
 from chaos.targets import Node, Replica
 
 NODES = [

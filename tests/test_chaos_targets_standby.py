@@ -15,7 +15,17 @@ from chaos.targets.local.identity import ProcessId, of_run
 from chaos.targets.local.spec import LIVENESS, READINESS
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
-from tests.local_cluster import Kill, all_ready, gateway_port, kinds, last, named, probe, request, toy_spec
+from tests.support.local_cluster import (
+    Kill,
+    all_ready,
+    gateway_port,
+    kinds,
+    last,
+    named,
+    probe,
+    request,
+    toy_spec,
+)
 
 
 def spec(folder: Path, **changes: Any) -> Any:

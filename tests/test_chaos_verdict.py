@@ -5,12 +5,12 @@ import pytest
 
 from chaos.errors import ExitCode
 from chaos.events import Event
+from chaos.experiment.assertions import Dimension
 from chaos.judging.verdict import AssertionResult, Verdict, judge, unsound
 from chaos.measuring.measurements import measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from chaos.experiment.assertions import Dimension
 from loadtests.records import RequestRecord
 
 SLO = Objectives(ttft_s=0.5, e2e_s=1.0)

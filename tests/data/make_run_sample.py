@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.events import Event, write_events
+from chaos.experiment.assertions import parse
 from chaos.judging import journal as journals
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import judge
@@ -12,7 +13,6 @@ from chaos.measuring.measurements import measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from chaos.experiment.assertions import parse
 from loadtests.records import RequestRecord, write_rows
 
 FOLDER = Path(__file__).parent / "run-sample"
