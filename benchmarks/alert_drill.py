@@ -17,39 +17,16 @@ from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from benchmarks.drill_experiments import Experiment, Experiments
-from benchmarks.drill_watch import POLL_S, Rule, Watch, rules_of
+from benchmarks.drill_watch import POLL_S, Watch
+from tests.support.drill_page import LIVE, Row, Rule, page_of, rules_of, table
 
 BASELINE_S = 30.0
 UP_WITHIN_S = 60.0
 SILENT_WITHIN_S = 60.0
 FIRES_WITHIN_S = 120.0
 RESOLVES_WITHIN_S = 600.0
-LIVE = Path("dashboards/generated/live.rules.yaml")
-Row = dict[str, Any]
-
-_HEAD = """\
-# Alert drill
-
-Written by `python -m benchmarks.alert_drill`, never by hand. Each alert of [`live.rules.yaml`](../{rules}) was made to
-fire and to resolve on a real Prometheus {version} that scrapes and evaluates every second; windows and holds are
-production's divided by 60, so an hour is a minute (`for` is the scaled hold). Silent before means that the alert did
-not fire when its cause began, after 30 s of baseline. Times are from the cause's begin to `firing`, and from its end to
-no alert, read five times a second; {cpus} cores, shared with so much other work that times are upper bounds (load: of
-one minute, at the row's end). A cause is *real* (processes, sockets), *recorded* on an H200 and replayed, or *made*:
-events reported to the real instrumentation.
-
-| alert | which | cause | how made | for | silent before | fired after | resolved after | load |
-|---|---|---|---|---|---|---|---|---|
-"""
-
-_RUNS = """
-Every run that went into the table, whole or with `--only`, the oldest first. A run with too little processor misses
-scrapes, and an alert whose series have gaps may then be late or never fire; each row is the last one that went through.
-
-"""
 
 
 def rules_drilled(experiment: Experiment, rules: Sequence[Rule]) -> Sequence[Rule]:
@@ -145,41 +122,6 @@ def went_through(row: Row) -> bool:
     return bool(row["silent_before"]) and row["fired_s"] is not None and row["resolved_s"] is not None
 
 
-def page_of(told: Row) -> str:
-    """The page: a table of the latest measurement of each alert that went through, and every run there was."""
-    head = _HEAD.format(rules=told["rules"], version=told["prometheus"], cpus=told["cpus"])
-    return head + _table(told["rows"]) + _RUNS + "".join(_run_line(run) for run in told["runs"])
-
-
-def _run_line(run: Row) -> str:
-    missing = ", ".join(run["not_through"]) or "nothing"
-    note = run.get("note", "")
-    return f"- {run['rules']} rules, load {run['load']:g}: not through: {missing}.{note}\n"
-
-
-def _table(rows: Sequence[Row]) -> str:
-    lines = []
-    for row in rows:
-        which = ", ".join(str(value) for value in row["labels"].values())
-        seconds = [
-            f"{row[name]} s" if row[name] is not None else "**not**" for name in ("fired_s", "resolved_s")
-        ]
-        runbook = f"[{row['alert']}]({row['runbook'].removeprefix('docs/')})"
-        silent = "yes" if row["silent_before"] else "**no**"
-        cells = [
-            runbook,
-            which,
-            row["cause"],
-            row["how"],
-            f"{row['for_s']:g} s",
-            silent,
-            *seconds,
-            f"{row['load']:g}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
 def main() -> int:
     """Run the drill and write both files."""
     parser = argparse.ArgumentParser(
@@ -204,7 +146,7 @@ def main() -> int:
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(told, indent=1) + "\n")
     options.markdown.write_text(page_of(told))
-    print(_table(rows))
+    print(table(rows))
     undrilled = {rule.key for rule in rules} - {_key(row) for row in told["rows"]}
     for what in (*told["runs"][-1]["not_through"], *sorted(undrilled)):
         print(f"not drilled through: {what}", file=sys.stderr)

@@ -5,51 +5,17 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
-
 from chaos.prometheus import find_prometheus
 from chaos.targets.local.ports import free_port
+from tests.support.drill_page import Rule
 
 POLL_S = 0.2
 READY_S = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One alert of a rule file."""
-
-    name: str
-    labels: Mapping[str, str]
-    """Those that the rule itself gives."""
-    hold_s: float
-    """`for`, as scaled."""
-    runbook: str
-
-    @property
-    def key(self) -> str:
-        """What tells it from others of its name: severity, and the signal or the windows."""
-        return " ".join([self.name, *(f"{k}={v}" for k, v in sorted(self.labels.items()))])
-
-
-def rules_of(file: Path) -> Sequence[Rule]:
-    """Every alert of the file."""
-    groups = yaml.safe_load(file.read_text())["groups"]
-    return [
-        Rule(
-            entry["alert"],
-            entry.get("labels", {}),
-            float(entry.get("for", "0s").removesuffix("s")),
-            entry["annotations"]["runbook_url"],
-        )
-        for group in groups
-        for entry in group["rules"]
-        if "alert" in entry
-    ]
 
 
 @dataclass(frozen=True, slots=True)

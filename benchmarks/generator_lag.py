@@ -41,7 +41,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(
-            [sys.executable, "-m", "tests.scripted_server"], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tests.support.scripted_server"], stdout=subprocess.PIPE, text=True
         ) as server,
     ):
         assert server.stdout is not None

@@ -16,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu_truth import exposition, samples
+from benchmarks.gpu_truth import exposition
 from exporters.collectors import CollectorSet
 from exporters.exposition import serve
 from exporters.gpu import watch_gpus
 from exporters.registry import Registry
+from tests.support.gpu_figures import samples
 
 BLOCK = 4 * 2**20
 SMI = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]

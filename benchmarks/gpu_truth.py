@@ -16,26 +16,20 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import nvidia_smi
 from benchmarks.nvml_answers import RecordingNvml, doubts
 from chaos.targets.local.ports import free_port
 from exporters.nvml import NvmlDevices
-
-Samples = Mapping[tuple[str, str], float]
-"""By family and last label (the clock, the reason, the kind; empty where there is none)."""
+from tests.support.gpu_figures import FIGURES, REASON_BITS, Samples, samples
 
 AGE_S = 1.5
 """A scraped figure is at most this old: the exporter asks once a second, and asking takes time."""
 AHEAD_S = 0.3
-MIB = 2**20
 LOAD = """\
 import sys, time, torch
 sys.stdin.readline()
@@ -50,56 +44,10 @@ while time.monotonic() < end:
 LOAD_S = 9.0
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One figure that both tell, and how far apart they may be beyond what changed within the second."""
-
-    family: str
-    label: str
-    column: str
-    factor: float
-    """From nvidia-smi's unit to ours."""
-    tolerance: float
-    """In our unit: rounding, and how a figure moves between two readings."""
-
-
-FIGURES = (
-    Figure("ds_gpu_memory_used_bytes", "", "memory.used", MIB, MIB),
-    Figure("ds_gpu_memory_total_bytes", "", "memory.total", MIB, MIB),
-    Figure("ds_gpu_utilization_ratio", "", "utilization.gpu", 0.01, 0.05),
-    Figure("ds_gpu_power_watts", "", "power.draw", 1, 15),
-    Figure("ds_gpu_temperature_celsius", "", "temperature.gpu", 1, 1),
-    Figure("ds_gpu_clock_hertz", "sm", "clocks.sm", 1e6, 60e6),
-    Figure("ds_gpu_clock_hertz", "memory", "clocks.mem", 1e6, 0),
-    Figure("ds_gpu_ecc_errors_total", "corrected", "ecc.errors.corrected.volatile.total", 1, 0),
-    Figure("ds_gpu_ecc_errors_total", "uncorrected", "ecc.errors.uncorrected.volatile.total", 1, 0),
-)
-REASON_BITS = {
-    "power_cap": 0x4,
-    "hw_slowdown": 0x8,
-    "sync_boost": 0x10,
-    "sw_thermal": 0x20,
-    "hw_thermal": 0x40,
-    "power_brake": 0x80,
-}
-"""Of `clocks_event_reasons.active`, from NVML's header."""
-
-
 def exposition(url: str) -> str:
     """One scrape."""
     with urllib.request.urlopen(url, timeout=5) as answer:
         return str(answer.read().decode())
-
-
-def samples(text: str) -> Samples:
-    """The device series of an exposition."""
-    found = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            last = [v for k, v in sample.labels.items() if k not in ("gpu", "uuid")]
-            if sample.name.startswith("ds_gpu"):
-                found[sample.name, last[0] if last else ""] = sample.value
-    return found
 
 
 def compared(phase: str, at_s: float, told: Samples, rows: Sequence[nvidia_smi.Row]) -> Iterator[list[Any]]:

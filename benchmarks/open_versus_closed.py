@@ -16,7 +16,7 @@ from pathlib import Path
 
 from chaos.load import Load, LoadConfig
 from loadtests.rows import Row, read_rows
-from tests.scripted_server import ScriptedServer
+from tests.support.scripted_server import ScriptedServer
 
 RATE_PER_S = 200.0
 USERS = 20

@@ -20,7 +20,7 @@ import psutil
 from chaos.targets.local.helpers import command
 from chaos.targets.local.ports import free_port
 
-TOY = Path(__file__).parent.parent / "tests" / "toy_replica.py"
+TOY = Path(__file__).parent.parent / "tests" / "support" / "toy_replica.py"
 REPLICAS = 10
 TOKENS = 32
 GAP_S = 0.03

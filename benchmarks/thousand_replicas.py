@@ -2,7 +2,7 @@
 
     python -m benchmarks.thousand_replicas [--replicas 1000] [--interval 15] [--seconds 450] [--json FILE]
 
-A crowd of replicas (`benchmarks.replica_crowd`) is scraped by a real Prometheus: `--seconds` without rules, then as
+A crowd of replicas (`tests.support.replica_crowd`) is scraped by a real Prometheus: `--seconds` without rules, then as
 many with the production rule files. Then nothing is scraped or evaluated any more, and each query is asked alone: its
 processor time is Prometheus' own, however busy the machine is. Needs about 3 GB of memory at 1,000 replicas.
 """
@@ -184,7 +184,7 @@ def measured(folder: Path, replicas: int, interval_s: float, seconds: float) -> 
     with ExitStack() as stack:
         crowd = _child(
             stack,
-            *(sys.executable, "-m", "benchmarks.replica_crowd", "--replicas", str(replicas)),
+            *(sys.executable, "-m", "tests.support.replica_crowd", "--replicas", str(replicas)),
             *("--interval", str(interval_s), "--seconds", str(2 * seconds + 900)),
         )
         assert crowd.stdout is not None

@@ -12,8 +12,8 @@ from pathlib import Path
 from chaos.prometheus import PrometheusClient
 from dashboards.drawing import GENERATED, Drawing, DrawingError, draw, install, schema_problems
 from dashboards.drawn import Expected
-from tests.observed_run import ObservedRun, Pace, observed_run
-from tests.recorded_gpu import POD, STEP_S, STEPS, recorded_gpu
+from tests.support.observed_run import ObservedRun, Pace, observed_run
+from tests.support.recorded_gpu import POD, STEP_S, STEPS, recorded_gpu
 
 PACE = Pace(replicas=3, before_s=40, during_s=10, after_s=30)
 PLAYED_S = STEP_S * len(STEPS)

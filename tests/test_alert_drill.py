@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.alert_drill import LIVE, page_of
-from benchmarks.drill_watch import rules_of
+from tests.support.drill_page import LIVE, page_of, rules_of
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = json.loads((ROOT / "docs" / "data" / "alert-drill.json").read_text())

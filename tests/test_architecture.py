@@ -56,10 +56,11 @@ def test_a_kind_of_fault_is_named_by_the_registry_alone() -> None:
 def test_whatever_does_no_arithmetic_is_imported_and_tested_where_there_is_no_torch() -> None:
     without = tuple(package for package in PACKAGES if package != "reference_server")
     paths = [module for module in MODULES if module.parts[0] in without and module.stem != "__main__"]
-    tests = [path.relative_to(ROOT) for path in (ROOT / "tests").glob("*.py")]
+    folders = (ROOT / "tests", ROOT / "tests" / "support")
+    tests = [path.relative_to(ROOT) for folder in folders for path in folder.glob("*.py")]
     paths += [test for test in tests if not test.stem.startswith("test_reference_server")]
     names = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths]
-    assert {"chaos.cli", "exporters.gpu", "tests.test_chaos_run", "tests.observed_run"} <= set(names)
+    assert {"chaos.cli", "exporters.gpu", "tests.test_chaos_run", "tests.support.observed_run"} <= set(names)
     # An import of None is an ImportError: a child of a test sees what a machine without torch would see.
     # Locust first: it patches what others would hold already.
     names.sort(key=lambda name: (not name.startswith("loadtests"), name))
@@ -68,6 +69,23 @@ def test_whatever_does_no_arithmetic_is_imported_and_tested_where_there_is_no_to
         [sys.executable, "-c", code, *names], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert child.returncode == 0, child.stderr
+
+
+def imported(path: Path) -> set[str]:
+    """The modules that a file imports, in functions too."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return names | {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+
+
+def test_tests_and_benchmarks_share_what_is_in_support_and_nothing_else() -> None:
+    tests, benchmarks = (sorted((ROOT / folder).rglob("*.py")) for folder in ("tests", "benchmarks"))
+    of_tests = {(path.name, name) for path in tests for name in imported(path)}
+    of_benchmarks = {(path.name, name) for path in benchmarks for name in imported(path)}
+    assert [pair for pair in of_tests if pair[1].startswith("benchmarks")] == []
+    shared = {name for _, name in of_benchmarks if name.startswith("tests")}
+    assert shared
+    assert all(name.startswith("tests.support.") for name in shared)
 
 
 def test_one_console_script_and_never_one_called_chaos() -> None:

@@ -18,8 +18,8 @@ from chaos.progress import QuietProgress
 from chaos.run_folder import RunFolder
 from loadtests.plan import Plan
 from loadtests.rows import Row, read_rows
-from tests.scripted_server import ScriptedServer
-from tests.simulated_queue import Queue
+from tests.support.scripted_server import ScriptedServer
+from tests.support.simulated_queue import Queue
 
 OBJECTIVES = Objectives(ttft_s=0.5, e2e_s=2.5)
 

@@ -14,7 +14,7 @@ import pytest
 from chaos.cli import main
 from chaos.errors import ExitCode
 from tests.conftest import wait_until
-from tests.local_cluster import COMMAND
+from tests.support.local_cluster import COMMAND
 from tests.test_chaos_run import EXPERIMENT, MANIFEST, processes_marked, write_experiment
 
 ROOT = Path(__file__).parent.parent

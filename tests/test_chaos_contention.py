@@ -12,7 +12,7 @@ from chaos.judging.processor_section import section
 from chaos.judging.verdict import Verdict, judge
 from chaos.measuring.measurements import Measurements
 from chaos.measuring.processor import FULL_SHARE
-from tests.processor_samples import Rates, always, full_from, run_with_a_kill, samples, usage
+from tests.support.processor_samples import Rates, always, full_from, run_with_a_kill, samples, usage
 from tests.test_chaos_evaluation import rows_of_a_kill
 
 WHOLE = full_from(-1, 62)

@@ -16,7 +16,7 @@ from chaos.faults.timetable import Step
 from chaos.reading.documents import dump, read_document
 from chaos.run_folder import RunFolder
 from chaos.targets import Evidence
-from tests.fake_target import FakeTarget
+from tests.support.fake_target import FakeTarget
 
 
 def planned(folder: Path, kind: str = "Sham", *, control: bool = False, max_targets: int = 2) -> PlannedFault:

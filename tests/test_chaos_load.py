@@ -15,7 +15,7 @@ from chaos.errors import InconclusiveError
 from chaos.load import Load, LoadConfig, LoadSummary
 from loadtests.rows import Row, read_rows
 from tests.conftest import Eventually
-from tests.scripted_server import ScriptedServer
+from tests.support.scripted_server import ScriptedServer
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from chaos.cli import main
 from chaos.errors import ExitCode, InputError
 from chaos.publishing.annotations import GrafanaAnnotations
 from tests.conftest import Eventually
-from tests.documented_grafana import READ_ONLY, TOKEN, State, grafana
+from tests.support.documented_grafana import READ_ONLY, TOKEN, State, grafana
 
 EXPERIMENT = str(Path(__file__).parents[1] / "chaos" / "experiments" / "pod-kill-30.yaml")
 

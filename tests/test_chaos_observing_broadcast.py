@@ -20,8 +20,8 @@ from chaos.publishing.broadcast import Broadcast
 from chaos.targets.effects import Termination
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
-from tests.documented_grafana import TOKEN, State, grafana
-from tests.local_cluster import all_ready, toy_spec
+from tests.support.documented_grafana import TOKEN, State, grafana
+from tests.support.local_cluster import all_ready, toy_spec
 from tests.test_chaos_observing_series import config
 
 RULES = {

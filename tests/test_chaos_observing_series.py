@@ -15,7 +15,7 @@ from exporters.cluster_metrics import GROUPS
 from loadtests.plan import Plan
 from loadtests.rows import OUTCOMES, Row, to_line
 from tests.conftest import Eventually
-from tests.local_cluster import samples
+from tests.support.local_cluster import samples
 
 HOUR_S = 3600.0
 

@@ -9,7 +9,15 @@ import pytest
 from chaos.measuring.measurements import Measurements
 from chaos.measuring.processor import FULL_AT, of_phase, read_samples, to_line
 from chaos.measuring.timeline import Phase
-from tests.processor_samples import BASELINE, Rates, always, full_from, run_with_a_kill, samples, usage
+from tests.support.processor_samples import (
+    BASELINE,
+    Rates,
+    always,
+    full_from,
+    run_with_a_kill,
+    samples,
+    usage,
+)
 from tests.test_chaos_evaluation import rows_of_a_kill
 
 

@@ -19,7 +19,7 @@ from chaos.measuring.timeline import Phase, Timeline
 from chaos.targets.local.identity import of_run
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
-from tests.local_cluster import all_ready, complete, gateway_port, terminate, toy_spec
+from tests.support.local_cluster import all_ready, complete, gateway_port, terminate, toy_spec
 
 NOTHING_ASKED = Timeline((), (), 0, 0.0, 0.0, wanted_replicas=0)
 BUSY = "while True: pass"

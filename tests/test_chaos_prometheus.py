@@ -23,7 +23,7 @@ from chaos.prometheus import (
 from chaos.targets.local.identity import of_run
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
-from tests.local_cluster import all_ready, complete, gateway_port, terminate, toy_spec
+from tests.support.local_cluster import all_ready, complete, gateway_port, terminate, toy_spec
 
 
 @pytest.fixture(scope="module")

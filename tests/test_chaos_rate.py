@@ -20,7 +20,7 @@ from chaos.report import story
 from chaos.steady_state import overloaded
 from loadtests.plan import Plan
 from loadtests.rows import Row
-from tests.simulated_queue import Queue
+from tests.support.simulated_queue import Queue
 from tests.test_chaos_run import EXPERIMENT, write_experiment
 
 SHARE = CapacityShare(60.0)

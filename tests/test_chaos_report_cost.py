@@ -14,7 +14,7 @@ from chaos.judging.processor_section import section
 from chaos.progress import print_summary
 from chaos.report import cost, write_reports
 from chaos.run_folder import RunFolder
-from tests.processor_samples import Rates, always, full_from, run_with_a_kill, samples
+from tests.support.processor_samples import Rates, always, full_from, run_with_a_kill, samples
 from tests.test_chaos_evaluation import rows_of_a_kill
 
 SAMPLE = Path(__file__).parent / "data" / "run-sample"

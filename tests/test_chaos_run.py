@@ -18,7 +18,7 @@ from chaos.cli import main
 from chaos.errors import ExitCode
 from chaos.events import read_events
 from loadtests.rows import OUTCOMES, read_rows
-from tests.documented_grafana import TOKEN, State, grafana
+from tests.support.documented_grafana import TOKEN, State, grafana
 
 MANIFEST = """\
 apiVersion: chaos-mesh.org/v1alpha1

@@ -21,7 +21,7 @@ from chaos.targets.local.ports import is_free
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
-from tests.local_cluster import gateway_port, toy_spec
+from tests.support.local_cluster import gateway_port, toy_spec
 
 RUNNER_CODE = """
 import json, resource, sys

@@ -13,7 +13,7 @@ from chaos.targets import Replica
 from chaos.targets.local.identity import of_run
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
-from tests.local_cluster import (
+from tests.support.local_cluster import (
     Kill,
     all_ready,
     complete,

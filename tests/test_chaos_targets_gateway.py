@@ -16,7 +16,18 @@ import pytest
 from chaos.targets.local.balancer import Balancer
 from chaos.targets.local.gateway_metrics import GatewayMetrics
 from tests.conftest import Eventually, wait_until
-from tests.local_cluster import Answer, Helper, Toy, complete, helper, request, samples, tell, total, toys
+from tests.support.local_cluster import (
+    Answer,
+    Helper,
+    Toy,
+    complete,
+    helper,
+    request,
+    samples,
+    tell,
+    total,
+    toys,
+)
 
 
 class Gateway:

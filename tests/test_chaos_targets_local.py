@@ -14,7 +14,7 @@ from chaos.targets.local.identity import REPLICA_UID, RUN_ID, of_run
 from chaos.targets.local.spec import LocalSpec, RestartSpec
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
-from tests.local_cluster import (
+from tests.support.local_cluster import (
     all_ready,
     complete,
     gateway_port,

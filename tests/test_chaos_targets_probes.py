@@ -11,7 +11,7 @@ import pytest
 from chaos.targets.local.probes import watch
 from chaos.targets.local.spec import LIVENESS, READINESS
 from chaos.targets.local.target import LocalTarget
-from tests.local_cluster import COMMAND, Toy, all_ready, probe, tell, toy_spec, toys
+from tests.support.local_cluster import COMMAND, Toy, all_ready, probe, tell, toy_spec, toys
 
 
 @pytest.fixture

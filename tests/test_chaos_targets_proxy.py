@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Eventually
-from tests.local_cluster import Helper, helper, request, toys
+from tests.support.local_cluster import Helper, helper, request, toys
 
 MIB = 1024 * 1024
 

@@ -10,12 +10,11 @@ import psutil
 import pytest
 
 from chaos.errors import InconclusiveError
-from chaos.experiment.file import DEFAULT_COMMAND, STANDBY
 from chaos.targets.local.identity import ProcessId, of_run
 from chaos.targets.local.spec import LIVENESS, READINESS
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
-from tests.local_cluster import (
+from tests.support.local_cluster import (
     all_ready,
     gateway_port,
     kinds,

@@ -10,7 +10,7 @@ from dashboards import config
 from dashboards.catalogue import dashboards
 from dashboards.fault_queries import fault_windows
 from dashboards.panels import Target
-from tests.observed_run import ObservedRun, observed_run
+from tests.support.observed_run import ObservedRun, observed_run
 
 NO_GPU = "this machine has no NVIDIA GPU, and torch's CUDA allocator reserves nothing"
 WITHOUT_GPU = {"Replicas with a GPU", "GPU part of the scrape"}

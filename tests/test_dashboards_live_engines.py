@@ -26,9 +26,9 @@ from dashboards.panels import Note, Target
 from dashboards.translation import UntoldError, translated
 from exporters.profiles.library import profile
 from exporters.profiles.profile import Series
-from tests.complete_profile import made
 from tests.conftest import wait_until
 from tests.data.make_expositions import FAMILIES, exposition, listed
+from tests.support.complete_profile import made
 
 RELEASES = {
     path.stem.split("-")[0]: exposition(listed(path), optional=True)

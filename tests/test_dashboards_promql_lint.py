@@ -14,7 +14,7 @@ from dashboards.promql_lint import known_series, meanings, metric_names, problem
 from dashboards.promql_syntax import Selector, parse, walk
 from dashboards.rule_groups import Group, Recording, Timing
 from exporters.families import Kind
-from tests.complete_profile import COMPLETE, COMPLETE_ALERTS, COMPLETE_GROUPS
+from tests.support.complete_profile import COMPLETE, COMPLETE_ALERTS, COMPLETE_GROUPS
 
 RUNBOOKS = Path(__file__).parents[1] / "docs/runbooks"
 FAMILIES = {

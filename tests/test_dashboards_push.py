@@ -8,7 +8,7 @@ from dashboards.catalogue import dashboards
 from dashboards.cli import main
 from dashboards.engines import engine_of
 from exporters.profiles.library import profile
-from tests.documented_grafana import READ_ONLY, TOKEN, State, grafana
+from tests.support.documented_grafana import READ_ONLY, TOKEN, State, grafana
 
 VLLM = engine_of(profile("vllm"))
 UIDS = {dashboard.uid for dashboard in dashboards().values()}

@@ -22,8 +22,8 @@ from exporters.profiles.profile import Series
 from exporters.profiles.scraped import ScrapedFamily, scraped_families
 from exporters.profiles.signals import SIGNALS
 from exporters.slo import Objective
-from tests.complete_profile import made
 from tests.data.make_expositions import EXPOSITIONS
+from tests.support.complete_profile import made
 
 SLOW = (Objective("ttft", "first token", share=0.99, bound_s=1.0),)
 VLLM = replace(engine_of(profile("vllm")), objectives=SLOW)

@@ -12,7 +12,7 @@ import yaml
 from dashboards import rules
 from dashboards.engines import REFERENCE, engines
 from dashboards.slo_rules import indicators
-from tests.complete_profile import COMPLETE, COMPLETE_ALERTS, COMPLETE_GROUPS, alerts_of
+from tests.support.complete_profile import COMPLETE, COMPLETE_ALERTS, COMPLETE_GROUPS, alerts_of
 
 ROOT = Path(__file__).parents[1]
 CASES = sorted((ROOT / "tests/rules").glob("*.yaml"))

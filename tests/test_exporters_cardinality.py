@@ -17,7 +17,7 @@ from exporters.metrics import DIRECTIONS, GROUPS, OUTCOMES, STREAMING
 from exporters.nvml import NvmlDevices
 from exporters.registry import Registry
 from loadtests import rows
-from tests.recorded_nvml import RecordedNvml, data_centre_card
+from tests.support.recorded_nvml import RecordedNvml, data_centre_card
 
 FAMILIES = [family for group in GROUPS.values() for family in group]
 

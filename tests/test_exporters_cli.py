@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporters.cli import main
-from tests.scripted_server import ScriptedServer
+from tests.support.scripted_server import ScriptedServer
 
 Eventually = Callable[..., object]
 HAS_GPU = Path("/dev/nvidiactl").exists()

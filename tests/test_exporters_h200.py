@@ -10,12 +10,12 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.gpu_truth import FIGURES, REASON_BITS, Samples, samples
 from exporters.collectors import CollectorSet
 from exporters.gpu import GpuCollector, GpuReading
 from exporters.gpu_metrics import FAMILIES, XIDS
 from exporters.nvml import NvmlDevices
-from tests.recorded_nvml import RECORDINGS, RecordedNvml, h200
+from tests.support.gpu_figures import FIGURES, REASON_BITS, Samples, samples
+from tests.support.recorded_nvml import RECORDINGS, RecordedNvml, h200
 
 COMPARED = list(csv.DictReader((RECORDINGS / "comparison.csv").read_text().splitlines()))
 OF_NVLINK = {"ds_gpu_nvlink_links_active", "ds_gpu_nvlink_bytes_total"}

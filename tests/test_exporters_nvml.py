@@ -8,7 +8,7 @@ from exporters.collectors import CollectorSet
 from exporters.gpu import GpuCollector, GpuReading
 from exporters.gpu_metrics import FAMILIES, OTHER_XID, THROTTLE_REASONS, XIDS
 from exporters.nvml import NvmlDevices
-from tests.recorded_nvml import RecordedNvml, consumer_card, data_centre_card
+from tests.support.recorded_nvml import RecordedNvml, consumer_card, data_centre_card
 
 
 def lines_of(devices: NvmlDevices) -> list[str]:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from exporters.cluster_metrics import GROUPS, PROBE_OUTCOMES
 from exporters.collectors import CollectorSet
 from exporters.probe import ProbeCollector, Prober, ProbeTarget, probe
-from tests.scripted_server import ScriptedServer
+from tests.support.scripted_server import ScriptedServer
 
 Eventually = Callable[..., object]
 DEADLINE_S = 0.5

@@ -1,7 +1,7 @@
 import pytest
 
 from loadtests.endpoint import Endpoint, first_model
-from tests.scripted_server import ScriptedServer
+from tests.support.scripted_server import ScriptedServer
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from loadtests.plan import Plan
 from loadtests.rows import Row, read_rows
 from tests.conftest import Eventually
-from tests.scripted_server import ScriptedServer
+from tests.support.scripted_server import ScriptedServer
 
 ROOT = Path(__file__).parent.parent
 Locust = Callable[..., subprocess.Popen[bytes]]

@@ -13,7 +13,7 @@ from loadtests.endpoint import Endpoint
 from loadtests.progress import Limits
 from loadtests.rows import Row
 from loadtests.streaming import StreamingClient
-from tests.scripted_server import ScriptedServer
+from tests.support.scripted_server import ScriptedServer
 
 CERTIFICATE = Path(__file__).parent / "data" / "tls" / "loopback.pem"
 LIMITS = Limits(ttft_s=0.5, stall_s=0.3, deadline_s=0.8)

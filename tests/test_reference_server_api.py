@@ -13,7 +13,7 @@ import requests
 from openai.types.chat import ChatCompletionMessageParam
 
 from exporters.probe import ProbeTarget, probe
-from tests.reference_replicas import Process, replica_process
+from tests.support.reference_replicas import Process, replica_process
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 PROMPT = "The quick brown fox jumps over the lazy dog."

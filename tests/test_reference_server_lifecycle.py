@@ -16,7 +16,14 @@ import requests
 
 from reference_server.config import Settings
 from reference_server.server import run
-from tests.reference_replicas import Hold, InThread, Process, Replica, replica_in_thread, replica_process
+from tests.support.reference_replicas import (
+    Hold,
+    InThread,
+    Process,
+    Replica,
+    replica_in_thread,
+    replica_process,
+)
 
 Eventually = Callable[..., Any]
 

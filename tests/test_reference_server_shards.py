@@ -31,7 +31,7 @@ from reference_server.shards.grid import Grid, Place
 from reference_server.shards.nursery import Nursery
 from reference_server.shards.slicing import shard
 from reference_server.tools.shard_model import compared, modelled_step_s, table
-from tests.reference_replicas import Process, replica_process
+from tests.support.reference_replicas import Process, replica_process
 
 Eventually = Callable[..., Any]
 

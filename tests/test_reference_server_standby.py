@@ -18,7 +18,7 @@ import requests
 
 from reference_server.nursery import receive, send
 from tests.conftest import Eventually, wait_until
-from tests.reference_replicas import STARTED
+from tests.support.reference_replicas import STARTED
 
 SERVER = [sys.executable, "-m", "reference_server"]
 ENVIRON = {"DS_TORCH_THREADS": "1", "DS_MAX_RUNNING": "2"}

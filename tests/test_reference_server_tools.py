@@ -23,8 +23,8 @@ from reference_server.tools.evaluate import windows
 from reference_server.tools.folders import read_folder
 from reference_server.tools.forward import WholeText
 from reference_server.tools.prune import projections
-from tests.llama_folders import SHAPE, TEXT, write_llama
-from tests.reference_replicas import Hold, replica_in_thread
+from tests.support.llama_folders import SHAPE, TEXT, write_llama
+from tests.support.reference_replicas import Hold, replica_in_thread
 
 SHARES = {"hidden_size": 192, "intermediate_size": 256, "tie_word_embeddings": True}
 

@@ -11,8 +11,8 @@ import torch
 import transformers
 
 from reference_server.config import Settings
-from tests.llama_folders import write_llama
-from tests.reference_replicas import Hold, replica_in_thread
+from tests.support.llama_folders import write_llama
+from tests.support.reference_replicas import Hold, replica_in_thread
 
 LLAMA3 = {
     "rope_type": "llama3",

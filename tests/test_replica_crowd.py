@@ -8,9 +8,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.replica_crowd import snapshots
 from exporters import gpu_metrics
 from exporters.metrics import GROUPS
+from tests.support.replica_crowd import snapshots
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,7 +42,7 @@ def test_a_crowd_has_every_family_of_a_server_on_a_gpu() -> None:
 
 
 def test_each_of_a_crowd_answers_at_a_path_of_its_own_with_a_device_of_its_own() -> None:
-    command = [sys.executable, "-m", "benchmarks.replica_crowd", "--replicas", "3", "--seconds", "30"]
+    command = [sys.executable, "-m", "tests.support.replica_crowd", "--replicas", "3", "--seconds", "30"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as crowd:
         try:
             assert crowd.stdout is not None

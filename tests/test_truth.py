@@ -15,7 +15,7 @@ from chaos.measuring.recovery import Criteria, RecoveryTime, Status, service_rec
 from chaos.measuring.slis import Objectives, good_count
 from chaos.measuring.timeline import FaultWindow, Timeline
 from loadtests.rows import read_rows
-from tests.scripted_server import CHUNKED, ROLE, ScriptedServer, ending, framed, token
+from tests.support.scripted_server import CHUNKED, ROLE, ScriptedServer, ending, framed, token
 
 RATE_PER_S = 200
 BEFORE_S = 4.0

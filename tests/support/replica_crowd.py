@@ -1,6 +1,6 @@
 """A crowd of replicas' /metrics in one process: real expositions of a working server, rendered once, sent many times.
 
-    python -m benchmarks.replica_crowd --replicas 1000 --interval 15 --seconds 900
+    python -m tests.support.replica_crowd --replicas 1000 --interval 15 --seconds 900
 
 Replica N is at /N, the gateway at /gateway; the first line printed is the port. Counters move from scrape to scrape as
 those of a server with three requests a second; the GPU families are an H200's, with a uuid of each replica's own.
@@ -22,7 +22,7 @@ from exporters import metrics
 from exporters.inference import InferenceMetrics
 from exporters.registry import Registry, counter, gauge, histogram
 
-RECORDED = Path(__file__).parents[1] / "tests" / "data" / "h200" / "server.prom"
+RECORDED = Path(__file__).parents[1] / "data" / "h200" / "server.prom"
 UUID = b"GPU-00000000-0000-4000-8000-000000000200"
 REQUESTS_PER_S = 3
 SPREAD = 16

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pynvml
 
-RECORDINGS = Path(__file__).parent / "data" / "h200"
+RECORDINGS = Path(__file__).parents[1] / "data" / "h200"
 
 
 @dataclass

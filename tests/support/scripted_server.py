@@ -5,7 +5,7 @@ parameters: `/ok-6-50` is 6 tokens, 50 ms apart. The silence is the other half: 
 measured here, nothing is accepted, read or written on any connection, because the only thread that could do
 it sleeps.
 
-Also runs alone: `python -m tests.scripted_server --port 8000`.
+Also runs alone: `python -m tests.support.scripted_server --port 8000`.
 """
 
 import argparse

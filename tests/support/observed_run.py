@@ -25,7 +25,7 @@ from exporters import cluster_metrics
 from exporters.exposition import serve
 from exporters.registry import Registry, counter, gauge, histogram
 from tests.conftest import wait_until
-from tests.local_cluster import all_ready, gateway_port, last, request, terminate, total
+from tests.support.local_cluster import all_ready, gateway_port, last, request, terminate, total
 
 WINDOW = "5s"
 """Of every rate: five scrapes."""

@@ -12,7 +12,7 @@ from chaos.prometheus import PrometheusClient, ScrapeTarget, ServerFiles, find_p
 from chaos.targets.local.ports import free_port
 from tests.conftest import wait_until
 
-RECORDED = Path(__file__).with_name("data") / "h200"
+RECORDED = Path(__file__).parents[1] / "data" / "h200"
 STEPS = (
     "idle",
     "load",
