@@ -11,6 +11,7 @@ import pytest
 
 from chaos.errors import InconclusiveError
 from chaos.targets.local.identity import ProcessId, of_run
+from chaos.targets.local.options import DEFAULT_COMMAND, STANDBY
 from chaos.targets.local.spec import LIVENESS, READINESS
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
