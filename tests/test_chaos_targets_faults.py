@@ -10,11 +10,11 @@ import pytest
 
 from chaos.errors import RefusedError
 from chaos.targets import Replica
+from chaos.targets.effects import Nothing, Termination
 from chaos.targets.local.identity import of_run
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
 from tests.support.local_cluster import (
-    Kill,
     all_ready,
     complete,
     gateway_port,
@@ -22,6 +22,7 @@ from tests.support.local_cluster import (
     kinds,
     last,
     named,
+    terminate,
     total,
     toy_spec,
 )
@@ -48,11 +49,11 @@ def test_a_killed_replica_is_gone_and_replaced_under_a_new_name_that_serves(
     before = target.replicas()
     victim = before[1]
     asked_s = time.monotonic()
-    (injection,) = target.inject(Kill(), [victim])
-    assert (injection.replica, injection.uid) == (victim.name, victim.uid)
-    assert asked_s <= injection.at_s <= time.monotonic()
-    (evidence,) = target.verify([injection], within_s=30)
+    target.aim("drill#1", [Termination(grace_s=0)], [victim])
+    assert asked_s <= target.inject("drill#1", [victim]) <= time.monotonic()
+    (evidence,) = target.verify("drill#1", within_s=30)
     assert evidence.verified, evidence.how
+    assert evidence.replica == victim.name
     eventually(lambda: all_ready(target), within_s=30)
     (fresh,) = [r for r in target.replicas() if r.name not in {b.name for b in before}]
     assert fresh.uid not in {b.uid for b in before}
@@ -69,14 +70,16 @@ def test_a_killed_replica_is_gone_and_replaced_under_a_new_name_that_serves(
 
 def test_victims_are_killed_one_after_another_and_events_tell_when(target: LocalTarget) -> None:
     victims = target.replicas()[:3]
-    injections = target.inject(Kill(), victims)
-    assert [injection.uid for injection in injections] == [victim.uid for victim in victims]
-    stamps = [injection.at_s for injection in injections]
-    assert stamps == sorted(stamps)
+    target.aim("drill#2", [Termination(grace_s=0)], victims)
+    at_s = target.inject("drill#2", victims)
+    evidence = target.verify("drill#2", within_s=30)
+    assert [(each.replica, each.verified) for each in evidence] == [(each.name, True) for each in victims]
     killed = {event.detail["uid"]: event for event in target.events() if event.kind == "replica_killed"}
-    assert [killed[injection.uid].at_s for injection in injections] == stamps
-    assert {killed[injection.uid].detail["signal"] for injection in injections} == {"SIGKILL"}
-    assert all(evidence.verified for evidence in target.verify(injections, within_s=30))
+    stamps = [killed[victim.uid].at_s for victim in victims]
+    assert stamps == sorted(stamps)
+    assert stamps[0] == at_s
+    assert {killed[victim.uid].detail["signal"] for victim in victims} == {"SIGKILL"}
+    assert {killed[victim.uid].detail["reason"] for victim in victims} == {"drill#2"}
 
 
 def test_a_kill_takes_everything_that_the_replica_forked(target: LocalTarget, eventually: Eventually) -> None:
@@ -84,8 +87,7 @@ def test_a_kill_takes_everything_that_the_replica_forked(target: LocalTarget, ev
     leader = psutil.Process(last(target, victim.name)["pid"])
     workers = leader.children()
     assert len(workers) == 1
-    (injection,) = target.inject(Kill(), [victim])
-    assert target.verify([injection], within_s=30)[0].verified
+    assert target.verify(terminate(target, [victim]), within_s=30)[0].verified
     eventually(
         lambda: not workers[0].is_running() or workers[0].status() == psutil.STATUS_ZOMBIE, within_s=30
     )
@@ -93,10 +95,29 @@ def test_a_kill_takes_everything_that_the_replica_forked(target: LocalTarget, ev
 
 def test_an_incarnation_that_is_gone_is_refused_and_nothing_is_touched(target: LocalTarget) -> None:
     gone, bystander = target.replicas()[:2]
-    target.verify(target.inject(Kill(), [gone]), within_s=30)
+    target.verify(terminate(target, [gone]), within_s=30)
     with pytest.raises(RefusedError, match=gone.uid):
-        target.inject(Kill(), [bystander, gone])
+        terminate(target, [bystander, gone])
     assert named(target, bystander.name) == bystander
+
+
+def test_a_kill_that_is_aimed_and_injected_into_nobody_fails_verification(target: LocalTarget) -> None:
+    victim = target.replicas()[0]
+    target.aim("control#1", [Termination(grace_s=0)], [victim])
+    target.inject("control#1", [])
+    (evidence,) = target.verify("control#1", within_s=0.3)
+    assert (evidence.replica, evidence.verified) == (victim.name, False)
+    assert named(target, victim.name) == victim
+
+
+def test_where_nothing_was_to_be_done_the_proof_is_that_nothing_changed(target: LocalTarget) -> None:
+    victims = target.replicas()[:2]
+    target.aim("sham#1", [Nothing()], victims)
+    target.inject("sham#1", victims)
+    assert all(each.verified for each in target.verify("sham#1", within_s=5))
+    terminate(target, victims[:1])
+    wait_until(lambda: named(target, victims[0].name) is None, within_s=30)
+    assert [each.verified for each in target.verify("sham#1", within_s=0.3)] == [False, True]
 
 
 def test_a_mis_aimed_kill_fails_verification(target: LocalTarget, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +134,7 @@ def test_a_mis_aimed_kill_fails_verification(target: LocalTarget, monkeypatch: p
         return {"killed": [{**killed, "uid": aimed.uid, "name": aimed.name}]}
 
     monkeypatch.setattr(link, "ask", lying)
-    (evidence,) = target.verify(target.inject(Kill(), [aimed]), within_s=0.5)
+    (evidence,) = target.verify(terminate(target, [aimed]), within_s=0.5)
     assert not evidence.verified
     assert str(last(target, aimed.name)["pid"]) in evidence.how
     assert "still listed" in evidence.how
@@ -124,7 +145,9 @@ def test_a_kill_of_the_process_alone_fails_verification(
 ) -> None:
     victim = target.replicas()[0]
     pid = last(target, victim.name)["pid"]
-    honest = target._ask
+    link = target._link
+    assert link is not None
+    honest = link.ask
 
     def ask(op: str, **fields: Any) -> dict[str, Any]:
         """An injector that kills the container and leaves the pod, which restarts it."""
@@ -133,8 +156,8 @@ def test_a_kill_of_the_process_alone_fails_verification(
         os.killpg(pid, signal.SIGKILL)
         return {"killed": [{"uid": victim.uid, "name": victim.name, "at_s": time.monotonic()}]}
 
-    monkeypatch.setattr(target, "_ask", ask)
-    (evidence,) = target.verify(target.inject(Kill(), [victim]), within_s=0.5)
+    monkeypatch.setattr(link, "ask", ask)
+    (evidence,) = target.verify(terminate(target, [victim]), within_s=0.5)
     assert not evidence.verified
     assert "none still live" in evidence.how
     assert "still listed" in evidence.how
@@ -144,15 +167,17 @@ def test_a_kill_that_only_deletes_the_name_fails_verification(
     target: LocalTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     victim = target.replicas()[0]
-    monkeypatch.setattr(target, "_ask", faithless(target, victim))
-    (evidence,) = target.verify(target.inject(Kill(), [victim]), within_s=0.3)
+    link = target._link
+    assert link is not None
+    monkeypatch.setattr(link, "ask", faithless(link.ask, victim))
+    (evidence,) = target.verify(terminate(target, [victim]), within_s=0.3)
     assert not evidence.verified
     assert "no longer listed" in evidence.how
 
 
-def faithless(target: LocalTarget, victim: Replica) -> Callable[..., dict[str, Any]]:
+def faithless(honest: Callable[..., dict[str, Any]], victim: Replica) -> Callable[..., dict[str, Any]]:
     """An injector that kills nothing and hides its victim from the list afterwards."""
-    honest, hidden = target._ask, False
+    hidden = False
 
     def ask(op: str, **fields: Any) -> dict[str, Any]:
         nonlocal hidden
@@ -172,14 +197,14 @@ def test_a_grace_period_is_a_polite_signal_first_and_no_new_requests_meanwhile(
 ) -> None:
     with LocalTarget(toy_spec(tmp_path, 2, "--ignore-sigterm")) as target:
         victim, other = target.replicas()
-        injections = target.inject(Kill(grace_period_s=4), [victim])
+        occurrence = terminate(target, [victim], grace_s=4)
         dying = named(target, victim.name)
         assert dying is not None
         assert (dying.terminating, dying.ready, dying.phase) == (True, False, "Running")
         served = eventually(lambda: avoiding(target, victim), within_s=3.5, what="no request for the dying")
         assert other.name in str(served)
         assert "replica_gone" not in kinds(target, victim.name)
-        assert target.verify(injections, within_s=30)[0].verified
+        assert target.verify(occurrence, within_s=30)[0].verified
         signals = [(e.detail["signal"], e.at_s) for e in target.events() if e.kind == "replica_killed"]
         assert [name for name, _ in signals] == ["SIGTERM", "SIGKILL"]
         assert signals[1][1] - signals[0][1] >= 3.99
@@ -194,8 +219,8 @@ def avoiding(target: LocalTarget, victim: Replica) -> set[str]:
 
 def test_a_replica_that_obeys_the_polite_signal_is_gone_before_the_grace_is_over(target: LocalTarget) -> None:
     victim = target.replicas()[0]
-    injections = target.inject(Kill(grace_period_s=30), [victim])
-    assert target.verify(injections, within_s=30)[0].verified
+    occurrence = terminate(target, [victim], grace_s=30)
+    assert target.verify(occurrence, within_s=30)[0].verified
     killed = [e for e in target.events() if e.kind == "replica_killed" and e.replica == victim.name]
     assert [event.detail["signal"] for event in killed] == ["SIGTERM"]
 
@@ -207,7 +232,7 @@ def test_requests_survive_a_kill_in_their_midst_and_are_counted_apart_from_attem
     before_requests = gateway_total(target, "requests_total")
     before_extra = gateway_total(target, "attempts_total") - gateway_total(target, "retries_total")
     statuses = [complete(port).status for _ in range(50)]
-    target.inject(Kill(), target.replicas()[:2])
+    terminate(target, target.replicas()[:2])
     statuses += [complete(port).status for _ in range(50)]
     assert statuses == [200] * 100
     # The gateway counts a request when its last byte is out, a moment after the client has it.

@@ -46,11 +46,6 @@ def toy_spec(folder: Path, replicas: int, *flags: str, **changes: Any) -> LocalS
     )
 
 
-@dataclass(frozen=True)
-class Kill:
-    grace_period_s: int = 0
-
-
 def terminate(target: LocalTarget, victims: Sequence[Replica], grace_s: int = 0) -> str:
     """Delete these replicas as a fault does; the id of the occurrence, to verify it by."""
     occurrence = f"kill#{uuid.uuid4()}"

@@ -39,13 +39,14 @@ class Cluster:
         self._beside: dict[str, int] = {}
         """Pids of what runs beside the replicas for as long as the cluster lives, by role."""
         self._standby: Standby | None = None
+        self._proxy: Caller | None = None
         self._changed = asyncio.Event()
 
     async def live(self) -> None:
         """Run everything until cancelled; an exception when something that must live died."""
         self._spec.log_folder.mkdir(parents=True, exist_ok=True)
         async with asyncio.TaskGroup() as tasks:
-            proxy = await self._help("proxy", tasks)
+            proxy = self._proxy = await self._help("proxy", tasks)
             around = Surroundings(
                 spec=self._spec,
                 processes=self._processes,
@@ -83,12 +84,25 @@ class Cluster:
         """Everything that the runner may ask: replicas as selectors see them, their processes, the ports."""
         pods = self.deployment.pods.values() if self.deployment is not None else ()
         replicas = [
-            {"replica": asdict(pod.as_replica()), "pid": pod.pid, "restarts": pod.restarts} for pod in pods
+            {
+                "replica": asdict(pod.as_replica()),
+                "pid": pod.pid,
+                "restarts": pod.restarts,
+                "port": pod.ports[0] if pod.ports is not None else None,
+                "proxy_port": pod.proxy_port,
+            }
+            for pod in pods
         ]
         beside = {"supervisor": os.getpid(), **self._beside}
         if self._standby is not None:  # one that died has a successor
             beside["standby"] = self._standby.pid
         return {"replicas": replicas, "ports": self.ports, "complete": self.complete, "beside": beside}
+
+    async def order_proxy(self, op: str, **fields: Any) -> dict[str, Any]:
+        """Have the proxy do something; LookupError while there is none."""
+        if self._proxy is None:
+            raise LookupError("there is no proxy yet")
+        return await self._proxy.ask(op, **fields)
 
     async def _help(self, name: str, tasks: asyncio.TaskGroup) -> Caller:
         log = self._spec.log_folder / f"{name}.log"

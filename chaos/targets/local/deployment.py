@@ -30,15 +30,24 @@ class Deployment:
             self._lives.add(life)
             life.add_done_callback(self._lives.discard)
 
-    def kill(self, uids: Sequence[str], grace_s: float) -> list[tuple[Pod, float]]:
+    def names(self, uids: Sequence[str]) -> list[str]:
+        """What these replicas are called.
+
+        Raises:
+            LookupError: one of them does not exist (any more).
+        """
+        if missing := [uid for uid in uids if uid not in self.pods]:
+            raise LookupError(f"no such replica any more: {', '.join(missing)}")
+        return [self.pods[uid].name for uid in uids]
+
+    def kill(self, uids: Sequence[str], grace_s: float, reason: str) -> list[tuple[Pod, float]]:
         """Delete pods one after another; each with the monotonic seconds of its signal.
 
         Raises:
             LookupError: one of them does not exist (any more); nothing was deleted.
         """
-        if missing := [uid for uid in uids if uid not in self.pods]:
-            raise LookupError(f"no such replica any more: {', '.join(missing)}")
-        hit = [(self.pods[uid], self.pods[uid].delete(grace_s, "pod-kill")) for uid in uids]
+        self.names(uids)
+        hit = [(self.pods[uid], self.pods[uid].delete(grace_s, reason)) for uid in uids]
         self.fill()
         return hit
 
@@ -46,7 +55,7 @@ class Deployment:
         """Delete every replica, replace none, and wait until all are gone."""
         self._wanted = 0
         for pod in self.pods.values():
-            pod.delete(grace_s, fault=None)
+            pod.delete(grace_s, reason=None)
         if self._lives:
             await asyncio.wait(self._lives)
 

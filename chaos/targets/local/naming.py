@@ -11,6 +11,8 @@ from chaos.targets.local.spec import LocalSpec
 
 # Kubernetes' safe alphabet (k8s.io/apimachinery/pkg/util/rand): no vowels, no digits that look like letters.
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+GATEWAY_LABELS = {"app": "inference-gateway"}
+"""Of the one caller that replicas have here."""
 ZONE_LABEL = "topology.kubernetes.io/zone"
 
 

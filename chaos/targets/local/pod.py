@@ -96,18 +96,18 @@ class Pod:
             await self._around.proxy.ask("remove", route=self.name)
         self._around.promised_ports.difference_update(self.ports or ())
 
-    def delete(self, grace_s: float, fault: str | None) -> float:
+    def delete(self, grace_s: float, reason: str | None) -> float:
         """End it for good: SIGKILL at once for no grace, else SIGTERM now and SIGKILL when the grace is over.
 
-        Returns the monotonic seconds of the first signal. Without a fault to blame no replica_killed is
+        Returns the monotonic seconds of the first signal. Without a reason no replica_killed is
         reported: the cluster itself ends.
         """
         self.terminating = True
-        self._set_ready(ready=False, why=fault or "the cluster ends")
-        at_s = self._signal(signal.SIGKILL if grace_s == 0 else signal.SIGTERM, fault)
+        self._set_ready(ready=False, why=reason or "the cluster ends")
+        at_s = self._signal(signal.SIGKILL if grace_s == 0 else signal.SIGTERM, reason)
         self._deleted.set()
         if grace_s > 0:
-            asyncio.get_running_loop().call_later(grace_s, self._signal, signal.SIGKILL, fault)
+            asyncio.get_running_loop().call_later(grace_s, self._signal, signal.SIGKILL, reason)
         return at_s
 
     async def _live_once(self, ports: tuple[int, int]) -> None:

@@ -2,14 +2,17 @@
 
 `python -m chaos.targets.local.proxy` takes its orders as JSON lines (see `wire`): `add {route,
 upstream_port}` answers `{port}`; `move {route, upstream_port}` sends new connections elsewhere; `reset
-{route}` breaks every open connection; `remove {route}` closes the listener and does the same; `counters`
-tells.
+{route}` breaks every open connection; `remove {route}` closes the listener and does the same; `shape {occurrence,
+routes, to_replica, from_replica}` has the bytes of these routes wait, on open connections too, `unshape
+{occurrence}` lets them go; `counters` tells.
 """
 
 import asyncio
 from dataclasses import asdict
 
-from chaos.targets.local.relay import Connection, Counters, End
+from chaos.targets.effects import Traffic
+from chaos.targets.local.relay import Connection, Counters, End, Ways
+from chaos.targets.local.shaping import Shape
 from chaos.targets.local.wire import Channel, Message, answer
 
 _HOST = "127.0.0.1"
@@ -21,6 +24,7 @@ class Route:
     def __init__(self, upstream_port: int) -> None:
         self.upstream_port = upstream_port
         self.counters = Counters()
+        self.ways = Ways()
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
 
@@ -28,6 +32,28 @@ class Route:
         """Listen; returns the port."""
         self._server = await asyncio.get_running_loop().create_server(self._accept, _HOST, 0, backlog=1024)
         return int(self._server.sockets[0].getsockname()[1])
+
+    def shape(self, occurrence: str, seed: str, up: Traffic | None, down: Traffic | None) -> None:
+        """Put a traffic in force on each way that has one; a second time changes nothing."""
+        for name, way, traffic in (("up", self.ways.up, up), ("down", self.ways.down, down)):
+            if traffic is not None and occurrence not in way.shapes:
+                way.shapes[occurrence] = Shape(traffic, f"{seed} {name}")
+
+    def unshape(self, occurrence: str) -> None:
+        """Take it out of force; where nothing else is, whatever waits goes on now."""
+        ways = (self.ways.up, self.ways.down)
+        shaped = [way.shapes.pop(occurrence, None) for way in ways]
+        if any(shaped) and not any(way.shapes for way in ways):
+            for connection in tuple(self._connections):
+                connection.flush()
+
+    def shaped(self) -> dict[str, list[dict[str, int]]]:
+        """What was done to packets by each occurrence in force, on either way."""
+        counts: dict[str, list[dict[str, int]]] = {}
+        for way in (self.ways.up, self.ways.down):
+            for occurrence, shape in way.shapes.items():
+                counts.setdefault(occurrence, []).append(asdict(shape.counts))
+        return counts
 
     def reset(self) -> None:
         """Break every open connection."""
@@ -41,7 +67,9 @@ class Route:
         self.reset()
 
     def _accept(self) -> End:
-        connection = Connection((_HOST, self.upstream_port), self.counters, self._connections.discard)
+        connection = Connection(
+            (_HOST, self.upstream_port), self.counters, self.ways, self._connections.discard
+        )
         self._connections.add(connection)
         return connection.client
 
@@ -61,6 +89,8 @@ class Proxy:
                 "move": self._move,
                 "reset": self._reset,
                 "remove": self._remove,
+                "shape": self._shape,
+                "unshape": self._unshape,
                 "counters": self._counters,
             },
         )
@@ -85,8 +115,29 @@ class Proxy:
         self._routes.pop(message["route"]).close()
         return {}
 
+    async def _shape(self, message: Message) -> Message:
+        missing = [name for name in message["routes"] if name not in self._routes]
+        if missing:
+            raise LookupError(f"no such route: {', '.join(missing)}")
+        up, down = (_traffic(message[way]) for way in ("to_replica", "from_replica"))
+        for name in message["routes"]:
+            self._routes[name].shape(message["occurrence"], f"{message['occurrence']} {name}", up, down)
+        return {}
+
+    async def _unshape(self, message: Message) -> Message:
+        for route in self._routes.values():
+            route.unshape(message["occurrence"])
+        return {}
+
     async def _counters(self, _: Message) -> Message:
-        return {"routes": {name: asdict(route.counters) for name, route in self._routes.items()}}
+        return {
+            "routes": {name: asdict(route.counters) for name, route in self._routes.items()},
+            "shaped": {name: route.shaped() for name, route in self._routes.items()},
+        }
+
+
+def _traffic(row: Message | None) -> Traffic | None:
+    return None if row is None else Traffic(**row)
 
 
 async def _main() -> None:

@@ -1,16 +1,19 @@
 """Bytes between two sockets, untouched: each direction apart, with backpressure, half-close and reset.
 
 A connection through the proxy is two `Direction`s. Everything that flows in a direction passes through its
-three methods `carry`, `finish` and `reset`: the place where faults will delay, hold or drop, for connections
-already open too.
+methods `carry`, `finish` and `reset`, where what is in force on its `Way` makes it wait: for connections already open
+too.
 """
 
 import asyncio
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
+
+from chaos.targets.local.shaping import Line, Way
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
@@ -32,6 +35,16 @@ class Counters:
     up_bytes: int = 0
     """Toward the replica."""
     down_bytes: int = 0
+    """Toward the client."""
+
+
+@dataclass(slots=True)
+class Ways:
+    """Both ways of a route, and what is in force on each."""
+
+    up: Way = field(default_factory=Way)
+    """Toward the replica."""
+    down: Way = field(default_factory=Way)
     """Toward the client."""
 
 
@@ -92,43 +105,83 @@ class Direction:
     """The way from one socket to the other."""
 
     def __init__(
-        self, source: asyncio.Transport, sink: asyncio.Transport, count: Callable[[int], None]
+        self, source: asyncio.Transport, sink: asyncio.Transport, count: Callable[[int], None], way: Way
     ) -> None:
         self.finished = False
         self._source = source
         self._sink = sink
         self._count = count
+        self._way = way
+        loop = asyncio.get_running_loop()
+        self._line = Line(loop.call_at, loop.time)
+        self._sink_is_full = False
 
     def carry(self, data: bytes) -> None:
         """Pass bytes on."""
         self._count(len(data))
-        self._sink.write(data)
+        self._in_turn(partial(self._write, data), len(data))
 
     def finish(self) -> None:
         """Pass the end of the stream on."""
         self.finished = True
-        try:
-            self._sink.write_eof()
-        except OSError:  # the sink was reset a moment ago and its transport does not know yet
-            self.reset()
+        self._in_turn(self._write_eof)
 
     def close(self) -> None:
         """Both directions have ended: let the receiving side go once it is drained."""
-        self._sink.close()
+        self._in_turn(self._sink.close)
 
     def reset(self) -> None:
-        """Break the receiving side off."""
-        if not self._sink.is_closing():
-            reset(self._sink)
+        """Break the receiving side off, after what was sent before."""
+        self._in_turn(self._reset)
+
+    def flush(self) -> None:
+        """Let everything that waits go on now."""
+        self._line.flush()
+        self._balance()
 
     def hold(self) -> None:
-        """Stop taking bytes from the source."""
-        if not self._source.is_closing():
-            self._source.pause_reading()
+        """Stop taking bytes from the source: the sink is full."""
+        self._sink_is_full = True
+        self._balance()
 
     def release(self) -> None:
         """Take bytes from the source again."""
-        if not self._source.is_closing():
+        self._sink_is_full = False
+        self._balance()
+
+    def _in_turn(self, go: Callable[[], None], size: int = 0) -> None:
+        delay_s = self._way.delay_s(size) if self._way.shapes else 0.0
+        if self._line.empty and delay_s <= 0:
+            go()
+            return
+        self._line.add(delay_s, size, go)
+        self._balance()
+
+    def _write(self, data: bytes) -> None:
+        if not self._sink.is_closing():
+            self._sink.write(data)
+        self._balance()
+
+    def _write_eof(self) -> None:
+        if self._sink.is_closing():
+            return
+        try:
+            self._sink.write_eof()
+        except OSError:  # the sink was reset a moment ago and its transport does not know yet
+            self._reset()
+
+    def _reset(self) -> None:
+        self._line.drop()
+        if not self._sink.is_closing():
+            reset(self._sink)
+
+    def _balance(self) -> None:
+        """Read from the source unless the sink, or what waits for its time, is full."""
+        if self._source.is_closing():
+            return
+        if self._sink_is_full or self._line.full:
+            self._source.pause_reading()
+        else:
             self._source.resume_reading()
 
 
@@ -136,12 +189,18 @@ class Connection:
     """A client's socket, the replica's socket, and the two directions between them."""
 
     def __init__(
-        self, upstream: tuple[str, int], counters: Counters, on_lost: Callable[["Connection"], None]
+        self,
+        upstream: tuple[str, int],
+        counters: Counters,
+        ways: Ways,
+        on_lost: Callable[["Connection"], None],
     ) -> None:
         self.client = End(self._begin, self._lost_one)
         self._replica = End(lambda: None, self._lost_one)
         self._upstream = upstream
         self._counters = counters
+        self._ways = ways
+        self._directions: tuple[Direction, ...] = ()
         self._on_lost = on_lost
         self._lost = 0
         self._joining: asyncio.Task[None] | None = None
@@ -154,12 +213,23 @@ class Connection:
             if end.transport is not None and not end.transport.is_closing():
                 reset(end.transport)
 
+    def flush(self) -> None:
+        """Let everything that waits go on now, in order."""
+        for direction in self._directions:
+            direction.flush()
+
     def _begin(self) -> None:
         self._joining = asyncio.ensure_future(self._join())
 
     async def _join(self) -> None:
         client = self.client.transport
         assert client is not None
+        # Opening a connection is a packet there and one back.
+        opening_s = sum(
+            way.delay_s(0, handshake=True) for way in (self._ways.up, self._ways.down) if way.shapes
+        )
+        if opening_s > 0:
+            await asyncio.sleep(opening_s)
         try:
             await asyncio.get_running_loop().create_connection(lambda: self._replica, *self._upstream)
         except OSError:  # nobody listens there: the client must see a dead address
@@ -168,8 +238,9 @@ class Connection:
             return
         replica = self._replica.transport
         assert replica is not None
-        up = Direction(client, replica, self._count_up)
-        down = Direction(replica, client, self._count_down)
+        up = Direction(client, replica, self._count_up, self._ways.up)
+        down = Direction(replica, client, self._count_down, self._ways.down)
+        self._directions = (up, down)
         self.client.outgoing = self._replica.incoming = up
         self.client.incoming = self._replica.outgoing = down
         if client.is_closing():  # reset by an order meanwhile

@@ -1,8 +1,10 @@
 """The process that owns a local cluster, and ends it when the runner stops, dies, or falls silent.
 
 `python -m chaos.targets.local.supervisor` reads JSON lines from its standard input (see `wire`). The first is
-`{"op": "start", "spec": ...}`; then `heartbeat`, which keeps the lease; `describe`; `kill {uids, grace_s}`,
-which answers `{killed: [{uid, name, at_s}]}`; and `stop`. It writes answers, `{"event": ...}` for each event
+`{"op": "start", "spec": ...}`; then `heartbeat`, which keeps the lease; `describe`; `kill {uids, grace_s, reason}`,
+which answers `{killed: [{uid, name, at_s}]}`; `shape {occurrence, uids, to_replica, from_replica}` and `unshape
+{occurrence}`, for the network in front of replicas; `network`, which tells what was done there; and `stop`.
+It writes answers, `{"event": ...}` for each event
 as it happens, and at the very end `{"ended": why}`. Standard input's end, a lapsed lease and SIGTERM, SIGINT
 or SIGHUP end it like `stop`.
 """
@@ -73,6 +75,9 @@ class Supervisor:
                     "heartbeat": self._heartbeat,
                     "describe": self._describe,
                     "kill": self._kill,
+                    "shape": self._shape,
+                    "unshape": self._unshape,
+                    "network": self._network,
                     "stop": self._stop,
                 },
             )
@@ -89,8 +94,23 @@ class Supervisor:
     async def _kill(self, message: Message) -> Message:
         if self._cluster.deployment is None:
             raise LookupError("there are no replicas yet")
-        hit = self._cluster.deployment.kill(message["uids"], message["grace_s"])
+        hit = self._cluster.deployment.kill(message["uids"], message["grace_s"], message["reason"])
         return {"killed": [{"uid": pod.uid, "name": pod.name, "at_s": at_s} for pod, at_s in hit]}
+
+    async def _shape(self, message: Message) -> Message:
+        if self._cluster.deployment is None:
+            raise LookupError("there are no replicas yet")
+        routes = self._cluster.deployment.names(message["uids"])
+        ways = {way: message[way] for way in ("to_replica", "from_replica")}
+        return await self._cluster.order_proxy(
+            "shape", occurrence=message["occurrence"], routes=routes, **ways
+        )
+
+    async def _unshape(self, message: Message) -> Message:
+        return await self._cluster.order_proxy("unshape", occurrence=message["occurrence"])
+
+    async def _network(self, _: Message) -> Message:
+        return await self._cluster.order_proxy("counters")
 
     async def _stop(self, _: Message) -> Message:
         self._end(STOPPED)

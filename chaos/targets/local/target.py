@@ -8,8 +8,10 @@ word.
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,13 +20,14 @@ from chaos.errors import InconclusiveError, InputError, RefusedError
 from chaos.events import Event
 from chaos.prometheus import PrometheusClient, ServerFiles, find_prometheus
 from chaos.targets import Asked, Endpoints, Evidence, Node, Replica
-from chaos.targets.effects import Effect, Fidelity, Nothing, Termination, unsupported
+from chaos.targets.effects import Effect, Fidelity, Link, Nothing, Termination, unsupported
 from chaos.targets.local import naming
-from chaos.targets.local.identity import ProcessId, by_group, marks, of_replica
+from chaos.targets.local.identity import ProcessId, by_group, marks
 from chaos.targets.local.link import SupervisorLink
 from chaos.targets.local.lost_runs import end_lost_run
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.wire import Message
+from chaos.targets.local.witness import Aim, Witness
 
 _LOOK_EVERY_S = 0.1
 _CRASHES_BEFORE_GIVING_UP = 3
@@ -32,21 +35,14 @@ _STARTS = ("replica_running", "replica_restarted")
 _HOST = "http://127.0.0.1"
 
 
-@dataclass(slots=True)
-class _Aimed:
-    """One occurrence of a fault: what is to be done to whom, and what they were before."""
-
-    effects: tuple[Effect, ...]
-    victims: tuple[Replica, ...]
-    processes: dict[str, tuple[ProcessId, ...]]
-    """By uid."""
-
-
 def fidelity(fault: Asked) -> Fidelity:
     """How close a local cluster comes to a fault, before there is one."""
     for effect in fault.effects:
-        if not isinstance(effect, Nothing | Termination):
+        if not isinstance(effect, Nothing | Termination | Link):
             return unsupported(f"a local cluster has no {type(effect).__name__}")
+        if isinstance(effect, Link) and not (effect.toward or {}).items() <= naming.GATEWAY_LABELS.items():
+            callers = ", ".join(f"{key}: {value}" for key, value in naming.GATEWAY_LABELS.items())
+            return unsupported(f"the gateway ({callers}) is the only other side that replicas have here")
     return fault.fidelities.get(LocalTarget.kind, unsupported("it is not known what it would come to here"))
 
 
@@ -72,7 +68,8 @@ class LocalTarget:
         self._runner = runner
         self._link: SupervisorLink | None = None
         self._ports: Mapping[str, int] = {}
-        self._aimed: dict[str, _Aimed] = {}
+        self._witness = Witness(self._describe, partial(self._ask, "network"), spec.readiness)
+        self._aims: dict[str, Aim] = {}
         """By occurrence."""
         self._stopped: Event | None = None
 
@@ -173,18 +170,12 @@ class LocalTarget:
         return fidelity(fault)
 
     def aim(self, occurrence: str, effects: Sequence[Effect], victims: Sequence[Replica]) -> None:
-        """Note which processes the victims consist of, so that they can be looked up afterwards.
+        """Note what the victims are, so that they can be looked up afterwards.
 
         Raises:
             InconclusiveError: the cluster has ended.
         """
-        pids = {row["replica"]["uid"]: row["pid"] for row in self._describe()["replicas"]}
-        processes = {
-            victim.uid: tuple(of_replica(victim.uid, pids.get(victim.uid)))
-            for victim in victims
-            if victim.uid in pids
-        }
-        self._aimed[occurrence] = _Aimed(tuple(effects), tuple(victims), processes)
+        self._aims[occurrence] = self._witness.aim(occurrence, effects, victims)
 
     def inject(self, occurrence: str, victims: Sequence[Replica]) -> float:
         """Cause the effects, victim by victim.
@@ -193,54 +184,39 @@ class LocalTarget:
             RefusedError: one of these incarnations is gone already; none was touched.
             InconclusiveError: the cluster has ended.
         """
-        at_s = time.monotonic()
-        for effect in self._aimed[occurrence].effects:
-            if isinstance(effect, Termination) and victims:
-                uids = [victim.uid for victim in victims]
-                killed = self._ask("kill", uids=uids, grace_s=effect.grace_s)["killed"]
-                at_s = min(row["at_s"] for row in killed)
+        at_s, uids = time.monotonic(), [victim.uid for victim in victims]
+        for effect in self._aims[occurrence].effects if victims else ():
+            if isinstance(effect, Termination):
+                hit = self._ask("kill", uids=uids, grace_s=effect.grace_s, reason=occurrence)["killed"]
+                at_s = min(row["at_s"] for row in hit)
+            elif isinstance(effect, Link):
+                ways = {key: value for key, value in asdict(effect).items() if key.endswith("_replica")}
+                self._ask("shape", occurrence=occurrence, uids=uids, **ways)
         return at_s
 
     def verify(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
-        """Look in the process table for each victim's processes, and in the list of replicas for its uid.
+        """Look from outside whether each victim is hit: in the process table, the list of replicas, the network.
 
         Returns as soon as every victim is verified, or after `within_s` with what was seen last. With a grace
         period, `within_s` must be longer than it.
         """
-        deadline_s = time.monotonic() + within_s
-        aimed = self._aimed[occurrence]
-        gone = any(isinstance(effect, Termination) for effect in aimed.effects)
-        while True:
-            listed = {replica.uid for replica in self.replicas()}
-            evidence = [self._look(aimed, victim, listed, gone=gone) for victim in aimed.victims]
-            if all(each.verified for each in evidence) or time.monotonic() > deadline_s:
-                return evidence
-            time.sleep(_LOOK_EVERY_S)
+        return self._witness.until_verified(self._witness.hit, self._aims[occurrence], within_s)
 
     def recover(self, occurrence: str) -> None:
-        """Nothing: what was killed is replaced by the Deployment."""
+        """Let the network be; what was killed is replaced by the Deployment. Harmless once the cluster has ended."""
+        aim = self._aims.get(occurrence)
+        if aim is not None and aim.link is not None and self._stopped is None:
+            with suppress(InconclusiveError):  # it has ended, and its proxy with it
+                self._ask("unshape", occurrence=occurrence)
 
     def verify_recovered(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
-        """Whether each victim is as it was before."""
-        return self.verify(occurrence, within_s)
+        """Look from outside whether each victim that still exists is as it was before."""
+        return self._witness.until_verified(self._witness.unharmed, self._aims[occurrence], within_s)
 
     def _metrics_ports(self) -> Sequence[int]:
         """Of the replicas that are there, each at its latest start."""
         starts = {e.replica: e.detail for e in self.events() if e.kind in _STARTS}
         return [starts[each.name]["metrics_port"] for each in self.replicas() if each.name in starts]
-
-    def _look(self, aimed: _Aimed, victim: Replica, listed: Collection[str], *, gone: bool) -> Evidence:
-        processes = aimed.processes.get(victim.uid)
-        if processes is None:
-            return Evidence(victim.name, verified=False, how="was never seen before the fault")
-        alive = [str(process.pid) for process in processes if process.alive()]
-        pids = ", ".join(str(process.pid) for process in processes) or "none: it was waiting to be restarted"
-        seen = f"of its processes ({pids}), {', '.join(alive) or 'none'} still live"
-        still_listed = victim.uid in listed
-        listing = f"uid {victim.uid} is {'still' if still_listed else 'no longer'} listed"
-        untouched = still_listed and len(alive) == len(processes)
-        verified = not alive and not still_listed if gone else untouched
-        return Evidence(victim.name, verified, f"{seen}; {listing}")
 
     def _wait_until_ready(self, deadline_s: float) -> None:
         while (
