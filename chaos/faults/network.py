@@ -90,6 +90,8 @@ def link(spec: NetworkSpec, traffic: Traffic) -> tuple[Link, ...]:
             from_replica=traffic if spec.direction in ("to", "both") else None,
             to_replica=traffic if spec.direction in ("from", "both") else None,
             toward=toward,
+            outside=spec.external_targets,
+            devices=tuple(filter(None, (spec.device, spec.target_device))),
         ),
     )
 

@@ -44,6 +44,10 @@ class Link:
     """What is sent to the replica."""
     toward: Mapping[str, str] | None = None
     """Labels of the callers meant; None for everybody."""
+    outside: tuple[str, ...] = ()
+    """Addresses outside of the cluster that are meant too."""
+    devices: tuple[str, ...] = ()
+    """Network interfaces other than the usual one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,8 @@ class Cluster:
         """Have the proxy do something; LookupError while there is none."""
         if self._proxy is None:
             raise LookupError("there is no proxy yet")
-        return await self._proxy.ask(op, **fields)
+        reply = await self._proxy.ask(op, **fields)
+        return {key: value for key, value in reply.items() if key != "id"}
 
     async def _help(self, name: str, tasks: asyncio.TaskGroup) -> Caller:
         log = self._spec.log_folder / f"{name}.log"

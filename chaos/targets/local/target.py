@@ -40,10 +40,21 @@ def fidelity(fault: Asked) -> Fidelity:
     for effect in fault.effects:
         if not isinstance(effect, Nothing | Termination | Link):
             return unsupported(f"a local cluster has no {type(effect).__name__}")
-        if isinstance(effect, Link) and not (effect.toward or {}).items() <= naming.GATEWAY_LABELS.items():
-            callers = ", ".join(f"{key}: {value}" for key, value in naming.GATEWAY_LABELS.items())
-            return unsupported(f"the gateway ({callers}) is the only other side that replicas have here")
+        if isinstance(effect, Link) and (reason := _beyond_the_gateway(effect)):
+            return unsupported(reason)
     return fault.fidelities.get(LocalTarget.kind, unsupported("it is not known what it would come to here"))
+
+
+def _beyond_the_gateway(link: Link) -> str | None:
+    """Why this network is none that replicas have here."""
+    if link.outside:
+        return f"replicas here talk to nobody outside: {', '.join(link.outside)}"
+    if {*link.devices} - {"eth0"}:
+        return f"replicas here have one network and no devices: {', '.join(link.devices)}"
+    if not (link.toward or {}).items() <= naming.GATEWAY_LABELS.items():
+        gateway = ", ".join(f"{key}: {value}" for key, value in naming.GATEWAY_LABELS.items())
+        return f"the gateway ({gateway}) is the only other side that replicas have here"
+    return None
 
 
 class LocalTarget:

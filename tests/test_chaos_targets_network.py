@@ -1,0 +1,251 @@
+"""A network fault on the local target: bytes wait and stay themselves, it is proved from outside, and it ends."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from statistics import mean
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaos.targets import Replica
+from chaos.targets.effects import Link, Traffic
+from chaos.targets.local.shaping import SEGMENT_BYTES, Line, Shape
+from chaos.targets.local.target import LocalTarget
+from tests.conftest import Eventually, wait_until
+from tests.support.local_cluster import Helper, all_ready, helper, terminate, toy_spec
+
+BOTH = Link(from_replica=Traffic(delay_s=0.05), to_replica=Traffic(delay_s=0.05))
+
+
+class Clock:
+    """Time that passes when it is told to, and calls back."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self._due: list[tuple[float, object]] = []
+
+    def call_at(self, at_s: float, go: object) -> None:
+        self._due.append((at_s, go))
+
+    def run(self, until_s: float) -> None:
+        while self._due and min(self._due, key=lambda each: each[0])[0] <= until_s:
+            due = min(self._due, key=lambda each: each[0])
+            self._due.remove(due)
+            self.now_s = max(self.now_s, due[0])
+            due[1]()  # type: ignore[operator]
+        self.now_s = until_s
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 2)), max_size=30))
+def test_what_waits_goes_in_order_each_not_before_its_time_and_as_soon_as_the_one_before_it_has_gone(
+    sent: list[tuple[float, float]],
+) -> None:
+    clock, gone = Clock(), []
+    line = Line(clock.call_at, lambda: clock.now_s)
+    expected, latest_s = [], 0.0
+    for number, (pause_s, delay_s) in enumerate(sent):
+        clock.run(clock.now_s + pause_s)
+        latest_s = max(latest_s, clock.now_s + delay_s)
+        expected.append((number, latest_s))
+        line.add(delay_s, 1, lambda number=number: gone.append((number, clock.now_s)))  # type: ignore[misc]
+    clock.run(clock.now_s + 10)
+    assert [number for number, _ in gone] == [number for number, _ in expected]
+    assert [at_s for _, at_s in gone] == pytest.approx([at_s for _, at_s in expected])
+    assert line.empty
+
+
+def test_jitter_is_uniform_around_the_delay_and_keeps_its_correlation() -> None:
+    plain = Shape(Traffic(delay_s=0.1, jitter_s=0.05), "seed")
+    delays_s = [plain.delay_s(100) for _ in range(4000)]
+    assert min(delays_s) >= 0.05
+    assert max(delays_s) <= 0.15
+    assert mean(delays_s) == pytest.approx(0.1, abs=0.002)
+    correlated = Shape(Traffic(delay_s=0.1, jitter_s=0.05, jitter_correlation=0.9), "seed")
+    steps_s = [abs(b - a) for a, b in pairwise(correlated.delay_s(100) for _ in range(1000))]
+    assert max(steps_s) <= 0.1 * 0.1 + 1e-9, "nine tenths of each draw are the one before"
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.3])
+def test_a_lost_packet_with_nothing_behind_it_costs_a_timeout_that_doubles(share: float) -> None:
+    shape = Shape(Traffic(loss=share), "seed")
+    delays_s = [shape.delay_s(100) for _ in range(20_000)]
+    assert sum(delay_s > 0 for delay_s in delays_s) / len(delays_s) == pytest.approx(share, rel=0.15)
+    assert {round(delay_s, 6) for delay_s in delays_s} <= {round(0.2 * (2**k - 1), 6) for k in range(11)}
+    again = sum(delay_s > 0.2 for delay_s in delays_s) / sum(delay_s > 0 for delay_s in delays_s)
+    assert again == pytest.approx(share, rel=0.4, abs=0.005)
+
+
+def test_a_lost_packet_in_the_midst_of_many_is_sent_again_at_once() -> None:
+    shape = Shape(Traffic(loss=0.02), "seed")
+    delays_s = [shape.delay_s(100 * SEGMENT_BYTES) for _ in range(500)]
+    lost = shape.counts.lost
+    assert lost == pytest.approx(500 * 100 * 0.02, rel=0.15)
+    assert sum(delay_s > 0 for delay_s in delays_s) < lost / 5, "only the last few have nothing behind them"
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[Helper]:
+    with helper("proxy") as started:
+        yield started
+
+
+def joined(proxy: Helper, route: str) -> tuple[socket.socket, socket.socket]:
+    """A client and the server behind a route of this name, over an open connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        port = proxy.ask("add", route=route, upstream_port=listener.getsockname()[1])["port"]
+        client = socket.create_connection(("127.0.0.1", port), timeout=20)
+        server, _ = listener.accept()
+        server.settimeout(20)
+        return client, server
+
+
+def shape(proxy: Helper, route: str, occurrence: str, delay_s: float, jitter_s: float = 0.0) -> None:
+    traffic = {"delay_s": delay_s, "jitter_s": jitter_s}
+    proxy.ask("shape", occurrence=occurrence, routes=[route], to_replica=traffic, from_replica=None)
+
+
+def sent_and_received(client: socket.socket, server: socket.socket, payload: bytes) -> bytes:
+    """What arrives of bytes that are sent in pieces of every size while something happens to the network."""
+
+    def send() -> None:
+        rng, at = Random(1), 0
+        while at < len(payload):
+            step = rng.randrange(1, 40_000)
+            client.sendall(payload[at : at + step])
+            at += step
+        client.shutdown(socket.SHUT_WR)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    received = b"".join(iter(lambda: server.recv(65536), b""))
+    thread.join()
+    return received
+
+
+def test_bytes_on_an_open_connection_wait_and_arrive_as_they_were_through_fault_and_recovery(
+    proxy: Helper,
+) -> None:
+    client, server = joined(proxy, "bytes")
+    payload = Random(2).randbytes(3_000_000)
+
+    def toggle() -> None:
+        for number in range(20):
+            shape(proxy, "bytes", f"delay#{number}", 0.02, 0.02)
+            shape(proxy, "bytes", f"more#{number}", 0.01)
+            proxy.ask("unshape", occurrence=f"delay#{number}")
+            proxy.ask("unshape", occurrence=f"more#{number}")
+
+    toggles = threading.Thread(target=toggle)
+    toggles.start()
+    assert sent_and_received(client, server, payload) == payload
+    toggles.join()
+    client.close()
+    server.close()
+
+
+def test_delays_of_two_faults_add_up_and_what_waits_goes_when_the_last_is_undone(proxy: Helper) -> None:
+    client, server = joined(proxy, "sum")
+    shape(proxy, "sum", "a#1", 0.3)
+    shape(proxy, "sum", "a#1", 0.3)
+    shape(proxy, "sum", "b#1", 0.2)
+    began_s = time.monotonic()
+    client.sendall(b"x")
+    assert server.recv(1) == b"x"
+    assert time.monotonic() - began_s >= 0.5
+    shape(proxy, "sum", "c#1", 3600.0)
+    client.sendall(b"y")
+    for occurrence in ("a#1", "b#1", "c#1", "c#1"):
+        proxy.ask("unshape", occurrence=occurrence)
+    assert server.recv(1) == b"y", "an hour of delay ends with its fault"
+    client.close()
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
+    with LocalTarget(toy_spec(tmp_path_factory.mktemp("network"), 3)) as started:
+        yield started
+
+
+@pytest.fixture
+def target(cluster: LocalTarget) -> LocalTarget:
+    wait_until(lambda: all_ready(cluster), within_s=30, what="three ready replicas")
+    return cluster
+
+
+@pytest.mark.parametrize(
+    "link",
+    [BOTH, Link(from_replica=Traffic(delay_s=0.1)), Link(to_replica=Traffic(delay_s=0.1, jitter_s=0.02))],
+    ids=["both ways", "from the replica", "to the replica, with jitter"],
+)
+def test_a_delay_is_seen_on_its_victim_alone_and_no_more_once_it_is_undone(
+    target: LocalTarget, link: Link
+) -> None:
+    victim, bystander = target.replicas()[:2]
+    for occurrence, whom in (("delay#1", victim), ("beside#1", bystander)):
+        target.aim(occurrence, [link], [whom])
+    target.inject("delay#1", [victim])
+    (evidence,) = target.verify("delay#1", within_s=5)
+    assert evidence.verified, evidence.how
+    assert "round trip" in evidence.how
+    assert not target.verify("beside#1", within_s=0)[0].verified
+    assert not target.verify_recovered("delay#1", within_s=0)[0].verified
+    target.recover("delay#1")
+    target.recover("delay#1")
+    (evidence,) = target.verify_recovered("delay#1", within_s=5)
+    assert evidence.verified, evidence.how
+
+
+def test_a_delay_that_is_aimed_and_injected_into_nobody_fails_verification(target: LocalTarget) -> None:
+    victim = target.replicas()[0]
+    target.aim("control#1", [BOTH], [victim])
+    target.inject("control#1", [])
+    (evidence,) = target.verify("control#1", within_s=0.5)
+    assert not evidence.verified
+    assert "100.0 ms more" not in evidence.how
+    assert "200.0 ms more were to be seen" in evidence.how
+
+
+def test_loss_is_proved_by_what_the_proxy_counted_of_it(target: LocalTarget) -> None:
+    victim = target.replicas()[0]
+    target.aim("loss#1", [Link(from_replica=Traffic(loss=0.5))], [victim])
+    target.inject("loss#1", [victim])
+    (evidence,) = target.verify("loss#1", within_s=20)
+    target.recover("loss#1")
+    assert evidence.verified, evidence.how
+    assert "packets were lost" in evidence.how
+
+
+def test_the_replacement_of_a_victim_is_not_hit_and_its_end_is_no_failed_recovery(
+    target: LocalTarget, eventually: Eventually
+) -> None:
+    victim = target.replicas()[0]
+    target.aim("frozen#1", [BOTH], [victim])
+    target.inject("frozen#1", [victim])
+    terminate(target, [victim])
+    eventually(lambda: all_ready(target) and victim.uid not in uids(target), within_s=30)
+    fresh = target.replicas()[-1]
+    target.aim("fresh#1", [BOTH], [fresh])
+    assert not target.verify("fresh#1", within_s=0)[0].verified
+    target.recover("frozen#1")
+    (evidence,) = target.verify_recovered("frozen#1", within_s=5)
+    assert (evidence.verified, evidence.how) == (True, "is not there any more")
+
+
+def uids(target: LocalTarget) -> set[str]:
+    return {replica.uid for replica in target.replicas()}
+
+
+def test_recovery_is_harmless_when_the_cluster_has_ended(tmp_path: Path) -> None:
+    with LocalTarget(toy_spec(tmp_path, 1)) as target:
+        victims: list[Replica] = [*target.replicas()]
+        target.aim("late#1", [BOTH], victims)
+        target.inject("late#1", victims)
+    target.recover("late#1")
