@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from chaos.faults import network_delay, pod_kill, sham
+from chaos.faults import network_delay, network_loss, pod_kill, sham
 from chaos.faults.fault import Fault, Kind
 from chaos.faults.manifest import CHAOS_MESH, OWN, FaultSpec, Head, selection_problems
 from chaos.reading.documents import Document, Problem
@@ -12,6 +12,7 @@ from chaos.reading.strict import build, suggestion
 KINDS: tuple[Kind, ...] = (
     pod_kill.KIND,
     network_delay.KIND,
+    network_loss.KIND,
     sham.KIND,
 )
 NOT_YET = (
