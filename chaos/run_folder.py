@@ -62,6 +62,11 @@ class RunFolder:
         return self.path / "processor.jsonl"
 
     @property
+    def ending(self) -> Path:
+        """How the run ended, where it was cut short."""
+        return self.path / "ending.json"
+
+    @property
     def journal(self) -> Path:
         """The machine-readable record of the run."""
         return self.path / "journal.json"
@@ -132,9 +137,9 @@ def existing(path: Path) -> RunFolder:
     """The folder of an earlier run.
 
     Raises:
-        InputError: it holds no journal.
+        InputError: it holds no experiment.
     """
     folder = RunFolder(path)
-    if not folder.journal.is_file():
-        raise InputError(f"not a run folder, it has no journal.json: {path}")
+    if not folder.experiment.is_file():
+        raise InputError(f"not a run folder, it has no experiment.yaml: {path}")
     return folder

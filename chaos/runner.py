@@ -20,11 +20,13 @@ from chaos.collecting import series as kept_series
 from chaos.collecting.counts import GatewayCounts, counts_before
 from chaos.collecting.engine import Engine
 from chaos.collecting.processor import ProcessorWatch
+from chaos.ending import Ending
 from chaos.errors import AbortedError, AftershockError, InconclusiveError, RefusedError
 from chaos.events import Event, write_events
 from chaos.experiment.experiment import Experiment
 from chaos.faults.injection import Injector, candidates
 from chaos.faults.timetable import Timetable
+from chaos.interrupts import Interrupted
 from chaos.judging import journal, judgement
 from chaos.live import LiveView
 from chaos.load import Load
@@ -56,13 +58,18 @@ class Run:
     _done: str = ""
     """What the latest fault did to whom."""
     _started_s: float = field(default_factory=time.monotonic)
+    _zero_s: float | None = None
+    """When the run clock began; None before the load did."""
+    _cut_s: float | None = None
+    """When the run was cut short; None while it is not."""
 
     def run(self) -> dict[str, Any]:
         """Run the experiment and return its journal.
 
         Raises:
             AftershockError: a guard refused or aborted, or something could not be measured; the target is
-                gone, and the folder holds what was recorded.
+                gone, and the folder holds what was recorded, with its journal.
+            Interrupted: somebody stopped it; the same.
         """
         try:
             with ExitStack() as stack:
@@ -80,43 +87,52 @@ class Run:
                 target = stack.enter_context((self.open_target or self.experiment.target.open)(opening))
                 self._under_load(target, broadcast)
                 self.progress.phase("cleanup", "ending every process of the run")
-        except AftershockError as error:
-            self._keep_what_there_is(error)
+        except (AftershockError, Interrupted) as error:
+            self._end_early(error)
             raise
         return self._judge()
 
     def _under_load(self, target: Target, broadcast: Broadcast) -> None:
-        spec = self.experiment.spec
-        for planned in self.experiment.faults:
-            candidates(target, planned)
         self._note(
             "target_opened", time.monotonic(), target=target.kind, wanted_replicas=target.wanted_replicas
         )
-        engine = broadcast.target_started(target)
-        endpoints = target.endpoints()
-        model = served_model(endpoints.url)
-        self.experiment = rate.known(self.experiment, self.folder, target, model, self.progress)
-        before = counts_before(endpoints, used=self.folder.capacity_rows(1).is_file())
+        try:
+            for planned in self.experiment.faults:
+                candidates(target, planned)
+            engine = broadcast.target_started(target)
+            endpoints = target.endpoints()
+            model = served_model(endpoints.url)
+            self.experiment = rate.known(self.experiment, self.folder, target, model, self.progress)
+            before = counts_before(endpoints, used=self.folder.capacity_rows(1).is_file())
+            self._play(target, model, broadcast)
+            self._count(target, before, engine)
+        except BaseException:
+            self._cut_s = self._cut_s or time.monotonic()
+            raise
+        finally:
+            events = [*target.events(), *self._events]
+            write_events(self.folder.events, align(events, self._zero_s or self._started_s))
+
+    def _play(self, target: Target, model: str, broadcast: Broadcast) -> None:
+        """Everything that happens while the load goes on."""
         plan = self.experiment.timetable()
         plan.write(self.folder.timetable)
-        zero_s = None
-        try:
-            offered = rate.of(self.experiment)
-            with (
-                Load(load_config(self.experiment, self.folder, target, model, offered)) as load,
-                ProcessorWatch(self.folder.processor, partial(_pids, target, load)),
-            ):
-                shown = broadcast.load_planned(load.config)
-                zero_s = load.start().start_monotonic_s
-                self._note("load_started", zero_s, wall=datetime.now(UTC).isoformat(timespec="seconds"))
-                shown.begin(zero_s)
+        config = load_config(self.experiment, self.folder, target, model, rate.of(self.experiment))
+        with (
+            Load(config) as load,
+            ProcessorWatch(self.folder.processor, partial(_pids, target, load)),
+        ):
+            shown = broadcast.load_planned(config)
+            zero_s = self._zero_s = load.start().start_monotonic_s
+            self._note("load_started", zero_s, wall=datetime.now(UTC).isoformat(timespec="seconds"))
+            shown.begin(zero_s)
+            try:
                 self._through_phases(target, load, zero_s, plan, broadcast)
-                load.wait(spec.load.timeouts.deadline_s + _DRAIN_SLACK_S)
-                self._note("load_finished", time.monotonic())
-            self._count(target, before, zero_s, engine)
-        finally:
-            if zero_s is not None:
-                write_events(self.folder.events, align([*target.events(), *self._events], zero_s))
+                load.wait(config.deadline_s + _DRAIN_SLACK_S)
+            except BaseException:
+                self._cut_s = time.monotonic()
+                raise
+            self._note("load_finished", time.monotonic())
 
     def _through_phases(
         self, target: Target, load: Load, zero_s: float, plan: Timetable, broadcast: Broadcast
@@ -162,33 +178,30 @@ class Run:
             view.look(time.monotonic() - zero_s)
             time.sleep(min(_LOOK_EVERY_S, left_s))
 
-    def _count(self, target: Target, before: GatewayCounts, zero_s: float, engine: Engine) -> None:
+    def _count(self, target: Target, before: GatewayCounts | None, engine: Engine) -> None:
         """Keep what only the living cluster can tell."""
         self.progress.phase("counts", "client, gateway and replicas, side by side")
-        endpoints, now_s = target.endpoints(), time.monotonic()
-        killed = {
-            event.replica for event in target.events() if event.kind == "replica_gone" and event.replica
-        }
+        endpoints, zero_s, now_s = target.endpoints(), self._zero_s or 0.0, time.monotonic()
+        gone = {event.replica for event in target.events() if event.kind == "replica_gone" and event.replica}
         kept: dict[str, Any] = {"step_s": kept_series.STEP_S, "series": {}}
         if endpoints.prometheus_url is not None:
             kept = kept_series.keep(endpoints.prometheus_url, zero_s, now_s)
             kept["alerts"] = alerts.fired(endpoints.prometheus_url, self._started_s, zero_s, now_s)
         kept["engine"] = engine.journaled()
-        rows = self.folder.rows()
         kept["reconciliation"] = reconciliation.reconcile(
-            rows, before, endpoints, killed, now_s - self._started_s
+            self.folder.rows(), before, endpoints, gone, now_s - self._started_s
         )
         self.folder.metrics.write_text(json.dumps(kept) + "\n")
 
-    def _keep_what_there_is(self, error: AftershockError) -> None:
-        """A run that was cut short under load leaves a journal too, and says in it why it proves nothing."""
-        if not self.folder.events.is_file():
-            return
-        kept = {"series": {}, "reconciliation": {"problems": [f"the run was cut short: {error}"]}}
-        self.folder.metrics.write_text(json.dumps(kept) + "\n")
-        journal.write(
-            self.folder.journal, {**judgement.judge_folder(self.folder), "exit_code": error.exit_code}
-        )
+    def _end_early(self, error: AftershockError | Interrupted) -> None:
+        """A run that was cut short leaves a journal too, and says in it why it proves nothing."""
+        known = self._zero_s is not None and self._cut_s is not None
+        at_s = (self._cut_s or 0.0) - (self._zero_s or 0.0) if known else None
+        Ending.of(error, at_s).write(self.folder.ending)
+        try:
+            self._judge()
+        except AftershockError as second:  # the first one says what happened
+            self.progress.note(f"the folder cannot be judged: {second}")
 
     def _judge(self) -> dict[str, Any]:
         journaled = judgement.judge_folder(self.folder)

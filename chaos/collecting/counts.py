@@ -40,10 +40,10 @@ class ReplicaCounts:
     """One replica as the gateway and as it itself counted."""
 
     replica: str
-    killed: bool
+    gone: bool
     gateway_attempts: int
     replica_requests: int | None
-    """None when the replica exports no such counter; for a killed one, as last scraped."""
+    """None when the replica exports no such counter; for one that is gone, as last scraped."""
     agrees: bool | None
     """None when there is nothing to compare with."""
 
@@ -71,8 +71,10 @@ def gateway_counts(url: str) -> GatewayCounts:
     )
 
 
-def counts_before(endpoints: Endpoints, *, used: bool) -> GatewayCounts:
+def counts_before(endpoints: Endpoints, *, used: bool) -> GatewayCounts | None:
     """The counters that the load of a run begins with; of replicas that were `used` already, theirs as well.
+
+    None where no gateway tells of itself: then there is nothing to compare with.
 
     They are at rest once nothing is in flight at the gateway, and two scrapes of the replicas agree: a request is
     counted a moment after its client has the answer, or gave it up.
@@ -80,13 +82,15 @@ def counts_before(endpoints: Endpoints, *, used: bool) -> GatewayCounts:
     Raises:
         OSError: the gateway cannot be reached.
     """
+    gateway = endpoints.gateway_metrics_url
+    if gateway is None:
+        return None
     own: dict[str, int] = {}
     deadline_s = time.monotonic() + _SCRAPED_WITHIN_S
     while used and time.monotonic() < deadline_s:
         earlier, own = own, _replica_requests(endpoints.prometheus_url, (), 0.0)
         if own == earlier:
             break
-    gateway = str(endpoints.gateway_metrics_url)
     left_in_flight(gateway, deadline_s - time.monotonic())
     return replace(gateway_counts(gateway), own=own)
 
@@ -113,30 +117,34 @@ def _gateway_samples(url: str) -> list[Sample]:
 
 def reconcile(
     rows: Sequence[Row],
-    before: GatewayCounts,
+    before: GatewayCounts | None,
     endpoints: Endpoints,
-    killed: Collection[str],
+    gone: Collection[str],
     run_s: float,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """The three counts of a run whose load has ended, and each disagreement as a sentence.
+
+    None where no gateway tells of itself.
 
     Args:
         rows: every row of the run.
         before: the gateway's counters when the load started.
         endpoints: the target's, still up.
-        killed: replicas that died: their last requests were never scraped, so they may have counted fewer.
+        gone: replicas that died: their last requests were never scraped, so they may have counted fewer.
         run_s: seconds since the target started: how far back to look for a dead replica's last count.
     """
+    if before is None or endpoints.gateway_metrics_url is None:
+        return None
     sent = sum(row.sent_s is not None for row in rows)
-    after = _settled(str(endpoints.gateway_metrics_url), before.requests + sent)
-    own = _replica_requests(endpoints.prometheus_url, killed, run_s)
+    after = _settled(endpoints.gateway_metrics_url, before.requests + sent)
+    own = _replica_requests(endpoints.prometheus_url, gone, run_s)
     replicas = [
         _replica(
             name,
             count - before.attempts.get(name, 0),
             after.unreachable.get(name, 0) - before.unreachable.get(name, 0),
             own[name] - before.own.get(name, 0) if name in own else None,
-            killed=name in killed,
+            gone=name in gone,
         )
         for name, count in sorted(after.attempts.items())
     ]
@@ -170,14 +178,14 @@ def _settled(url: str, expected: int) -> GatewayCounts:
     return counts
 
 
-def _replica(name: str, attempts: int, unreachable: int, own: int | None, *, killed: bool) -> ReplicaCounts:
+def _replica(name: str, attempts: int, unreachable: int, own: int | None, *, gone: bool) -> ReplicaCounts:
     agrees = None
     if own is not None:
-        agrees = own <= attempts if killed else attempts - unreachable <= own <= attempts
-    return ReplicaCounts(name, killed, attempts, own, agrees)
+        agrees = own <= attempts if gone else attempts - unreachable <= own <= attempts
+    return ReplicaCounts(name, gone, attempts, own, agrees)
 
 
-def _replica_requests(url: str | None, killed: Collection[str], run_s: float) -> dict[str, int]:
+def _replica_requests(url: str | None, gone: Collection[str], run_s: float) -> dict[str, int]:
     """Each replica's own count, each living one scraped after the call; empty when none exports it."""
     if url is None:
         return {}
@@ -185,7 +193,7 @@ def _replica_requests(url: str | None, killed: Collection[str], run_s: float) ->
     while True:
         now_s = time.time()
         scraped = client.instant(run_queries.counted_at(REPLICA_JOB), now_s)
-        fresh = all(each.value > asked_s for each in scraped if each.labels["pod"] not in killed)
+        fresh = all(each.value > asked_s for each in scraped if each.labels["pod"] not in gone)
         if fresh or now_s - asked_s > _SCRAPED_WITHIN_S:
             counts = client.instant(run_queries.counted(REPLICA_JOB, int(run_s) + 60), now_s)
             return _by_pod(counts)

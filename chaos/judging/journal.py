@@ -5,14 +5,12 @@ Seconds are floats on the run clock, +inf is the string "inf". Beside a null, `<
 
 import json
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chaos.errors import InputError
-from chaos.events import Event
 from chaos.judging.verdict import AssertionResult, Judgement
 from chaos.measuring.measurements import Measurements, PhaseSlis
 from chaos.measuring.processor import FULL_AT, FULL_SHARE
@@ -20,7 +18,7 @@ from chaos.measuring.quantiles import needed_for_interval, quantile
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
-from loadtests.rows import Row
+from loadtests.rows import OK
 
 SCHEMA = 1
 
@@ -39,8 +37,8 @@ class RunFacts:
     versions: Mapping[str, str]
     generator: Mapping[str, Any] = field(default_factory=dict)
     """What the load said of itself when it ended: `load.json`."""
-    reconciliation: Mapping[str, Any] = field(default_factory=dict)
-    """Requests as the gateway and the replicas counted them, beside the rows."""
+    reconciliation: Mapping[str, Any] | None = None
+    """Requests as the gateway and the replicas counted them, beside the rows; None when they were not asked."""
     engine: Mapping[str, Any] | None = None
     """What the replicas are, and what a foreign engine can tell; None when they were not asked."""
     alerts: Sequence[Mapping[str, Any]] | None = None
@@ -49,6 +47,13 @@ class RunFacts:
     """What a request cost and how full the machine was; None without samples."""
     rate_per_s: float | None = None
     """The rate of the plan."""
+    planned: int = 0
+    """Arrivals in the plan."""
+    sent: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    """Of every arrival, those too that were never sent because the run was cut short."""
+    cut_short: str | None = None
+    """Why the run ended before its plan did; None when it did not."""
     capacity: Mapping[str, Any] | None = None
     """What the rate was made of; None when it is a number of its author's."""
 
@@ -73,7 +78,6 @@ def build(run: RunFacts, measurements: Measurements, judgement: Judgement) -> di
         "phases": [_phase(slis) for slis in measurements.phases],
         "recovery": _recovery(measurements),
         "assertions": [_assertion(result) for result in judgement.assertions],
-        "reconciliation": run.reconciliation,
         **_observed(run),
         "definitions": definitions(measurements.objectives, measurements.criteria),
         "versions": run.versions,
@@ -148,42 +152,14 @@ def number(value: float | str | None) -> float | None:
     return None if value is None else float(value)
 
 
-def timeline_of(journal: Mapping[str, Any], rows: Iterable[Row], events: Iterable[Event]) -> Timeline:
-    """The timeline again, from a journal and the rows and events beside it."""
-    return Timeline(
-        rows=tuple(rows),
-        events=tuple(events),
-        planned=journal["load"]["planned"],
-        warmup_s=journal["load"]["warmup_s"],
-        plan_end_s=journal["load"]["plan_end_s"],
-        wanted_replicas=journal["wanted_replicas"],
-        faults=tuple(
-            FaultWindow(
-                id=fault.get("id", fault["name"]),
-                name=fault["name"],
-                kind=fault["kind"],
-                fidelity=fault["fidelity"],
-                started_s=fault["started_s"],
-                ended_s=fault["ended_s"],
-                targets=tuple(fault["targets"]),
-                candidates=fault["candidates"],
-                verified=fault["verified"],
-                evidence=tuple(fault["evidence"]),
-                plane=fault.get("plane", "process"),
-                done=fault.get("done", "were killed"),
-            )
-            for fault in journal["faults"]
-        ),
-    )
-
-
 def _load(timeline: Timeline, run: RunFacts) -> dict[str, Any]:
     rows = timeline.rows
     lags_s = sorted(row.lag_s for row in rows if row.lag_s is not None)
     load = {
-        "planned": timeline.planned,
-        "ok": sum(row.ok for row in rows),
-        "outcomes": dict(sorted(Counter(row.outcome for row in rows).items())),
+        "planned": run.planned,
+        "sent": run.sent,
+        "ok": run.outcomes.get(OK, 0),
+        "outcomes": dict(run.outcomes),
         "rate": run.rate_per_s,
         "capacity": run.capacity,
         "offered_rate": len(lags_s) / timeline.plan_end_s if timeline.plan_end_s > 0 else None,
@@ -246,9 +222,18 @@ def _observed(run: RunFacts) -> dict[str, Any]:
     asked = {
         "engine": "the replicas were not asked",
         "alerts": "Prometheus was not asked",
+        "cut_short": "the run came to its end",
+        "reconciliation": "no gateway told of itself, or the run did not come to ask it",
         "processor": "the run kept no samples of the processor over any of its phases",
     }
-    return _with_reasons({"engine": run.engine, "alerts": alerts, "processor": run.processor}, asked)
+    observed = {
+        "engine": run.engine,
+        "alerts": alerts,
+        "processor": run.processor,
+        "reconciliation": run.reconciliation,
+        "cut_short": run.cut_short,
+    }
+    return _with_reasons(observed, asked)
 
 
 def _assertion(result: AssertionResult) -> dict[str, Any]:

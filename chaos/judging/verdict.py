@@ -114,6 +114,8 @@ def _unsound_target(measurements: Measurements) -> Iterator[str]:
 
 def _unsound_rows(measurements: Measurements) -> Iterator[str]:
     timeline = measurements.timeline
+    if not timeline.complete:
+        return
     counts = Counter(row.index for row in timeline.rows)
     missing = sum(index not in counts for index in range(timeline.planned))
     if missing:

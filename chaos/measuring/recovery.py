@@ -110,8 +110,8 @@ def fault_end_s(timeline: Timeline, criteria: Criteria) -> float:
 def capacity_recovery(timeline: Timeline, criteria: Criteria) -> RecoveryTime:
     """When all wanted replicas were ready for a full hold, and each new one had completed a request."""
     start_s = timeline.fault_start_s
-    if start_s is None:
-        return _unknown(NOTHING_INJECTED)
+    if start_s is None or not timeline.wanted_replicas:
+        return _unknown(NOTHING_INJECTED if start_s is None else "the target does not show its replicas")
     horizon_s = min(criteria.within_s, timeline.plan_end_s - start_s)
     steps = ready_steps(timeline)
     if not steps:

@@ -72,6 +72,8 @@ class Timeline:
     plan_end_s: float
     wanted_replicas: int
     faults: tuple[FaultWindow, ...] = ()
+    complete: bool = True
+    """Whether the run came to its end; else `rows` are those that the server had answered by then."""
 
     def __post_init__(self) -> None:
         # Sorted here, once, so that no function over a timeline has to ask.

@@ -1,16 +1,14 @@
 """A run as its folder tells it: the journal, and the raw records on one timeline."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chaos.events import read_events
 from chaos.judging import journal as journals
+from chaos.judging import records
 from chaos.measuring.slis import Bin, Objectives, per_second
 from chaos.measuring.timeline import Timeline
 from chaos.run_folder import RunFolder
-from loadtests.rows import read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +32,8 @@ def read(folder: RunFolder) -> Recorded:
         ValueError: a row or an event is not what a run writes.
     """
     journal = journals.read(folder.journal)
-    rows = read_rows(folder.requests) if folder.requests.is_file() else ()
-    events = read_events(folder.events) if folder.events.is_file() else ()
-    timeline = journals.timeline_of(journal, rows, events)
+    run = records.read(folder)
     slo = journal["slo"]
     objectives = Objectives(slo["ttft_s"], slo["e2e_s"], slo["itl_s"])
-    kept = json.loads(folder.metrics.read_text()) if folder.metrics.is_file() else {}
-    return Recorded(journal, timeline, objectives, per_second(timeline, objectives), kept.get("series", {}))
+    series = run.counted.get("series", {})
+    return Recorded(journal, run.timeline, objectives, per_second(run.timeline, objectives), series)

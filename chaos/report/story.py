@@ -42,6 +42,9 @@ def headline(journal: Journal) -> str:
 
 def finding(journal: Journal) -> str:
     """What was found, in a clause, and what did not hold or could not be decided."""
+    if journal.get("cut_short"):
+        done = disturbance(journal)
+        return f"{'nothing was injected' if done is None else done}; {journal['cut_short']}"
     found = _recovery_clause(journal)
     if not journal["faults"]:
         return found
