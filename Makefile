@@ -5,6 +5,8 @@ BIN := .venv/bin
 BENCHMARKS := open_versus_closed generator_lag path_overhead instrumentation_cost highest_rate scrape_cost kill_runner policies replica_step replica_start demo_runs
 SETUP := pyproject.toml constraints.txt .ci/setup $(wildcard .ci/*.py)
 EXPERIMENT ?= chaos/experiments/pod-kill-30.yaml
+# Files of tests at a time: most tests wait for real processes, and more than two of those measure each other.
+JOBS ?= 2
 
 .PHONY: help demo test check slow benchmarks render setup upgrade clean
 
@@ -15,7 +17,7 @@ demo: .venv/.installed ## kill 30 % of ten replicas under load and prove how fas
 	$(BIN)/aftershock run $(EXPERIMENT)
 
 test: .venv/.installed-dev check ## everything CI runs, without `slow`, `gpu` and `cluster` tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: .venv/.installed-dev ## format, lint, types, import rules, generated files: seconds
 	$(BIN)/ruff format --check .
