@@ -32,7 +32,7 @@ REPLACED = [
 def test_a_lane_shows_each_state_from_the_start_of_the_plan_to_the_end_of_the_run() -> None:
     old, new = lanes(run(REPLACED, (served(0, "a", 8.0), served(1, "b", 37.0))), 70.0)
     assert old.spans == (Span("ready", 0.0, KILL_S), Span("dying", KILL_S, 30.5))
-    assert old.killed_s == (KILL_S,)
+    assert old.signalled_s == (KILL_S,)
     assert old.served_s is None
     assert new.spans == (Span("starting", 31, 36), Span("ready", 36, 70.0))
     assert new.served_s == 37.0
@@ -40,8 +40,9 @@ def test_a_lane_shows_each_state_from_the_start_of_the_plan_to_the_end_of_the_ru
 
 def test_a_victim_is_told_with_its_replacement_and_its_own_evidence() -> None:
     rows = (served(0, "b", 37.5), served(1, "b", 36.5))
-    [victim] = victims(run(REPLACED, rows, targets=("a", "other")))
-    assert (victim.replica, victim.killed_s, victim.evidence) == ("a", KILL_S, "a is gone")
+    victim, other = victims(run(REPLACED, rows, targets=("a", "other")))
+    assert (victim.replica, victim.hit_s, victim.evidence) == ("a", KILL_S, "a is gone")
+    assert (other.replica, other.gone, other.replacement) == ("other", False, None)
     assert (victim.replacement, victim.ready_after_s, victim.served_after_s) == ("b", 6.0, 6.5)
 
 
@@ -57,7 +58,10 @@ def test_a_replica_restarted_under_its_own_name_is_its_own_replacement() -> None
 
 
 def test_a_kill_by_a_liveness_probe_makes_no_victim() -> None:
-    assert victims(run([Event(12, "replica_killed", "c"), *REPLACED[:3]])) == ()
+    [victim] = victims(
+        run([Event(12, "replica_killed", "c"), Event(12, "replica_killed", "a"), *REPLACED[:3]])
+    )
+    assert (victim.replica, victim.gone, victim.hit_s) == ("a", False, KILL_S)
 
 
 def test_of_very_many_replicas_the_eventful_ones_are_kept() -> None:

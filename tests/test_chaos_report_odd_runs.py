@@ -10,9 +10,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chaos.events import Event, read_events, write_events
+from chaos.events import Event, read_events
 from chaos.experiment.assertions import parse
 from chaos.judging import journal as journals
+from chaos.judging import records
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import judge
 from chaos.measuring.measurements import measure
@@ -20,15 +21,15 @@ from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import Timeline
 from chaos.progress import print_summary
-from chaos.report import write_reports
+from chaos.report import recorded, write
 from chaos.report.words import seconds
 from chaos.run_folder import RunFolder
-from loadtests.rows import Row, read_rows, write_rows
+from loadtests.rows import Row, read_rows
 
 SAMPLE = RunFolder(Path(__file__).parent / "data" / "run-sample")
 ROWS = tuple(read_rows(SAMPLE.requests))
 EVENTS = tuple(read_events(SAMPLE.events))
-RECORDED = journals.timeline_of(journals.read(SAMPLE.journal), ROWS, EVENTS)
+RECORDED = records.read(SAMPLE).timeline
 FAULT = RECORDED.faults[0]
 RUN = journals.RunFacts("odd", "It holds.", "local", 7, "2026-01-01T00:00:00Z", {"aftershock": "0.1.0"})
 ASSERTIONS = (
@@ -79,7 +80,7 @@ def _without_replacements(events: Sequence[Event]) -> tuple[Event, ...]:
 
 
 OUTAGE = replace(RECORDED, rows=_short_outage(ROWS))
-LASTING = replace(FAULT, kind="latency", ended_s=FAULT.started_s + 5)
+LASTING = replace(FAULT, done="answered slowly", ended_s=FAULT.started_s + 5, undone=True)
 ODD_RUNS = {
     "no-rows": replace(OUTAGE, rows=()),
     "nothing-at-all": replace(OUTAGE, rows=(), events=(), faults=(), planned=0),
@@ -97,7 +98,7 @@ FINDINGS = {
     "no-events": "goodput was back {back} after 3 of 10 replicas were killed",
     "nothing-injected": "INCONCLUSIVE: no fault was injected",
     "fault-not-proved": "goodput was back {back} after 3 of 10 replicas were killed; undecided because",
-    "fault-that-lasts": "goodput was back {back} after latency hit 3 of 10 replicas",
+    "fault-that-lasts": "goodput was back {back} after 3 of 10 replicas answered slowly",
     "not-recovered": "DEVIATED: goodput was not back within 30 s after 3 of 10 replicas were killed",
     "no-impact": "goodput never left its tolerance when 3 of 10 replicas were killed",
     "relapse": "goodput was back {back} after 3 of 10 replicas were killed, but fell again after",
@@ -110,9 +111,7 @@ def written(path: Path, timeline: Timeline) -> RunFolder:
     measurements = measure(timeline, Objectives(ttft_s=0.5, e2e_s=2.5), Criteria())
     results = [evaluate(parse(expression), measurements) for expression in ASSERTIONS]
     journals.write(folder.journal, journals.build(RUN, measurements, judge(measurements, results)))
-    write_rows(folder.requests, timeline.rows)
-    write_events(folder.events, timeline.events)
-    write_reports(folder)
+    write(folder, recorded.of(journals.read(folder.journal), timeline, {}))
     return folder
 
 

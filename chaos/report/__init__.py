@@ -11,7 +11,11 @@ def write_reports(folder: RunFolder) -> None:
         InputError: the journal is missing, not JSON, or of another schema.
         ValueError: a row or an event is not what a run writes, naming file and line.
     """
-    run = recorded.read(folder)
+    write(folder, recorded.read(folder))
+
+
+def write(folder: RunFolder, run: recorded.Recorded) -> None:
+    """Write the reports of this run into a folder."""
     reports = {
         folder.report: html.render(run),
         folder.path / "summary.md": summary.render(run),

@@ -1,11 +1,12 @@
 """The life of every replica, read off the events: the lanes of the report, and what became of each victim."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile, zip_longest
+from itertools import takewhile
 
 from chaos.events import Event
-from chaos.measuring.timeline import Timeline
+from chaos.measuring.timeline import FaultWindow, Timeline
 
 _STATES = {
     "replica_created": "starting",
@@ -35,23 +36,27 @@ class Lane:
 
     replica: str
     spans: tuple[Span, ...]
-    killed_s: tuple[float, ...]
+    signalled_s: tuple[float, ...]
+    """When it was told, or forced, to end."""
     served_s: float | None
     """First request completed, for a replica that came into being after the fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """A replica that a fault killed, and the one that came in its turn afterwards."""
+    """A replica that a fault hit, and, if it is gone since, the one that came in its turn afterwards."""
 
     replica: str
-    killed_s: float
+    occurrence: str
+    """Of the fault."""
+    hit_s: float
     evidence: str | None
+    gone: bool
     replacement: str | None
     ready_after_s: float | None
-    """From the kill until the replacement was ready."""
+    """From the hit until the replacement was ready."""
     served_after_s: float | None
-    """From the kill until the replacement completed its first request."""
+    """From the hit until the replacement completed its first request."""
 
 
 def lanes(timeline: Timeline, end_s: float) -> tuple[Lane, ...]:
@@ -81,19 +86,35 @@ def short_names(names: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def victims(timeline: Timeline) -> tuple[Victim, ...]:
-    """Every kill of a fault in order, paired with what came into being after the first of them, in order.
+    """Everyone whom a fault hit, in order; who is gone is paired with what came into being afterwards, in order.
 
     A Deployment does not say which new replica takes the place of which old one.
     """
-    targets = {replica for fault in timeline.faults for replica in fault.targets}
-    kills = [e for e in timeline.events if e.kind == "replica_killed" and e.replica in targets]
-    new = [e for e in timeline.events if kills and e.kind in _COMES_INTO_BEING and e.at_s >= kills[0].at_s]
-    return tuple(_victim(timeline, kill, born) for kill, born in zip_longest(kills, new[: len(kills)]))
+    found: list[Victim] = []
+    for fault in timeline.faults:
+        ends = {
+            event.replica: event
+            for event in reversed(timeline.events)
+            if event.kind == "replica_killed"
+            and event.replica in fault.targets
+            and event.at_s >= fault.started_s
+        }
+        hit = sorted(fault.targets, key=lambda name: ends[name].at_s if name in ends else fault.started_s)
+        since_s = min((end.at_s for end in ends.values()), default=math.inf)
+        new = [e for e in timeline.events if e.kind in _COMES_INTO_BEING and e.at_s >= since_s]
+        born = iter(new[: len(ends)])
+        found += [
+            _victim(timeline, fault, name, ends.get(name), next(born, None) if name in ends else None)
+            for name in hit
+        ]
+    return tuple(found)
 
 
-def _victim(timeline: Timeline, kill: Event, born: Event | None) -> Victim:
-    told = (said for fault in timeline.faults for said in fault.evidence)
-    mine = [said.removeprefix(f"{kill.replica}: ") for said in told if said.startswith(f"{kill.replica}: ")]
+def _victim(
+    timeline: Timeline, fault: FaultWindow, name: str, end: Event | None, born: Event | None
+) -> Victim:
+    hit_s = fault.started_s if end is None else end.at_s
+    mine = [said.removeprefix(f"{name}: ") for said in fault.evidence if said.startswith(f"{name}: ")]
     ready_s = served_s = None
     if born is not None:
         ready_s = min(
@@ -106,12 +127,14 @@ def _victim(timeline: Timeline, kill: Event, born: Event | None) -> Victim:
         )
         served_s = _first_served_s(timeline, born)
     return Victim(
-        replica=kill.replica or "",
-        killed_s=kill.at_s,
+        replica=name,
+        occurrence=fault.id or fault.name,
+        hit_s=hit_s,
         evidence=mine[0] if mine else None,
+        gone=end is not None,
         replacement=born.replica if born else None,
-        ready_after_s=None if ready_s is None else ready_s - kill.at_s,
-        served_after_s=None if served_s is None else served_s - kill.at_s,
+        ready_after_s=None if ready_s is None else ready_s - hit_s,
+        served_after_s=None if served_s is None else served_s - hit_s,
     )
 
 
@@ -122,11 +145,11 @@ def _lane(timeline: Timeline, replica: str, life: Sequence[Event], end_s: float)
         for event, until_s in zip(life, following, strict=True)
         if event.kind != "replica_gone" and until_s > max(event.at_s, 0.0)
     )
-    killed_s = tuple(event.at_s for event in life if event.kind == "replica_killed" and event.at_s >= 0)
+    signalled_s = tuple(e.at_s for e in life if e.kind == "replica_killed" and e.at_s >= 0)
     born = [event for event in life if event.kind in _COMES_INTO_BEING]
     fault_s = timeline.fault_start_s
     new = born[-1] if born and fault_s is not None and born[-1].at_s >= fault_s else None
-    return Lane(replica, spans, killed_s, _first_served_s(timeline, new) if new else None)
+    return Lane(replica, spans, signalled_s, _first_served_s(timeline, new) if new else None)
 
 
 def _first_served_s(timeline: Timeline, born: Event) -> float | None:

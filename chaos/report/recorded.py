@@ -33,7 +33,11 @@ def read(folder: RunFolder) -> Recorded:
     """
     journal = journals.read(folder.journal)
     run = records.read(folder)
+    return of(journal, run.timeline, run.counted.get("series", {}))
+
+
+def of(journal: Mapping[str, Any], timeline: Timeline, series: Mapping[str, Any]) -> Recorded:
+    """The same of what was read already."""
     slo = journal["slo"]
     objectives = Objectives(slo["ttft_s"], slo["e2e_s"], slo["itl_s"])
-    series = run.counted.get("series", {})
-    return Recorded(journal, run.timeline, objectives, per_second(run.timeline, objectives), series)
+    return Recorded(journal, timeline, objectives, per_second(timeline, objectives), series)

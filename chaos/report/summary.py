@@ -85,14 +85,15 @@ def _victims(run: Recorded) -> str:
     rows = [
         (
             _text(victim.replica),
-            instant(victim.killed_s),
-            _text(victim.replacement or "none"),
+            _text(victim.occurrence),
+            instant(victim.hit_s),
+            _text(victim.replacement or "none") if victim.gone else "it stayed",
             seconds(victim.ready_after_s),
             seconds(victim.served_after_s),
         )
         for victim in lifecycle.victims(run.timeline)
     ]
-    heads = ("killed", "at", "replacement", "ready after", "first request served after")
+    heads = ("victim", "fault", "at", "replacement", "ready after", "first request served after")
     more = f"\n\nand {len(rows) - _MOST_ROWS} more" if len(rows) > _MOST_ROWS else ""
     return _table(heads, rows[:_MOST_ROWS]) + more
 
