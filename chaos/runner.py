@@ -214,5 +214,4 @@ class Run:
 
 def _pids(target: Target, load: Load) -> Mapping[str, Sequence[int]]:
     """Whose processor time belongs to the run, by role."""
-    load_pids = [load.pid] if load.pid is not None else []
-    return {"runner": [os.getpid()], "load": load_pids, **target.pids()}
+    return {"runner": [os.getpid()], "load": load.pids, **target.pids()}
