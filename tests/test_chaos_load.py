@@ -8,7 +8,7 @@ from collections import Counter
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import psutil
 import pytest
@@ -19,10 +19,10 @@ from chaos.load import Load, LoadConfig, LoadSummary
 from chaos.progress import QuietProgress
 from chaos.publishing.load_series import LoadCollector
 from chaos.run_folder import RunFolder
-from chaos.targets import Replica, Target
 from loadtests.plan import Plan
 from loadtests.rows import Row, read_rows
 from tests.conftest import Eventually
+from tests.support.fake_target import FakeTarget
 from tests.support.scripted_server import ScriptedServer
 
 
@@ -160,15 +160,6 @@ def test_a_plan_that_was_exchanged_before_the_load_began_is_noticed(config: Load
             load.start()
 
 
-class FollowedTarget:
-    """As much of a target as a live view asks for."""
-
-    wanted_replicas = 1
-
-    def replicas(self) -> list[Replica]:
-        return []
-
-
 def test_the_rows_of_all_processes_are_seen_while_they_run_and_are_one_file_in_the_end(
     config: LoadConfig, eventually: Eventually
 ) -> None:
@@ -177,7 +168,7 @@ def test_the_rows_of_all_processes_are_seen_while_they_run_and_are_one_file_in_t
         with Load(settings) as load:
             series = LoadCollector(settings)
             shown = Shown()
-            view = LiveView(load, cast("Target", FollowedTarget()), shown, lambda: None)
+            view = LiveView(load, FakeTarget(), shown, lambda: None)
             zero_s = load.start().start_monotonic_s
             series.begin(zero_s)
             assert len(load.pids) == 3
