@@ -19,10 +19,9 @@ from locust.runners import STATE_INIT, LocalRunner, MasterRunner
 from loadtests import settings
 from loadtests.endpoint import first_model
 from loadtests.messages import CLOSE, DONE, START, STOP, Assignment
-from loadtests.parts import merge_parts, remove_rows
+from loadtests.parts import all_rows, merge_parts, remove_rows
 from loadtests.plan import Plan, plan_of
 from loadtests.recorder import summarise, write_summary
-from loadtests.rows import read_rows
 from loadtests.spec import LoadSpec
 
 _LEAD_S = 0.25
@@ -147,7 +146,7 @@ class Master:
         assert rows is not None
         merge_parts(rows)
         reports = run.reports.values()
-        summary = run.summary | {"state": "finished"} | summarise(read_rows(rows))
+        summary = run.summary | {"state": "finished"} | summarise(all_rows(rows))
         for key in ("hub_p99_s", "hub_max_s"):
             summary["lag"][key] = max((report.get(key) or 0.0 for report in reports), default=None)
         summary["peak_in_flight"] = sum(report.get("peak_in_flight", 0) for report in reports)

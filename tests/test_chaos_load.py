@@ -19,6 +19,7 @@ from chaos.load import Load, LoadConfig, LoadSummary
 from chaos.progress import QuietProgress
 from chaos.publishing.load_series import LoadCollector
 from chaos.run_folder import RunFolder
+from loadtests.parts import parts_of
 from loadtests.plan import Plan
 from loadtests.rows import Row, read_rows
 from tests.conftest import Eventually
@@ -233,6 +234,25 @@ def test_a_process_of_several_that_dies_is_noticed_and_the_rows_of_the_others_st
     indices = [row.index for row in RunFolder(config.rows_path.parent).rows()]
     assert {row.index for row in seen} <= set(indices)
     assert len(indices) == len(set(indices)) < len(load.plan.arrivals)
+
+
+def test_the_rows_of_several_are_one_file_also_where_their_master_was_killed(
+    config: LoadConfig, eventually: Eventually
+) -> None:
+    settings = config.but(processes=2, duration_s=60.0, rate_per_s=100.0)
+    with ScriptedServer() as server, Load(settings.but(url=server.url())) as load:
+        load.start()
+        eventually(load.new_rows, within_s=60, what="the first row")
+        master, *workers = map(psutil.Process, load.pids)
+        master.kill()
+        for worker in workers:
+            eventually(partial(is_gone, worker), within_s=30, what="the end of what it had forked")
+        with pytest.raises(InconclusiveError, match="ended before its plan"):
+            load.poll()
+    rows = list(read_rows(config.rows_path))
+    assert rows
+    assert [row.index for row in rows] == sorted({row.index for row in rows})
+    assert parts_of(config.rows_path) == []
 
 
 def test_several_processes_end_with_their_plan_and_are_asked_to_offer_nothing_more(

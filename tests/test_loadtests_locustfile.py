@@ -100,6 +100,22 @@ def test_a_plan_from_a_file_is_played_as_it_stands_in_the_file(locust: Locust, t
     assert sorted(lengths) == [(10, 3), (200, 5)]
 
 
+def test_a_worker_whose_plan_is_another_one_plays_nothing(
+    locust: Locust, tmp_path: Path, eventually: Eventually
+) -> None:
+    plan, rows, summary = tmp_path / "plan.jsonl", tmp_path / "rows.jsonl", tmp_path / "load.json"
+    os.mkfifo(plan)  # each who reads it gets what is written for them
+    with ScriptedServer() as server:
+        options = ["--headless", "--host", server.url(), "--duration", 1, "--model", "tiny"]
+        child = locust(*options, "--plan", plan, "--rows", rows, "--summary", summary)
+        plan.write_text(Arrival(0, 0.1, 10, 3, 1).line + "\n")
+        eventually(summary.exists, within_s=30, what="the plan that the master read")
+        plan.write_text(Arrival(0, 0.2, 10, 3, 1).line + "\n")
+        assert child.wait(30) == 1
+        assert [body for _, _, body in server.requests if body] == []
+    assert "the plan made here is not the master's" in (tmp_path / "log").read_text()
+
+
 def test_a_file_that_is_no_plan_is_a_clear_message(locust: Locust, tmp_path: Path) -> None:
     (tmp_path / "plan.jsonl").write_text("no plan\n")
     child = locust(
