@@ -128,7 +128,7 @@ class Run:
             shown.begin(zero_s)
             try:
                 self._through_phases(target, load, zero_s, plan, broadcast)
-                load.wait(config.deadline_s + _DRAIN_SLACK_S)
+                load.wait(config.timeouts.deadline_s + _DRAIN_SLACK_S)
             except BaseException:
                 self._cut_s = time.monotonic()
                 raise
