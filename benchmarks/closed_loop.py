@@ -14,8 +14,8 @@ from locust.exception import StopUser
 
 from loadtests.completions import request_body
 from loadtests.endpoint import Endpoint
-from loadtests.progress import Limits
 from loadtests.rows import CENSORED, Row, to_line
+from loadtests.spec import Timeouts
 from loadtests.streaming import StreamingClient
 
 START_S = time.monotonic()
@@ -29,7 +29,7 @@ class ClosedLoopUser(User):
 
     def on_start(self) -> None:
         """One client for each user, as Locust has it."""
-        self.client = StreamingClient(Endpoint.parse(str(self.host)), Limits(10.0, 5.0, 30.0), START_S)
+        self.client = StreamingClient(Endpoint.parse(str(self.host)), Timeouts(), START_S)
         self.body = request_body("tiny", "hello", 2, ignore_eos=False)
 
     @task

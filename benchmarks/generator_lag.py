@@ -24,6 +24,7 @@ def measure(rate_per_s: float, url: str, folder: Path) -> LoadSummary:
         duration_s=DURATION_S,
         seed=1,
         max_in_flight=4000,
+        plan_path=folder / "plan.jsonl",
         rows_path=folder / "rows.jsonl",
         summary_path=folder / "load.json",
         log_path=folder / "locust.log",

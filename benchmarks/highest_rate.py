@@ -9,7 +9,6 @@ and the generator's p99 lag stayed within 5 % of the TTFT bound. Takes about 4 m
 import argparse
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from chaos.experiment.experiment import read_experiment
@@ -48,7 +47,7 @@ def main() -> int:
             base = load_config(experiment, folder, target, served_model(url), rate_per_s=1.0)
             print("  rate   good   TTFT p50   TTFT p99    e2e p99   lag p99")
             for rate in (float(word) for word in options.rates.split(",")):
-                with Load(replace(base, rate_per_s=rate, duration_s=options.seconds + SETTLE_S)) as load:
+                with Load(base.but(rate_per_s=rate, duration_s=options.seconds + SETTLE_S)) as load:
                     load.start()
                     load.wait(options.seconds + 60)
                 rows = [row for row in read_rows(folder.requests) if row.intended_s >= SETTLE_S]

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from chaos.load import Load, LoadConfig
@@ -54,11 +53,12 @@ def open_loop(folder: Path) -> list[Row]:
         duration_s=DURATION_S,
         seed=1,
         max_in_flight=2000,
+        plan_path=folder / "plan.jsonl",
         rows_path=folder / "open.jsonl",
         summary_path=folder / "load.json",
         log_path=folder / "locust.log",
     )
-    with ScriptedServer() as server, Load(replace(config, url=server.url())) as load:
+    with ScriptedServer() as server, Load(config.but(url=server.url())) as load:
         server.silence(load.start().start_monotonic_s + SILENCE_AT_S, SILENCE_S)
         load.wait(within_s=DURATION_S + 40.0)
     return list(read_rows(config.rows_path))

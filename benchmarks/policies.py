@@ -54,6 +54,7 @@ def measure(url: str, rate_per_s: float, options: argparse.Namespace) -> dict[st
             prompt_tokens=options.prompt_tokens,
             output_tokens=options.output_tokens,
             max_in_flight=4000,
+            plan_path=folder / "plan.jsonl",
             rows_path=folder / "rows.jsonl",
             summary_path=folder / "load.json",
             log_path=folder / "locust.log",

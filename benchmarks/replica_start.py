@@ -83,7 +83,8 @@ def replaced(target: LocalTarget, folder: Path, kills: int, rate: float) -> list
     url = target.endpoints().url
     config = LoadConfig(
         url=url, model=served_model(url), rate_per_s=rate, duration_s=3600, seed=1, marks=target.marks,
-        rows_path=folder / "requests.jsonl", summary_path=folder / "load.json", log_path=folder / "locust.log",
+        plan_path=folder / "plan.jsonl", rows_path=folder / "requests.jsonl",
+        summary_path=folder / "load.json", log_path=folder / "locust.log",
     )  # fmt: skip
     found = []
     with Load(config) as load:

@@ -7,18 +7,17 @@ grows by the same factor each second, until most requests miss the objectives.
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chaos.collecting.counts import left_in_flight
 from chaos.errors import InconclusiveError, RefusedError
+from chaos.live import Latest
 from chaos.load import Load, LoadConfig
 from chaos.measuring.capacity import Estimate, estimate, is_overloaded
-from chaos.measuring.quantiles import quantile
-from chaos.measuring.slis import Objectives, samples
+from chaos.measuring.slis import Objectives
 from chaos.progress import Progress
 from chaos.run_folder import RunFolder
-from loadtests.plan import Plan
-from loadtests.rows import Row
+from loadtests.spec import Timeouts
 
 MOST_PER_S = 2000.0
 """Where a ramp ends that nothing stops: what one process can offer."""
@@ -110,47 +109,43 @@ class Ramps:
 
     def _ramp(self, number: int, low_per_s: float, high_per_s: float, lasts_s: float) -> Estimate:
         config = self._config(number, low_per_s, high_per_s, lasts_s)
-        offsets_s = Plan(config.arrivals, high_per_s, lasts_s, config.seed, low_per_s).offsets_s
-        rows: list[Row] = []
+        settles_s = config.timeouts.deadline_s + _SETTLE_S
+        rows, latest = [], Latest(over_s=1.0)
         with Load(config) as load:
             zero_s = load.start().start_monotonic_s
             while load.poll():
-                rows += load.new_rows()
+                fresh = load.new_rows()
+                rows += fresh
                 now_s = time.monotonic() - zero_s
-                self._tell(rows, now_s)
-                if is_overloaded(rows, offsets_s, now_s, self.objectives):
+                self.progress.update(**latest.facts(fresh, now_s))
+                if is_overloaded(rows, load.plan.offsets_s, now_s, self.objectives):
                     load.close()
                     break
                 time.sleep(_LOOK_EVERY_S)
-            load.wait(config.deadline_s + _SETTLE_S)
+            load.wait(settles_s)
             rows += load.new_rows()
-        self._until_idle(config.deadline_s + _SETTLE_S)
+        self._until_idle(settles_s)
         return estimate(rows, self.objectives)
 
     def _config(self, number: int, low_per_s: float, high_per_s: float, lasts_s: float) -> LoadConfig:
         ttft_s, e2e_s = _GIVE_UP_TTFT * self.objectives.ttft_s, _GIVE_UP_E2E * self.objectives.e2e_s
-        return replace(
-            self.load,
+        timeouts = self.load.timeouts
+        return self.load.but(
             rate_from_per_s=low_per_s,
             rate_per_s=high_per_s,
             duration_s=lasts_s,
             arrivals="constant",  # what is measured is the cluster, not the luck of a few arrivals
             seed=self.load.seed + number,  # the run's own prompts must not be in any cache yet
-            ttft_timeout_s=min(self.load.ttft_timeout_s, ttft_s),
-            deadline_s=min(self.load.deadline_s, e2e_s),
+            timeouts=Timeouts(
+                ttft_s=min(timeouts.ttft_s, ttft_s),
+                stall_s=timeouts.stall_s,
+                deadline_s=min(timeouts.deadline_s, e2e_s),
+            ),
             drain_s=min(self.load.drain_s, e2e_s),
+            plan_path=self.folder.capacity_plan(number),
             rows_path=self.folder.capacity_rows(number),
             summary_path=self.folder.capacity_load(number),
             log_path=self.folder.logs / f"capacity-{number}.log",
-        )
-
-    def _tell(self, rows: list[Row], now_s: float) -> None:
-        ttft_s = samples(rows, "ttft")
-        lately = sum(row.ended_s is not None and row.ended_s > now_s - 1 for row in rows)
-        self.progress.update(
-            rate=float(lately),
-            ttft_p99_s=quantile(ttft_s, 99) if ttft_s else None,
-            errors=sum(not row.ok for row in rows),
         )
 
     def _until_idle(self, within_s: float) -> None:

@@ -1,16 +1,47 @@
 """What can be said of a run while it goes on: rows as they end, for the gate before injection and the display."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from chaos.load import Load
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import samples
-from chaos.progress import Progress
+from chaos.progress import Facts, Progress
 from chaos.targets import Target
 from loadtests.rows import Row
 
 _RATE_OVER_S = 5.0
+NEWEST = 1000
+"""Of so many requests, those that ended last, the shown P99 tells: more than the 299 that a claim needs."""
+
+
+@dataclass
+class Latest:
+    """What a display says of the load; verdicts come from all rows, when the run is over.
+
+    The rate counts what ended within the last `over_s`. The P99 of TTFT covers the `NEWEST` requests that ended,
+    failures as +inf: an outage that is long over is not in it any more. Failures are counted from the start.
+    """
+
+    over_s: float
+    _ended_s: deque[float] = field(default_factory=deque)
+    _ttft_s: deque[float] = field(default_factory=lambda: deque(maxlen=NEWEST))
+    _failed: int = 0
+
+    def facts(self, fresh: Sequence[Row], now_s: float) -> Facts:
+        """Take in what ended since the last look, and say how it goes at `now_s` on the run clock."""
+        self._ended_s.extend(sorted(row.ended_s for row in fresh if row.ended_s is not None))
+        while self._ended_s and self._ended_s[0] < now_s - self.over_s:
+            self._ended_s.popleft()
+        for row in fresh:
+            self._ttft_s.extend(samples((row,), "ttft"))
+            self._failed += not row.ok
+        return Facts(
+            rate=len(self._ended_s) / min(self.over_s, max(now_s, 1.0)),
+            ttft_p99_s=quantile(sorted(self._ttft_s), 99) if self._ttft_s else None,
+            errors=self._failed,
+        )
 
 
 class LiveView:
@@ -24,10 +55,12 @@ class LiveView:
         self._target = target
         self._progress = progress
         self._on_restored = on_restored
-        self._ended: deque[float] = deque()
+        self._latest = Latest(_RATE_OVER_S)
 
     def look(self, now_s: float) -> None:
         """Take in what ended since the last look; `now_s` on the run clock.
+
+        The display gets what `Latest` covers: the rate of the last 5 s, the P99 of the newest 1,000 requests.
 
         Raises:
             InconclusiveError: the load has died.
@@ -35,17 +68,8 @@ class LiveView:
         self._load.poll()
         fresh = self._load.new_rows()
         self.rows += fresh
-        self._ended.extend(sorted(row.ended_s for row in fresh if row.ended_s is not None))
-        while self._ended and self._ended[0] < now_s - _RATE_OVER_S:
-            self._ended.popleft()
-        ttft_s = samples(self.rows, "ttft")
         ready, wanted = sum(each.ready for each in self._target.replicas()), self._target.wanted_replicas
         if ready >= wanted:
             self._on_restored()
-        self._progress.update(
-            rate=len(self._ended) / min(_RATE_OVER_S, max(now_s, 1.0)),
-            ttft_p99_s=quantile(ttft_s, 99) if ttft_s else None,
-            errors=sum(not row.ok for row in self.rows),
-            ready=ready,
-            wanted=wanted,
-        )
+        self._progress.update(**self._latest.facts(fresh, now_s))
+        self._progress.update(ready=ready, wanted=wanted)

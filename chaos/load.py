@@ -1,58 +1,52 @@
 """The load as the runner sees it: a Locust child process, started, followed through its files, and ended.
 
-Locust patches the process that imports it, so it is never imported here. The child is told everything by
-options, says when its run clock began in `load.json`, and appends a row per planned arrival to
-`requests.jsonl`. It holds one end of a pipe whose other end lives and dies with this process: a runner that
-is killed takes its load with it.
+Locust patches the process that imports it, so it is never imported here. What is to be asked, and when, is written
+here as `plan.jsonl` before the child exists. The child is told the rest by options, says when its run clock began in
+`load.json`, and appends a row per planned arrival to `requests.jsonl`; several processes append to a part each. It
+holds one end of a pipe whose other end lives and dies with this process: a runner that is killed takes its load with
+it.
 """
 
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chaos.errors import InconclusiveError
-from loadtests.rows import Row, RowTail
+from loadtests.parts import RowTail, merge_parts, remove_rows
+from loadtests.plan import Plan
+from loadtests.rows import Row
+from loadtests.settings import as_options
+from loadtests.spec import LoadSpec
 
+_HOST = "127.0.0.1"
 _POLL_S = 0.02
 _GRACE_S = 5.0
+_GRACE_OF_SEVERAL_S = 15.0
+"""A master waits for workers in steps of seconds, and longer for one that is gone."""
 _LOG_TAIL_LINES = 15
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadConfig:
-    """One open-loop load. Paths are in folders that exist; no model means the first that the server lists."""
+class LoadConfig(LoadSpec):
+    """One load as a run starts it. Paths are in folders that exist."""
 
-    url: str
-    rate_per_s: float
-    rate_from_per_s: float = 0.0
-    """Where the rate begins, to rise to `rate_per_s` until the plan ends; 0 for the same rate throughout."""
-    duration_s: float
-    seed: int
+    plan_path: Path
+    """Where the plan is written, and read by the child."""
     rows_path: Path
     summary_path: Path
     log_path: Path
-    model: str = ""
-    arrivals: Literal["poisson", "constant"] = "poisson"
-    prompt_tokens: int = 64
-    output_tokens: int = 32
-    ignore_eos: bool = True
-    max_in_flight: int = 512
-    ttft_timeout_s: float = 10.0
-    stall_timeout_s: float = 5.0
-    deadline_s: float = 30.0
-    drain_s: float = 30.0
-    marks: Mapping[str, str] = field(default_factory=dict)
+    marks: Mapping[str, str] = {}
     """Put into the child's environment, so that a lost run's load can be found."""
 
 
@@ -91,12 +85,16 @@ class Load:
 
     def __init__(self, config: LoadConfig) -> None:
         self.config = config
+        self.plan = Plan.of(config)
         self._child: subprocess.Popen[bytes] | None = None
         self._pipe_fd: int | None = None
+        self._workers: Sequence[psutil.Process] = ()
         self._rows = RowTail(config.rows_path)
         self._stopped = False
 
     def __enter__(self) -> Self:
+        """Write the plan: what will be asked is on disk before anything is."""
+        self.plan.write(self.config.plan_path)
         return self
 
     def __exit__(
@@ -105,9 +103,10 @@ class Load:
         self.stop()
 
     @property
-    def pid(self) -> int | None:
-        """The child's pid; None before it was started."""
-        return self._child.pid if self._child is not None else None
+    def pids(self) -> Sequence[int]:
+        """Of the child and its workers; none before it was started."""
+        started = [self._child.pid] if self._child is not None else []
+        return [*started, *(worker.pid for worker in self._workers)]
 
     def start(self, within_s: float = 30.0) -> LoadSummary:
         """Start the child and wait until it says when its run clock begins: `start_monotonic_s`, just ahead.
@@ -118,8 +117,8 @@ class Load:
         Raises:
             InconclusiveError: the child ended, or said nothing within `within_s`; its log's tail is the hint.
         """
-        for stale in (self.config.rows_path, self.config.summary_path):
-            stale.unlink(missing_ok=True)
+        remove_rows(self.config.rows_path)
+        self.config.summary_path.unlink(missing_ok=True)
         self._child = self._spawn()
         deadline_s = time.monotonic() + within_s
         while (summary := self._read_summary()) is None:
@@ -129,6 +128,10 @@ class Load:
                 how = f"exit code {ended}" if ended is not None else f"nothing within {within_s:g} s"
                 raise self._failure(f"the load did not start: {how}")
             time.sleep(_POLL_S)
+        if summary.plan_sha256 != self.plan.sha256:
+            raise self._failure(f"the load plays another plan than {self.config.plan_path}")
+        if self.config.processes > 1:
+            self._workers = psutil.Process(self._child.pid).children()
         return summary
 
     def poll(self) -> bool:
@@ -139,16 +142,19 @@ class Load:
         """
         if self._child is None:
             return False
+        gone = [worker.pid for worker in self._workers if not _lives(worker)]
         exit_code = self._child.poll()
+        summary = self._read_summary() if gone or exit_code is not None else None
+        if gone and not self._stopped and (summary is None or summary.state != "finished"):
+            raise self._failure(f"a process of the load ended before its plan: pid {gone[0]}")
         if exit_code is None:
             return True
-        summary = self._read_summary()
         if not self._stopped and (exit_code != 0 or summary is None or summary.state != "finished"):
             raise self._failure(f"the load ended before its plan: exit code {exit_code}")
         return False
 
     def new_rows(self) -> list[Row]:
-        """The rows written since the last call, in order of their ends."""
+        """The rows written since the last call, by whichever process; those of one in order of their ends."""
         return self._rows.new()
 
     def wait(self, within_s: float) -> LoadSummary:
@@ -179,10 +185,11 @@ class Load:
             self._stopped = True
             child.terminate()
             with suppress(subprocess.TimeoutExpired):
-                child.wait(_GRACE_S)
+                child.wait(_GRACE_S if self.config.processes == 1 else _GRACE_OF_SEVERAL_S)
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+        merge_parts(self.config.rows_path)  # what a child that was killed could not put together
         if self._pipe_fd is not None:
             os.close(self._pipe_fd)
             self._pipe_fd = None
@@ -192,7 +199,7 @@ class Load:
         try:
             with self.config.log_path.open("wb") as log:
                 return subprocess.Popen(
-                    [*_locust(), *_options(self.config), "--exit-with-parent-fd", str(child_fd)],
+                    [*_locust(), *_options(self.config), f"--exit-with-parent-fd={child_fd}"],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -235,23 +242,23 @@ def _locust() -> list[str]:
 
 
 def _options(config: LoadConfig) -> list[str]:
-    options = {
-        "host": config.url,
-        "model": config.model,
-        "rate": config.rate_per_s,
-        "rate-from": config.rate_from_per_s,
-        "arrivals": config.arrivals,
-        "seed": config.seed,
-        "duration": config.duration_s,
-        "prompt-tokens": config.prompt_tokens,
-        "output-tokens": config.output_tokens,
-        "max-in-flight": config.max_in_flight,
-        "ttft-timeout": config.ttft_timeout_s,
-        "stall-timeout": config.stall_timeout_s,
-        "deadline": config.deadline_s,
-        "drain": config.drain_s,
-        "rows": config.rows_path.absolute(),
-        "summary": config.summary_path.absolute(),
-    }
-    flags = ["--ignore-eos"] if config.ignore_eos else []
-    return [*(f"--{name}={value}" for name, value in options.items()), *flags]
+    """Everything that the load declares, and where master and workers meet if there are several processes."""
+    if config.processes == 1:
+        return as_options(config)
+    port = _free_port()
+    meeting = (f"--master-bind-host={_HOST}", f"--master-host={_HOST}")
+    return [*as_options(config), *meeting, f"--master-bind-port={port}", f"--master-port={port}"]
+
+
+def _free_port() -> int:
+    """A port that was free a moment ago; a load that finds it taken does not start, and says so."""
+    with socket.create_server((_HOST, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it runs: one that ended stays in the process table until its parent asks for it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

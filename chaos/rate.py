@@ -1,6 +1,7 @@
 """The rate of a run: from a share of what the cluster carries to a number, and whether a given number is carried."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from chaos.capacity import MOST_PER_S, Capacity, Ramps
@@ -18,7 +19,6 @@ from chaos.run_folder import RunFolder
 from chaos.run_load import load_config
 from chaos.steady_state import overloaded
 from chaos.targets import Target
-from loadtests.plan import Plan
 from loadtests.rows import Row
 
 _SUGGESTED = "60% of capacity"
@@ -109,14 +109,14 @@ def require_carried(
     spec, config = experiment.spec, load.config
     if folder.capacity_rows(1).is_file():
         return  # a share of what was measured a moment ago
-    offsets_s = Plan(config.arrivals, config.rate_per_s, spec.phases.warmup_s, config.seed).offsets_s
+    offsets_s = load.plan.offsets_s[: bisect_left(load.plan.offsets_s, spec.phases.warmup_s)]
     told = overloaded(
         rows, offsets_s, spec.phases.warmup_s, judgement.objectives(spec), spec.recovery.goodput
     )
     if told is None:
         return
     load.close()
-    load.wait(config.deadline_s + spec.load.timeouts.deadline_s)
+    load.wait(config.timeouts.deadline_s + config.drain_s)
     ramps = _ramps(experiment, folder, target, config.model, progress, config.rate_per_s)
     found = ramps.measure(f"{config.rate_per_s:g}/s is too much: what would not be?")
     raise _not_carried(experiment.rate_at, config.rate_per_s, told, found)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from chaos.errors import InconclusiveError, InputError
-from loadtests.rows import Row, read_rows
+from loadtests.parts import all_rows
+from loadtests.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,11 @@ class RunFolder:
         return self.path / "timetable.json"
 
     @property
+    def plan(self) -> Path:
+        """What was to be asked, and when, one line per arrival: written before the load begins."""
+        return self.path / "plan.jsonl"
+
+    @property
     def requests(self) -> Path:
         """One row per planned arrival."""
         return self.path / "requests.jsonl"
@@ -43,8 +49,12 @@ class RunFolder:
         """What the load generator says of itself."""
         return self.path / "load.json"
 
+    def capacity_plan(self, ramp: int) -> Path:
+        """What was to be asked on a ramp that measured what the cluster carries: the first, or a gentler second."""
+        return self.path / f"capacity-{ramp}.plan.jsonl"
+
     def capacity_rows(self, ramp: int) -> Path:
-        """One row per arrival of a ramp that measured what the cluster carries: the first, or a gentler second."""
+        """One row per arrival of that ramp."""
         return self.path / f"capacity-{ramp}.jsonl"
 
     def capacity_load(self, ramp: int) -> Path:
@@ -87,13 +97,13 @@ class RunFolder:
         return self.path / "state.jsonl"
 
     def rows(self) -> tuple[Row, ...]:
-        """Every row that is there.
+        """Every row that is there, of whichever process; none where the load ended before its first one.
 
         Raises:
-            InconclusiveError: there is no file of rows, or a line of it is not one.
+            InconclusiveError: a line is not one.
         """
         try:
-            return tuple(read_rows(self.requests))
+            return tuple(all_rows(self.requests))
         except (OSError, ValueError) as error:
             raise InconclusiveError(f"the load left no readable rows: {error}") from error
 

@@ -9,6 +9,7 @@ from chaos.experiment.experiment import Experiment
 from chaos.load import LoadConfig
 from chaos.run_folder import RunFolder
 from chaos.targets import Target
+from loadtests.spec import Offered
 
 
 def load_config(
@@ -17,20 +18,15 @@ def load_config(
     """The load of a run, sent to its target at this rate."""
     load, phases = experiment.spec.load, experiment.spec.phases
     return LoadConfig(
+        **{name: getattr(load, name) for name in Offered.model_fields},
         url=target.endpoints().url,
         marks=target.marks,
         model=model,
         rate_per_s=rate_per_s,
-        arrivals=load.arrivals,
         seed=experiment.spec.seed or 0,
         duration_s=phases.warmup_s + phases.baseline_s + phases.observe_s,
-        prompt_tokens=load.prompt_tokens,
-        output_tokens=load.output_tokens,
-        max_in_flight=load.max_in_flight,
-        ttft_timeout_s=load.timeouts.ttft_s,
-        stall_timeout_s=load.timeouts.stall_s,
-        deadline_s=load.timeouts.deadline_s,
         drain_s=load.timeouts.deadline_s,
+        plan_path=folder.plan,
         rows_path=folder.requests,
         summary_path=folder.load,
         log_path=folder.logs / "locust.log",

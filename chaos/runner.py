@@ -128,7 +128,7 @@ class Run:
             shown.begin(zero_s)
             try:
                 self._through_phases(target, load, zero_s, plan, broadcast)
-                load.wait(config.deadline_s + _DRAIN_SLACK_S)
+                load.wait(config.timeouts.deadline_s + _DRAIN_SLACK_S)
             except BaseException:
                 self._cut_s = time.monotonic()
                 raise
@@ -214,5 +214,4 @@ class Run:
 
 def _pids(target: Target, load: Load) -> Mapping[str, Sequence[int]]:
     """Whose processor time belongs to the run, by role."""
-    load_pids = [load.pid] if load.pid is not None else []
-    return {"runner": [os.getpid()], "load": load_pids, **target.pids()}
+    return {"runner": [os.getpid()], "load": load.pids, **target.pids()}

@@ -17,10 +17,11 @@ from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from loadtests.completions import PATH
-from loadtests.coordination import Master, Worker
+from loadtests.coordination import Master
 from loadtests.parent_watch import end_with_parent
 from loadtests.rows import Row
 from loadtests.settings import add_arguments
+from loadtests.worker import Worker
 
 
 class OutcomeError(Exception):
@@ -58,13 +59,12 @@ def _set_up(environment: Environment, runner: LocalRunner | MasterRunner | Worke
         end_with_parent(options.exit_with_parent_fd)
     if not isinstance(runner, MasterRunner):
         OpenLoopUser.worker = Worker(environment, runner, partial(_report, environment.events))
-        if options.headless:
-            # Whoever measures with this load knows enough, and wants the server to come to rest.
-            gevent.signal_handler(signal.SIGUSR1, OpenLoopUser.worker.close)
     if not isinstance(runner, WorkerRunner):
         PlanShape.master = Master(environment, runner)
         if options.headless:  # Locust's own handler only comes up when a headless shape is over
             gevent.signal_handler(signal.SIGTERM, PlanShape.master.end)
+            # Whoever measures with this load knows enough, and wants the server to come to rest.
+            gevent.signal_handler(signal.SIGUSR1, PlanShape.master.close)
 
 
 def _report(hooks: Any, row: Row) -> None:

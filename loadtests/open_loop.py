@@ -14,6 +14,7 @@ import gevent
 from gevent.event import Event
 from gevent.pool import Group
 
+from loadtests.plan import Arrival
 from loadtests.recorder import Recorder
 from loadtests.rows import CLIENT_DROPPED, Row
 
@@ -28,11 +29,11 @@ _ARM_AHEAD_S = 0.2
 class OpenLoop:
     """The arrivals of one process, from the first to the last row."""
 
-    arrivals: Sequence[tuple[int, float]]
-    """(index, seconds on the run clock), ascending."""
+    arrivals: Sequence[Arrival]
+    """In order of their instants."""
     start_s: float
     """The instant of the monotonic clock at which the run clock reads 0."""
-    send: Callable[[int, float], Row]
+    send: Callable[[Arrival], Row]
     """Performs one request; returns its row also when the greenlet is killed."""
     recorder: Recorder
     max_in_flight: int
@@ -51,13 +52,13 @@ class OpenLoop:
         watch = gevent.spawn(self._watch_hub)
         loop = gevent.get_hub().loop
         try:
-            for index, intended_s in self.arrivals:
-                due_s = self.start_s + intended_s
+            for arrival in self.arrivals:
+                due_s = self.start_s + arrival.at_s
                 if (early_s := due_s - _ARM_AHEAD_S - time.monotonic()) > 0:
                     self._closed.wait(early_s + _ARM_AHEAD_S / 2)  # arms a batch at once
                 if self._closed.is_set():
                     break
-                request = gevent.Greenlet(self._one, index, intended_s)
+                request = gevent.Greenlet(self._one, arrival)
                 requests.add(request)
                 # The timer starts the request from the loop itself, ahead of all answers that wait to be read;
                 # one that is merely spawned would queue up behind them.
@@ -73,14 +74,14 @@ class OpenLoop:
         """No more arrivals: the rest of the plan is `censored`, and what is under way may come to its end."""
         self._closed.set()
 
-    def _one(self, index: int, intended_s: float) -> None:
+    def _one(self, arrival: Arrival) -> None:
         if self.in_flight >= self.max_in_flight:
-            self.recorder.append(Row(index, intended_s, CLIENT_DROPPED))
+            self.recorder.append(Row(arrival.index, arrival.at_s, CLIENT_DROPPED))
             return
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         try:
-            self.recorder.append(self.send(index, intended_s))
+            self.recorder.append(self.send(arrival))
         finally:
             self.in_flight -= 1
 

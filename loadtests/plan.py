@@ -1,106 +1,146 @@
-"""The arrival plan: at which instants requests leave, as a pure function of process, rate, duration and seed.
+"""The arrival plan: which request leaves at which instant, as a pure function of the load and as a file.
 
-The rate is the same throughout, or rises: a ramp, to find out what a server can carry. The same values give the
-same plan, bit for bit, on every platform and Python version: the uniform numbers come from
-`random.Random(seed).random()`, which the standard library promises never to change, and the logarithm is `decimal`'s,
-which is correctly rounded, where the C library's may differ in its last bit.
+The file has one JSON object per arrival, in order of their instants. Whoever writes it knows what will be asked before
+anything is; whoever has it can ask the same again. What an arrival does not say is left out of its line, so that a
+later kind of load can say more of its own without changing the files that are there.
 """
 
 import hashlib
-import random
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
-from decimal import Context, Decimal
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
-from itertools import accumulate, chain, repeat
-from typing import Literal, get_args
+from itertools import pairwise
+from pathlib import Path
+from typing import Self
 
-Process = Literal["poisson", "constant"]
-PROCESSES: tuple[Process, ...] = get_args(Process)
+from loadtests.arrivals import instants
+from loadtests.spec import LoadSpec
 
-_CONTEXT = Context(prec=20)
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One planned request."""
+
+    index: int
+    """Its place in the plan, from 0."""
+    at_s: float
+    """When it leaves, in seconds after the first instant of the plan."""
+    prompt_tokens: int
+    output_tokens: int
+    """How many are asked for."""
+    seed: int
+    """Of its prompt, which is a function of seed, index and length."""
+
+    @property
+    def line(self) -> str:
+        """As one JSON object without a newline; its instant is exact, to the last bit."""
+        said = {key: value for key in _FIELDS if (value := getattr(self, key)) is not None}
+        return json.dumps(said, separators=(",", ":"))
+
+
+_FIELDS = tuple(field.name for field in fields(Arrival))
+_KINDS = {name: (int, float) if name == "at_s" else (int,) for name in _FIELDS}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """When each request of a run leaves.
+    """All arrivals of a load. Raises ValueError when they are not numbered from 0, or not in order of instants >= 0."""
 
-    Raises ValueError for a rate or duration that is not positive, or a ramp that does not rise.
-    """
-
-    process: Process
-    rate_per_s: float
-    duration_s: float
-    seed: int
-    from_per_s: float | None = None
-    """Where the rate begins, to grow by the same factor each second up to `rate_per_s`; None: it is constant.
-
-    By a factor and not by a step: whatever a server can carry, it is then approached equally gently.
-    """
+    arrivals: tuple[Arrival, ...]
 
     def __post_init__(self) -> None:
-        if self.process not in PROCESSES:
-            raise ValueError(f"arrivals must be one of {', '.join(PROCESSES)}, not {self.process!r}")
-        for name in ("rate_per_s", "duration_s"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be positive and finite, not {getattr(self, name)!r}")
-        if self.from_per_s is not None and not 0 < self.from_per_s < self.rate_per_s:
-            raise ValueError(f"from_per_s must be positive and below rate_per_s, not {self.from_per_s!r}")
+        for index, arrival in enumerate(self.arrivals):
+            if arrival.index != index:
+                raise ValueError(f"arrival {arrival.index} stands where {index} belongs")
+        if not all(later.at_s >= earlier.at_s for earlier, later in pairwise(self.arrivals)):
+            raise ValueError("the arrivals are not in order of their instants")
+        if self.arrivals and not self.arrivals[0].at_s >= 0:
+            raise ValueError(f"the first arrival is at {self.arrivals[0].at_s!r} s")
 
-    @cached_property
-    def offsets_s(self) -> tuple[float, ...]:
-        """Seconds after the plan's first instant, ascending, all in [0, duration).
+    @classmethod
+    def of(cls, spec: LoadSpec) -> Self:
+        """The plan that the numbers of a load describe; some 20 microseconds an arrival."""
+        offsets_s = instants(spec.arrivals, spec.rate_per_s, spec.duration_s, spec.seed, spec.rate_from_per_s)
+        return cls(
+            tuple(
+                Arrival(index, at_s, spec.prompt_tokens, spec.output_tokens, spec.seed)
+                for index, at_s in enumerate(offsets_s)
+            )
+        )
 
-        Constant: the i-th arrival is at i / rate, rounded once, so that no error adds up.
-        Poisson: the gaps are exponential with mean 1 / rate, by inversion: -ln(1 - u) / rate.
-        A ramp: the same processes at rate 1, each instant moved to where as many arrivals are expected by then.
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The plan of a file.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: naming the file, and the line where one is no arrival.
         """
-        if self.from_per_s is not None:
-            return tuple(self._ramp(self.from_per_s))
-        instants = self._poisson() if self.process == "poisson" else self._constant()
-        return tuple(instants)
+        try:
+            return cls(tuple(_read(path)))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    def write(self, path: Path) -> None:
+        """Replace the file in one step: whoever reads it sees no half of a plan."""
+        fresh = path.with_name(f".{path.name}.fresh")
+        fresh.write_text(self._text)
+        fresh.replace(path)
 
     @cached_property
     def sha256(self) -> str:
-        """Of all offsets: equal hashes mean equal plans."""
-        return hashlib.sha256(struct.pack(f"<{len(self.offsets_s)}d", *self.offsets_s)).hexdigest()
+        """Of the file: equal hashes mean equal plans."""
+        return hashlib.sha256(self._text.encode()).hexdigest()
 
-    def slice(self, worker: int, workers: int) -> list[tuple[int, float]]:
-        """The (index, offset) pairs of one worker of several: those with index mod workers == worker.
+    @cached_property
+    def offsets_s(self) -> tuple[float, ...]:
+        """The instants alone, ascending."""
+        return tuple(arrival.at_s for arrival in self.arrivals)
+
+    def slice(self, worker: int, workers: int) -> Sequence[Arrival]:
+        """The arrivals of one worker of several: those with index mod workers == worker.
 
         Cutting one plan is exact for every process; giving each worker a plan of its own at rate / workers
         is exact for Poisson alone.
         """
-        return list(enumerate(self.offsets_s))[worker::workers]
+        return self.arrivals[worker::workers]
 
-    def _constant(self) -> Iterator[float]:
-        index = 0
-        while (offset_s := index / self.rate_per_s) < self.duration_s:
-            yield offset_s
-            index += 1
+    @property
+    def _text(self) -> str:
+        return "".join(arrival.line + "\n" for arrival in self.arrivals)
 
-    def _poisson(self) -> Iterator[float]:
-        rate, offset = Decimal(self.rate_per_s), Decimal(0)
-        for gap in self._unit_gaps():
-            offset = _CONTEXT.add(offset, _CONTEXT.divide(gap, rate))
-            if (offset_s := float(offset)) >= self.duration_s:
-                return
-            yield offset_s
 
-    def _ramp(self, from_per_s: float) -> Iterator[float]:
-        """Where from (e^(g t) - 1) / g = n: t = ln(1 + g n / from) / g, with g = ln(to / from) / duration."""
-        start, end, lasts = (Decimal(value) for value in (from_per_s, self.rate_per_s, self.duration_s))
-        growth = _CONTEXT.divide(_CONTEXT.ln(_CONTEXT.divide(end, start)), lasts)
-        gaps = self._unit_gaps() if self.process == "poisson" else chain((Decimal(0),), repeat(Decimal(1)))
-        for expected in accumulate(gaps, _CONTEXT.add):
-            grown = _CONTEXT.divide(_CONTEXT.multiply(growth, expected), start)
-            offset = _CONTEXT.divide(_CONTEXT.ln(_CONTEXT.add(grown, 1)), growth)
-            if (offset_s := float(offset)) >= self.duration_s:
-                return
-            yield offset_s
+def plan_of(spec: LoadSpec) -> Plan:
+    """The plan of a load: that of its file, or, without one, what its numbers describe.
 
-    def _unit_gaps(self) -> Iterator[Decimal]:
-        uniform = random.Random(self.seed).random  # noqa: S311 - a repeatable plan, not a secret
-        while True:
-            yield -_CONTEXT.ln(Decimal(1 - uniform()))
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no plan, or goes on for longer than the load.
+    """
+    if spec.plan_path is None:
+        return Plan.of(spec)
+    plan = Plan.read(spec.plan_path)
+    if plan.arrivals and plan.offsets_s[-1] >= spec.duration_s:
+        raise ValueError(
+            f"{spec.plan_path}: the last arrival is at {plan.offsets_s[-1]:.3f} s, beyond --duration "
+            f"{spec.duration_s:g}"
+        )
+    return plan
+
+
+def _read(path: Path) -> Iterator[Arrival]:
+    with path.open() as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield _arrival(line)
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"line {number} is no arrival: {error}") from error
+
+
+def _arrival(line: str) -> Arrival:
+    arrival = Arrival(**json.loads(line))
+    for name, kinds in _KINDS.items():
+        if type(value := getattr(arrival, name)) not in kinds:
+            raise TypeError(f"{name} is {value!r}")
+    return arrival

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from loadtests.rows import CENSORED, CLIENT_DROPPED, Row, read_rows, to_line, write_rows
+from loadtests.plan import Arrival
+from loadtests.rows import CENSORED, CLIENT_DROPPED, Row, to_line
 
 _LAG_PERCENTILES = {"p50": 50, "p99": 99, "max": 100}
 
@@ -17,12 +18,12 @@ class Recorder:
 
     def __init__(
         self,
-        arrivals: Iterable[tuple[int, float]],
+        arrivals: Iterable[Arrival],
         path: Path | None,
         on_row: Callable[[Row], None] = lambda _: None,
     ) -> None:
-        """`arrivals` are (index, intended_s); without a path rows only go to `on_row`."""
-        self._pending = dict(arrivals)
+        """Without a path rows only go to `on_row`."""
+        self._pending = {arrival.index: arrival.at_s for arrival in arrivals}
         # Line by line: a row is out within microseconds, and a killed process leaves whole rows.
         self._file = path.open("w", buffering=1) if path else None
         self._on_row = on_row
@@ -44,25 +45,6 @@ class Recorder:
         if self._file:
             self._file.write(to_line(row) + "\n")
         self._on_row(row)
-
-
-def part_path(rows: Path, worker: int) -> Path:
-    """Where worker number `worker` of a distributed run writes its rows: `requests.jsonl.0`, and so on."""
-    return rows.with_name(f"{rows.name}.{worker}")
-
-
-def merge_parts(rows: Path, workers: int) -> None:
-    """Write `rows` from the parts of all workers, by index, and remove the parts.
-
-    A worker on another host leaves its part there: copy it beside the others and call this again. A part
-    that a dying worker left counts as far as it goes, and one that is not there is empty, so the sum of
-    rows tells what is missing.
-    """
-    parts = [part for worker in range(workers) if (part := part_path(rows, worker)).exists()]
-    merged = [row for source in (rows, *parts) if source.exists() for row in read_rows(source)]
-    write_rows(rows, sorted(merged, key=lambda row: row.index))
-    for part in parts:
-        part.unlink()
 
 
 def lag_quantiles(name: str, lags_s: Sequence[float]) -> dict[str, float | None]:

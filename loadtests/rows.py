@@ -158,27 +158,6 @@ def read_rows(path: Path) -> Iterator[Row]:
                 raise ValueError(f"{path}:{number}: {error}") from error
 
 
-class RowTail:
-    """Follows a file of rows that another process writes."""
-
-    def __init__(self, path: Path) -> None:
-        """The file need not be there yet."""
-        self._path = path
-        self._read_bytes = 0
-
-    def new(self) -> list[Row]:
-        """The rows that were completed since the last call; ValueError when a line is none."""
-        try:
-            with self._path.open("rb") as rows:
-                rows.seek(self._read_bytes)
-                fresh = rows.read()
-        except FileNotFoundError:
-            return []
-        whole = fresh[: fresh.rfind(b"\n") + 1]
-        self._read_bytes += len(whole)
-        return [from_line(line) for line in whole.decode().splitlines()]
-
-
 def _rounded(value: object) -> object:
     if isinstance(value, float):
         return round(value, 6)

@@ -1,105 +1,146 @@
-"""The options of a run: on the command line, in Locust's web form, and from master to workers."""
+"""The declared load as options of `locust`: on its command line, in its web form, and read back from either."""
 
 import os
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
 
 from loadtests.endpoint import Endpoint
-from loadtests.plan import PROCESSES, Plan, Process
-from loadtests.progress import Limits
+from loadtests.spec import LoadSpec, Option
 
-_SHOWN: dict[str, dict[str, Any]] = {
-    "--rate": {"type": float, "default": 5.0, "help": "Requests per second"},
-    "--rate-from": {
-        "type": float,
-        "default": 0.0,
-        "help": "Where the rate begins to rise; 0: it is constant",
-    },
-    "--arrivals": {"choices": PROCESSES, "default": "poisson", "help": "Arrival process"},
-    "--duration": {"type": float, "default": 60.0, "help": "Seconds over which requests leave"},
-    "--seed": {"type": int, "default": 42, "help": "Equal seeds give equal arrivals and prompts"},
-    "--model": {"default": "", "help": "Model name; empty: the first that the server lists"},
-    "--prompt-tokens": {"type": int, "default": 64, "help": "Prompt length, in bytes of text"},
-    "--output-tokens": {"type": int, "default": 32, "help": "Tokens asked for (max_tokens)"},
-    "--ignore-eos": {
-        "action": "store_true",
-        "help": "Ask for exactly that many tokens (vLLM, SGLang, the reference server; others refuse it)",
-    },
-    "--ttft-timeout": {"type": float, "default": 10.0, "help": "Seconds to the first token"},
-    "--stall-timeout": {"type": float, "default": 5.0, "help": "Seconds between two events after it"},
-    "--deadline": {"type": float, "default": 30.0, "help": "Seconds for a whole request"},
-    "--max-in-flight": {"type": int, "default": 512, "help": "Above it, arrivals are client_dropped"},
-}
-"""What a person may want to change."""
-_HIDDEN: dict[str, dict[str, Any]] = {
-    "--drain": {
-        "type": float,
-        "default": 30.0,
-        "help": "Seconds to wait for requests after the last one left",
-    },
-    "--rows": {"default": "", "help": "File for one JSON row per planned arrival; replaced by each test"},
-    "--summary": {"default": "", "help": "File for plan, lag and counts, as JSON; needs --rows"},
-    "--exit-with-parent-fd": {
-        "type": int,
-        "default": -1,
-        "help": "End at once when this inherited pipe reaches its end",
-    },
-}
-"""What only programs set."""
+_UNITS = {"_per_s": "per second", "_s": "seconds"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What one run asks for."""
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One declared setting, wherever it lies in `LoadSpec`."""
 
-    endpoint: Endpoint
-    model: str
-    """Empty: the first that the server lists."""
-    plan: Plan
-    prompt_tokens: int
-    output_tokens: int
-    ignore_eos: bool
-    limits: Limits
-    max_in_flight: int
-    drain_s: float
-    rows: Path | None
-    summary: Path | None
+    path: tuple[str, ...]
+    option: Option
+    type: Any
+    default: Any
+    """For a person who leaves it out; None where it must be given, or is nothing."""
+    meaning: str
 
-    @classmethod
-    def read(cls, host: str | None, options: Namespace) -> Self:
-        """From Locust's host and parsed options.
+    @property
+    def dest(self) -> str:
+        """Its name among parsed options."""
+        return self.option.flag.removeprefix("--").replace("-", "_")
 
-        Raises:
-            ValueError: naming the option that makes no sense.
-        """
-        for name in ("prompt_tokens", "output_tokens", "max_in_flight"):
-            if getattr(options, name) < 1:
-                raise ValueError(
-                    f"--{name.replace('_', '-')} must be at least 1, not {getattr(options, name)}"
-                )
-        if options.summary and not options.rows:
-            raise ValueError("--summary is made from rows: it needs --rows")
-        process: Process = options.arrivals
-        return cls(
-            endpoint=Endpoint.parse(host or "", os.environ.get("OPENAI_API_KEY", "")),
-            model=options.model,
-            plan=Plan(process, options.rate, options.duration, options.seed, options.rate_from or None),
-            prompt_tokens=options.prompt_tokens,
-            output_tokens=options.output_tokens,
-            ignore_eos=options.ignore_eos,
-            limits=Limits(options.ttft_timeout, options.stall_timeout, options.deadline),
-            max_in_flight=options.max_in_flight,
-            drain_s=options.drain,
-            rows=Path(options.rows) if options.rows else None,
-            summary=Path(options.summary) if options.summary else None,
-        )
+    def added_to(self, parser: ArgumentParser) -> None:
+        """Declare it; what the web form shows keeps its type there, so that no default may be None."""
+        hidden: dict[str, Any] = {} if self.option.shown else {"include_in_web_ui": False}
+        if self.type is bool:
+            parser.add_argument(self.option.flag, action="store_true", help=self._help, **hidden)
+        elif get_origin(self.type) is Literal:
+            choices = get_args(self.type)
+            parser.add_argument(self.option.flag, choices=choices, default=self.default, help=self._help)
+        elif self.type in (int, float):
+            parser.add_argument(
+                self.option.flag, type=self.type, default=self.default, help=self._help, **hidden
+            )
+        else:
+            parser.add_argument(self.option.flag, default=self.default or "", help=self._help, **hidden)
+
+    def read(self, options: Namespace) -> Any:
+        """Its value among parsed options."""
+        value = getattr(options, self.dest)
+        if self.type == Path | None:
+            return Path(value) if value else None
+        return value
+
+    def written(self, value: Any) -> Iterator[str]:
+        """The value as words of a command line, none where leaving it out says the same."""
+        if self.type is bool:
+            yield from [self.option.flag] if value else []
+        elif value is not None and (self.option.own or value != self.default):
+            yield f"{self.option.flag}={value.absolute() if isinstance(value, Path) else value}"
+
+    @property
+    def _help(self) -> str:
+        unit = next((unit for suffix, unit in _UNITS.items() if self.path[-1].endswith(suffix)), None)
+        named = unit and unit not in self.meaning
+        return f"{self.meaning} ({unit})" if named else self.meaning
+
+
+def settings(model: type[BaseModel] = LoadSpec, path: tuple[str, ...] = ()) -> Iterator[Setting]:
+    """Every setting that a model declares, those of its sections included."""
+    for name, field in model.model_fields.items():
+        option = next((each for each in field.metadata if isinstance(each, Option)), None)
+        kind: Any = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from settings(kind, (*path, name))
+        elif option is not None:
+            default = None if field.is_required() else field.default
+            by_hand = default if option.by_hand is None else option.by_hand
+            yield Setting((*path, name), option, kind, by_hand, field.description or "")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options; those that a person may want to change show up in the web form."""
-    for name, options in _SHOWN.items():
-        parser.add_argument(name, **options)
-    for name, options in _HIDDEN.items():
-        parser.add_argument(name, include_in_web_ui=False, **options)
+    for setting in settings():
+        if setting.option.own:
+            setting.added_to(parser)
+    parser.add_argument(
+        "--exit-with-parent-fd",
+        type=int,
+        default=-1,
+        help="end at once when this inherited pipe reaches its end",
+        include_in_web_ui=False,
+    )
+
+
+def of(environment: Any) -> LoadSpec:
+    """The load that a Locust environment asks for; ValueError as `read`."""
+    return read(environment.host, environment.parsed_options)
+
+
+def endpoint(spec: LoadSpec) -> Endpoint:
+    """Where its requests go, with the API key of `OPENAI_API_KEY`; ValueError when the URL is none."""
+    return Endpoint.parse(spec.url, os.environ.get("OPENAI_API_KEY", ""))
+
+
+def read(host: str | None, options: Namespace) -> LoadSpec:
+    """The load that Locust's host and parsed options ask for.
+
+    Raises:
+        ValueError: naming each option that makes no sense.
+    """
+    values: dict[str, Any] = {"url": host or ""}
+    for setting in settings():
+        if setting.option.own:
+            *sections, name = setting.path
+            section = values
+            for each in sections:
+                section = section.setdefault(each, {})
+            section[name] = setting.read(options)
+    try:
+        spec = LoadSpec.model_validate(values)
+    except ValidationError as error:
+        raise ValueError("; ".join(map(_complaint, error.errors()))) from error
+    endpoint(spec)
+    return spec
+
+
+def as_options(spec: LoadSpec) -> list[str]:
+    """The command line that asks for this load: what `read` makes the same load of."""
+    return [word for setting in settings() for word in setting.written(_value(spec, setting.path))]
+
+
+def _value(spec: BaseModel, path: tuple[str, ...]) -> Any:
+    name, *rest = path
+    value = getattr(spec, name)
+    return _value(value, tuple(rest)) if rest else value
+
+
+def _complaint(detail: Mapping[str, Any]) -> str:
+    flags = {setting.path: setting.option.flag for setting in settings()}
+    flag = flags.get(detail["loc"])
+    if flag is None:  # several options do not fit together: they are named in the message
+        return str(detail["msg"]).removeprefix("Value error, ")
+    expected = str(detail["msg"]).removeprefix("Input should be ")
+    return f"{flag} must be {expected}, not {detail['input']!r}"

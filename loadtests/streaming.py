@@ -25,8 +25,9 @@ from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from loadtests.completions import PATH
 from loadtests.endpoint import Endpoint
-from loadtests.progress import Limits, Progress, RequestFailedError
+from loadtests.exchange import Exchange, RequestFailedError
 from loadtests.rows import CENSORED, CLIENT_DROPPED, OK, Row
+from loadtests.spec import Timeouts
 from loadtests.sse import EventParser
 
 _OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
@@ -40,10 +41,10 @@ _FAREWELL_S = 1.0
 class StreamingClient:
     """Sends requests to one endpoint; any number of greenlets may share it."""
 
-    def __init__(self, endpoint: Endpoint, limits: Limits, start_s: float) -> None:
+    def __init__(self, endpoint: Endpoint, timeouts: Timeouts, start_s: float) -> None:
         """`start_s` is the instant of the host's monotonic clock at which the run clock reads 0."""
         self._endpoint = endpoint
-        self._limits = limits
+        self._timeouts = timeouts
         self._start_s = start_s
         self._tls = ssl.create_default_context() if endpoint.scheme == "https" else None
         headers = {
@@ -64,44 +65,44 @@ class StreamingClient:
 
         Every error is an outcome. A kill is one too, `censored`, and ends here: the caller's greenlet goes on.
         """
-        progress = Progress(index, intended_s, dispatched_s=self._now_s())
+        exchange = Exchange(index, intended_s, dispatched_s=self._now_s())
         outcome, message = OK, None
         try:
-            self._exchange(progress, body)
+            self._perform(exchange, body)
         except RequestFailedError as failure:
             outcome, message = failure.outcome, str(failure)[:_ERROR_TEXT_LENGTH]
         except gevent.GreenletExit:
-            outcome = OK if progress.ended_s is not None else CENSORED
+            outcome = OK if exchange.ended_s is not None else CENSORED
         except Exception as error:  # a mistake of ours must neither be the server's nor end the schedule
             outcome, message = CLIENT_DROPPED, f"in the client: {error!r}"
-        if progress.ended_s is None:
-            progress.ended_s = self._now_s()
-        return progress.row(outcome, message)
+        if exchange.ended_s is None:
+            exchange.ended_s = self._now_s()
+        return exchange.row(outcome, message)
 
     def _now_s(self) -> float:
         return time.monotonic() - self._start_s
 
-    def _exchange(self, progress: Progress, body: bytes) -> None:
-        connection = self._connect(progress)
+    def _perform(self, exchange: Exchange, body: bytes) -> None:
+        connection = self._connect(exchange)
         try:
-            progress.connected_s = self._now_s()
+            exchange.connected_s = self._now_s()
             head = f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode("latin-1")
-            self._within_limit(progress, connection, connection.sendall, head + body)
-            progress.sent_s = self._now_s()
-            self._receive(progress, connection)
+            self._within_limit(exchange, connection, connection.sendall, head + body)
+            exchange.sent_s = self._now_s()
+            self._receive(exchange, connection)
         finally:
             connection.close()
 
-    def _connect(self, progress: Progress) -> Any:
+    def _connect(self, exchange: Exchange) -> Any:
         """A connection, TLS included, to the first address of the host that takes one."""
         error: OSError = socket.gaierror(socket.EAI_NONAME, "the name has no address")
-        for family, kind, protocol, _, address in self._addresses(progress):
+        for family, kind, protocol, _, address in self._addresses(exchange):
             try:
                 connection = socket.socket(family, kind, protocol)
             except OSError as own:
                 raise _unconnected(own) from own
             try:
-                self._set_timeout(progress, connection)
+                self._set_timeout(exchange, connection)
                 connection.connect(address)
                 return self._secured(connection)
             except OSError as refusal:
@@ -112,11 +113,11 @@ class StreamingClient:
                 raise
         raise _unconnected(error) from error
 
-    def _addresses(self, progress: Progress) -> list[Any]:
+    def _addresses(self, exchange: Exchange) -> list[Any]:
         """Resolved for every request, because pods move; an IP address needs no resolver."""
         if self._literal is not None:
             return [self._literal]
-        limit_s, _ = progress.next_limit(self._limits)
+        limit_s, _ = exchange.next_limit(self._timeouts)
         try:
             with gevent.Timeout(max(0.0, limit_s - self._now_s()), TimeoutError("no address in time")):
                 found = socket.getaddrinfo(self._endpoint.host, self._endpoint.port, type=socket.SOCK_STREAM)
@@ -129,43 +130,43 @@ class StreamingClient:
             return connection
         return self._tls.wrap_socket(connection, server_hostname=self._endpoint.host)
 
-    def _receive(self, progress: Progress, connection: Any) -> None:
+    def _receive(self, exchange: Exchange, connection: Any) -> None:
         response, events = _Response(), EventParser()
         while True:
-            data = self._within_limit(progress, connection, connection.recv, _READ_BYTES)
+            data = self._within_limit(exchange, connection, connection.recv, _READ_BYTES)
             now_s = self._now_s()
             gevent.sleep(0)  # stamped: what to make of it can wait until due arrivals have left
             if not data:
-                raise progress.closed()
+                raise exchange.closed()
             try:
                 response.feed(data)
             except HTTPParseError as error:
                 raise RequestFailedError("bad_event", f"not HTTP: {error}") from error
             if not response.has_headers:
                 continue
-            if progress.headers_s is None:
-                progress.take_headers(response, now_s)
-            if progress.status != 200:
+            if exchange.headers_s is None:
+                exchange.take_headers(response, now_s)
+            if exchange.status != 200:
                 raise _refused(connection, response)
             for event in events.feed(response.take_body()):
-                if progress.take_event(event, now_s):
+                if exchange.take_event(event, now_s):
                     _await_end(connection, response)
                     return
             if response.message_complete:
-                raise progress.closed()
+                raise exchange.closed()
 
-    def _within_limit(self, progress: Progress, connection: Any, operation: Any, argument: object) -> Any:
+    def _within_limit(self, exchange: Exchange, connection: Any, operation: Any, argument: object) -> Any:
         try:
-            self._set_timeout(progress, connection)
+            self._set_timeout(exchange, connection)
             return operation(argument)
         except TimeoutError as error:
-            limit_s, outcome = progress.next_limit(self._limits)
+            limit_s, outcome = exchange.next_limit(self._timeouts)
             raise RequestFailedError(outcome, f"nothing until {limit_s:.3f} s on the run clock") from error
         except OSError as error:
-            raise progress.broken(error) from error
+            raise exchange.broken(error) from error
 
-    def _set_timeout(self, progress: Progress, connection: Any) -> None:
-        limit_s, _ = progress.next_limit(self._limits)
+    def _set_timeout(self, exchange: Exchange, connection: Any) -> None:
+        limit_s, _ = exchange.next_limit(self._timeouts)
         remaining_s = limit_s - self._now_s()
         if remaining_s <= 0:
             raise TimeoutError("no time left")

@@ -16,7 +16,7 @@ from chaos.measuring.capacity import Estimate, estimate, is_overloaded
 from chaos.measuring.slis import Objectives
 from chaos.progress import QuietProgress
 from chaos.run_folder import RunFolder
-from loadtests.plan import Plan
+from loadtests.arrivals import instants
 from loadtests.rows import Row, read_rows
 from tests.support.scripted_server import ScriptedServer
 from tests.support.simulated_queue import Queue
@@ -33,7 +33,7 @@ class Simulated(Ramps):
     """(lowest rate, highest rate, arrivals offered) of each ramp."""
 
     def _ramp(self, number: int, low_per_s: float, high_per_s: float, lasts_s: float) -> Estimate:
-        offsets_s = Plan("constant", high_per_s, lasts_s, number, low_per_s).offsets_s
+        offsets_s = instants("constant", high_per_s, lasts_s, number, low_per_s)
         rows = self.serve(list(offsets_s))
         now_s = 0.0
         while (now_s := now_s + 0.1) < lasts_s:
@@ -54,6 +54,7 @@ def load(tmp_path: Path) -> LoadConfig:
         rate_per_s=MOST_PER_S,
         duration_s=1.0,
         seed=5,
+        plan_path=tmp_path / "plan.jsonl",
         rows_path=tmp_path / "requests.jsonl",
         summary_path=tmp_path / "load.json",
         log_path=tmp_path / "locust.log",
@@ -63,7 +64,7 @@ def load(tmp_path: Path) -> LoadConfig:
 def simulated(
     load: LoadConfig, serve: Callable[[list[float]], list[Row]], most_per_s: float = MOST_PER_S
 ) -> Simulated:
-    load = dataclasses.replace(load, rate_per_s=most_per_s)
+    load = load.but(rate_per_s=most_per_s)
     folder = RunFolder(load.rows_path.parent)
     return Simulated(load, folder, OBJECTIVES, QuietProgress(io.StringIO()), None, serve=serve)
 
@@ -86,7 +87,14 @@ def test_answers_of_unequal_length_cost_some_more_precision_and_never_the_order_
 ) -> None:
     queue = Queue(slots, service_s, spread)
     config = LoadConfig(
-        url="", rate_per_s=1.0, duration_s=1.0, seed=1, rows_path=Path(), summary_path=Path(), log_path=Path()
+        url="",
+        rate_per_s=1.0,
+        duration_s=1.0,
+        seed=1,
+        plan_path=Path(),
+        rows_path=Path("rows"),
+        summary_path=Path(),
+        log_path=Path(),
     )
     found = simulated(config, lambda offsets_s: queue.serve(offsets_s, seed)).measure("a queue")
     assert 0.7 * queue.capacity_per_s < found.rate_per_s < 1.3 * queue.capacity_per_s
@@ -96,7 +104,7 @@ def test_answers_of_unequal_length_cost_some_more_precision_and_never_the_order_
 def test_a_steeper_ramp_does_not_tell_more(growth_per_s: float) -> None:
     queue = Queue(18, 0.7)
     lasts_s = math.log(200) / growth_per_s
-    rows = queue.serve(Plan("constant", 200.0, lasts_s, 1, 1.0).offsets_s)
+    rows = queue.serve(instants("constant", 200.0, lasts_s, 1, 1.0))
     held = estimate(rows, OBJECTIVES)
     assert held.rate_per_s == pytest.approx(queue.capacity_per_s, rel=0.15)
     broke_at_s = next(row.intended_s for row in rows if row.e2e_s is None or row.e2e_s > 1.2)
@@ -150,7 +158,7 @@ class Coarse(Simulated):
 
 
 def test_no_ramp_goes_above_the_rate_that_was_asked_for(load: LoadConfig) -> None:
-    config = dataclasses.replace(load, rate_per_s=4.0)
+    config = load.but(rate_per_s=4.0)
     ramps = Coarse(config, RunFolder(Path()), OBJECTIVES, QuietProgress(io.StringIO()), None)
     ramps.measure("a coarse answer")
     assert [high_per_s for _, high_per_s, _ in ramps.seen] == [4.0, 4.0]
@@ -180,7 +188,7 @@ def test_arrivals_that_the_closed_ramp_never_sent_count_for_nothing() -> None:
 def test_a_live_server_with_four_slots_is_measured_and_idle_again(load: LoadConfig) -> None:
     with ScriptedServer() as server:
         ramps = Ramps(
-            dataclasses.replace(load, url=server.url("slots-4-8-50"), model="tiny"),
+            load.but(url=server.url("slots-4-8-50"), model="tiny"),
             RunFolder(load.rows_path.parent),
             OBJECTIVES,
             QuietProgress(io.StringIO()),
@@ -194,4 +202,4 @@ def test_a_live_server_with_four_slots_is_measured_and_idle_again(load: LoadConf
     assert not found.at_least
     assert sum(row.sent_s is not None for row in rows) <= asked
     assert all(row.dispatched_s is None for row in rows if row.outcome == "censored"), "nothing was cut off"
-    assert len(rows) == len(Plan("constant", MOST_PER_S, math.log(MOST_PER_S) / 0.6, 6, 1.0).offsets_s)
+    assert len(rows) == len(instants("constant", MOST_PER_S, math.log(MOST_PER_S) / 0.6, 6, 1.0))

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from chaos.experiment.file import ExperimentSpec
+from chaos.experiment.file import ExperimentSpec, Timeouts
 from chaos.reading.names import DnsLabel, LabelValue, PodReference
 from chaos.reading.quantities import Duration, DurationOrZero, LoadRate, Percent, Ratio, duration_text
 from chaos.targets.local.options import ExtraLabelKey
@@ -81,7 +81,10 @@ def reference(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, s
         if section := section_in(info.annotation):
             yield from reference(section, f"{key}.")
         else:
-            words = type_words(hints[name])
+            in_text = issubclass(
+                model, Timeouts
+            )  # seconds where they are declared, and durations in the file
+            words = "duration" if in_text else type_words(hints[name])
             yield key, words, default_words(info.default, words), info.description or ""
 
 

@@ -27,6 +27,7 @@ def config(folder: Path, rate: float = 10.0, duration_s: float = 2.0) -> LoadCon
         duration_s=duration_s,
         seed=3,
         arrivals="constant",
+        plan_path=folder / "plan.jsonl",
         rows_path=folder / "requests.jsonl",
         summary_path=folder / "load.json",
         log_path=folder / "locust.log",
@@ -34,6 +35,7 @@ def config(folder: Path, rate: float = 10.0, duration_s: float = 2.0) -> LoadCon
 
 
 def following(settings: LoadConfig, start_s: float) -> LoadCollector:
+    Plan.of(settings).write(settings.plan_path)
     collector = LoadCollector(settings)
     collector.begin(start_s)
     return collector
@@ -81,7 +83,7 @@ def test_arrivals_are_due_at_the_instants_of_the_plan_that_the_generator_follows
     settings = config(tmp_path, rate=20, duration_s=1.0)
     start_s = time.monotonic()
     collector = following(settings, start_s)
-    plan = Plan("constant", 20, 1.0, 3)
+    plan = Plan.of(settings)
 
     def agrees() -> bool:
         earliest_s = time.monotonic() - start_s

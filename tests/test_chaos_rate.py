@@ -18,7 +18,7 @@ from chaos.rate import claims_need_s, settle
 from chaos.reading.quantities import CapacityShare
 from chaos.report import story
 from chaos.steady_state import overloaded
-from loadtests.plan import Plan
+from loadtests.arrivals import instants
 from loadtests.rows import Row
 from tests.support.simulated_queue import Queue
 from tests.test_chaos_run import EXPERIMENT, write_experiment
@@ -60,7 +60,7 @@ def test_the_grown_baseline_holds_the_requests_of_a_p99_claim_in_what_can_be_cou
     baseline_s = claims_need_s(CLAIMS, rate_per_s, e2e_s=2.5)
     short = 0
     for seed in range(40):
-        arrivals = Plan("poisson", rate_per_s, baseline_s, seed).offsets_s
+        arrivals = instants("poisson", rate_per_s, baseline_s, seed)
         short += sum(at_s < baseline_s - 2.5 for at_s in arrivals) < 299
     assert short <= 1
     assert baseline_s <= 360 / rate_per_s + 2.5 + 1, "and not many more"
@@ -135,7 +135,7 @@ def test_one_sentence_says_the_rate_and_where_it_comes_from(
 
 def verdict_on(queue: Queue, rate_per_s: float, goodput: float = 0.95, seed: int = 1) -> str | None:
     """What the warm-up looks like when it is over: rows of what has ended, nothing of the rest."""
-    offsets_s = Plan("poisson", rate_per_s, WARMUP_S, seed).offsets_s
+    offsets_s = instants("poisson", rate_per_s, WARMUP_S, seed)
     ended = [
         row for row in queue.serve(offsets_s, seed) if row.ended_s is not None and row.ended_s <= WARMUP_S
     ]
@@ -178,7 +178,7 @@ def test_too_few_requests_tell_nothing() -> None:
 
 
 def test_a_silent_cluster_is_seen_although_it_has_no_row_to_show() -> None:
-    offsets_s = Plan("constant", 40.0, WARMUP_S, 1).offsets_s
+    offsets_s = instants("constant", 40.0, WARMUP_S, 1)
     assert overloaded([], offsets_s, WARMUP_S, OBJECTIVES, 0.95) is not None
 
 

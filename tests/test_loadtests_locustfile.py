@@ -12,8 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
-from loadtests.plan import Plan
+from loadtests.plan import Arrival, Plan
 from loadtests.rows import Row, read_rows
+from loadtests.spec import LoadSpec, Process
 from tests.conftest import Eventually
 from tests.support.scripted_server import ScriptedServer
 
@@ -47,6 +48,13 @@ def locust(tmp_path: Path) -> Iterator[Locust]:
         child.wait()
 
 
+def poisson(rate_per_s: float, duration_s: float, seed: int, arrivals: Process = "poisson") -> Plan:
+    """The plan that these options describe."""
+    return Plan.of(
+        LoadSpec(url="", rate_per_s=rate_per_s, duration_s=duration_s, seed=seed, arrivals=arrivals)
+    )
+
+
 def planned(rows: list[Row], plan: Plan) -> bool:
     """Exactly one row per planned arrival, each with its own intended start."""
     by_index = {row.index: row.intended_s for row in rows}
@@ -62,7 +70,7 @@ def test_headless_alone_plays_the_plan_and_ends_with_zero(locust: Locust, tmp_pa
         assert child.wait(30) == 0
         _, headers, body = server.requests[-1]
 
-    plan = Plan("poisson", 40.0, 1.0, 5)
+    plan = poisson(40.0, 1.0, 5)
     assert planned(list(read_rows(rows)), plan)
     assert {row.outcome for row in read_rows(rows)} == {"ok"}
     finished = json.loads(summary.read_text())
@@ -75,6 +83,46 @@ def test_headless_alone_plays_the_plan_and_ends_with_zero(locust: Locust, tmp_pa
     asked = json.loads(body)
     assert (asked["model"], len(asked["messages"][0]["content"]), asked["max_tokens"]) == ("tiny", 64, 32)
     assert "sk-secret" not in (tmp_path / "log").read_text() + rows.read_text() + summary.read_text()
+
+
+def test_a_plan_from_a_file_is_played_as_it_stands_in_the_file(locust: Locust, tmp_path: Path) -> None:
+    plan = Plan((Arrival(0, 0.1, 10, 3, 1), Arrival(1, 0.2, 200, 5, 2)))
+    plan.write(tmp_path / "plan.jsonl")
+    rows, summary = tmp_path / "rows.jsonl", tmp_path / "load.json"
+    with ScriptedServer() as server:
+        options = ["--headless", "--host", server.url(), "--rate", 40, "--duration", 1, "--prompt-tokens", 64]
+        child = locust(*options, "--plan", tmp_path / "plan.jsonl", "--rows", rows, "--summary", summary)
+        assert child.wait(30) == 0
+        asked = [json.loads(body) for _, _, body in server.requests if body]
+    assert planned(list(read_rows(rows)), plan)
+    assert json.loads(summary.read_text())["plan_sha256"] == plan.sha256
+    lengths = [(len(each["messages"][0]["content"]), each["max_tokens"]) for each in asked]
+    assert sorted(lengths) == [(10, 3), (200, 5)]
+
+
+def test_a_worker_whose_plan_is_another_one_plays_nothing(
+    locust: Locust, tmp_path: Path, eventually: Eventually
+) -> None:
+    plan, rows, summary = tmp_path / "plan.jsonl", tmp_path / "rows.jsonl", tmp_path / "load.json"
+    os.mkfifo(plan)  # each who reads it gets what is written for them
+    with ScriptedServer() as server:
+        options = ["--headless", "--host", server.url(), "--duration", 1, "--model", "tiny"]
+        child = locust(*options, "--plan", plan, "--rows", rows, "--summary", summary)
+        plan.write_text(Arrival(0, 0.1, 10, 3, 1).line + "\n")
+        eventually(summary.exists, within_s=30, what="the plan that the master read")
+        plan.write_text(Arrival(0, 0.2, 10, 3, 1).line + "\n")
+        assert child.wait(30) == 1
+        assert [body for _, _, body in server.requests if body] == []
+    assert "the plan made here is not the master's" in (tmp_path / "log").read_text()
+
+
+def test_a_file_that_is_no_plan_is_a_clear_message(locust: Locust, tmp_path: Path) -> None:
+    (tmp_path / "plan.jsonl").write_text("no plan\n")
+    child = locust(
+        "--headless", "--host", "http://127.0.0.1:1", "--model", "m", "--plan", tmp_path / "plan.jsonl"
+    )
+    assert child.wait(30) == 1
+    assert f"{tmp_path / 'plan.jsonl'}: line 1 is no arrival" in (tmp_path / "log").read_text()
 
 
 def test_without_a_model_an_unreachable_server_is_a_clear_message(
@@ -103,7 +151,7 @@ def test_two_processes_play_one_plan_between_them(locust: Locust, tmp_path: Path
     ):
         assert master.wait(60) == 0
     rows = list(read_rows(tmp_path / "rows.jsonl"))
-    assert planned(rows, Plan("poisson", 50.0, 1.0, 5))
+    assert planned(rows, poisson(50.0, 1.0, 5))
     assert {row.outcome for row in rows} == {"ok"}
     assert json.loads((tmp_path / "load.json").read_text())["lag"]["hub_p99_s"] is not None
     assert not list(tmp_path.glob("rows.jsonl.*"))
@@ -168,7 +216,7 @@ def test_the_web_form_has_our_options_and_starts_one_run_after_another_even_afte
         )
 
         for seed in (1, 2):
-            plan = Plan("constant", 40.0, 1.0, seed)
+            plan = poisson(40.0, 1.0, seed, "constant")
             form = {
                 "rate": 40,
                 "duration": 1,

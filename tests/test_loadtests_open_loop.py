@@ -5,6 +5,7 @@ import gevent
 import pytest
 
 from loadtests.open_loop import OpenLoop
+from loadtests.plan import Arrival
 from loadtests.recorder import Recorder
 from loadtests.rows import Row
 
@@ -23,7 +24,11 @@ class Trial:
     def now_s(self) -> float:
         return time.monotonic() - self.start_s
 
-    def send(self, index: int, intended_s: float) -> Row:
+    def arrivals(self) -> list[Arrival]:
+        return [Arrival(index, at_s, 64, 32, 1) for index, at_s in enumerate(self.offsets_s)]
+
+    def send(self, arrival: Arrival) -> Row:
+        index, intended_s = arrival.index, arrival.at_s
         dispatched_s = self.now_s()
         try:
             if self.blocks_hub and index == 0:
@@ -35,7 +40,7 @@ class Trial:
         return Row(index, intended_s, "ok", dispatched_s, ended_s=self.now_s())
 
     def run(self, drain_s: float = 5.0) -> OpenLoop:
-        arrivals = list(enumerate(self.offsets_s))
+        arrivals = self.arrivals()
         with Recorder(arrivals, None, self.rows.append) as recorder:
             loop = OpenLoop(arrivals, self.start_s, self.send, recorder, self.max_in_flight)
             loop.run(duration_s=self.offsets_s[-1], drain_s=drain_s)
@@ -107,7 +112,7 @@ def test_arrivals_of_one_instant_all_leave_at_it(count: int) -> None:
 def test_a_loop_that_is_closed_offers_nothing_more_and_lets_what_is_under_way_end() -> None:
     trial = Trial([0.0, 0.1, 30.0, 60.0], service_s=0.5)
     began_s = time.monotonic()
-    arrivals = list(enumerate(trial.offsets_s))
+    arrivals = trial.arrivals()
     with Recorder(arrivals, None, trial.rows.append) as recorder:
         loop = OpenLoop(arrivals, trial.start_s, trial.send, recorder, trial.max_in_flight)
         gevent.spawn_later(0.3, loop.close)

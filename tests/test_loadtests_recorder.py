@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.recorder import Recorder, lag_quantiles, merge_parts, part_path, summarise, write_summary
-from loadtests.rows import Row, read_rows, write_rows
+from loadtests.plan import Arrival
+from loadtests.recorder import Recorder, lag_quantiles, summarise, write_summary
+from loadtests.rows import Row, read_rows
 
-ARRIVALS = [(0, 0.1), (1, 0.2), (2, 0.3)]
+ARRIVALS = [Arrival(index, at_s, 64, 32, 1) for index, at_s in enumerate((0.1, 0.2, 0.3))]
 
 
 def test_a_row_is_on_disk_when_it_is_appended(tmp_path: Path) -> None:
@@ -39,25 +40,6 @@ def test_a_second_or_unplanned_row_is_refused(index: int) -> None:
         recorder.append(Row(1, 0.2, "ok"))
         with pytest.raises(KeyError):
             recorder.append(Row(index, 0.2, "ok"))
-
-
-def test_parts_merge_by_index_and_a_dead_workers_rows_are_missing(tmp_path: Path) -> None:
-    rows = tmp_path / "rows"
-    write_rows(part_path(rows, 0), [Row(4, 0.4, "ok"), Row(0, 0.0, "ok")])
-    part_path(rows, 1).write_text('{"index":1,"intended_s":0.1,"outcome":"ok"}\n{"index":3,"inte')
-
-    merge_parts(rows, workers=3)
-
-    assert [row.index for row in read_rows(rows)] == [0, 1, 4]
-    assert [path.name for path in tmp_path.iterdir()] == ["rows"]
-
-
-def test_a_part_that_comes_later_from_another_host_merges_too(tmp_path: Path) -> None:
-    rows = tmp_path / "rows"
-    write_rows(rows, [Row(0, 0.0, "ok")])
-    write_rows(part_path(rows, 1), [Row(1, 0.1, "ok")])
-    merge_parts(rows, workers=2)
-    assert [row.index for row in read_rows(rows)] == [0, 1]
 
 
 @settings(deadline=None)

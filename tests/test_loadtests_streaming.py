@@ -10,13 +10,13 @@ import gevent
 import pytest
 
 from loadtests.endpoint import Endpoint
-from loadtests.progress import Limits
 from loadtests.rows import Row
+from loadtests.spec import Timeouts
 from loadtests.streaming import StreamingClient
 from tests.support.scripted_server import ScriptedServer
 
 CERTIFICATE = Path(__file__).parent / "data" / "tls" / "loopback.pem"
-LIMITS = Limits(ttft_s=0.5, stall_s=0.3, deadline_s=0.8)
+TIMEOUTS = Timeouts(ttft_s=0.5, stall_s=0.3, deadline_s=0.8)
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def mute_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def request(url: str, limits: Limits = LIMITS, body: bytes = b"{}") -> Row:
-    client = StreamingClient(Endpoint.parse(url, "sk-secret"), limits, start_s=time.monotonic())
+def request(url: str, timeouts: Timeouts = TIMEOUTS, body: bytes = b"{}") -> Row:
+    client = StreamingClient(Endpoint.parse(url, "sk-secret"), timeouts, start_s=time.monotonic())
     return client.request(7, 0.0, body)
 
 
@@ -94,19 +94,19 @@ def test_a_name_without_address_is_dns() -> None:
 
 
 def test_a_handshake_that_never_comes_is_a_connect_timeout(mute_port: int) -> None:
-    row = request(f"https://127.0.0.1:{mute_port}", Limits(ttft_s=0.2, stall_s=9, deadline_s=9))
+    row = request(f"https://127.0.0.1:{mute_port}", Timeouts(ttft_s=0.2, stall_s=9, deadline_s=9))
     assert (row.outcome, row.connected_s) == ("connect_timeout", None)
 
 
 def test_the_deadline_bounds_the_connection_too(mute_port: int) -> None:
-    row = request(f"https://127.0.0.1:{mute_port}", Limits(ttft_s=9, stall_s=9, deadline_s=0.2))
+    row = request(f"https://127.0.0.1:{mute_port}", Timeouts(ttft_s=9, stall_s=9, deadline_s=0.2))
     assert row.outcome == "connect_timeout"
     assert row.ended_s is not None
     assert row.ended_s < 5
 
 
 def test_stamps_ascend_and_tokens_are_seen_when_they_are_sent(server: ScriptedServer) -> None:
-    row = request(server.url("ok-6-50"), Limits(5, 5, 5))
+    row = request(server.url("ok-6-50"), Timeouts(ttft_s=5, stall_s=5, deadline_s=5))
 
     stamps = [
         row.dispatched_s,
@@ -149,9 +149,9 @@ def test_tls_and_a_path_work_when_the_certificate_is_trusted(monkeypatch: pytest
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
     with ScriptedServer(tls=context) as server:
-        distrusted = request(server.url("ok-2"), Limits(5, 5, 5))
+        distrusted = request(server.url("ok-2"), Timeouts(ttft_s=5, stall_s=5, deadline_s=5))
         monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
-        trusted = request(server.url("ok-2"), Limits(5, 5, 5))
+        trusted = request(server.url("ok-2"), Timeouts(ttft_s=5, stall_s=5, deadline_s=5))
     assert (distrusted.outcome, distrusted.connected_s) == ("connect_refused", None)
     assert "CERTIFICATE_VERIFY_FAILED" in (distrusted.error or "")
     assert (trusted.outcome, len(trusted.token_s)) == ("ok", 2)
@@ -161,7 +161,9 @@ def test_tls_and_a_path_work_when_the_certificate_is_trusted(monkeypatch: pytest
 def test_a_killed_request_is_censored_and_keeps_what_it_saw(
     server: ScriptedServer, script: str, tokens: int
 ) -> None:
-    client = StreamingClient(Endpoint.parse(server.url(script)), Limits(9, 9, 9), time.monotonic())
+    client = StreamingClient(
+        Endpoint.parse(server.url(script)), Timeouts(ttft_s=9, stall_s=9, deadline_s=9), time.monotonic()
+    )
     greenlet = gevent.spawn(client.request, 1, 0.0, b"{}")
     gevent.sleep(0.2)
     greenlet.kill(block=False)
@@ -185,7 +187,9 @@ def test_running_out_of_descriptors_is_our_own_fault(
 
 
 def test_many_requests_share_a_client(server: ScriptedServer) -> None:
-    client = StreamingClient(Endpoint.parse(server.url("ok-4-20")), Limits(5, 5, 5), time.monotonic())
+    client = StreamingClient(
+        Endpoint.parse(server.url("ok-4-20")), Timeouts(ttft_s=5, stall_s=5, deadline_s=5), time.monotonic()
+    )
     greenlets = [gevent.spawn(client.request, index, 0.0, b"{}") for index in range(50)]
     gevent.joinall(greenlets, timeout=10)
     rows = [greenlet.value for greenlet in greenlets]

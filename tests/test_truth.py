@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -75,12 +75,13 @@ def measured(folder: Path, silent_s: float) -> Measured:
         rate_per_s=RATE_PER_S,
         duration_s=BEFORE_S + SILENT_S + AFTER_S,
         seed=11,
+        plan_path=folder / "plan.jsonl",
         rows_path=folder / "requests.jsonl",
         summary_path=folder / "load.json",
         log_path=folder / "locust.log",
         max_in_flight=2000,
     )
-    with QuickServer() as server, Load(replace(config, url=server.url())) as load:
+    with QuickServer() as server, Load(config.but(url=server.url())) as load:
         started = load.start()
         strikes_s = started.start_monotonic_s + BEFORE_S
         if silent_s:

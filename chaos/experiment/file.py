@@ -5,27 +5,39 @@ section belongs to the target. A test holds docs/experiment-file.md to these mod
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_serializer, field_validator
 
+import loadtests.spec
 from chaos.faults.blast_radius import BlastRadius
 from chaos.reading.names import DnsLabel, PodReference
-from chaos.reading.quantities import CapacityShare, Duration, DurationOrZero, LoadRate, Percent, Ratio
+from chaos.reading.quantities import (
+    CapacityShare,
+    Duration,
+    DurationOrZero,
+    LoadRate,
+    Percent,
+    Ratio,
+    duration_text,
+    positive_seconds,
+)
 from chaos.reading.strict import Count, Listed, Strict, Text
 from chaos.targets.kinds import TargetChoice
 from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
 
 
-class Timeouts(Strict):
-    """When the client gives a request up; each is an outcome of its own."""
+class Timeouts(Strict, loadtests.spec.Timeouts, alias_generator=lambda name: name.removesuffix("_s")):
+    """When the client gives a request up; each is an outcome of its own. Written as durations."""
 
-    ttft_s: Duration = Field(default=10.0, alias="ttft")
-    """no first token"""
-    stall_s: Duration = Field(default=5.0, alias="stall")
-    """no further token"""
-    deadline_s: Duration = Field(default=30.0, alias="deadline")
-    """the request as a whole"""
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read(cls, value: object) -> float:
+        return positive_seconds(value)
+
+    @field_serializer("*")
+    def _written(self, value_s: float) -> str:
+        return duration_text(value_s)
 
 
 class MeasuredCapacity(Strict):
@@ -45,28 +57,25 @@ class MeasuredCapacity(Strict):
     """what `phases.baseline` was before it grew to hold the requests of every claim"""
 
 
-class Load(Strict):
-    """The open-loop load: requests leave at their planned instant whatever the cluster does."""
+class Rate(Strict):
+    """How fast requests leave."""
 
     rate: LoadRate
     """requests per second, or `N% of capacity`: measured before the warm-up, and written into the run's copy"""
     capacity: MeasuredCapacity | None = None
     """what `rate` came from: written into the run's copy, not needed otherwise"""
-    arrivals: Literal["poisson", "constant"] = "poisson"
-    """random or even gaps between requests"""
-    prompt_tokens: Count = 64
-    """length of each prompt"""
-    output_tokens: Count = 32
-    """length of each answer"""
-    max_in_flight: Count = 512
-    """requests beyond this many at once are dropped by the client, and counted"""
-    timeouts: Timeouts = Timeouts()
-    """when the client gives a request up"""
 
     @property
     def rate_per_s(self) -> float | None:
         """The rate as a number; None while it is a share of something that was not measured yet."""
         return None if isinstance(self.rate, CapacityShare) else self.rate
+
+
+class Load(loadtests.spec.Offered, Rate):
+    """The open-loop load: requests leave at their planned instant whatever the cluster does."""
+
+    timeouts: Timeouts = Timeouts()
+    """when the client gives a request up"""
 
 
 class Phases(Strict):

@@ -15,7 +15,8 @@ from chaos.experiment.file import ExperimentSpec
 from chaos.measuring.processor import Sample, read_samples
 from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.run_folder import RunFolder
-from loadtests.rows import CENSORED, Row, read_rows
+from loadtests.parts import all_rows
+from loadtests.rows import CENSORED, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def read(folder: RunFolder) -> Records:
     generator = _read_json(folder.load)
     try:
         events = read_events(folder.events) if folder.events.is_file() else []
-        rows = [*read_rows(folder.requests)] if folder.requests.is_file() else []
+        rows = [*all_rows(folder.requests)]
         samples = read_samples(folder.processor, float(generator.get("start_monotonic_s", 0.0)))
         target, wanted = _opened(events, experiment)
         timeline = _timeline(rows, experiment.spec, generator, events, wanted, cut_short)

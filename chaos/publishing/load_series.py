@@ -11,20 +11,21 @@ from prometheus_client.metrics_core import Metric
 from chaos.load import LoadConfig
 from exporters.cluster_metrics import LOAD_IN_FLIGHT, LOAD_LAG, LOAD_PLANNED, LOAD_REQUESTS
 from exporters.registry import Registry, counter, gauge, histogram
+from loadtests.parts import RowTail
 from loadtests.plan import Plan
-from loadtests.rows import OUTCOMES, RowTail
+from loadtests.rows import OUTCOMES
 
 
 class LoadCollector:
-    """Reads at each scrape the rows that ended since the one before.
+    """Reads at each scrape the rows that ended since the one before, whichever process wrote them.
 
-    The plan is a pure function, so what is due is known here without asking the generator: one that hangs shows as
-    arrivals in flight that never end.
+    The plan is a file that is there before the load, so what is due is known here without asking the generator: one
+    that hangs shows as arrivals in flight that never end.
     """
 
     def __init__(self, config: LoadConfig) -> None:
-        """Make the plan of this load, which takes some 20 microseconds per arrival; nothing is due yet."""
-        self._offsets_s = Plan(config.arrivals, config.rate_per_s, config.duration_s, config.seed).offsets_s
+        """Read the plan of this load, which is written already; nothing is due yet."""
+        self._offsets_s = Plan.read(config.plan_path).offsets_s
         self._start_s = math.inf
         self._rows = RowTail(config.rows_path)
         self._due = self._ended = 0

@@ -123,7 +123,9 @@ def _seconds(value: object) -> float:
         raise PydanticCustomError("duration", DURATION + " ({reason})", {"reason": str(error)}) from error
 
 
-def _positive(value_s: float) -> float:
+def positive_seconds(value: object) -> float:
+    """The seconds of a duration as a file has it, above zero; raises what pydantic makes a complaint of."""
+    value_s = _seconds(value)
     if value_s <= 0:
         raise PydanticCustomError("duration", DURATION + ", above zero")
     return value_s
@@ -164,7 +166,7 @@ def _go_duration(text: str) -> str:
 
 
 _as_text = PlainSerializer(duration_text)
-Duration = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive), _as_text]
+Duration = Annotated[float, BeforeValidator(positive_seconds), _as_text]
 """Seconds above zero, written as a duration."""
 DurationOrZero = Annotated[float, BeforeValidator(_seconds), AfterValidator(_not_negative), _as_text]
 """Seconds, zero included, written as a duration."""

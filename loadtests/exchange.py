@@ -1,27 +1,16 @@
-"""What has happened to one request so far, and how long it may go on like that."""
+"""One request under way: what has happened to it so far, and how long it may go on like that."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from loadtests.completions import DONE, BadEventError, ErrorEventError, read_chunk
 from loadtests.rows import Row
+from loadtests.spec import Timeouts
 from loadtests.sse import ServerEvent
 
 REPLICA_HEADER = "x-aftershock-replica"
 ATTEMPTS_HEADER = "x-aftershock-attempts"
 """How a gateway names the replica that answered, and how many it tried."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long a request may take, in seconds; all but the stall run from its dispatch, as in any client."""
-
-    ttft_s: float
-    """To the first token, connecting included."""
-    stall_s: float
-    """Between two events, once the first token is there; a heartbeat comment is no event."""
-    deadline_s: float
-    """In all."""
 
 
 class Headers(Protocol):
@@ -44,7 +33,7 @@ class RequestFailedError(Exception):
 
 
 @dataclass(slots=True)
-class Progress:
+class Exchange:
     """A request under way; all stamps in seconds on the run clock."""
 
     index: int
@@ -64,13 +53,13 @@ class Progress:
     finished: bool = False
     """A finish_reason came: all that is missing is the terminal event."""
 
-    def next_limit(self, limits: Limits) -> tuple[float, str]:
+    def next_limit(self, timeouts: Timeouts) -> tuple[float, str]:
         """The instant by which something has to happen, and the outcome if nothing does."""
         if not self.token_s:
-            silence = (self.dispatched_s + limits.ttft_s, "ttft_timeout")
+            silence = (self.dispatched_s + timeouts.ttft_s, "ttft_timeout")
         else:
-            silence = (self.last_event_s + limits.stall_s, "stall_timeout")
-        return min(silence, (self.dispatched_s + limits.deadline_s, "deadline"))
+            silence = (self.last_event_s + timeouts.stall_s, "stall_timeout")
+        return min(silence, (self.dispatched_s + timeouts.deadline_s, "deadline"))
 
     def take_headers(self, headers: Headers, now_s: float) -> None:
         """Note the status, and what a gateway says about the replica."""
