@@ -3,12 +3,10 @@
 import argparse
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from dashboards import build
-from dashboards.catalogue import dashboards
 from dashboards.engines import REFERENCE_ENGINE, Engine, engine_of
 from exporters.profiles.library import profile, profiles
 
@@ -19,9 +17,8 @@ examples:
   python -m dashboards build --check     exit 1 when a generated file is not what the code says
   python -m dashboards build --engine vllm --to /etc/grafana/dashboards
   python -m dashboards push --engine vllm --url http://localhost:3000 --token glsa_... --dry-run
-  python -m dashboards render --prometheus http://localhost:9090 --out pictures --last 15
 
-exit codes: 0 done, 1 a dashboard breaks a rule, a file is stale, Grafana refused, or a picture is wrong, 2 wrong usage
+exit codes: 0 done, 1 a dashboard breaks a rule, a file is stale, or Grafana refused, 2 wrong usage
 """
 
 
@@ -32,8 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.to is not None:
             return _write_pages(engine_of(profile(options.engine)), options.to)
         return _build(options.root, check=options.check)
-    if options.command == "render":
-        return _render(options.prometheus, options.out, options.last, options.dashboards)
     return _push(options, engine_of(profile(options.engine)))
 
 
@@ -71,17 +66,7 @@ def _parser() -> argparse.ArgumentParser:
             help="whose series the panels ask for (default: %(default)s)",
         )
     push.add_argument("--dry-run", action="store_true", help="write nothing; say what would be done")
-    _render_options(commands.add_parser("render", help="draw dashboards as PNG, without a Grafana"))
     return parser
-
-
-def _render_options(render: argparse.ArgumentParser) -> None:
-    render.add_argument("--prometheus", required=True, metavar="URL", help="where the series are")
-    render.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
-    render.add_argument("--last", type=float, default=15, metavar="MINUTES", help="up to now (default: 15)")
-    render.add_argument(
-        "dashboards", nargs="*", choices=list(dashboards()), metavar="NAME", help="default: all of them"
-    )
 
 
 def _build(root: Path, *, check: bool) -> int:
@@ -112,7 +97,7 @@ def _write_pages(engine: Engine, folder: Path) -> int:
 
 
 def _push(options: argparse.Namespace, engine: Engine) -> int:
-    from dashboards.push import (
+    from dashboards.grafana.push import (
         Grafana,
         PushError,
     )  # the client library brings an HTTP stack: only who pushes loads it
@@ -129,20 +114,3 @@ def _push(options: argparse.Namespace, engine: Engine) -> int:
     print(f"{'would send' if options.dry_run else 'sent'} {len(texts)} dashboards to Grafana {version}")
     return 0
 
-
-def _render(url: str, out: Path, minutes: float, names: Sequence[str]) -> int:
-    from dashboards.drawing import Drawing, DrawingError, draw, install
-
-    now_s = time.time()
-    drawings = [
-        Drawing(name, url, now_s - 60 * minutes, now_s, out / f"{name}.png") for name in names or dashboards()
-    ]
-    try:
-        install()
-        wrong = draw(drawings)
-    except DrawingError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(*wrong, sep="\n", file=sys.stderr)
-    print(f"drew {len(drawings)} dashboards into {out}")
-    return 1 if wrong else 0

@@ -1,91 +1,18 @@
 """`make render`: every dashboard drawn over a real run with a kill, judged, and its picture put into the docs.
 
-Usage: python -m tests.rendered_run [FOLDER], by default docs/dashboards. Exit code 1 when a generated file does not
-fit Grafana's own types, or a picture shows anything but what it should; every complaint names dashboard and panel.
+`--prometheus URL` draws over a Prometheus that is there instead, of the last 15 minutes. Exit code 1 when a generated
+file does not fit Grafana's own types, or a picture shows anything but what it should; every complaint names dashboard
+and panel.
 """
 
+import argparse
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from chaos.prometheus import PrometheusClient
-from dashboards.drawing import GENERATED, Drawing, DrawingError, draw, install, schema_problems
-from dashboards.drawn import Expected
 from tests.support.observed_run import ObservedRun, Pace, observed_run
 from tests.support.recorded_gpu import POD, STEP_S, STEPS, recorded_gpu
-
-PACE = Pace(replicas=3, before_s=40, during_s=10, after_s=30)
-PLAYED_S = STEP_S * len(STEPS)
-GPU_NOTE = (
-    "Recorded, not live: scrapes of one real NVIDIA H200 (idle, loaded, its memory fragmented on purpose, released), "
-    f"played back for {STEP_S:g} s each."
-)
-
-
-def main(pictures: Path) -> int:
-    """Draw everything into that folder."""
-    generated = sorted(GENERATED.glob("*.json"))
-    try:
-        install()
-        wrong = schema_problems(generated)
-        with tempfile.TemporaryDirectory(prefix="aftershock-render-", ignore_cleanup_errors=True) as scratch:
-            wrong += watched(Path(scratch), [path.stem for path in generated], pictures)
-    except DrawingError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(*wrong, sep="\n", file=sys.stderr)
-    print(f"{len(generated)} pictures in {pictures}, {len(wrong)} complaints")
-    return 1 if wrong else 0
-
-
-def watched(scratch: Path, names: list[str], pictures: Path) -> list[str]:
-    """Run the cluster, draw what was seen of it, and say what is wrong in the pictures."""
-    with recorded_gpu(scratch / "gpu") as gpu:
-        played_s = time.time()
-        with observed_run(scratch / "run", PACE) as run:
-            time.sleep(max(0.0, played_s + PLAYED_S - time.time()))
-            return draw(
-                [
-                    gpu_drawing(gpu, played_s, pictures) if name == "gpu" else drawing(name, run, pictures)
-                    for name in names
-                ]
-            )
-
-
-def drawing(name: str, run: ObservedRun, pictures: Path) -> Drawing:
-    """One dashboard over the whole run."""
-    return Drawing(
-        name,
-        run.client._url,
-        run.start_s,
-        run.end_s,
-        _picture(name, pictures),
-        expected=Expected(faults=[run.fault]),
-    )
-
-
-def gpu_drawing(gpu: PrometheusClient, played_s: float, pictures: Path) -> Drawing:
-    """The GPU dashboard over what was recorded: this machine need not have a GPU."""
-    # Nothing there exports requests, from which the dashboard's lists of choices are made.
-    variables = {"job": "deepseek-metrics", "pod": POD}
-    end_s = played_s + PLAYED_S
-    picture = _picture("gpu", pictures)
-    return Drawing(
-        "gpu",
-        gpu._url,
-        played_s,
-        end_s,
-        picture,
-        variables,
-        GPU_NOTE,
-        Expected(faults=(), untold=("NVLink",)),
-    )
-
-
-def _picture(name: str, folder: Path) -> Path:
-    return folder / f"{name.replace('-', '_')}.png"
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/dashboards")))
+from tests.render.drawing import GENERATED, Drawing, DrawingError, draw, install, schema_problems
+from tests.render.drawn import Expected

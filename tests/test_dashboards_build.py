@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from dashboards import build, fault_queries, gateway_queries, gpu_queries, promql, queries, run_queries
-from dashboards.catalogue import dashboards
+from dashboards.boards.catalogue import dashboards
 from dashboards.cli import main
 from dashboards.config import bound
-from dashboards.grafana import render
+from dashboards.grafana.classic import render
 from dashboards.objectives import budget, latency_limit
 from exporters import metrics, slo
 
@@ -161,10 +161,10 @@ def test_a_query_is_written_in_the_dashboards_and_nowhere_else() -> None:
 
 def test_no_named_query_is_without_a_panel() -> None:
     asked = {
-        target.expression
+        query.expression.text
         for dashboard in dashboards().values()
         for p in dashboard.panels
-        for target in p.targets
+        for query in p.queries
     }
     text = "\n".join(asked)
     assert "ds_" in text
@@ -207,8 +207,8 @@ def test_promql_that_could_only_be_wrong_is_a_value_error(wrong: Any) -> None:
 def test_bound_leaves_no_variable() -> None:
     for dashboard in dashboards().values():
         for panel in dashboard.panels:
-            for target in panel.targets:
-                left = re.findall(r"\$[^\d]\w*", bound(target.expression, "5s"))
+            for query in panel.queries:
+                left = re.findall(r"\$[^\d]\w*", bound(query.expression.text, "5s"))
                 assert left == [], "$1 is a part of a label, anything else a variable"
 
 

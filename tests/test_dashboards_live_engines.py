@@ -13,17 +13,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
+from dashboards.translation import UntoldError, translated
 
 from chaos.collecting import series as kept_series
 from chaos.prometheus import REPLICA_JOB, PrometheusClient, find_prometheus
 from chaos.report import charts
 from chaos.targets.local.ports import free_port
 from dashboards import engines
-from dashboards.catalogue import dashboards
+from dashboards.boards.catalogue import dashboards
+from dashboards.boards.panels import Note, Target
 from dashboards.config import bound
 from dashboards.engines import REFERENCE, Engine, engine_of
-from dashboards.panels import Note, Target
-from dashboards.translation import UntoldError, translated
 from exporters.profiles.library import profile
 from exporters.profiles.profile import Series
 from tests.conftest import wait_until
@@ -40,12 +40,12 @@ JOBS = {**RELEASES, "vllm-underscored": RELEASES["vllm"].replace("vllm:", "vllm_
 SERVED = {**JOBS, REPLICA_JOB: RELEASES["vllm"]}
 """And vLLM once more as the replicas of a local run."""
 ASKED = [
-    (job, target, f"{job}: {name}: {panel.title}: {target.legend}")
+    (job, target, f"{job}: {name}: {panel.title}: {query.legend}")
     for job in JOBS
     for name, dashboard in dashboards(engine_of(profile(job.split("-")[0]))).items()
     for panel in dashboard.panels
-    for target in panel.targets
-    if "ds_" not in target.expression  # what runs beside the engine is asked in test_dashboards_live.py
+    for query in panel.queries
+    if "ds_" not in query.expression.text  # what runs beside the engine is asked in test_dashboards_live.py
 ]
 
 
@@ -127,16 +127,16 @@ def watched(client: PrometheusClient) -> bool:
 def test_a_query_for_an_engine_finds_finite_values_with_the_labels_of_its_legend(
     client: PrometheusClient, job: str, target: Target
 ) -> None:
-    asked = bound(target.expression, "5s", {"$job": job, "$pod": ".*", "$gateway": ".+"})
+    asked = bound(query.expression.text, "5s", {"$job": job, "$pod": ".*", "$gateway": ".+"})
     series = client.instant(asked, time.time())
     assert series, f"nothing for {asked}"
     assert all(math.isfinite(one.value) for one in series)
-    for label in re.findall(r"\{\{(\w+)\}\}", target.legend):
+    for label in re.findall(r"\{\{(\w+)\}\}", query.legend):
         assert all(one.labels.get(label) for one in series), f"no {label} in {series[0].labels}"
 
 
 def test_both_spellings_of_vllm_tell_the_same(client: PrometheusClient) -> None:
-    queries = [target.expression for job, target, _ in ASKED if job == "vllm"]
+    queries = [query.expression.text for job, target, _ in ASKED if job == "vllm"]
     assert len(queries) > 50
     gauges = [query for query in queries if "rate(" not in query and "scrape" not in query]
     for query in gauges:

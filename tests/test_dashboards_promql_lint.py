@@ -8,11 +8,11 @@ from typing import cast
 import pytest
 import yaml
 
-from dashboards import rules
+from dashboards.checks.promql import known_series, meanings, metric_names, problems, problems_of_rules
+from dashboards.checks.syntax import Selector, parse, walk
 from dashboards.engines import REFERENCE, Engine, engines
-from dashboards.promql_lint import known_series, meanings, metric_names, problems, problems_of_rules
-from dashboards.promql_syntax import Selector, parse, walk
-from dashboards.rule_groups import Group, Recording, Timing
+from dashboards.rules import files as rules
+from dashboards.rules.groups import Group, Recording, Timing
 from exporters.families import Kind
 from tests.support.complete_profile import COMPLETE, COMPLETE_ALERTS, COMPLETE_GROUPS
 

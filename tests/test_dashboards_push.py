@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from dashboards.catalogue import dashboards
+from dashboards.boards.catalogue import dashboards
 from dashboards.cli import main
 from dashboards.engines import engine_of
 from exporters.profiles.library import profile
