@@ -27,7 +27,7 @@ import yaml
 from chaos.errors import InconclusiveError
 from chaos.prometheus import PrometheusClient, find_prometheus
 from chaos.targets.local.ports import free_port
-from dashboards.boards.fleet import fleet
+from dashboards.boards.catalogue import dashboards
 from dashboards.boards.panels import Panel
 from dashboards.config import bound
 
@@ -119,7 +119,7 @@ def panel_times(asker: "Asker", range_s: float, interval_s: float) -> Sequence[T
             "legend": query.legend,
             **asker.timed(bound(query.expression.text, window), range_s, max(step_s, _least_s(panel))),
         }
-        for panel in fleet().panels
+        for panel in dashboards()["fleet"].panels
         for query in panel.queries
     ]
 

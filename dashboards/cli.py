@@ -8,9 +8,10 @@ from pathlib import Path
 
 from dashboards import build
 from dashboards.engines import REFERENCE_ENGINE, Engine, engine_of
+from dashboards.grafana import push
+from dashboards.grafana.client import TOKEN_VARIABLE, Grafana, GrafanaError
 from exporters.profiles.library import profile, profiles
 
-_TOKEN = "GRAFANA_TOKEN"  # noqa: S105 - the name of a variable
 _EXAMPLES = """\
 examples:
   python -m dashboards build             write dashboards/generated/ after a change in dashboards/
@@ -48,24 +49,24 @@ def _parser() -> argparse.ArgumentParser:
     built.add_argument(
         "--to", type=Path, help="write the dashboards of --engine into this folder, and nothing else"
     )
-    push = commands.add_parser(
+    pushed = commands.add_parser(
         "push", help="send the dashboards to a Grafana, replacing those of the same uid"
     )
-    push.add_argument("--url", required=True, help="of Grafana, with its path if it has one")
-    push.add_argument(
+    pushed.add_argument("--url", required=True, help="of Grafana, with its path if it has one")
+    pushed.add_argument(
         "--token",
-        default=os.environ.get(_TOKEN),
-        required=_TOKEN not in os.environ,
-        help=f"of a service account with the role Editor (default: ${_TOKEN})",
+        default=os.environ.get(TOKEN_VARIABLE),
+        required=TOKEN_VARIABLE not in os.environ,
+        help=f"of a service account with the role Editor (default: ${TOKEN_VARIABLE})",
     )
-    for command in (built, push):
+    for command in (built, pushed):
         command.add_argument(
             "--engine",
             choices=[known.engine for known in profiles()],
             default=REFERENCE_ENGINE,
             help="whose series the panels ask for (default: %(default)s)",
         )
-    push.add_argument("--dry-run", action="store_true", help="write nothing; say what would be done")
+    pushed.add_argument("--dry-run", action="store_true", help="write nothing; say what would be done")
     return parser
 
 
@@ -97,20 +98,14 @@ def _write_pages(engine: Engine, folder: Path) -> int:
 
 
 def _push(options: argparse.Namespace, engine: Engine) -> int:
-    from dashboards.grafana.push import (
-        Grafana,
-        PushError,
-    )  # the client library brings an HTTP stack: only who pushes loads it
-
     try:
-        grafana = Grafana(options.url, options.token)
-        version = grafana.check_version()
+        grafana = Grafana(options.url, options.token, timeout_s=push.TIMEOUT_S)
+        version = push.check_version(grafana)
         texts = build.pages(engine)
-        for pushed in grafana.push(texts, dry_run=options.dry_run):
+        for pushed in push.push(grafana, texts, dry_run=options.dry_run):
             print(f"{pushed.title}: {pushed.action}, {pushed.url}")
-    except PushError as error:
+    except GrafanaError as error:
         print(error, f"hint: {error.hint}" if error.hint else "", sep="\n", file=sys.stderr)
         return 1
     print(f"{'would send' if options.dry_run else 'sent'} {len(texts)} dashboards to Grafana {version}")
     return 0
-

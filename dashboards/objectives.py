@@ -1,4 +1,4 @@
-"""What queries, panels and rules need of an objective: its bound in seconds, its error budget, when to page about it."""
+"""What queries, panels and rules need of an objective: its bound in seconds, its error budget, when to page for it."""
 
 from exporters.slo import Objective
 

@@ -12,7 +12,100 @@ import time
 from pathlib import Path
 
 from chaos.prometheus import PrometheusClient
-from tests.support.observed_run import ObservedRun, Pace, observed_run
-from tests.support.recorded_gpu import POD, STEP_S, STEPS, recorded_gpu
 from tests.render.drawing import GENERATED, Drawing, DrawingError, draw, install, schema_problems
 from tests.render.drawn import Expected
+from tests.support.observed_run import ObservedRun, Pace, observed_run
+from tests.support.recorded_gpu import POD, STEP_S, STEPS, recorded_gpu
+
+PACE = Pace(replicas=3, before_s=40, during_s=10, after_s=30)
+PLAYED_S = STEP_S * len(STEPS)
+GPU_NOTE = (
+    "Recorded, not live: scrapes of one real NVIDIA H200 (idle, loaded, its memory fragmented on purpose, released), "
+    f"played back for {STEP_S:g} s each."
+)
+
+
+LAST_S = 15 * 60.0
+
+
+def main(pictures: Path, prometheus_url: str | None = None) -> int:
+    """Draw everything into that folder."""
+    generated = sorted(GENERATED.glob("*.json"))
+    try:
+        install()
+        wrong = schema_problems(generated)
+        names = [path.stem for path in generated]
+        if prometheus_url is not None:
+            wrong += there(prometheus_url, names, pictures)
+        else:
+            scratch = tempfile.TemporaryDirectory(prefix="aftershock-render-", ignore_cleanup_errors=True)
+            with scratch as folder:
+                wrong += watched(Path(folder), names, pictures)
+    except DrawingError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(*wrong, sep="\n", file=sys.stderr)
+    print(f"{len(generated)} pictures in {pictures}, {len(wrong)} complaints")
+    return 1 if wrong else 0
+
+
+def there(url: str, names: list[str], pictures: Path) -> list[str]:
+    """Draw what that Prometheus has seen lately, and say what is wrong in the pictures."""
+    now_s = time.time()
+    return draw([Drawing(name, url, now_s - LAST_S, now_s, _picture(name, pictures)) for name in names])
+
+
+def watched(scratch: Path, names: list[str], pictures: Path) -> list[str]:
+    """Run the cluster, draw what was seen of it, and say what is wrong in the pictures."""
+    with recorded_gpu(scratch / "gpu") as gpu:
+        played_s = time.time()
+        with observed_run(scratch / "run", PACE) as run:
+            time.sleep(max(0.0, played_s + PLAYED_S - time.time()))
+            return draw(
+                [
+                    gpu_drawing(gpu, played_s, pictures) if name == "gpu" else drawing(name, run, pictures)
+                    for name in names
+                ]
+            )
+
+
+def drawing(name: str, run: ObservedRun, pictures: Path) -> Drawing:
+    """One dashboard over the whole run."""
+    return Drawing(
+        name,
+        run.client._url,
+        run.start_s,
+        run.end_s,
+        _picture(name, pictures),
+        expected=Expected(faults=[run.fault]),
+    )
+
+
+def gpu_drawing(gpu: PrometheusClient, played_s: float, pictures: Path) -> Drawing:
+    """The GPU dashboard over what was recorded: this machine need not have a GPU."""
+    # Nothing there exports requests, from which the dashboard's lists of choices are made.
+    variables = {"job": "deepseek-metrics", "pod": POD}
+    end_s = played_s + PLAYED_S
+    picture = _picture("gpu", pictures)
+    return Drawing(
+        "gpu",
+        gpu._url,
+        played_s,
+        end_s,
+        picture,
+        variables,
+        GPU_NOTE,
+        Expected(faults=(), untold=("NVLink",)),
+    )
+
+
+def _picture(name: str, folder: Path) -> Path:
+    return folder / f"{name.replace('-', '_')}.png"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.rendered_run", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("docs/dashboards"))
+    parser.add_argument("--prometheus", metavar="URL")
+    options = parser.parse_args()
+    sys.exit(main(options.folder, options.prometheus))

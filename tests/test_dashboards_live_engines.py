@@ -6,14 +6,13 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
-from dashboards.translation import UntoldError, translated
 
 from chaos.collecting import series as kept_series
 from chaos.prometheus import REPLICA_JOB, PrometheusClient, find_prometheus
@@ -21,9 +20,13 @@ from chaos.report import charts
 from chaos.targets.local.ports import free_port
 from dashboards import engines
 from dashboards.boards.catalogue import dashboards
-from dashboards.boards.panels import Note, Target
+from dashboards.boards.fitting import fitted
+from dashboards.boards.panels import Dashboard, Note, Query, Row, tile
 from dashboards.config import bound
-from dashboards.engines import REFERENCE, Engine, engine_of
+from dashboards.engines import REFERENCE, Engine, UntoldError, engine_of
+from dashboards.queries.expression import Matcher, Samples, promql
+from dashboards.queries.promql import total_rate
+from exporters import metrics
 from exporters.profiles.library import profile
 from exporters.profiles.profile import Series
 from tests.conftest import wait_until
@@ -40,7 +43,7 @@ JOBS = {**RELEASES, "vllm-underscored": RELEASES["vllm"].replace("vllm:", "vllm_
 SERVED = {**JOBS, REPLICA_JOB: RELEASES["vllm"]}
 """And vLLM once more as the replicas of a local run."""
 ASKED = [
-    (job, target, f"{job}: {name}: {panel.title}: {query.legend}")
+    (job, query, f"{job}: {name}: {panel.title}: {query.legend}")
     for job in JOBS
     for name, dashboard in dashboards(engine_of(profile(job.split("-")[0]))).items()
     for panel in dashboard.panels
@@ -123,9 +126,9 @@ def watched(client: PrometheusClient) -> bool:
     return False
 
 
-@pytest.mark.parametrize(("job", "target"), [one[:2] for one in ASKED], ids=[one[2] for one in ASKED])
+@pytest.mark.parametrize(("job", "query"), [one[:2] for one in ASKED], ids=[one[2] for one in ASKED])
 def test_a_query_for_an_engine_finds_finite_values_with_the_labels_of_its_legend(
-    client: PrometheusClient, job: str, target: Target
+    client: PrometheusClient, job: str, query: Query
 ) -> None:
     asked = bound(query.expression.text, "5s", {"$job": job, "$pod": ".*", "$gateway": ".+"})
     series = client.instant(asked, time.time())
@@ -136,7 +139,7 @@ def test_a_query_for_an_engine_finds_finite_values_with_the_labels_of_its_legend
 
 
 def test_both_spellings_of_vllm_tell_the_same(client: PrometheusClient) -> None:
-    queries = [query.expression.text for job, target, _ in ASKED if job == "vllm"]
+    queries = [query.expression.text for job, query, _ in ASKED if job == "vllm"]
     assert len(queries) > 50
     gauges = [query for query in queries if "rate(" not in query and "scrape" not in query]
     for query in gauges:
@@ -202,34 +205,35 @@ FOLDING = made(
 )
 
 
+def requests(operator: str, outcome: str) -> Samples:
+    return Samples("request", matchers=(Matcher("outcome", operator, outcome),), function="rate")
+
+
+def latencies(outcome: str, part: str, bound_s: float | None = None) -> Samples:
+    matchers = (Matcher("outcome", "=", outcome),)
+    return Samples("e2e_seconds", matchers=matchers, part=part, bound_s=bound_s, function="rate")
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ('rate(ds_requests_total{outcome="ok"}[1m])', 'rate(x_total{why=~"stop|length"}[1m])'),
-        (
-            'rate(ds_requests_total{outcome="error"}[1m])',
-            'rate(x_total{why=~".*", why!~"stop|length|abort"}[1m])',
-        ),
-        (
-            'rate(ds_requests_total{outcome!="ok"}[1m])',
-            'rate(x_total{why=~"abort|.*", why!~"stop|length"}[1m])',
-        ),
-        (
-            'rate(ds_requests_total{outcome!="rejected"}[1m])',
-            'rate(x_total{why=~"stop|length|abort|.*"}[1m])',
-        ),
-        ('rate(ds_requests_total{outcome="rejected"}[1m])', "rate(y_total[1m])"),
-        ('rate(ds_requests_total{outcome=~"ok|aborted"}[1m])', 'rate(x_total{why=~"stop|length|abort"}[1m])'),
-        (
-            'rate(ds_inference_latency_seconds_bucket{outcome="ok",le="2.5"}[1m])',
-            r'rate(z_bucket{le=~"2|2\\.0"}[1m])',
-        ),
-        ("ds_gateway_replicas_ready", "ds_gateway_replicas_ready"),
+        (requests("=", "ok"), 'rate(x_total{why=~"stop|length"}[$__rate_interval])'),
+        (requests("=", "error"), 'rate(x_total{why=~".*",why!~"stop|length|abort"}[$__rate_interval])'),
+        (requests("!=", "ok"), 'rate(x_total{why=~"abort|.*",why!~"stop|length"}[$__rate_interval])'),
+        (requests("!=", "rejected"), 'rate(x_total{why=~"stop|length|abort|.*"}[$__rate_interval])'),
+        (requests("=", "rejected"), "rate(y_total[$__rate_interval])"),
+        (requests("=~", "ok|aborted"), 'rate(x_total{why=~"stop|length|abort"}[$__rate_interval])'),
+        (latencies("ok", "_bucket", 2.5), r'rate(z_bucket{le=~"2|2\\.0"}[$__rate_interval])'),
+        (Samples(metrics.GATEWAY_READY), "ds_gateway_replicas_ready"),
     ],
 )
-def test_matchers_are_put_into_the_engines_labels_and_values(asked: str, expected: str) -> None:
-    found = translated(asked, without_prefix(FOLDING)).expression
-    assert expected in found
+def test_matchers_are_put_into_the_engines_labels_and_values(asked: Samples, expected: str) -> None:
+    assert expected in asked.over(without_prefix(FOLDING)).text
+
+
+def test_a_bound_that_is_no_edge_there_is_counted_at_the_nearest_and_a_note_says_so() -> None:
+    found = latencies("ok", "_bucket", 2.5).over(without_prefix(FOLDING))
+    assert found.notes == ("Here within 2 s: 2.5 s is no bucket edge of z.",)
 
 
 def without_prefix(engine: Engine) -> Engine:
@@ -239,12 +243,38 @@ def without_prefix(engine: Engine) -> Engine:
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
-        ("ds_requests_running", "not of this engine"),
-        ("ds_oldest_queued_request_age_seconds", "not of this engine"),
-        ("ds_kv_cache_fragmentation_ratio", "our own exporters' alone"),
-        ('rate(ds_inference_latency_seconds_count{outcome="error"}[1m])', "has no outcome=error there"),
+        (Samples("running"), "not of this engine"),
+        (Samples("queue_age_seconds"), "not of this engine"),
+        (Samples(metrics.KV_CACHE_FRAGMENTATION), "our own exporters' alone"),
+        (latencies("error", "_count"), "has no outcome=error there"),
     ],
 )
-def test_what_an_engine_does_not_tell_is_refused_with_the_reason(asked: str, reason: str) -> None:
+def test_what_an_engine_does_not_tell_is_refused_with_the_reason(asked: Samples, reason: str) -> None:
     with pytest.raises(UntoldError, match=reason):
-        translated(asked, FOLDING)
+        asked.over(FOLDING)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: Samples("ttft"), "there is no signal ttft, expected one of request"),
+        (lambda: Samples("e2e_seconds", part="_bucket", bound_s=2.4), "2.4 is no bucket edge of e2e_seconds"),
+    ],
+)
+def test_a_hole_that_no_engine_could_fill_is_a_value_error(wrong: Callable[[], Samples], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        wrong()
+
+
+def test_an_expression_with_a_hole_has_no_text_before_an_engine_fills_it() -> None:
+    waiting = promql("sum ({waiting})", waiting=Samples("waiting"))
+    with pytest.raises(ValueError, match="depends on the engine"):
+        _ = waiting.text
+    assert waiting.over(REFERENCE).text == "sum (ds_requests_waiting)"
+    assert waiting.over(engine_of(profile("sglang"))).text == ('sum ({__name__=~"sglang[:_]num_queue_reqs"})')
+
+
+def test_what_our_own_exporters_do_not_tell_is_a_mistake_in_a_query_and_no_missing_panel() -> None:
+    panel = tile("x", "y", "short", Query(total_rate("preemptions", ""), "x"))
+    with pytest.raises(UntoldError, match="never preempts"):
+        fitted(Dashboard("x", "x", "x", (Row("x", (panel,)),), ()), REFERENCE)

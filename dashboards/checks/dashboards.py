@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from dashboards.boards.panels import Unit
 from dashboards.checks.promql import Meaning, known_series, meanings, problems
-from dashboards.checks.syntax import parse, walk
+from dashboards.checks.syntax import parse
 from dashboards.config import GATEWAY, REPLICAS
 from exporters import cluster_metrics
 
@@ -108,7 +108,7 @@ def _target(target: Json) -> Iterator[str]:
 
 
 def _chosen_by_nothing(expression: str) -> Iterator[str]:
-    for selector, _ in walk(parse(expression)):
+    for selector, _ in parse(expression).selectors():
         if selector.name not in _UNSELECTED and not any(
             _chosen(selector.matchers, by) for by in (REPLICAS, GATEWAY)
         ):

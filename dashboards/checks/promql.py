@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dashboards.checks.syntax import Call, Query, Selector, parse, parts, selectors, walk
+from promql_parser import AggregateExpr, BinaryExpr, Call, Expr, ParenExpr
+
+from dashboards.checks.syntax import Applied, Query, Selector, kept, name_of, nodes, operator_of, parse
 from dashboards.engines import DECLARED, engines
 from dashboards.rules.groups import SCRAPES_PER_WINDOW, Group, Recording, Timing
 from dashboards.sources import is_plain, spellings
@@ -42,7 +44,6 @@ _SCOPE = frozenset(
     }
 )
 _PARTS = ("_bucket", "_count", "_sum")
-_AGGREGATIONS = frozenset({"sum", "avg", "min", "max", "count", "topk", "bottomk"})
 _RATE_INTERVAL = "$__rate_interval"
 
 
@@ -106,8 +107,8 @@ def problems(expression: str, known: Mapping[str, Meaning], scrape_s: float = 1.
     """
     query = parse(expression)
     found: list[str] = []
-    selected = list(walk(query))
-    knows_restarts = any(call.name == "resets" for _, around in selected for call in around)
+    selected = list(query.selectors())
+    knows_restarts = any(name_of(call) == "resets" for _, around in selected for call in around)
     for selector, around in selected:
         meaning = _meaning(selector.name, known)
         found += _of_kind(selector, around, meaning)
@@ -115,17 +116,17 @@ def problems(expression: str, known: Mapping[str, Meaning], scrape_s: float = 1.
         found += _of_buckets(selector, around, meaning)
         found += _of_window(selector, scrape_s)
     found += _sums_without_counts(query, known)
-    for part in parts(query):
-        found += _of_divisions(part)
-        for operand in part.operands:
-            if isinstance(operand, Call):
-                found += _of_call(operand)
+    for node in nodes(query.tree):
+        if isinstance(node, BinaryExpr) and operator_of(node) == "/":
+            found += _of_division(query, node)
+        if isinstance(node, Call | AggregateExpr):
+            found += _of_call(node)
     return list(dict.fromkeys(found))
 
 
 def metric_names(expression: str) -> set[str]:
     """The names, or expressions over names, of the series that a query reads."""
-    return {selector.name for selector, _ in walk(parse(expression))}
+    return {selector.name for selector, _ in parse(expression).selectors()}
 
 
 def _meaning(name: str, known: Mapping[str, Meaning]) -> Meaning | None:
@@ -136,9 +137,9 @@ def _meaning(name: str, known: Mapping[str, Meaning]) -> Meaning | None:
     return next((meaning for other, meaning in known.items() if re.fullmatch(name, other)), None)
 
 
-def _of_kind(selector: Selector, around: Sequence[Call], known: Meaning | None) -> Iterator[str]:
+def _of_kind(selector: Selector, around: Sequence[Applied], known: Meaning | None) -> Iterator[str]:
     name = selector.name
-    nearest = next((call.name for call in reversed(around) if call.name not in ("", "label_replace")), "")
+    nearest = next((of for of in map(name_of, reversed(around)) if of != "label_replace"), "")
     if known is None:
         yield f"{name} is exported by nobody and recorded by no rule: the answer is always empty"
     elif known.kind == "counter" and nearest not in _OF_COUNTERS:
@@ -149,16 +150,16 @@ def _of_kind(selector: Selector, around: Sequence[Call], known: Meaning | None) 
         yield f"{nearest}() of {name}, a ratio: an idle replica counts as much as a busy one"
 
 
-def _of_deltas(selector: Selector, around: Sequence[Call], known: Meaning | None) -> Iterator[str]:
-    if known is not None and known.kind == "counter" and any(call.name == "delta" for call in around):
+def _of_deltas(selector: Selector, around: Sequence[Applied], known: Meaning | None) -> Iterator[str]:
+    if known is not None and known.kind == "counter" and any(name_of(call) == "delta" for call in around):
         yield f"delta() of {selector.name}, a counter: negative after a restart, and resets() is not asked"
 
 
-def _of_buckets(selector: Selector, around: Sequence[Call], known: Meaning | None) -> Iterator[str]:
+def _of_buckets(selector: Selector, around: Sequence[Applied], known: Meaning | None) -> Iterator[str]:
     if "_bucket" not in selector.name:
         return
     limits = [(operator, value) for label, operator, value in selector.matchers if label == "le"]
-    if not limits and any("le" not in call.keeps for call in around if call.keeps is not None):
+    if not limits and any("le" not in by for call in around if (by := kept(call)) is not None):
         yield f"{selector.name} summed without le: buckets are cumulative, each request counts many times"
     for operator, value in limits:
         spelled = set(value.replace("\\", "").split("|")) if operator == "=~" else {value}
@@ -177,7 +178,7 @@ def _of_window(selector: Selector, scrape_s: float) -> Iterator[str]:
 
 
 def _sums_without_counts(query: Query, known: Mapping[str, Meaning]) -> Iterator[str]:
-    names = {selector.name for selector, _ in walk(query)}
+    names = {selector.name for selector, _ in query.selectors()}
     for name in sorted(names):
         if name in known and known[name].kind == "counter" and not known[name].part:
             continue  # a sum of tokens, exported as one of a histogram's series
@@ -185,66 +186,46 @@ def _sums_without_counts(query: Query, known: Mapping[str, Meaning]) -> Iterator
             yield f"{name} without its _count: seconds per second, not a mean"
 
 
-def _of_divisions(query: Query) -> Iterator[str]:
-    for at, operator in enumerate(query.operators):
-        if operator != "/":
-            continue
-        above, below = query.operands[at], query.operands[at + 1]
-        scopes = [_scope(selectors(side)) for side in (above, below)]
-        if None not in scopes and scopes[0] != scopes[1]:
-            labels = ", ".join(sorted(label for label, _, _ in (scopes[0] or set()) ^ (scopes[1] or set())))
+def _of_division(query: Query, division: BinaryExpr) -> Iterator[str]:
+    above, below = ([each for each, _ in query.selectors(side)] for side in (division.lhs, division.rhs))
+    if above and below:
+        narrowed = _scope(above) ^ _scope(below)
+        if narrowed:
+            labels = ", ".join(sorted(label for label, _, _ in narrowed))
             yield f"only one side of a division is narrowed by {labels}"
-        if (
-            selectors(below)
-            and not _is_above_zero(below)
-            and not _is_above_zero(above)
-            and not _is_constant(below)
-        ):
-            yield "0 / 0 is NaN, and a NaN is drawn as nothing: divide by (... > 0)"
+    guarded = any(map(_is_above_zero, (division.lhs, division.rhs)))
+    if below and not guarded and [each.name for each in below] != ["slo:error_budget:ratio"]:
+        yield "0 / 0 is NaN, and a NaN is drawn as nothing: divide by (... > 0)"
 
 
-def _is_above_zero(operand: Selector | Call) -> bool:
-    """A pair of parentheses that ends in a comparison."""
-    return isinstance(operand, Call) and not operand.name and operand.arguments[0].operators[-1:] == (">",)
+def _is_above_zero(side: Expr) -> bool:
+    """A pair of parentheses around a comparison."""
+    return isinstance(side, ParenExpr) and operator_of(side.expr) == ">"
 
 
-def _is_constant(operand: Selector | Call) -> bool:
-    return isinstance(operand, Selector) and operand.name == "slo:error_budget:ratio"
-
-
-def _scope(found: Sequence[Selector]) -> set[tuple[str, str, str]] | None:
-    if not found:
-        return None
+def _scope(found: Sequence[Selector]) -> set[tuple[str, str, str]]:
     return {matcher for selector in found for matcher in selector.matchers if matcher[0] in _SCOPE}
 
 
-def _of_call(call: Call) -> Iterator[str]:
-    inside = [part for argument in call.arguments for part in parts(argument)]
-    if call.name in ("avg", "avg_over_time") and any(_is_ratio_or_quantile(part) for part in inside):
-        yield f"{call.name}() of ratios or quantiles: an idle replica counts as much as a busy one"
-    if call.name in _RATES and any(_is_aggregation(operand) for part in inside for operand in part.operands):
-        yield f"{call.name}() after aggregation: the restart of one replica looks like a jump of all"
-    if call.name == "histogram_quantile" and not any(
-        isinstance(operand, Call) and "le" in (operand.keeps or ())
-        for part in inside
-        for operand in part.operands
-    ):
+def _of_call(call: Applied) -> Iterator[str]:
+    name, inside = name_of(call), [node for node in nodes(call) if node is not call]
+    if name in ("avg", "avg_over_time") and any(map(_is_ratio_or_quantile, inside)):
+        yield f"{name}() of ratios or quantiles: an idle replica counts as much as a busy one"
+    aggregations = [node for node in inside if isinstance(node, AggregateExpr)]
+    if name in _RATES and aggregations:
+        yield f"{name}() after aggregation: the restart of one replica looks like a jump of all"
+    if name == "histogram_quantile" and not any("le" in (kept(each) or ()) for each in aggregations):
         yield "a quantile per replica: sum the buckets by le first"
 
 
-def _is_aggregation(operand: Selector | Call) -> bool:
-    return isinstance(operand, Call) and operand.name in _AGGREGATIONS
-
-
-def _is_ratio_or_quantile(query: Query) -> bool:
-    calls = [operand for operand in query.operands if isinstance(operand, Call)]
-    return "/" in query.operators or any(call.name == "histogram_quantile" for call in calls)
+def _is_ratio_or_quantile(node: Expr) -> bool:
+    return operator_of(node) == "/" or (isinstance(node, Call) and name_of(node) == "histogram_quantile")
 
 
 def _of_recording(rule: Recording, known: Mapping[str, Meaning]) -> Iterator[str]:
     if "histogram_quantile" in rule.expr:
         yield "a recorded quantile cannot be aggregated any further: record the rates of the buckets"
-    for selector, around in walk(parse(rule.expr)):
+    for selector, around in parse(rule.expr).selectors():
         meaning = _meaning(selector.name, known)
-        if meaning and meaning.kind == "counter" and not {call.name for call in around} & _RATES:
+        if meaning and meaning.kind == "counter" and not {name_of(call) for call in around} & _RATES:
             yield f"{selector.name} recorded raw: a counter read at the rule's time hides resets"
