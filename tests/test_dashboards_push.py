@@ -1,6 +1,8 @@
 """Pushing, against the documented API (documented_grafana.py): there is no Grafana to be had here."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -147,6 +149,12 @@ def test_a_refusal_is_passed_on_in_grafanas_words(capsys: pytest.CaptureFixture[
     with grafana(State(failing="database is locked")) as url:
         assert push(url) == 1
     assert "answered 500 database is locked (a new folder)" in capsys.readouterr().err
+
+
+def test_nobody_loads_grafanas_client_before_a_grafana_is_asked() -> None:
+    code = "import sys, chaos.cli, dashboards.cli; print({'grafana_client', 'niquests'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "set()\n"
 
 
 def test_the_token_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
