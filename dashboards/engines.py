@@ -70,19 +70,19 @@ class Engine:
         found = (_source(self.profile, signal, series) for series in self.profile.signals.get(signal, ()))
         return tuple(source for source in found if isinstance(source, Source))
 
-    def sources(self, asked: str | Family) -> tuple[Source, ...]:
+    def sources(self, subject: str | Family) -> tuple[Source, ...]:
         """Where a query finds a signal, or one of our own families that is none.
 
         Raises:
             UntoldError: the engine does not tell it, or in a unit that a query cannot use.
         """
-        if isinstance(asked, Family):
-            if self.runtime != REFERENCE_ENGINE and asked.name in _OF_REPLICAS:
-                raise UntoldError(f"{asked.name} is our own exporters' alone")
-            return (_declared(asked.name, asked),)
-        sources = self.of(asked)
+        if isinstance(subject, Family):
+            if self.runtime != REFERENCE_ENGINE and subject.name in _OF_REPLICAS:
+                raise UntoldError(f"{subject.name} is our own exporters' alone")
+            return (_declared(subject.name, subject),)
+        sources = self.of(subject)
         if not sources:
-            raise UntoldError(self.untold()[asked])
+            raise UntoldError(self.untold()[subject])
         if any(source.kind == "histogram" and source.series.unit_factor != 1 for source in sources):
             raise UntoldError(f"{sources[0].name} is in another unit: PromQL cannot multiply `le`")
         return sources

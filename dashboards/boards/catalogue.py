@@ -2,7 +2,7 @@
 
 from dashboards.boards.caches import caches
 from dashboards.boards.experiment import experiment
-from dashboards.boards.fitting import fitted
+from dashboards.boards.fitting import for_engine
 from dashboards.boards.fleet import fleet
 from dashboards.boards.gateway import gateway
 from dashboards.boards.gpu import gpu
@@ -25,5 +25,5 @@ def dashboards(engine: Engine = REFERENCE) -> dict[str, Dashboard]:
         "experiment": experiment(),
         "load-generator": load_generator(),
     }
-    of_engine = {name: fitted(dashboard, engine) for name, dashboard in ours.items()}
+    of_engine = {name: for_engine(dashboard, engine) for name, dashboard in ours.items()}
     return {name: dashboard for name, dashboard in of_engine.items() if dashboard is not None}

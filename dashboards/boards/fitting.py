@@ -14,7 +14,7 @@ from dashboards.queries.expression import Expression
 _COLUMNS = 24
 
 
-def fitted(dashboard: Dashboard, engine: Engine) -> Dashboard | None:
+def for_engine(dashboard: Dashboard, engine: Engine) -> Dashboard | None:
     """The dashboard with every query over the engine's series; None when none of its panels is about the engine.
 
     Raises:
@@ -58,17 +58,17 @@ def _panels(row: Row, engine: Engine, missing: dict[str, list[str]]) -> Iterator
         reasons: list[str] = []
         for query in panel.queries:
             try:
-                asked = query.expression.over(engine)
+                found = query.expression.over(engine)
             except UntoldError as untold:
                 if engine == REFERENCE:
                     raise
                 reasons.append(str(untold))
             else:
                 legend = query.legend
-                for label in asked.unlabelled:
+                for label in found.unlabelled:
                     legend = legend.replace(f"{{{{{label}}}}}", "all")
-                queries.append(Query(Expression((asked.text,)), legend, query.colour))
-                notes += asked.notes
+                queries.append(Query(Expression((found.text,)), legend, query.colour))
+                notes += found.notes
         for reason in dict.fromkeys(reasons):
             missing.setdefault(reason, []).append(panel.title)
         if queries:

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 
 from promql_parser import AggregateExpr, BinaryExpr, Call, Expr, ParenExpr
 
-from dashboards.checks.syntax import Applied, Query, Selector, kept, name_of, nodes, operator_of, parse
+from dashboards.checks.syntax import (
+    Operation,
+    Query,
+    Selector,
+    grouping_labels,
+    name_of,
+    nodes,
+    operator_of,
+    parse,
+)
 from dashboards.engines import DECLARED, engines
 from dashboards.rules.groups import SCRAPES_PER_WINDOW, Group, Recording, Timing
 from dashboards.sources import is_plain, spellings
@@ -137,7 +146,7 @@ def _meaning(name: str, known: Mapping[str, Meaning]) -> Meaning | None:
     return next((meaning for other, meaning in known.items() if re.fullmatch(name, other)), None)
 
 
-def _of_kind(selector: Selector, around: Sequence[Applied], known: Meaning | None) -> Iterator[str]:
+def _of_kind(selector: Selector, around: Sequence[Operation], known: Meaning | None) -> Iterator[str]:
     name = selector.name
     nearest = next((of for of in map(name_of, reversed(around)) if of != "label_replace"), "")
     if known is None:
@@ -150,16 +159,16 @@ def _of_kind(selector: Selector, around: Sequence[Applied], known: Meaning | Non
         yield f"{nearest}() of {name}, a ratio: an idle replica counts as much as a busy one"
 
 
-def _of_deltas(selector: Selector, around: Sequence[Applied], known: Meaning | None) -> Iterator[str]:
+def _of_deltas(selector: Selector, around: Sequence[Operation], known: Meaning | None) -> Iterator[str]:
     if known is not None and known.kind == "counter" and any(name_of(call) == "delta" for call in around):
         yield f"delta() of {selector.name}, a counter: negative after a restart, and resets() is not asked"
 
 
-def _of_buckets(selector: Selector, around: Sequence[Applied], known: Meaning | None) -> Iterator[str]:
+def _of_buckets(selector: Selector, around: Sequence[Operation], known: Meaning | None) -> Iterator[str]:
     if "_bucket" not in selector.name:
         return
     limits = [(operator, value) for label, operator, value in selector.matchers if label == "le"]
-    if not limits and any("le" not in by for call in around if (by := kept(call)) is not None):
+    if not limits and any("le" not in by for call in around if (by := grouping_labels(call)) is not None):
         yield f"{selector.name} summed without le: buckets are cumulative, each request counts many times"
     for operator, value in limits:
         spelled = set(value.replace("\\", "").split("|")) if operator == "=~" else {value}
@@ -207,14 +216,16 @@ def _scope(found: Sequence[Selector]) -> set[tuple[str, str, str]]:
     return {matcher for selector in found for matcher in selector.matchers if matcher[0] in _SCOPE}
 
 
-def _of_call(call: Applied) -> Iterator[str]:
+def _of_call(call: Operation) -> Iterator[str]:
     name, inside = name_of(call), [node for node in nodes(call) if node is not call]
     if name in ("avg", "avg_over_time") and any(map(_is_ratio_or_quantile, inside)):
         yield f"{name}() of ratios or quantiles: an idle replica counts as much as a busy one"
     aggregations = [node for node in inside if isinstance(node, AggregateExpr)]
     if name in _RATES and aggregations:
         yield f"{name}() after aggregation: the restart of one replica looks like a jump of all"
-    if name == "histogram_quantile" and not any("le" in (kept(each) or ()) for each in aggregations):
+    if name == "histogram_quantile" and not any(
+        "le" in (grouping_labels(each) or ()) for each in aggregations
+    ):
         yield "a quantile per replica: sum the buckets by le first"
 
 

@@ -24,7 +24,7 @@ from promql_parser import (
     VectorSelector,
 )
 
-Applied: TypeAlias = Call | AggregateExpr
+Operation: TypeAlias = Call | AggregateExpr
 """What is done to series by name: a function or an aggregation."""
 
 _VARIABLE = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|(?P<window>\[\s*)?(?P<name>\$\w+)')
@@ -52,13 +52,13 @@ class Query:
     windows: dict[float, str]
     """By the seconds that each is bound to."""
 
-    def selectors(self, within: Expr | None = None) -> Iterator[tuple[Selector, tuple[Applied, ...]]]:
+    def selectors(self, within: Expr | None = None) -> Iterator[tuple[Selector, tuple[Operation, ...]]]:
         """Every selector, of the query or of a part of it, with what is applied to it, outermost first."""
         yield from self._selectors(self.tree if within is None else within, ())
 
     def _selectors(
-        self, node: Expr, around: tuple[Applied, ...]
-    ) -> Iterator[tuple[Selector, tuple[Applied, ...]]]:
+        self, node: Expr, around: tuple[Operation, ...]
+    ) -> Iterator[tuple[Selector, tuple[Operation, ...]]]:
         match node:
             case VectorSelector():
                 yield self._selector(node, None), around
@@ -124,16 +124,20 @@ def _operator(op: MatchOp) -> str:
     return next(text for known, text in _OPERATORS if known == op)  # they compare, and cannot be hashed
 
 
-def name_of(applied: Applied) -> str:
+def name_of(operation: Operation) -> str:
     """Of a function or an aggregation."""
-    return applied.func.name if isinstance(applied, Call) else str(applied.op)
+    return operation.func.name if isinstance(operation, Call) else str(operation.op)
 
 
-def kept(applied: Applied) -> frozenset[str] | None:
+def grouping_labels(operation: Operation) -> frozenset[str] | None:
     """The labels of an aggregation's `by`; None where there is none."""
-    if isinstance(applied, Call) or applied.modifier is None or applied.modifier.type != AggModifierType.By:
+    if (
+        isinstance(operation, Call)
+        or operation.modifier is None
+        or operation.modifier.type != AggModifierType.By
+    ):
         return None
-    return frozenset(applied.modifier.labels)
+    return frozenset(operation.modifier.labels)
 
 
 def operator_of(node: Expr) -> str:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from dashboards.config import WINDOW
 from dashboards.engines import REFERENCE, Engine, UntoldError
 from dashboards.sources import Source, added, le_matcher, normalised, quoted, selected
-from exporters.families import Family, Kind
-from exporters.profiles.signals import SIGNALS
+from exporters.families import Family
+from exporters.profiles.signals import SIGNALS, Signal
 
 
 class Matcher(NamedTuple):
@@ -43,7 +43,7 @@ class Samples:
     ValueError when there is no such signal, or a bound is no bucket edge of ours.
     """
 
-    asked: str | Family
+    subject: str | Family
     scope: str = ""
     """Matchers of labels that are the same for every engine: those that the dashboard's variables choose by."""
     matchers: tuple[Matcher, ...] = ()
@@ -57,30 +57,17 @@ class Samples:
     """Of the samples in a window, such as `rate`; empty: the samples of now."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.asked, str) and self.asked not in SIGNALS:
-            raise ValueError(f"there is no signal {self.asked}, expected one of {', '.join(SIGNALS)}")
-        if self.bound_s is not None and self.bound_s not in _edges(self.asked):
-            raise ValueError(f"{self.bound_s:g} is no bucket edge of {self.name}: {_edges(self.asked)}")
+        if isinstance(self.subject, str) and self.subject not in SIGNALS:
+            raise ValueError(f"there is no signal {self.subject}, expected one of {', '.join(SIGNALS)}")
+        if self.bound_s is not None and self.bound_s not in _edges(self.subject):
+            raise ValueError(
+                f"{self.bound_s:g} is no bucket edge of {self.declaration.name}: {_edges(self.subject)}"
+            )
 
     @property
-    def name(self) -> str:
-        """Of the signal or of the family."""
-        return self.asked if isinstance(self.asked, str) else self.asked.name
-
-    @property
-    def kind(self) -> Kind:
-        """Of the whole: the parts of a histogram are counters."""
-        return SIGNALS[self.asked].kind if isinstance(self.asked, str) else self.asked.kind
-
-    @property
-    def unit(self) -> str:
-        """As declared."""
-        return SIGNALS[self.asked].unit if isinstance(self.asked, str) else self.asked.unit
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Of its own, beside those that any series may have."""
-        return SIGNALS[self.asked].labels if isinstance(self.asked, str) else self.asked.labels
+    def declaration(self) -> Signal | Family:
+        """Name, kind, unit and labels of the whole: the parts of a histogram are counters."""
+        return SIGNALS[self.subject] if isinstance(self.subject, str) else self.subject
 
     def over(self, engine: Engine) -> EngineQuery:
         """The series of the engine.
@@ -91,9 +78,9 @@ class Samples:
         parts: list[str] = []
         notes: list[str] = []
         labelled = {"pod", "le"}
-        for source in engine.sources(self.asked):
+        for source in engine.sources(self.subject):
             labelled |= {*source.labels, *source.series.fixed}
-            matchers = _translated(self.matchers, source)
+            matchers = _in_engine_words(self.matchers, source)
             if matchers is None:
                 continue
             edge, said = _edge(source, self.bound_s)
@@ -106,7 +93,7 @@ class Samples:
             )
         if not parts:
             said = [f"{label}{operator}{value}" for label, operator, value in self.matchers]
-            raise UntoldError(f"{self.name} has no {', '.join(said)} there")
+            raise UntoldError(f"{self.declaration.name} has no {', '.join(said)} there")
         return EngineQuery(added(parts), tuple(dict.fromkeys(notes)), frozenset(self.by) - labelled)
 
 
@@ -166,9 +153,9 @@ def _parts(
             yield from given.parts if isinstance(given, Expression) else (given,)
 
 
-def _edges(asked: str | Family) -> tuple[float, ...]:
+def _edges(subject: str | Family) -> tuple[float, ...]:
     """Of our own buckets."""
-    return asked.buckets if isinstance(asked, Family) else REFERENCE.of(asked)[0].edges
+    return subject.buckets if isinstance(subject, Family) else REFERENCE.of(subject)[0].edges
 
 
 def _narrowed(source: Source, grouped: tuple[str, ...]) -> Source:
@@ -182,7 +169,7 @@ def _narrowed(source: Source, grouped: tuple[str, ...]) -> Source:
     )
 
 
-def _translated(matchers: tuple[Matcher, ...], source: Source) -> list[str] | None:
+def _in_engine_words(matchers: tuple[Matcher, ...], source: Source) -> list[str] | None:
     """The matchers in the engine's labels and values; None when no sample of the source can match."""
     given: list[str] = []
     for label, operator, value in matchers:

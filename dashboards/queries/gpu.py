@@ -5,7 +5,7 @@ Replicas that share a device all report it: of a device the greatest report coun
 
 from dashboards.config import REPLICAS, WORST
 from dashboards.queries.expression import Expression, Matcher, promql
-from dashboards.queries.promql import Asked, greatest_rate, lowest, now, total_rate, worst
+from dashboards.queries.promql import Subject, greatest_rate, lowest, now, total_rate, worst
 from exporters import gpu_metrics, metrics
 from exporters.families import Family
 
@@ -41,9 +41,9 @@ def events(signal: str, *labels: str) -> Expression:
     return _named(worst(_EVENTS, greatest_rate(signal, REPLICAS, by=(*DEVICE, *labels))))
 
 
-def of_allocator(asked: Asked) -> Expression:
+def of_allocator(subject: Subject) -> Expression:
     """What torch's allocator says of a device, by replica and device, the greatest."""
-    return worst(WORST, now("sum", asked, REPLICAS, by=("pod", "gpu")))
+    return worst(WORST, now("sum", subject, REPLICAS, by=("pod", "gpu")))
 
 
 def fragmentation(kind: str) -> Expression:

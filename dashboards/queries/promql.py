@@ -11,49 +11,51 @@ from dataclasses import replace
 from dashboards.queries.expression import Expression, Matcher, Samples, promql
 from exporters.families import Family
 
-Asked = str | Family
+Subject = str | Family
 OK = Matcher("outcome", "=", "ok")
 
 
 def total_rate(
-    asked: Asked, scope: str, *matchers: Matcher, by: tuple[str, ...] = (), part: str = ""
+    subject: Subject, scope: str, *matchers: Matcher, by: tuple[str, ...] = (), part: str = ""
 ) -> Expression:
     """Increments per second, summed; `part` is `_count` or `_sum` of a histogram."""
-    counted = Samples(asked, scope, matchers, by, part, function="rate")
-    if (counted.kind == "histogram") != (part in ("_count", "_sum")) or counted.kind == "gauge":
-        raise ValueError(f"no rate of {counted.name}{part}: it is a {counted.kind}")
+    counted = Samples(subject, scope, matchers, by, part, function="rate")
+    declared = counted.declaration
+    if (declared.kind == "histogram") != (part in ("_count", "_sum")) or declared.kind == "gauge":
+        raise ValueError(f"no rate of {declared.name}{part}: it is a {declared.kind}")
     return promql(f"{_over('sum', by)} ({{counted}})", counted=counted)
 
 
-def greatest_rate(asked: Asked, scope: str, *, by: tuple[str, ...]) -> Expression:
+def greatest_rate(subject: Subject, scope: str, *, by: tuple[str, ...]) -> Expression:
     """Increments per second of what several exporters tell of one device: the greatest, not the sum."""
-    counted = Samples(asked, scope, by=by, function="rate")
-    if counted.kind != "counter":
-        raise ValueError(f"no rate of {counted.name}: it is a {counted.kind}")
+    counted = Samples(subject, scope, by=by, function="rate")
+    if counted.declaration.kind != "counter":
+        raise ValueError(f"no rate of {counted.declaration.name}: it is a {counted.declaration.kind}")
     return promql(f"{_over('max', by)} ({{counted}})", counted=counted)
 
 
-def within(asked: Asked, scope: str, bound_s: float, *matchers: Matcher) -> Expression:
+def within(subject: Subject, scope: str, bound_s: float, *matchers: Matcher) -> Expression:
     """Observations per second at or below `bound_s` seconds: exact, because the bound is a bucket edge."""
-    counted = Samples(asked, scope, matchers, part="_bucket", bound_s=bound_s, function="rate")
+    counted = Samples(subject, scope, matchers, part="_bucket", bound_s=bound_s, function="rate")
     return promql("sum ({counted})", counted=counted)
 
 
-def share_within(asked: Asked, scope: str, bound_s: float, *matchers: Matcher) -> Expression:
+def share_within(subject: Subject, scope: str, bound_s: float, *matchers: Matcher) -> Expression:
     """Share of the observations that match, and are at or below `bound_s`."""
-    whole = Samples(asked, scope, part="_count")
-    part = Samples(asked, scope, matchers, part="_bucket", bound_s=bound_s)
+    whole = Samples(subject, scope, part="_count")
+    part = Samples(subject, scope, matchers, part="_bucket", bound_s=bound_s)
     return share(
         promql("sum ({grown})", grown=_grown(part, whole, ignoring="le")),
         promql("sum ({grown})", grown=_grown(whole, whole)),
     )
 
 
-def share_counted(part: Asked, whole: Asked, scope: str, *, by: tuple[str, ...]) -> Expression:
+def share_counted(part: Subject, whole: Subject, scope: str, *, by: tuple[str, ...]) -> Expression:
     """Share of what one counter counts that another, with the same labels, counts too."""
     counted, of = Samples(part, scope, by=by), Samples(whole, scope, by=by)
-    if {counted.kind, of.kind} != {"counter"} or counted.labels != of.labels:
-        raise ValueError(f"{counted.name} and {of.name} are no counters with the same labels")
+    one, other = counted.declaration, of.declaration
+    if {one.kind, other.kind} != {"counter"} or one.labels != other.labels:
+        raise ValueError(f"{one.name} and {other.name} are no counters with the same labels")
     total = f"{_over('sum', by)} ({{grown}})"
     return per(promql(total, grown=_grown(counted, of)), promql(total, grown=_grown(of, of)))
 
@@ -75,27 +77,30 @@ def _grown(series: Samples, whole: Samples, *, ignoring: str = "") -> Expression
     )
 
 
-def quantile(q: float, asked: Asked, scope: str, *, by: tuple[str, ...] = ()) -> Expression:
+def quantile(q: float, subject: Subject, scope: str, *, by: tuple[str, ...] = ()) -> Expression:
     """The q-quantile of a histogram over the window, absent where nothing was observed.
 
     It interpolates inside a bucket: for pictures, never for verdicts.
     """
     grouped = ("le", *by)
-    buckets = Samples(asked, scope, by=grouped, part="_bucket", function="rate")
-    if buckets.kind != "histogram":
-        raise ValueError(f"no quantile of {buckets.name}: it is a {buckets.kind}")
+    buckets = Samples(subject, scope, by=grouped, part="_bucket", function="rate")
+    if buckets.declaration.kind != "histogram":
+        raise ValueError(f"no quantile of {buckets.declaration.name}: it is a {buckets.declaration.kind}")
     # Without observations the quantile is NaN, and NaN is not >= 0.
     form = f"histogram_quantile({q:g}, {_over('sum', grouped)} ({{buckets}})) >= 0"
     return promql(form, buckets=buckets)
 
 
-def now(operator: str, asked: Asked, scope: str, *matchers: Matcher, by: tuple[str, ...] = ()) -> Expression:
+def now(
+    operator: str, subject: Subject, scope: str, *matchers: Matcher, by: tuple[str, ...] = ()
+) -> Expression:
     """A gauge as it is, aggregated: `sum` of amounts, `max` or `min` of shares and ages."""
-    gauge = Samples(asked, scope, matchers, by)
-    if gauge.kind != "gauge":
-        raise ValueError(f"{gauge.name} is a {gauge.kind}: it has a rate, no present value")
-    if operator == "sum" and gauge.unit == "ratio":
-        raise ValueError(f"{gauge.name} is a ratio: a sum of ratios means nothing")
+    gauge = Samples(subject, scope, matchers, by)
+    declared = gauge.declaration
+    if declared.kind != "gauge":
+        raise ValueError(f"{declared.name} is a {declared.kind}: it has a rate, no present value")
+    if operator == "sum" and declared.unit == "ratio":
+        raise ValueError(f"{declared.name} is a ratio: a sum of ratios means nothing")
     return promql(f"{_over(operator, by)} ({{gauge}})", gauge=gauge)
 
 

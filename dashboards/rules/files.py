@@ -20,9 +20,7 @@ PRODUCTION = Timing()
 LIVE = Timing(scrape_s=1.0, factor=60.0)
 """For chaos runs on the local target: an hour is a minute, scrapes are a second apart."""
 
-_HEAD = (
-    "Written by `python -m dashboards build`: edit dashboards/rules/ or the engine's profile, never this file."
-)
+_HEAD = "Written by `python -m dashboards build`: edit dashboards/rules/ or the engine's profile, never this file."
 _SCALED = "Windows and holds are divided by {factor:g}, down to four and two scrapes; names tell production's windows."
 _RECORDED = re.compile(r"\b(inf:[\w:]+)(?:\{([^}]*)\})?")
 
