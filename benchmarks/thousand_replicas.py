@@ -27,9 +27,9 @@ import yaml
 from chaos.errors import InconclusiveError
 from chaos.prometheus import PrometheusClient, find_prometheus
 from chaos.targets.local.ports import free_port
+from dashboards.boards.catalogue import dashboards
+from dashboards.boards.panels import Panel
 from dashboards.config import bound
-from dashboards.fleet import fleet
-from dashboards.panels import Panel
 
 RULES = Path("dashboards/generated/rules/reference.yaml")
 TIMES = 3
@@ -116,11 +116,11 @@ def panel_times(asker: "Asker", range_s: float, interval_s: float) -> Sequence[T
     return [
         {
             "panel": panel.title,
-            "legend": target.legend,
-            **asker.timed(bound(target.expression, window), range_s, max(step_s, _least_s(panel))),
+            "legend": query.legend,
+            **asker.timed(bound(query.expression.text, window), range_s, max(step_s, _least_s(panel))),
         }
-        for panel in fleet().panels
-        for target in panel.targets
+        for panel in dashboards()["fleet"].panels
+        for query in panel.queries
     ]
 
 

@@ -17,12 +17,13 @@ from chaos.faults.injection import PlannedFault, victims_rng
 from chaos.interrupts import interruptible
 from chaos.judging import journal, judgement
 from chaos.progress import for_stream, print_summary
-from chaos.publishing.annotations import TOKEN_VARIABLE, GrafanaAnnotations
+from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.report import write_reports
 from chaos.runner import Run
 from chaos.targets import Planned
 from chaos.targets.kinds import lost_runs
 from chaos.versions import versions
+from dashboards.grafana.client import TOKEN_VARIABLE
 
 
 def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None) -> int:

@@ -4,18 +4,18 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from dashboards import rules
-from dashboards.catalogue import dashboards
+from dashboards.boards.catalogue import dashboards
+from dashboards.checks.dashboards import dashboard_problems
 from dashboards.engines import REFERENCE, Engine, engines
-from dashboards.grafana import render
-from dashboards.lint import dashboard_problems
+from dashboards.grafana.classic import render
+from dashboards.rules import files as rule_files
 
 GENERATED = "dashboards/generated"
 
 
 def texts() -> dict[str, str]:
     """Every generated file: its path relative to the repository, and its text."""
-    return {**{f"{GENERATED}/{name}": text for name, text in pages(REFERENCE).items()}, **rules.render()}
+    return {**{f"{GENERATED}/{name}": text for name, text in pages(REFERENCE).items()}, **rule_files.render()}
 
 
 def pages(engine: Engine) -> dict[str, str]:

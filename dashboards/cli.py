@@ -3,25 +3,23 @@
 import argparse
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from dashboards import build
-from dashboards.catalogue import dashboards
 from dashboards.engines import REFERENCE_ENGINE, Engine, engine_of
+from dashboards.grafana import push
+from dashboards.grafana.client import TOKEN_VARIABLE, Grafana, GrafanaError
 from exporters.profiles.library import profile, profiles
 
-_TOKEN = "GRAFANA_TOKEN"  # noqa: S105 - the name of a variable
 _EXAMPLES = """\
 examples:
   python -m dashboards build             write dashboards/generated/ after a change in dashboards/
   python -m dashboards build --check     exit 1 when a generated file is not what the code says
   python -m dashboards build --engine vllm --to /etc/grafana/dashboards
   python -m dashboards push --engine vllm --url http://localhost:3000 --token glsa_... --dry-run
-  python -m dashboards render --prometheus http://localhost:9090 --out pictures --last 15
 
-exit codes: 0 done, 1 a dashboard breaks a rule, a file is stale, Grafana refused, or a picture is wrong, 2 wrong usage
+exit codes: 0 done, 1 a dashboard breaks a rule, a file is stale, or Grafana refused, 2 wrong usage
 """
 
 
@@ -32,8 +30,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.to is not None:
             return _write_pages(engine_of(profile(options.engine)), options.to)
         return _build(options.root, check=options.check)
-    if options.command == "render":
-        return _render(options.prometheus, options.out, options.last, options.dashboards)
     return _push(options, engine_of(profile(options.engine)))
 
 
@@ -53,35 +49,25 @@ def _parser() -> argparse.ArgumentParser:
     built.add_argument(
         "--to", type=Path, help="write the dashboards of --engine into this folder, and nothing else"
     )
-    push = commands.add_parser(
+    pushed = commands.add_parser(
         "push", help="send the dashboards to a Grafana, replacing those of the same uid"
     )
-    push.add_argument("--url", required=True, help="of Grafana, with its path if it has one")
-    push.add_argument(
+    pushed.add_argument("--url", required=True, help="of Grafana, with its path if it has one")
+    pushed.add_argument(
         "--token",
-        default=os.environ.get(_TOKEN),
-        required=_TOKEN not in os.environ,
-        help=f"of a service account with the role Editor (default: ${_TOKEN})",
+        default=os.environ.get(TOKEN_VARIABLE),
+        required=TOKEN_VARIABLE not in os.environ,
+        help=f"of a service account with the role Editor (default: ${TOKEN_VARIABLE})",
     )
-    for command in (built, push):
+    for command in (built, pushed):
         command.add_argument(
             "--engine",
             choices=[known.engine for known in profiles()],
             default=REFERENCE_ENGINE,
             help="whose series the panels ask for (default: %(default)s)",
         )
-    push.add_argument("--dry-run", action="store_true", help="write nothing; say what would be done")
-    _render_options(commands.add_parser("render", help="draw dashboards as PNG, without a Grafana"))
+    pushed.add_argument("--dry-run", action="store_true", help="write nothing; say what would be done")
     return parser
-
-
-def _render_options(render: argparse.ArgumentParser) -> None:
-    render.add_argument("--prometheus", required=True, metavar="URL", help="where the series are")
-    render.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
-    render.add_argument("--last", type=float, default=15, metavar="MINUTES", help="up to now (default: 15)")
-    render.add_argument(
-        "dashboards", nargs="*", choices=list(dashboards()), metavar="NAME", help="default: all of them"
-    )
 
 
 def _build(root: Path, *, check: bool) -> int:
@@ -112,37 +98,14 @@ def _write_pages(engine: Engine, folder: Path) -> int:
 
 
 def _push(options: argparse.Namespace, engine: Engine) -> int:
-    from dashboards.push import (
-        Grafana,
-        PushError,
-    )  # the client library brings an HTTP stack: only who pushes loads it
-
     try:
-        grafana = Grafana(options.url, options.token)
-        version = grafana.check_version()
+        grafana = Grafana(options.url, options.token, timeout_s=push.TIMEOUT_S)
+        version = push.check_version(grafana)
         texts = build.pages(engine)
-        for pushed in grafana.push(texts, dry_run=options.dry_run):
+        for pushed in push.push(grafana, texts, dry_run=options.dry_run):
             print(f"{pushed.title}: {pushed.action}, {pushed.url}")
-    except PushError as error:
+    except GrafanaError as error:
         print(error, f"hint: {error.hint}" if error.hint else "", sep="\n", file=sys.stderr)
         return 1
     print(f"{'would send' if options.dry_run else 'sent'} {len(texts)} dashboards to Grafana {version}")
     return 0
-
-
-def _render(url: str, out: Path, minutes: float, names: Sequence[str]) -> int:
-    from dashboards.drawing import Drawing, DrawingError, draw, install
-
-    now_s = time.time()
-    drawings = [
-        Drawing(name, url, now_s - 60 * minutes, now_s, out / f"{name}.png") for name in names or dashboards()
-    ]
-    try:
-        install()
-        wrong = draw(drawings)
-    except DrawingError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(*wrong, sep="\n", file=sys.stderr)
-    print(f"drew {len(drawings)} dashboards into {out}")
-    return 1 if wrong else 0

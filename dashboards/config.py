@@ -5,9 +5,6 @@ the gateway's carry a `job` of their own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-from exporters import metrics
 
 REPLICAS = 'job=~"$job",pod=~"$pod"'
 GATEWAY = 'job=~"$gateway"'
@@ -24,34 +21,14 @@ WORST = 10
 """Panels by replica show so many, the worst first: a thousand lines say nothing."""
 
 QUANTILES = (0.5, 0.9, 0.99)
-BURN_RATE_PAGE = 14.4
-"""Uses 2 % of a 30 days' budget in one hour: the factor at which the workbook on SLOs pages somebody."""
+COMM_FAILURE_RATIO = 0.01
+"""Of the operations with a peer, the share without an answer from which on it is trouble: a line, and an alert."""
 
 FOLDER_UID = "aftershock"
 FOLDER_TITLE = "aftershock"
 TAG = "aftershock"
 DATASOURCE = "datasource"
 
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """A choice at the top of a dashboard, filled with the values of a label."""
-
-    name: str
-    label: str
-    query: str
-    all_value: str | None = None
-    """What `All` stands for; None: every value that the query found."""
-
-
-JOB = Variable("job", "Replicas' job", f"label_values({metrics.REQUESTS.name}, job)")
-POD = Variable(
-    "pod",
-    "Replica",
-    f'label_values({metrics.REQUESTS.name}{{job=~"$job"}}, pod)',
-    all_value=".*",  # matches replicas without the label too, and one that started a moment ago
-)
-GATEWAY_JOB = Variable("gateway", "Gateway's job", f"label_values({metrics.GATEWAY_READY.name}, job)")
 
 EVERYTHING: Mapping[str, str] = {"$job": ".+", "$pod": ".*", "$gateway": ".+"}
 """Values of the variables for whoever asks without Grafana, and scrapes no other job with the same names."""

@@ -1,10 +1,9 @@
 """One engine as rules and panels see it: the families that tell each signal, read off its profile, or why none does."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from dashboards.sources import Source
 from exporters import cluster_metrics, gpu_metrics, metrics, slo
 from exporters.families import Family
 from exporters.profiles.library import profile, profiles
@@ -12,7 +11,6 @@ from exporters.profiles.profile import Profile, Series
 from exporters.profiles.signals import SIGNALS
 from exporters.slo import Objective
 
-Kind = Literal["counter", "gauge", "histogram"]
 DECLARED = {family.name: family for families in metrics.GROUPS.values() for family in families}
 """Our own families by name."""
 
@@ -34,26 +32,14 @@ REFERENCE_ENGINE = "reference"
 _JOBS = {REFERENCE_ENGINE: "deepseek-metrics"}
 _RANKS = "dp_rank"
 """Ranks of one replica are one to rules and panels."""
+_OF_REPLICAS = frozenset(
+    family.name for group in ("Inference server", "GPU", "Collectors") for family in metrics.GROUPS[group]
+)
+"""What another engine has under other names, or not at all; the rest runs beside it and keeps its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One family that is a signal, or a part of one."""
-
-    signal: str
-    name: str
-    """As exported, or a regular expression where releases spell it differently: `vllm[:_]x`."""
-    kind: Kind
-    series: Series
-    labels: Mapping[str, str]
-    """The schema's label to the exported one: `{"model": "model_name"}`."""
-    edges: tuple[float, ...] = ()
-    """Bucket edges in the exported unit; none where they are not known."""
-
-    @property
-    def edges_s(self) -> tuple[float, ...]:
-        """Bucket edges after conversion."""
-        return tuple(float(f"{edge * self.series.unit_factor:.17g}") for edge in self.edges)
+class UntoldError(Exception):
+    """The engine does not tell what a query asks; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +69,23 @@ class Engine:
             return (_declared(signal, beside),)
         found = (_source(self.profile, signal, series) for series in self.profile.signals.get(signal, ()))
         return tuple(source for source in found if isinstance(source, Source))
+
+    def sources(self, subject: str | Family) -> tuple[Source, ...]:
+        """Where a query finds a signal, or one of our own families that is none.
+
+        Raises:
+            UntoldError: the engine does not tell it, or in a unit that a query cannot use.
+        """
+        if isinstance(subject, Family):
+            if self.runtime != REFERENCE_ENGINE and subject.name in _OF_REPLICAS:
+                raise UntoldError(f"{subject.name} is our own exporters' alone")
+            return (_declared(subject.name, subject),)
+        sources = self.of(subject)
+        if not sources:
+            raise UntoldError(self.untold()[subject])
+        if any(source.kind == "histogram" and source.series.unit_factor != 1 for source in sources):
+            raise UntoldError(f"{sources[0].name} is in another unit: PromQL cannot multiply `le`")
+        return sources
 
     def untold(self) -> Mapping[str, str]:
         """Why a signal, or a part of it, is not there: by signal, of those of the schema."""
@@ -140,8 +143,3 @@ def _source(known: Profile, signal: str, series: Series) -> Source | str:
     if series.sample:
         name = f"{name}_{series.sample}"
     return Source(signal, name, wanted, series, labels, edges)
-
-
-def is_plain(name: str) -> bool:
-    """Whether it is one name and no expression."""
-    return re.fullmatch(r"[a-zA-Z_:][\w:]*", name) is not None

@@ -1,29 +1,16 @@
-"""The objectives of exporters/slo.py as the dashboards need them: bounds in seconds, and limits of panels."""
+"""What queries, panels and rules need of an objective: its bound in seconds, its error budget, when to page for it."""
 
-from dashboards.panels import Limit
 from exporters.slo import Objective
+
+BURN_RATE_PAGE = 14.4
+"""Uses 2 % of a 30 days' budget in one hour: the factor at which the workbook on SLOs pages somebody."""
 
 
 def bound_s(objective: Objective) -> float:
     """The objective's bound in seconds; ValueError when it has none, and so no bucket to count."""
     if objective.bound_s is None:
-        raise ValueError(f"{objective.name} has no bound")
+        raise ValueError(f"{objective.name}: a latency objective needs a bound")
     return objective.bound_s
-
-
-def latency_limit(objective: Objective) -> Limit:
-    """Where a latency stops being good."""
-    return Limit(bound_s(objective), good="below")
-
-
-def share_limit(objective: Objective) -> Limit:
-    """What share must be good."""
-    return Limit(objective.share, good="above")
-
-
-def failure_limit(objective: Objective) -> Limit:
-    """What share may be bad: the error budget."""
-    return Limit(budget(objective), good="below")
 
 
 def budget(objective: Objective) -> float:

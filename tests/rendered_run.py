@@ -1,17 +1,19 @@
 """`make render`: every dashboard drawn over a real run with a kill, judged, and its picture put into the docs.
 
-Usage: python -m tests.rendered_run [FOLDER], by default docs/dashboards. Exit code 1 when a generated file does not
-fit Grafana's own types, or a picture shows anything but what it should; every complaint names dashboard and panel.
+`--prometheus URL` draws over a Prometheus that is there instead, of the last 15 minutes. Exit code 1 when a generated
+file does not fit Grafana's own types, or a picture shows anything but what it should; every complaint names dashboard
+and panel.
 """
 
+import argparse
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from chaos.prometheus import PrometheusClient
-from dashboards.drawing import GENERATED, Drawing, DrawingError, draw, install, schema_problems
-from dashboards.drawn import Expected
+from tests.render.drawing import GENERATED, Drawing, DrawingError, draw, install, schema_problems
+from tests.render.drawn import Expected
 from tests.support.observed_run import ObservedRun, Pace, observed_run
 from tests.support.recorded_gpu import POD, STEP_S, STEPS, recorded_gpu
 
@@ -23,20 +25,34 @@ GPU_NOTE = (
 )
 
 
-def main(pictures: Path) -> int:
+LAST_S = 15 * 60.0
+
+
+def main(pictures: Path, prometheus_url: str | None = None) -> int:
     """Draw everything into that folder."""
     generated = sorted(GENERATED.glob("*.json"))
     try:
         install()
         wrong = schema_problems(generated)
-        with tempfile.TemporaryDirectory(prefix="aftershock-render-", ignore_cleanup_errors=True) as scratch:
-            wrong += watched(Path(scratch), [path.stem for path in generated], pictures)
+        names = [path.stem for path in generated]
+        if prometheus_url is not None:
+            wrong += there(prometheus_url, names, pictures)
+        else:
+            scratch = tempfile.TemporaryDirectory(prefix="aftershock-render-", ignore_cleanup_errors=True)
+            with scratch as folder:
+                wrong += watched(Path(folder), names, pictures)
     except DrawingError as error:
         print(error, file=sys.stderr)
         return 1
     print(*wrong, sep="\n", file=sys.stderr)
     print(f"{len(generated)} pictures in {pictures}, {len(wrong)} complaints")
     return 1 if wrong else 0
+
+
+def there(url: str, names: list[str], pictures: Path) -> list[str]:
+    """Draw what that Prometheus has seen lately, and say what is wrong in the pictures."""
+    now_s = time.time()
+    return draw([Drawing(name, url, now_s - LAST_S, now_s, _picture(name, pictures)) for name in names])
 
 
 def watched(scratch: Path, names: list[str], pictures: Path) -> list[str]:
@@ -88,4 +104,8 @@ def _picture(name: str, folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/dashboards")))
+    parser = argparse.ArgumentParser(prog="python -m tests.rendered_run", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("docs/dashboards"))
+    parser.add_argument("--prometheus", metavar="URL")
+    options = parser.parse_args()
+    sys.exit(main(options.folder, options.prometheus))

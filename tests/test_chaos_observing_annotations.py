@@ -1,5 +1,7 @@
 """Fault windows as annotations: asked for before a run, opened and closed while it goes on, never in its way."""
 
+import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -44,6 +46,7 @@ def test_a_fault_is_a_region_with_its_tags_open_at_injection_and_closed_at_its_e
         annotations.fault_ended("kill-one#1", 1_700_000_004.5)
         annotations.fault_ended("kill-one#1", 1_700_000_009.0)
     assert state.annotations[1]["timeEnd"] == 1_700_000_004_500
+    assert state.annotations[1]["tags"] == ["aftershock", "small", "kill-one", "PodChaos/pod-kill"]
 
 
 def test_access_is_proved_by_a_write_that_leaves_nothing(state: State, url: str) -> None:
@@ -130,7 +133,8 @@ def test_a_grafana_that_fails_during_the_run_is_one_warning_per_fault_and_nothin
         state.failing = "database is locked"
         annotations.fault_began("kill-one#1", "kill-one", "PodChaos/pod-kill", ["a"], 1.0)
         annotations.fault_ended("kill-one#1", 2.0)
-    assert warnings == [f"Grafana was not told of a fault: Grafana at {url} answered 500 database is locked"]
+    said = f"Grafana at {url} answered 500 database is locked (annotations)"
+    assert warnings == [f"Grafana was not told of a fault: {said}"]
 
 
 def test_a_grafana_that_is_gone_when_the_fault_ends_is_a_warning(
@@ -146,6 +150,73 @@ def test_a_grafana_that_is_gone_when_the_fault_ends_is_a_warning(
         annotations.fault_ended("kill-one#1", 2.0)
     assert len(warnings) == 1
     assert "cannot be reached" in warnings[0]
+
+
+def test_an_answer_that_is_no_http_is_a_warning_too() -> None:
+    warnings: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answering = threading.Thread(
+            target=answer_with, args=[listener, b"\x00\x01 nothing of the kind\r\n\r\n"]
+        )
+        answering.start()
+        port = listener.getsockname()[1]
+        with GrafanaAnnotations(f"http://127.0.0.1:{port}", TOKEN, "small") as annotations:
+            annotations.warn_with(warnings.append)
+            annotations.fault_began("kill-one#1", "kill-one", "PodChaos/pod-kill", ["a"], 1.0)
+        answering.join()
+    assert len(warnings) == 1
+    assert warnings[0].startswith("Grafana was not told of a fault: ")
+
+
+def answer_with(listener: socket.socket, answer: bytes) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)
+
+
+def test_without_grafanas_client_a_run_is_refused_and_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "grafana_client.api", None)
+    with pytest.raises(InputError, match="grafana-client, which is not installed") as refused:
+        GrafanaAnnotations("http://127.0.0.1", TOKEN, "small")
+    assert "pip install grafana-client" in (refused.value.hint or "")
+
+
+def test_a_redirect_is_not_followed_and_no_token_goes_where_it_leads() -> None:
+    asked: list[str] = []
+
+    class Redirecting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append(self.path)
+            self.send_response(307 if len(asked) == 1 else 200)
+            self.send_header("Location", "/elsewhere/api/annotations")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Redirecting)
+    thread = threading.Thread(target=server.serve_forever, args=[0.02])
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(InputError, match="redirects to /elsewhere/api/annotations: give the URL"):
+            GrafanaAnnotations(url, TOKEN, "x").require_access(0.0)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert asked == ["/api/annotations"]
 
 
 def test_telling_of_a_fault_waits_for_nobody(state: State) -> None:

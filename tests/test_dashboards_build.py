@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
-from dashboards import build, fault_queries, gateway_queries, gpu_queries, promql, queries, run_queries
-from dashboards.catalogue import dashboards
+from dashboards import build
+from dashboards.boards.catalogue import dashboards
+from dashboards.boards.panels import latency_limit
 from dashboards.cli import main
 from dashboards.config import bound
-from dashboards.grafana import render
-from dashboards.objectives import budget, latency_limit
+from dashboards.engines import REFERENCE
+from dashboards.grafana.classic import render
+from dashboards.objectives import budget
+from dashboards.queries import faults, gateway, gpu, promql, replicas, run
+from dashboards.queries.expression import Expression
 from exporters import metrics, slo
 
 ROOT = Path(__file__).parent.parent
@@ -24,8 +28,10 @@ PAGES = {name: json.loads(render(dashboard)) for name, dashboard in dashboards()
 
 
 NAMED = {
-    name if module is queries else f"{module.__name__}.{name}": function()
-    for module in (queries, gateway_queries, gpu_queries, run_queries, fault_queries)
+    f"{module.__name__}.{name}": asked.over(REFERENCE).text
+    if isinstance(asked := function(), Expression)
+    else asked
+    for module in (replicas, gateway, gpu, run, faults)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__ and not inspect.signature(function).parameters
 }
@@ -127,11 +133,11 @@ def test_limits_are_the_objectives() -> None:
 
 
 def test_no_panel_writes_promql_of_its_own() -> None:
-    definitions = {"caches", "experiment", "fleet", "gateway", "gpu", "load_generator", "queueing", "serving"}
-    for path in (ROOT / "dashboards").glob("*.py"):
-        if path.stem in definitions:
-            code = re.sub(r'"""[\s\S]*?"""', "", path.read_text())
-            assert not re.search(r"ds_\w+\{|\brate\(|\bby \(|histogram_quantile", code), path.name
+    definitions = sorted((ROOT / "dashboards" / "boards").glob("*.py"))
+    assert {"fleet.py", "serving.py"} < {path.name for path in definitions}
+    for path in definitions:
+        code = re.sub(r'"""[\s\S]*?"""', "", path.read_text())
+        assert not re.search(r"ds_\w+\{|\brate\(|\bby \(|histogram_quantile", code), path.name
 
 
 def test_a_query_is_written_in_the_dashboards_and_nowhere_else() -> None:
@@ -148,7 +154,7 @@ def test_a_query_is_written_in_the_dashboards_and_nowhere_else() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and promql.search(node.value)
     ]
     assert found == []
-    assert promql.search((ROOT / "dashboards/promql.py").read_text())
+    assert promql.search((ROOT / "dashboards/queries/promql.py").read_text())
     for said in (
         "sum(ds_requests_waiting)",
         'sum(up{job="x"})',
@@ -161,17 +167,17 @@ def test_a_query_is_written_in_the_dashboards_and_nowhere_else() -> None:
 
 def test_no_named_query_is_without_a_panel() -> None:
     asked = {
-        target.expression
+        query.expression.text
         for dashboard in dashboards().values()
         for p in dashboard.panels
-        for target in p.targets
+        for query in p.queries
     }
     text = "\n".join(asked)
     assert "ds_" in text
     assert [
         query
         for query in NAMED
-        if NAMED[query] not in text and query != "dashboards.fault_queries.fault_windows"
+        if NAMED[query] not in text and query != "dashboards.queries.faults.fault_windows"
     ] == []
 
 
@@ -182,15 +188,15 @@ def test_two_named_queries_never_say_the_same() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: promql.total_rate(metrics.REQUESTS_WAITING, ""),
-        lambda: promql.total_rate(metrics.QUEUE_TIME, ""),
+        lambda: promql.total_rate("waiting", ""),
+        lambda: promql.total_rate("queue_seconds", ""),
         lambda: promql.total_rate(metrics.REQUESTS, "", part="_count"),
-        lambda: promql.within(metrics.INFERENCE_LATENCY, "", 2.4),
-        lambda: promql.share_within(metrics.INFERENCE_LATENCY, 2.4, "", of=""),
-        lambda: promql.share_counted(metrics.REQUESTS, metrics.CACHE_QUERIES, "", by=()),
-        lambda: promql.quantile(0.5, metrics.REQUESTS, ""),
-        lambda: promql.now("sum", metrics.REQUESTS, ""),
-        lambda: promql.now("sum", metrics.KV_CACHE_USAGE, ""),
+        lambda: promql.within("e2e_seconds", "", 2.4),
+        lambda: promql.share_within("e2e_seconds", "", 2.4),
+        lambda: promql.share_counted("request", "prefix_lookups", "", by=()),
+        lambda: promql.quantile(0.5, "request", ""),
+        lambda: promql.now("sum", "request", ""),
+        lambda: promql.now("sum", "kv_usage", ""),
         lambda: latency_limit(slo.AVAILABILITY),
     ],
     ids=[
@@ -200,15 +206,15 @@ def test_two_named_queries_never_say_the_same() -> None:
     ],
 )
 def test_promql_that_could_only_be_wrong_is_a_value_error(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=r"ds_|availability"):
+    with pytest.raises(ValueError, match=r"ds_requests_total|waiting|seconds|request|kv_usage|availability"):
         wrong()
 
 
 def test_bound_leaves_no_variable() -> None:
     for dashboard in dashboards().values():
         for panel in dashboard.panels:
-            for target in panel.targets:
-                left = re.findall(r"\$[^\d]\w*", bound(target.expression, "5s"))
+            for query in panel.queries:
+                left = re.findall(r"\$[^\d]\w*", bound(query.expression.text, "5s"))
                 assert left == [], "$1 is a part of a label, anything else a variable"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.drawn import Expected, problems, value_of
+from tests.render.drawn import Expected, problems, value_of
 
 Json = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dashboards.build import texts
-from dashboards.lint import dashboard_problems
+from dashboards.checks.dashboards import dashboard_problems
 
 PAGES = {path: json.loads(text) for path, text in texts().items() if path.endswith(".json")}
 

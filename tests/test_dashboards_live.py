@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from dashboards import config
-from dashboards.catalogue import dashboards
-from dashboards.fault_queries import fault_windows
-from dashboards.panels import Target
+from dashboards.boards import variables
+from dashboards.boards.catalogue import dashboards
+from dashboards.boards.panels import Query
+from dashboards.engines import REFERENCE
+from dashboards.queries.faults import fault_windows
 from tests.support.observed_run import ObservedRun, observed_run
 
 NO_GPU = "this machine has no NVIDIA GPU, and torch's CUDA allocator reserves nothing"
@@ -17,11 +18,11 @@ WITHOUT_GPU = {"Replicas with a GPU", "GPU part of the scrape"}
 """Of the GPU dashboard, what says something on every machine. With a GPU nothing of it may be empty."""
 NOT_REPORTED = {"KV cache: reserved and empty": "ds_kv_cache_fragmentation_ratio"}
 """Panels of a series that a server may leave out."""
-TARGETS = [
-    pytest.param(name, panel.title, target, id=f"{name}: {panel.title}: {target.legend}")
+QUERIES = [
+    pytest.param(name, panel.title, query, id=f"{name}: {panel.title}: {query.legend}")
     for name, dashboard in dashboards().items()
     for panel in dashboard.panels
-    for target in panel.targets
+    for query in panel.queries
 ]
 
 
@@ -31,28 +32,30 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObservedRun]:
         yield watched
 
 
-@pytest.mark.parametrize(("dashboard", "panel", "target"), TARGETS)
+@pytest.mark.parametrize(("dashboard", "panel", "query"), QUERIES)
 def test_a_panels_query_finds_finite_values_with_the_labels_of_its_legend(
-    run: ObservedRun, dashboard: str, panel: str, target: Target
+    run: ObservedRun, dashboard: str, panel: str, query: Query
 ) -> None:
-    series = run.ask(target.expression)
+    series = run.ask(query.expression.text)
     if not series and dashboard == "gpu" and panel not in WITHOUT_GPU:
         assert [point.value for point in run.ask('max(ds_gpu_up{job=~"$job"})')] == [0], NO_GPU
         return
     if not series and panel in NOT_REPORTED:
         assert run.ask(NOT_REPORTED[panel]) == []
         return
-    assert series, f"nothing for {target.expression}"
+    assert series, f"nothing for {query.expression.text}"
     values = [value for each in series for _, value in each.points]
     assert values
     assert all(math.isfinite(value) for value in values)
-    for label in re.findall(r"\{\{(\w+)\}\}", target.legend):
+    for label in re.findall(r"\{\{(\w+)\}\}", query.legend):
         assert all(each.labels.get(label) for each in series), f"no {label} in {series[0].labels}"
 
 
-@pytest.mark.parametrize("variable", [config.JOB, config.POD, config.GATEWAY_JOB], ids=lambda v: v.name)
-def test_a_variable_finds_values_to_choose_from(run: ObservedRun, variable: config.Variable) -> None:
-    found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable.query)
+@pytest.mark.parametrize(
+    "variable", [variables.JOB, variables.POD, variables.GATEWAY_JOB], ids=lambda v: v.name
+)
+def test_a_variable_finds_values_to_choose_from(run: ObservedRun, variable: variables.Variable) -> None:
+    found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable.query.over(REFERENCE).text)
     assert found
     series, label = found.groups()
     assert {each.labels.get(label) for each in run.ask(series)} == {
@@ -64,12 +67,12 @@ def test_a_variable_finds_values_to_choose_from(run: ObservedRun, variable: conf
 
 def test_shares_lie_between_0_and_1(run: ObservedRun) -> None:
     values = [
-        (value, f"{name}: {panel.title}: {target.legend}: {series.labels} at {at_s - run.start_s:.1f} s")
+        (value, f"{name}: {panel.title}: {query.legend}: {series.labels} at {at_s - run.start_s:.1f} s")
         for name, dashboard in dashboards().items()
         for panel in dashboard.panels
-        for target in panel.targets
+        for query in panel.queries
         if panel.unit == "percentunit"
-        for series in run.ask(target.expression)
+        for series in run.ask(query.expression.text)
         for at_s, value in series.points
     ]
     assert values
@@ -78,10 +81,10 @@ def test_shares_lie_between_0_and_1(run: ObservedRun) -> None:
 
 def test_panels_by_replica_show_the_victim_and_its_replacement(run: ObservedRun) -> None:
     by_replica = [
-        target.expression
+        query.expression.text
         for panel in dashboards()["fleet"].panels
-        for target in panel.targets
-        if target.legend == "{{pod}}"
+        for query in panel.queries
+        if query.legend == "{{pod}}"
     ]
     assert by_replica
     for expression in by_replica:
@@ -89,7 +92,7 @@ def test_panels_by_replica_show_the_victim_and_its_replacement(run: ObservedRun)
 
 
 def test_the_annotations_query_finds_the_fault_and_nothing_before_or_after(run: ObservedRun) -> None:
-    (window,) = run.ask(fault_windows())
+    (window,) = run.ask(fault_windows().over(REFERENCE).text)
     assert {"experiment", "fault", "kind", "target"} <= window.labels.keys()
     assert {value for _, value in window.points} == {1.0}
     assert run.start_s < window.points[0][0] <= window.points[-1][0] < run.end_s
@@ -99,7 +102,9 @@ def test_the_annotations_query_finds_the_fault_and_nothing_before_or_after(run: 
 
 def test_baseline_fault_and_recovery_share_an_axis_and_no_instant(run: ObservedRun) -> None:
     panel = next(panel for panel in dashboards()["experiment"].panels if panel.title == "Goodput")
-    phases = [[at_s for s in run.ask(target.expression) for at_s, _ in s.points] for target in panel.targets]
+    phases = [
+        [at_s for s in run.ask(query.expression.text) for at_s, _ in s.points] for query in panel.queries
+    ]
     baseline, fault, recovery = phases
     assert max(baseline) < min(fault) <= max(fault) < min(recovery)
     assert len({*baseline, *fault, *recovery}) == len(baseline) + len(fault) + len(recovery)

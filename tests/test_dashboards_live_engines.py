@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -19,16 +18,13 @@ from chaos.prometheus import REPLICA_JOB, PrometheusClient, find_prometheus
 from chaos.report import charts
 from chaos.targets.local.ports import free_port
 from dashboards import engines
-from dashboards.catalogue import dashboards
+from dashboards.boards.catalogue import dashboards
+from dashboards.boards.panels import Note, Query
 from dashboards.config import bound
-from dashboards.engines import REFERENCE, Engine, engine_of
-from dashboards.panels import Note, Target
-from dashboards.translation import UntoldError, translated
+from dashboards.engines import REFERENCE, engine_of
 from exporters.profiles.library import profile
-from exporters.profiles.profile import Series
 from tests.conftest import wait_until
 from tests.data.make_expositions import FAMILIES, exposition, listed
-from tests.support.complete_profile import made
 
 RELEASES = {
     path.stem.split("-")[0]: exposition(listed(path), optional=True)
@@ -40,12 +36,12 @@ JOBS = {**RELEASES, "vllm-underscored": RELEASES["vllm"].replace("vllm:", "vllm_
 SERVED = {**JOBS, REPLICA_JOB: RELEASES["vllm"]}
 """And vLLM once more as the replicas of a local run."""
 ASKED = [
-    (job, target, f"{job}: {name}: {panel.title}: {target.legend}")
+    (job, query, f"{job}: {name}: {panel.title}: {query.legend}")
     for job in JOBS
     for name, dashboard in dashboards(engine_of(profile(job.split("-")[0]))).items()
     for panel in dashboard.panels
-    for target in panel.targets
-    if "ds_" not in target.expression  # what runs beside the engine is asked in test_dashboards_live.py
+    for query in panel.queries
+    if "ds_" not in query.expression.text  # what runs beside the engine is asked in test_dashboards_live.py
 ]
 
 
@@ -123,20 +119,20 @@ def watched(client: PrometheusClient) -> bool:
     return False
 
 
-@pytest.mark.parametrize(("job", "target"), [one[:2] for one in ASKED], ids=[one[2] for one in ASKED])
+@pytest.mark.parametrize(("job", "query"), [one[:2] for one in ASKED], ids=[one[2] for one in ASKED])
 def test_a_query_for_an_engine_finds_finite_values_with_the_labels_of_its_legend(
-    client: PrometheusClient, job: str, target: Target
+    client: PrometheusClient, job: str, query: Query
 ) -> None:
-    asked = bound(target.expression, "5s", {"$job": job, "$pod": ".*", "$gateway": ".+"})
+    asked = bound(query.expression.text, "5s", {"$job": job, "$pod": ".*", "$gateway": ".+"})
     series = client.instant(asked, time.time())
     assert series, f"nothing for {asked}"
     assert all(math.isfinite(one.value) for one in series)
-    for label in re.findall(r"\{\{(\w+)\}\}", target.legend):
+    for label in re.findall(r"\{\{(\w+)\}\}", query.legend):
         assert all(one.labels.get(label) for one in series), f"no {label} in {series[0].labels}"
 
 
 def test_both_spellings_of_vllm_tell_the_same(client: PrometheusClient) -> None:
-    queries = [target.expression for job, target, _ in ASKED if job == "vllm"]
+    queries = [query.expression.text for job, query, _ in ASKED if job == "vllm"]
     assert len(queries) > 50
     gauges = [query for query in queries if "rate(" not in query and "scrape" not in query]
     for query in gauges:
@@ -185,66 +181,3 @@ def test_every_panel_of_the_replicas_is_there_or_a_note_says_why_not(engine: str
         assert dashboard.uid == f"{ours[name].uid}-{engine}"
         for panel in ours[name].panels:
             assert panel.title in there or panel.title in said, f"{name}: {panel.title}"
-
-
-FOLDING = made(
-    "x",
-    request=(
-        Series(
-            name="x_total",
-            type="counter",
-            labels={"outcome": "why"},
-            values={"outcome": {"stop|length": "ok", "abort": "aborted", ".*": "error"}},
-        ),
-        Series(name="y_total", type="counter", fixed={"outcome": "rejected"}),
-    ),
-    e2e_seconds=Series(name="z", type="histogram", edges=(1.0, 2.0, 4.0)),
-)
-
-
-@pytest.mark.parametrize(
-    ("asked", "expected"),
-    [
-        ('rate(ds_requests_total{outcome="ok"}[1m])', 'rate(x_total{why=~"stop|length"}[1m])'),
-        (
-            'rate(ds_requests_total{outcome="error"}[1m])',
-            'rate(x_total{why=~".*", why!~"stop|length|abort"}[1m])',
-        ),
-        (
-            'rate(ds_requests_total{outcome!="ok"}[1m])',
-            'rate(x_total{why=~"abort|.*", why!~"stop|length"}[1m])',
-        ),
-        (
-            'rate(ds_requests_total{outcome!="rejected"}[1m])',
-            'rate(x_total{why=~"stop|length|abort|.*"}[1m])',
-        ),
-        ('rate(ds_requests_total{outcome="rejected"}[1m])', "rate(y_total[1m])"),
-        ('rate(ds_requests_total{outcome=~"ok|aborted"}[1m])', 'rate(x_total{why=~"stop|length|abort"}[1m])'),
-        (
-            'rate(ds_inference_latency_seconds_bucket{outcome="ok",le="2.5"}[1m])',
-            r'rate(z_bucket{le=~"2|2\\.0"}[1m])',
-        ),
-        ("ds_gateway_replicas_ready", "ds_gateway_replicas_ready"),
-    ],
-)
-def test_matchers_are_put_into_the_engines_labels_and_values(asked: str, expected: str) -> None:
-    found = translated(asked, without_prefix(FOLDING)).expression
-    assert expected in found
-
-
-def without_prefix(engine: Engine) -> Engine:
-    return replace(engine, profile=engine.profile.model_copy(update={"prefix": ""}))
-
-
-@pytest.mark.parametrize(
-    ("asked", "reason"),
-    [
-        ("ds_requests_running", "not of this engine"),
-        ("ds_oldest_queued_request_age_seconds", "not of this engine"),
-        ("ds_kv_cache_fragmentation_ratio", "our own exporters' alone"),
-        ('rate(ds_inference_latency_seconds_count{outcome="error"}[1m])', "has no outcome=error there"),
-    ],
-)
-def test_what_an_engine_does_not_tell_is_refused_with_the_reason(asked: str, reason: str) -> None:
-    with pytest.raises(UntoldError, match=reason):
-        translated(asked, FOLDING)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards import rules
+from dashboards.rules import files as rules
 from exporters.inference import Exposition, InferenceMetrics, serve
 from tests.conftest import wait_until
 

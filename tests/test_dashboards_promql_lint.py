@@ -8,11 +8,11 @@ from typing import cast
 import pytest
 import yaml
 
-from dashboards import rules
+from dashboards.checks.promql import known_series, meanings, metric_names, problems, problems_of_rules
+from dashboards.checks.syntax import Selector, name_of, nodes, operator_of, parse
 from dashboards.engines import REFERENCE, Engine, engines
-from dashboards.promql_lint import known_series, meanings, metric_names, problems, problems_of_rules
-from dashboards.promql_syntax import Selector, parse, walk
-from dashboards.rule_groups import Group, Recording, Timing
+from dashboards.rules import files as rules
+from dashboards.rules.groups import Group, Recording, Timing
 from exporters.families import Kind
 from tests.support.complete_profile import COMPLETE, COMPLETE_ALERTS, COMPLETE_GROUPS
 
@@ -222,12 +222,12 @@ def test_selectors_are_read_with_their_labels_and_windows_and_the_calls_around_t
     query = parse(
         'sum by (a, b) (rate(x{c="d", e=~"f\\\\.g"}[1h30m] offset 5m)) > bool on (a) group_left y - -1.5e3'
     )
-    found = [(selector, [call.name for call in around]) for selector, around in walk(query)]
+    found = [(selector, [name_of(call) for call in around]) for selector, around in query.selectors()]
     assert found == [
         (Selector("x", (("c", "=", "d"), ("e", "=~", "f\\.g")), 5400.0), ["sum", "rate"]),
         (Selector("y"), []),
     ]
-    assert query.operators == (">", "-")
+    assert list(filter(None, map(operator_of, nodes(query.tree)))) == [">", "-"]
 
 
 def test_metric_names_are_told_from_functions_labels_keywords_and_strings() -> None:

@@ -1,10 +1,12 @@
 """Pushing, against the documented API (documented_grafana.py): there is no Grafana to be had here."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 
-from dashboards.catalogue import dashboards
+from dashboards.boards.catalogue import dashboards
 from dashboards.cli import main
 from dashboards.engines import engine_of
 from exporters.profiles.library import profile
@@ -72,7 +74,10 @@ def test_a_grafana_below_a_path_is_found(capsys: pytest.CaptureFixture[str]) -> 
     ("token", "said"),
     [
         ("glsa_wrong", "does not take this token\nhint: it must be a service account's token"),
-        (READ_ONLY, "this token may not write a new folder\nhint: its service account needs the role Editor"),
+        (
+            READ_ONLY,
+            "does not let this token write a new folder\nhint: its service account needs the role Editor",
+        ),
     ],
     ids=["a bad token", "a viewer's token"],
 )
@@ -115,7 +120,7 @@ def test_an_unreachable_grafana_is_said_in_one_line_and_a_hint(
 def test_a_grafana_that_hangs_is_given_up(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboards.push._TIMEOUT_S", 0.3)
+    monkeypatch.setattr("dashboards.grafana.push.TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert push(f"http://127.0.0.1:{silent.getsockname()[1]}") == 1
     assert "did not answer within 0.3 s" in capsys.readouterr().err
@@ -123,7 +128,10 @@ def test_a_grafana_that_hangs_is_given_up(
 
 def test_what_is_no_url_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert push("localhost:3000") == 1
-    assert "not a URL of Grafana: localhost:3000\nhint: it begins with http" in capsys.readouterr().err
+    assert (
+        "expected the URL of a Grafana, got 'localhost:3000'\nhint: it begins with http"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_provisioned_dashboard_is_not_fought_over(capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +148,13 @@ def test_a_provisioned_dashboard_is_not_fought_over(capsys: pytest.CaptureFixtur
 def test_a_refusal_is_passed_on_in_grafanas_words(capsys: pytest.CaptureFixture[str]) -> None:
     with grafana(State(failing="database is locked")) as url:
         assert push(url) == 1
-    assert "refused a new folder: Server Error 500: database is locked" in capsys.readouterr().err
+    assert "answered 500 database is locked (a new folder)" in capsys.readouterr().err
+
+
+def test_nobody_loads_grafanas_client_before_a_grafana_is_asked() -> None:
+    code = "import sys, chaos.cli, dashboards.cli; print({'grafana_client', 'niquests'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "set()\n"
 
 
 def test_the_token_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

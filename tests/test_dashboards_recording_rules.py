@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards import rules
 from dashboards.engines import REFERENCE, Engine, engine_of, engines
-from dashboards.recording_rules import le_matcher, recorded, recording_rules
-from dashboards.rule_groups import Alert, Group, Timing, duration
-from dashboards.slo_rules import fit, slo_rules
+from dashboards.rules import files as rules
+from dashboards.rules.groups import Alert, Group, Timing, duration
+from dashboards.rules.recording import recorded, recording_rules
+from dashboards.rules.slo import fit, slo_rules
+from dashboards.sources import le_matcher
 from exporters import slo
 from exporters.profiles.coverage import coverage
 from exporters.profiles.library import profile, profiles

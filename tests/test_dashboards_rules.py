@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards import rules
 from dashboards.engines import REFERENCE, engines
-from dashboards.slo_rules import indicators
+from dashboards.rules import files as rules
+from dashboards.rules.slo import indicators
 from tests.support.complete_profile import COMPLETE, COMPLETE_ALERTS, COMPLETE_GROUPS, alerts_of
 
 ROOT = Path(__file__).parents[1]

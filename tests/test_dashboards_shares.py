@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dashboards import gateway_queries, queries
 from dashboards.config import bound
+from dashboards.engines import REFERENCE
+from dashboards.queries import gateway
+from dashboards.queries import replicas as queries
+from dashboards.queries.expression import Expression
 from exporters import metrics
 from exporters.families import Family
 from tests.test_dashboards_rules import promtool
@@ -19,7 +22,7 @@ COUNTED = [6, 11, 16, 21, 26, 31, 36, 41, 46]
 HISTOGRAMS = {
     "answered in time": (queries.e2e_within_objective(), metrics.INFERENCE_LATENCY, "2.5"),
     "token gaps in time": (queries.itl_within_objective(), metrics.INTER_TOKEN_LATENCY, "0.25"),
-    "served in time": (gateway_queries.good_ratio(), metrics.GATEWAY_REQUEST_SECONDS, "2.5"),
+    "served in time": (gateway.good_ratio(), metrics.GATEWAY_REQUEST_SECONDS, "2.5"),
 }
 
 
@@ -40,7 +43,7 @@ def of_caches(pod: str, whole: str, part: str) -> dict[str, str]:
     }
 
 
-def shares(name: str, pod: str, whole: str, part: str) -> tuple[str, str, dict[str, str]]:
+def shares(name: str, pod: str, whole: str, part: str) -> tuple[Expression, str, dict[str, str]]:
     """A query, the labels of its answer, and the series that it finds."""
     if name in HISTOGRAMS:
         query, family, edge = HISTOGRAMS[name]
@@ -54,9 +57,11 @@ def shares(name: str, pod: str, whole: str, part: str) -> tuple[str, str, dict[s
 NAMES = [*HISTOGRAMS, "hits by tier", "hits by replica"]
 
 
-def judged(folder: Path, query: str, series: dict[str, str], said: dict[float, tuple[str, float]]) -> None:
+def judged(
+    folder: Path, query: Expression, series: dict[str, str], said: dict[float, tuple[str, float]]
+) -> None:
     """A failure unless the query says at each time what it should."""
-    asked = f"round({bound(query, f'{WINDOW_S}s')}, 0.000001)"
+    asked = f"round({bound(query.over(REFERENCE).text, f'{WINDOW_S}s')}, 0.000001)"
     cases = [
         {
             "expr": asked,

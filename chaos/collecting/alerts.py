@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from chaos.prometheus import SCRAPE_INTERVAL_S, PrometheusClient, Series, WallClock
-from dashboards.run_queries import alerts_firing
+from dashboards.queries.run import alerts_firing
 
 _GAP_S = 2.5 * SCRAPE_INTERVAL_S
 """Samples further apart than this belong to two firings: rules are evaluated once per scrape interval."""

@@ -11,7 +11,7 @@ from prometheus_client.samples import Sample
 
 from chaos.prometheus import REPLICA_JOB, PrometheusClient, Series
 from chaos.targets import Endpoints
-from dashboards import run_queries
+from dashboards.queries import run as run_queries
 from exporters import metrics
 from loadtests.rows import Row
 

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from chaos.prometheus import GATEWAY_JOB, REPLICA_JOB, PrometheusClient, Series, WallClock
-from dashboards import caches, experiment, fleet, queueing
+from dashboards.boards import caches, experiment, fleet, queueing
+from dashboards.boards.panels import Panel, Query
 from dashboards.config import bound
-from dashboards.engines import REFERENCE, Engine, engines, presence
-from dashboards.panels import Panel, Target
-from dashboards.translation import UntoldError, translated
+from dashboards.engines import REFERENCE, Engine, UntoldError, engines, presence
 
 STEP_S = 1.0
 WINDOW = "5s"
@@ -35,9 +34,9 @@ def keep(url: str, start_monotonic_s: float, end_monotonic_s: float) -> dict[str
     engine = _engine(client, start_s, end_s)
     kept: dict[str, Any] = {}
     for panel in PANELS:
-        for target, query in _asked(panel, engine):
-            for found in client.range(query, start_s, end_s, STEP_S):
-                one = _series(panel, target, found, start_s) | {"query": query}
+        for query, asked in _asked(panel, engine):
+            for found in client.range(asked, start_s, end_s, STEP_S):
+                one = _series(panel, query.legend, found, start_s) | {"query": asked}
                 kept[f"{panel.title}: {one['label']}"] = one
     return {"step_s": STEP_S, "series": kept}
 
@@ -51,22 +50,22 @@ def _engine(client: PrometheusClient, start_s: float, end_s: float) -> Engine:
     return REFERENCE
 
 
-def _asked(panel: Panel, engine: Engine) -> Iterator[tuple[Target, str]]:
-    for target in panel.targets:
+def _asked(panel: Panel, engine: Engine) -> Iterator[tuple[Query, str]]:
+    for query in panel.queries:
         try:
-            expression = translated(target.expression, engine).expression
+            expression = query.expression.over(engine).text
         except UntoldError:
             continue  # the coverage of the engine, printed when the run began, says so
-        yield target, bound(expression, WINDOW, _VARIABLES)
+        yield query, bound(expression, WINDOW, _VARIABLES)
 
 
-def _series(panel: Panel, target: Target, found: Series, start_s: float) -> dict[str, Any]:
+def _series(panel: Panel, legend: str, found: Series, start_s: float) -> dict[str, Any]:
     return {
         "panel": panel.title,
         "note": panel.description,
         "unit": panel.unit,
         "limit": None if panel.limit is None else panel.limit.value,
-        "label": re.sub(r"\{\{(\w+)\}\}", lambda name: found.labels.get(name[1], ""), target.legend),
+        "label": re.sub(r"\{\{(\w+)\}\}", lambda name: found.labels.get(name[1], ""), legend),
         "labels": dict(found.labels),
         "points": [[round(at_s - start_s, 3), value] for at_s, value in found.points],
     }

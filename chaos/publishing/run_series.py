@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from chaos.load import LoadConfig
 from chaos.prometheus import PrometheusClient
 from chaos.publishing.load_series import LoadCollector
-from dashboards.run_queries import answering
+from dashboards.queries.run import answering
 from exporters.cluster_metrics import CHAOS_ACTIVE, TELEMETRY_EXPECTED, TELEMETRY_REPORTING
 from exporters.collectors import CollectorSet
 from exporters.exposition import serve

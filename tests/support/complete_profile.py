@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dashboards import rules
 from dashboards.engines import REFERENCE, Engine, engine_of
-from dashboards.rule_groups import Alert, Group
+from dashboards.rules import files as rules
+from dashboards.rules.groups import Alert, Group
 from exporters import slo
 from exporters.profiles.profile import Absence, Profile, Series
 from exporters.profiles.signals import SIGNALS

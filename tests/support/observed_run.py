@@ -19,8 +19,11 @@ from chaos.prometheus import PrometheusClient, Series, ServerFiles, find_prometh
 from chaos.targets.local.ports import free_port
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
-from dashboards import fault_queries, gateway_queries, queries
 from dashboards.config import bound
+from dashboards.engines import REFERENCE
+from dashboards.queries import faults, gateway
+from dashboards.queries import replicas as queries
+from dashboards.queries.expression import Expression
 from exporters import cluster_metrics
 from exporters.exposition import serve
 from exporters.registry import Registry, counter, gauge, histogram
@@ -92,9 +95,9 @@ def observed_run(folder: Path, pace: Pace = Pace()) -> Iterator[ObservedRun]:
 def _kill_one(
     target: LocalTarget, client: PrometheusClient, tell: Callable[[int], None], pace: Pace
 ) -> tuple[frozenset[str], tuple[float, float]]:
-    goodput = gateway_queries.good()
+    goodput = gateway.good()
     before = frozenset(replica.name for replica in target.replicas())
-    _seen(client, fault_queries.in_baseline(goodput))
+    _seen(client, faults.in_baseline(goodput))
     _served_by(client, pace.replicas)
     time.sleep(pace.before_s)
     victim = target.replicas()[0]
@@ -106,12 +109,12 @@ def _kill_one(
     tell(1)
     told_s = time.time()
     terminate(target, [victim])
-    _seen(client, fault_queries.in_fault(goodput))
+    _seen(client, faults.in_fault(goodput))
     time.sleep(pace.during_s)
     tell(0)
     fault = (told_s, time.time())
     wait_until(lambda: all_ready(target), within_s=60, what="the replacement")
-    _seen(client, fault_queries.in_recovery(goodput))
+    _seen(client, faults.in_recovery(goodput))
     after = frozenset(replica.name for replica in target.replicas())
     assert _served_by(client, pace.replicas) == after
     time.sleep(pace.after_s)
@@ -121,7 +124,7 @@ def _kill_one(
 def _served_by(client: PrometheusClient, replicas: int) -> frozenset[str]:
     """The names of that many replicas with a request answered inside the window, once there are."""
 
-    query = f"{queries.requests_by_replica()} > 0"
+    query = f"{queries.requests_by_replica().over(REFERENCE).text} > 0"
 
     def serving() -> frozenset[str]:
         found = frozenset(series.labels["pod"] for series in _lasting(client, query))
@@ -130,8 +133,9 @@ def _served_by(client: PrometheusClient, replicas: int) -> frozenset[str]:
     return wait_until(serving, within_s=60, what=f"{replicas} serving replicas")
 
 
-def _seen(client: PrometheusClient, expression: str) -> None:
-    wait_until(lambda: _lasting(client, expression), within_s=60, what=expression)
+def _seen(client: PrometheusClient, expression: Expression) -> None:
+    query = expression.over(REFERENCE).text
+    wait_until(lambda: _lasting(client, query), within_s=60, what=query)
 
 
 def _lasting(client: PrometheusClient, expression: str) -> list[Series]:

@@ -1,0 +1,105 @@
+"""The dashboards of one engine: each query over its series, as its profile names them.
+
+A panel that the engine cannot fill is left out, and a note says why. Our own exporters tell whatever a query asks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from dashboards.boards.panels import Dashboard, Note, Panel, Query, Row
+from dashboards.boards.variables import Variable
+from dashboards.engines import REFERENCE, Engine, UntoldError
+from dashboards.queries.expression import Expression
+
+_COLUMNS = 24
+
+
+def for_engine(dashboard: Dashboard, engine: Engine) -> Dashboard | None:
+    """The dashboard with every query over the engine's series; None when none of its panels is about the engine.
+
+    Raises:
+        UntoldError: our own exporters do not tell what a query asks.
+    """
+    missing: dict[str, list[str]] = {}
+    rows = [Row(row.title, _flowing(_panels(row, engine, missing))) for row in dashboard.rows]
+    variables = tuple(_variable(variable, engine) for variable in dashboard.variables)
+    kept = tuple(row for row in rows if row.panels)
+    if engine == REFERENCE:
+        return replace(dashboard, rows=kept, variables=variables)
+    ours = {query.expression.over(REFERENCE).text for panel in dashboard.panels for query in panel.queries}
+    theirs = {
+        query.expression.text
+        for row in kept
+        for panel in row.panels
+        if isinstance(panel, Panel)
+        for query in panel.queries
+    }
+    if theirs <= ours:
+        return None
+    if missing:
+        kept = (*kept, Row("What is not here", (_note(engine, missing),)))
+    return replace(
+        dashboard,
+        uid=f"{dashboard.uid}-{engine.runtime}",
+        title=f"{dashboard.title}: {engine.runtime}",
+        description=f"{dashboard.description} Of {engine.profile.title}, release {engine.profile.release}.",
+        rows=kept,
+        variables=variables,
+    )
+
+
+def _panels(row: Row, engine: Engine, missing: dict[str, list[str]]) -> Iterator[Panel | Note]:
+    for panel in row.panels:
+        if isinstance(panel, Note):
+            yield panel
+            continue
+        queries: list[Query] = []
+        notes: list[str] = []
+        reasons: list[str] = []
+        for query in panel.queries:
+            try:
+                found = query.expression.over(engine)
+            except UntoldError as untold:
+                if engine == REFERENCE:
+                    raise
+                reasons.append(str(untold))
+            else:
+                legend = query.legend
+                for label in found.unlabelled:
+                    legend = legend.replace(f"{{{{{label}}}}}", "all")
+                queries.append(Query(Expression((found.text,)), legend, query.colour))
+                notes += found.notes
+        for reason in dict.fromkeys(reasons):
+            missing.setdefault(reason, []).append(panel.title)
+        if queries:
+            description = " ".join(dict.fromkeys([panel.description, *notes]))
+            yield replace(panel, queries=tuple(queries), description=description)
+
+
+def _flowing(panels: Iterator[Panel | Note]) -> tuple[Panel | Note, ...]:
+    """The panels of a row without holes where others were: the last one of each line is widened."""
+    placed: list[Panel | Note] = []
+    used = 0
+    for panel in panels:
+        if used + panel.width > _COLUMNS:
+            placed[-1] = replace(placed[-1], width=placed[-1].width + _COLUMNS - used)
+            used = 0
+        placed.append(panel)
+        used = (used + panel.width) % _COLUMNS
+    if used:
+        placed[-1] = replace(placed[-1], width=placed[-1].width + _COLUMNS - used)
+    return tuple(placed)
+
+
+def _note(engine: Engine, missing: dict[str, list[str]]) -> Note:
+    lines = [f"- **{', '.join(dict.fromkeys(panels))}**: {reason}" for reason, panels in missing.items()]
+    return Note(
+        f"What {engine.profile.title} does not tell",
+        "Panels, or lines of them, that this engine cannot fill.",
+        "\n".join(lines),
+        height=2 + len(lines),
+    )
+
+
+def _variable(variable: Variable, engine: Engine) -> Variable:
+    return replace(variable, query=Expression((variable.query.over(engine).text,)))

@@ -1,0 +1,117 @@
+"""Every query of what is not the replicas' own: the probe, the ways between peers, telemetry, and a run's load.
+
+Their exporters run beside the cluster, under jobs of their own: no variable chooses among them.
+"""
+
+from dashboards.config import GATEWAY, WORST
+from dashboards.queries.expression import Expression, promql
+from dashboards.queries.promql import lowest, now, per, quantile, total_rate, worst
+from exporters import cluster_metrics as beside
+from exporters import metrics
+from exporters.families import Family
+
+_PEER = ("op", "scope", "peer")
+
+
+# The black-box probe.
+
+
+def probe_success() -> Expression:
+    """1 where the last probe got a whole answer, by target, the failing ones first."""
+    return lowest(WORST, now("min", beside.PROBE_SUCCESS, "", by=("target",)))
+
+
+def probe(family: Family) -> Expression:
+    """A figure of the last probe, of the targets where it is greatest."""
+    return worst(WORST, now("max", family, "", by=("target",)))
+
+
+def probes_by_outcome() -> Expression:
+    """Probes per second, by how they ended."""
+    return total_rate(beside.PROBE_REQUESTS, "", by=("outcome",))
+
+
+def gray_replicas() -> Expression:
+    """Probed replicas that answer no probe and still get requests: more fail than the gateway has out of use."""
+    answered, ready = now("sum", beside.PROBE_SUCCESS, ""), now("sum", metrics.GATEWAY_READY, GATEWAY)
+    return promql("clamp_min({ready} - {answered}, 0)", ready=ready, answered=answered)
+
+
+# The ways between peers.
+
+
+def comm_latency(q: float) -> Expression:
+    """A quantile of one operation with a peer, of the slowest ways."""
+    return worst(WORST, quantile(q, beside.COMM_LATENCY, "", by=_PEER))
+
+
+def comm_failure_ratio() -> Expression:
+    """Share of operations with a peer that got no answer in time, of the worst ways."""
+    failed = total_rate(beside.COMM_FAILURES, "", by=_PEER)
+    answered = total_rate(beside.COMM_LATENCY, "", by=_PEER, part="_count")
+    return worst(WORST, per(failed, promql("({failed} + {answered})", failed=failed, answered=answered)))
+
+
+# Whether a run sees what it should.
+
+
+def targets_expected() -> Expression:
+    """Targets whose series should be there, by scrape job, as the runner knows its cluster."""
+    return now("sum", beside.TELEMETRY_EXPECTED, "", by=("job_name",))
+
+
+def targets_reporting() -> Expression:
+    """Of those, targets whose last scrape succeeded."""
+    return now("sum", beside.TELEMETRY_REPORTING, "", by=("job_name",))
+
+
+# The load, as the runner and its generator tell it.
+
+
+def planned() -> Expression:
+    """Arrivals of the plan that came due, per second."""
+    return total_rate(beside.LOAD_PLANNED, "")
+
+
+def ended() -> Expression:
+    """Planned arrivals that ended, per second."""
+    return total_rate(beside.LOAD_REQUESTS, "")
+
+
+def ended_by_outcome() -> Expression:
+    """The same by what the client saw."""
+    return total_rate(beside.LOAD_REQUESTS, "", by=("outcome",))
+
+
+def client_in_flight() -> Expression:
+    """Planned arrivals that came due and have not ended."""
+    return now("sum", beside.LOAD_IN_FLIGHT, "")
+
+
+def lag(q: float) -> Expression:
+    """A quantile of the generator's own lateness."""
+    return quantile(q, beside.LOAD_LAG, "")
+
+
+# What a run asks for itself, without a panel: counts to compare with the client's, and who answers.
+
+
+def counted_at(job: str) -> str:
+    """When each replica's count of ended requests was last scraped, in Unix seconds."""
+    return f'min by (pod) (timestamp({metrics.REQUESTS.name}{{job="{job}"}}))'
+
+
+def counted(job: str, look_back_s: int) -> str:
+    """Each replica's own count of ended requests, also where it is gone by now."""
+    last = f'last_over_time({metrics.REQUESTS.name}{{job="{job}"}}[{look_back_s}s])'
+    return f"sum by (pod) ({last})"
+
+
+def answering(by: str = "job") -> str:
+    """Targets that answered the last scrape, by a label of theirs."""
+    return f"sum by ({by}) (up)"
+
+
+def alerts_firing(by: str = "alertname, severity") -> str:
+    """1 for each alert that fires."""
+    return f'max by ({by}) (ALERTS{{alertstate="firing"}})'

@@ -1,0 +1,1 @@
+"""Prometheus rules of any engine: recordings, objectives, alerts."""
