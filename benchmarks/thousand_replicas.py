@@ -30,6 +30,7 @@ from chaos.targets.local.ports import free_port
 from dashboards.config import bound
 from dashboards.fleet import fleet
 from dashboards.panels import Panel
+from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB
 
 RULES = Path("dashboards/generated/rules/reference.yaml")
 TIMES = 3
@@ -58,8 +59,8 @@ def config(replicas: int, interval_s: float, crowd: int, itself: int, *, rules: 
         "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
         "rule_files": [str(RULES.resolve())] if rules else [],
         "scrape_configs": [
-            {"job_name": "deepseek-metrics", "static_configs": rows},
-            {"job_name": "gateway", "static_configs": [gateway]},
+            {"job_name": REPLICA_JOB, "static_configs": rows},
+            {"job_name": GATEWAY_JOB, "static_configs": [gateway]},
             {"job_name": "prometheus", "static_configs": [{"targets": [f"127.0.0.1:{itself}"]}]},
         ],
     }
@@ -68,7 +69,7 @@ def config(replicas: int, interval_s: float, crowd: int, itself: int, *, rules: 
 def cost(client: PrometheusClient, window_s: float) -> Told:
     """What Prometheus says of itself over the last `window_s` seconds."""
     window = f"[{window_s:.0f}s]"
-    replicas = '{job="deepseek-metrics"}'
+    replicas = f'{{job="{REPLICA_JOB}"}}'
     asked = {
         "replicas_up": f"sum(up{replicas})",
         "series_per_replica": f"avg(scrape_samples_scraped{replicas})",

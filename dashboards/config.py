@@ -7,7 +7,7 @@ the gateway's carry a `job` of their own.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exporters import metrics
+from exporters.series import gateway, server
 
 REPLICAS = 'job=~"$job",pod=~"$pod"'
 GATEWAY = 'job=~"$gateway"'
@@ -44,14 +44,14 @@ class Variable:
     """What `All` stands for; None: every value that the query found."""
 
 
-JOB = Variable("job", "Replicas' job", f"label_values({metrics.REQUESTS.name}, job)")
+JOB = Variable("job", "Replicas' job", f"label_values({server.REQUESTS.name}, job)")
 POD = Variable(
     "pod",
     "Replica",
-    f'label_values({metrics.REQUESTS.name}{{job=~"$job"}}, pod)',
+    f'label_values({server.REQUESTS.name}{{job=~"$job"}}, pod)',
     all_value=".*",  # matches replicas without the label too, and one that started a moment ago
 )
-GATEWAY_JOB = Variable("gateway", "Gateway's job", f"label_values({metrics.GATEWAY_READY.name}, job)")
+GATEWAY_JOB = Variable("gateway", "Gateway's job", f"label_values({gateway.GATEWAY_READY.name}, job)")
 
 EVERYTHING: Mapping[str, str] = {"$job": ".+", "$pod": ".*", "$gateway": ".+"}
 """Values of the variables for whoever asks without Grafana, and scrapes no other job with the same names."""

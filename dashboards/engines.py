@@ -5,33 +5,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from exporters import cluster_metrics, gpu_metrics, metrics, slo
-from exporters.families import Family
+from exporters import slo
 from exporters.profiles.library import profile, profiles
 from exporters.profiles.profile import Profile, Series
 from exporters.profiles.signals import SIGNALS
+from exporters.series import collectors, comm, gateway, gpu, groups, probe
+from exporters.series.family import Family
+from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB
 from exporters.slo import Objective
 
 Kind = Literal["counter", "gauge", "histogram"]
-DECLARED = {family.name: family for families in metrics.GROUPS.values() for family in families}
+DECLARED = {family.name: family for families in groups.GROUPS.values() for family in families}
 """Our own families by name."""
 
 _BESIDE: Mapping[str, Family] = {
-    "gateway_request": metrics.GATEWAY_REQUESTS,
-    "gateway_retries": metrics.GATEWAY_RETRIES,
-    "gateway_seconds": metrics.GATEWAY_REQUEST_SECONDS,
-    "replicas_ready": metrics.GATEWAY_READY,
-    "comm_failures": cluster_metrics.COMM_FAILURES,
-    "probe_success": cluster_metrics.PROBE_SUCCESS,
+    "gateway_request": gateway.GATEWAY_REQUESTS,
+    "gateway_retries": gateway.GATEWAY_RETRIES,
+    "gateway_seconds": gateway.GATEWAY_REQUEST_SECONDS,
+    "replicas_ready": gateway.GATEWAY_READY,
+    "comm_failures": comm.COMM_FAILURES,
+    "probe_success": probe.PROBE_SUCCESS,
 }
 """Signals of what runs beside the replicas of any engine."""
 _MOUNTED: Mapping[str, Family] = {
-    "gpu_up": gpu_metrics.GPU_UP,
-    "collector_success": metrics.COLLECTOR_SUCCESS,
+    "gpu_up": gpu.GPU_UP,
+    "collector_success": collectors.COLLECTOR_SUCCESS,
 }
 """Signals of a process that mounts these exporters."""
 REFERENCE_ENGINE = "reference"
-_JOBS = {REFERENCE_ENGINE: "deepseek-metrics"}
+_JOBS = {REFERENCE_ENGINE: REPLICA_JOB}
 _RANKS = "dp_rank"
 """Ranks of one replica are one to rules and panels."""
 
@@ -63,7 +65,7 @@ class Engine:
     profile: Profile
     job: str
     """The scrape job of its replicas."""
-    gateway_job: str = "gateway"
+    gateway_job: str = GATEWAY_JOB
     objectives: Sequence[Objective] = slo.OBJECTIVES
 
     @property

@@ -3,7 +3,8 @@
 from dashboards import config, fault_queries, gateway_queries, objectives, queries, run_queries
 from dashboards.fleet import scrape_time
 from dashboards.panels import Dashboard, Limit, Panel, Row, Target, Unit
-from exporters import metrics, slo
+from exporters import slo
+from exporters.series import server
 
 _PHASES = (
     ("baseline", "blue", fault_queries.in_baseline),
@@ -92,7 +93,7 @@ def ttft() -> Panel:
         "P99 time to first token",
         "Acceptance by a replica to its first token. Requests that no replica took are not in it.",
         "s",
-        queries.latency(metrics.TIME_TO_FIRST_TOKEN, 0.99),
+        queries.latency(server.TIME_TO_FIRST_TOKEN, 0.99),
         limit=objectives.latency_limit(slo.TTFT),
     )
 
@@ -106,7 +107,7 @@ def both_sides() -> Panel:
         "s",
         (
             Target(gateway_queries.latency(0.99), "before the gateway"),
-            Target(queries.latency(metrics.INFERENCE_LATENCY, 0.99), "behind the gateway"),
+            Target(queries.latency(server.INFERENCE_LATENCY, 0.99), "behind the gateway"),
         ),
         limit=objectives.latency_limit(slo.E2E),
         min_step=config.QUANTILE_MIN_STEP,

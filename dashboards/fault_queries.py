@@ -2,7 +2,7 @@
 
 from dashboards.config import PHASE_MEMORY
 from dashboards.promql import now
-from exporters.cluster_metrics import CHAOS_ACTIVE
+from exporters.series.run import CHAOS_ACTIVE
 
 
 def faults_active() -> str:

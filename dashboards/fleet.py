@@ -3,7 +3,8 @@
 from dashboards import config, gateway_queries, objectives, queries, run_queries
 from dashboards.fleet_rules import COMM_FAILURE_RATIO
 from dashboards.panels import Dashboard, Limit, Panel, Row, Target, tile
-from exporters import cluster_metrics, metrics, slo
+from exporters import slo
+from exporters.series import probe, server
 
 _NO_PROBE = "no prober runs: python -m exporters probe"
 _NO_COMM = "nobody times peers: python -m exporters comm"
@@ -74,7 +75,7 @@ def e2e_now() -> Panel:
         "P99 end to end",
         "P99 from acceptance to end, over all replicas. An estimate between bucket edges.",
         "s",
-        Target(queries.latency(metrics.INFERENCE_LATENCY, 0.99), "P99"),
+        Target(queries.latency(server.INFERENCE_LATENCY, 0.99), "P99"),
         objectives.latency_limit(slo.E2E),
     )
 
@@ -85,7 +86,7 @@ def ttft_now() -> Panel:
         "P99 time to first token",
         "P99 from acceptance to the first token, over all replicas. An estimate between bucket edges.",
         "s",
-        Target(queries.latency(metrics.TIME_TO_FIRST_TOKEN, 0.99), "P99"),
+        Target(queries.latency(server.TIME_TO_FIRST_TOKEN, 0.99), "P99"),
         objectives.latency_limit(slo.TTFT),
     )
 
@@ -185,7 +186,7 @@ def probe_ttft() -> Panel:
         "Probe: time to first token",
         "Start of the last probe, connecting included, to its first token; one small request, so an idle floor.",
         "s",
-        (Target(run_queries.probe(cluster_metrics.PROBE_TTFT), "{{target}}"),),
+        (Target(run_queries.probe(probe.PROBE_TTFT), "{{target}}"),),
         limit=objectives.latency_limit(slo.TTFT),
         width=8,
         no_value=_NO_PROBE,
@@ -198,7 +199,7 @@ def probe_tpot() -> Panel:
         "Probe: time per output token",
         "Mean gap between the tokens of the last probe.",
         "s",
-        (Target(run_queries.probe(cluster_metrics.PROBE_TPOT), "{{target}}"),),
+        (Target(run_queries.probe(probe.PROBE_TPOT), "{{target}}"),),
         no_value=_NO_PROBE,
     )
 
@@ -244,7 +245,7 @@ def e2e() -> Panel:
         "P99 end to end by replica",
         f"Of the {config.WORST} slowest. The line is the objective. Never average these: the fleet's P99 is above.",
         "s",
-        (Target(queries.latency_by_replica(metrics.INFERENCE_LATENCY, 0.99), "{{pod}}"),),
+        (Target(queries.latency_by_replica(server.INFERENCE_LATENCY, 0.99), "{{pod}}"),),
         limit=objectives.latency_limit(slo.E2E),
         min_step=config.QUANTILE_MIN_STEP,
     )

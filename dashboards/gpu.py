@@ -3,7 +3,7 @@
 from dashboards import config
 from dashboards import gpu_queries as query
 from dashboards.panels import Dashboard, Limit, Panel, Row, Target, Unit
-from exporters import gpu_metrics as declared
+from exporters.series import gpu as declared
 
 NO_GPU = "no GPU, or none that tells this"
 _DEVICE, _ALLOCATOR = "{{uuid}}", "{{pod}} gpu {{gpu}}"

@@ -5,8 +5,8 @@ Replicas that share a device all report it: of a device the greatest report coun
 
 from dashboards.config import REPLICAS, WORST
 from dashboards.promql import greatest_rate, now, total_rate, worst
-from exporters import gpu_metrics, metrics
-from exporters.families import Family
+from exporters.series import collectors, gpu
+from exporters.series.family import Family
 
 DEVICE = ("uuid",)
 _EVENTS = 8
@@ -15,13 +15,13 @@ _EVENTS = 8
 
 def answering() -> str:
     """Replicas whose NVML answers and lists a GPU."""
-    return now("sum", gpu_metrics.GPU_UP, REPLICAS)
+    return now("sum", gpu.GPU_UP, REPLICAS)
 
 
 def collector_success() -> str:
     """1 where the GPU part of the last scrape was complete, by replica, the failing ones first."""
     of_gpus = f'{REPLICAS},collector="gpu"'
-    return f"bottomk({WORST}, {now('min', metrics.COLLECTOR_SUCCESS, of_gpus, by=('pod',))})"
+    return f"bottomk({WORST}, {now('min', collectors.COLLECTOR_SUCCESS, of_gpus, by=('pod',))})"
 
 
 def of_device(family: Family, *labels: str) -> str:
@@ -31,7 +31,7 @@ def of_device(family: Family, *labels: str) -> str:
 
 def clock(which: str) -> str:
     """The current clock in hertz of the devices where it is lowest: `sm` or `memory`."""
-    lowest = now("min", gpu_metrics.GPU_CLOCK, f'{REPLICAS},clock="{which}"', by=DEVICE)
+    lowest = now("min", gpu.GPU_CLOCK, f'{REPLICAS},clock="{which}"', by=DEVICE)
     return _named(f"bottomk({WORST}, {lowest})")
 
 
@@ -48,7 +48,7 @@ def of_allocator(family: Family) -> str:
 def fragmentation(kind: str) -> str:
     """Fragmentation of torch's allocator, `slack` or `split`, by replica and device, the worst."""
     of_kind = f'{REPLICAS},kind="{kind}"'
-    return worst(WORST, now("max", gpu_metrics.GPU_MEMORY_FRAGMENTATION, of_kind, by=("pod", "gpu")))
+    return worst(WORST, now("max", gpu.GPU_MEMORY_FRAGMENTATION, of_kind, by=("pod", "gpu")))
 
 
 def allocator_trouble(family: Family) -> str:

@@ -13,7 +13,7 @@ from dashboards.config import GATEWAY, REPLICAS
 from dashboards.panels import Unit
 from dashboards.promql_lint import Meaning, known_series, meanings, problems
 from dashboards.promql_syntax import parse, walk
-from exporters import cluster_metrics
+from exporters.series import comm, probe, run
 
 Json = Mapping[str, Any]
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -21,7 +21,7 @@ KNOWN: Mapping[str, Meaning] = known_series()
 """Every name that a panel may query."""
 _UNSELECTED = frozenset(
     name
-    for families in cluster_metrics.GROUPS.values()
+    for families in (probe.FAMILIES, comm.FAMILIES, run.FAMILIES, run.LOAD_FAMILIES)
     for family in families
     for name in meanings(family.name, family.kind)
 )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from dashboards.config import WINDOW
 from dashboards.recording_rules import le_matcher
-from exporters.families import Family
+from exporters.series.family import Family
 
 
 def selector(*matchers: str) -> str:

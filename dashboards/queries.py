@@ -21,8 +21,9 @@ from dashboards.promql import (
     within,
     worst,
 )
-from exporters import metrics, slo
-from exporters.families import Family
+from exporters import slo
+from exporters.series import collectors, server
+from exporters.series.family import Family
 from exporters.slo import Objective
 
 _OK = 'outcome="ok"'
@@ -33,17 +34,17 @@ _OK = 'outcome="ok"'
 
 def requests_by_outcome() -> str:
     """Requests per second that ended, by how."""
-    return total_rate(metrics.REQUESTS, REPLICAS, by=("outcome",))
+    return total_rate(server.REQUESTS, REPLICAS, by=("outcome",))
 
 
 def requests_ended() -> str:
     """Requests per second that ended, however."""
-    return total_rate(metrics.REQUESTS, REPLICAS)
+    return total_rate(server.REQUESTS, REPLICAS)
 
 
 def requests_by_replica() -> str:
     """Requests per second that ended, of the replicas with the most."""
-    return worst(WORST, total_rate(metrics.REQUESTS, REPLICAS, by=("pod",)))
+    return worst(WORST, total_rate(server.REQUESTS, REPLICAS, by=("pod",)))
 
 
 def replica_failure_ratio() -> str:
@@ -53,22 +54,22 @@ def replica_failure_ratio() -> str:
 
 def answered_ratio() -> str:
     """Share of ended requests that were answered completely, by the replicas' own count."""
-    return share(total_rate(metrics.REQUESTS, f"{REPLICAS},{_OK}"), requests_ended())
+    return share(total_rate(server.REQUESTS, f"{REPLICAS},{_OK}"), requests_ended())
 
 
 def tokens_by_direction() -> str:
     """Tokens per second: prompt tokens taken in, generated ones given out."""
-    return total_rate(metrics.TOKENS, REPLICAS, by=("direction",))
+    return total_rate(server.TOKENS, REPLICAS, by=("direction",))
 
 
 def generated_tokens() -> str:
     """Generated tokens per second."""
-    return total_rate(metrics.TOKENS, f'{REPLICAS},direction="generation"')
+    return total_rate(server.TOKENS, f'{REPLICAS},direction="generation"')
 
 
 def prompt_tokens_per_request() -> str:
     """Mean prompt tokens of the requests that ended."""
-    return per(total_rate(metrics.TOKENS, f'{REPLICAS},direction="prompt"'), requests_ended())
+    return per(total_rate(server.TOKENS, f'{REPLICAS},direction="prompt"'), requests_ended())
 
 
 def generated_tokens_per_request() -> str:
@@ -91,7 +92,7 @@ def latency_by_replica(family: Family, q: float) -> str:
 
 def e2e_within_objective() -> str:
     """Share of ended requests that were answered completely and within the end-to-end objective."""
-    return share_within(metrics.INFERENCE_LATENCY, bound_s(slo.E2E), f"{REPLICAS},{_OK}", of=REPLICAS)
+    return share_within(server.INFERENCE_LATENCY, bound_s(slo.E2E), f"{REPLICAS},{_OK}", of=REPLICAS)
 
 
 def ttft_within_objective() -> str:
@@ -99,13 +100,13 @@ def ttft_within_objective() -> str:
 
     At most 1: requests that got their token end later, which a changing load would show as more than all.
     """
-    good = within(metrics.TIME_TO_FIRST_TOKEN, REPLICAS, bound_s(slo.TTFT))
+    good = within(server.TIME_TO_FIRST_TOKEN, REPLICAS, bound_s(slo.TTFT))
     return f"clamp_max({share(good, requests_ended())}, 1)"
 
 
 def itl_within_objective() -> str:
     """Share of gaps between two tokens that are within the objective."""
-    return share_within(metrics.INTER_TOKEN_LATENCY, bound_s(slo.ITL), REPLICAS, of=REPLICAS)
+    return share_within(server.INTER_TOKEN_LATENCY, bound_s(slo.ITL), REPLICAS, of=REPLICAS)
 
 
 def burn_rate(good_ratio: str, objective: Objective) -> str:
@@ -118,47 +119,47 @@ def burn_rate(good_ratio: str, objective: Objective) -> str:
 
 def waiting() -> str:
     """Requests accepted and not yet scheduled, in all replicas."""
-    return now("sum", metrics.REQUESTS_WAITING, REPLICAS)
+    return now("sum", server.REQUESTS_WAITING, REPLICAS)
 
 
 def waiting_by_replica() -> str:
     """Requests accepted and not yet scheduled, of the replicas with the most."""
-    return worst(WORST, now("sum", metrics.REQUESTS_WAITING, REPLICAS, by=("pod",)))
+    return worst(WORST, now("sum", server.REQUESTS_WAITING, REPLICAS, by=("pod",)))
 
 
 def running() -> str:
     """Requests being computed, in all replicas."""
-    return now("sum", metrics.REQUESTS_RUNNING, REPLICAS)
+    return now("sum", server.REQUESTS_RUNNING, REPLICAS)
 
 
 def running_by_replica() -> str:
     """Requests being computed, of the replicas with the most: their batch."""
-    return worst(WORST, now("sum", metrics.REQUESTS_RUNNING, REPLICAS, by=("pod",)))
+    return worst(WORST, now("sum", server.REQUESTS_RUNNING, REPLICAS, by=("pod",)))
 
 
 def oldest_queued_s() -> str:
     """Age of the request that has waited longest anywhere, in seconds."""
-    return now("max", metrics.OLDEST_QUEUED_AGE, REPLICAS)
+    return now("max", server.OLDEST_QUEUED_AGE, REPLICAS)
 
 
 def oldest_queued_by_replica_s() -> str:
     """Age of the oldest queued request, of the replicas where it is oldest, in seconds."""
-    return worst(WORST, now("max", metrics.OLDEST_QUEUED_AGE, REPLICAS, by=("pod",)))
+    return worst(WORST, now("max", server.OLDEST_QUEUED_AGE, REPLICAS, by=("pod",)))
 
 
 def rejected_ratio() -> str:
     """Share of ended requests that were never admitted."""
-    return share(total_rate(metrics.REQUESTS, f'{REPLICAS},outcome="rejected"'), requests_ended())
+    return share(total_rate(server.REQUESTS, f'{REPLICAS},outcome="rejected"'), requests_ended())
 
 
 def mean_queue_time_s() -> str:
     """Mean seconds in the queue of the requests that left it."""
-    return _mean_s(metrics.QUEUE_TIME)
+    return _mean_s(server.QUEUE_TIME)
 
 
 def mean_latency_s() -> str:
     """Mean seconds from acceptance to end."""
-    return _mean_s(metrics.INFERENCE_LATENCY)
+    return _mean_s(server.INFERENCE_LATENCY)
 
 
 def tokens_per_running_request() -> str:
@@ -171,43 +172,43 @@ def tokens_per_running_request() -> str:
 
 def cache_hit_ratio_by_tier() -> str:
     """Share of looked-up prompt tokens that were found, by tier."""
-    return share_counted(metrics.CACHE_HITS, metrics.CACHE_QUERIES, REPLICAS, by=("tier",))
+    return share_counted(server.CACHE_HITS, server.CACHE_QUERIES, REPLICAS, by=("tier",))
 
 
 def cache_hit_ratio_by_replica() -> str:
     """Share of looked-up prompt tokens that were found, by replica and tier: a cold cache stands out."""
-    return share_counted(metrics.CACHE_HITS, metrics.CACHE_QUERIES, REPLICAS, by=("pod", "tier"))
+    return share_counted(server.CACHE_HITS, server.CACHE_QUERIES, REPLICAS, by=("pod", "tier"))
 
 
 def cache_lookups_by_tier() -> str:
     """Prompt tokens looked up per second, by tier."""
-    return total_rate(metrics.CACHE_QUERIES, REPLICAS, by=("tier",))
+    return total_rate(server.CACHE_QUERIES, REPLICAS, by=("tier",))
 
 
 def cache_hits_by_tier() -> str:
     """Prompt tokens found per second, by tier: prompt work saved."""
-    return total_rate(metrics.CACHE_HITS, REPLICAS, by=("tier",))
+    return total_rate(server.CACHE_HITS, REPLICAS, by=("tier",))
 
 
 def cache_hit_ratio_since_start() -> str:
     """The replicas' own ratio since each started, by replica and tier, lowest first where it is cut."""
-    lowest = now("min", metrics.CACHE_HIT_RATIO, REPLICAS, by=("pod", "tier"))
+    lowest = now("min", server.CACHE_HIT_RATIO, REPLICAS, by=("pod", "tier"))
     return f"bottomk({WORST}, {lowest})"
 
 
 def kv_usage() -> str:
     """Used share of the fullest replica's KV cache."""
-    return now("max", metrics.KV_CACHE_USAGE, REPLICAS)
+    return now("max", server.KV_CACHE_USAGE, REPLICAS)
 
 
 def kv_fragmentation_by_replica() -> str:
     """Share of the KV cache's reserved slots that hold no token, of the replicas with the most."""
-    return worst(WORST, now("max", metrics.KV_CACHE_FRAGMENTATION, REPLICAS, by=("pod",)))
+    return worst(WORST, now("max", server.KV_CACHE_FRAGMENTATION, REPLICAS, by=("pod",)))
 
 
 def kv_usage_by_replica() -> str:
     """Used share of the KV cache, of the fullest replicas."""
-    return worst(WORST, now("max", metrics.KV_CACHE_USAGE, REPLICAS, by=("pod",)))
+    return worst(WORST, now("max", server.KV_CACHE_USAGE, REPLICAS, by=("pod",)))
 
 
 # Telemetry itself.
@@ -236,7 +237,7 @@ def slowest_scrape_s() -> str:
 def failing_collectors() -> str:
     """Replicas whose last scrape lacked a collector's part, by collector; the GPU's has a panel of its own."""
     others = selector(REPLICAS, 'collector!="gpu"')
-    return f"sum by (collector) (1 - {metrics.COLLECTOR_SUCCESS.name}{others})"
+    return f"sum by (collector) (1 - {collectors.COLLECTOR_SUCCESS.name}{others})"
 
 
 def _mean_s(family: Family) -> str:

@@ -2,7 +2,8 @@
 
 from dashboards import config, objectives, queries
 from dashboards.panels import Dashboard, Panel, Row, Target, tile
-from exporters import metrics, slo
+from exporters import slo
+from exporters.series import server
 
 
 def queueing() -> Dashboard:
@@ -33,7 +34,7 @@ def oldest_now() -> Panel:
 
 def p99_now() -> Panel:
     """A tile."""
-    p99 = Target(queries.latency(metrics.QUEUE_TIME, 0.99), "P99")
+    p99 = Target(queries.latency(server.QUEUE_TIME, 0.99), "P99")
     return tile("Queue time P99", _QUEUE_TIME, "s", p99, objectives.latency_limit(slo.TTFT))
 
 
@@ -66,7 +67,7 @@ def queue_time() -> Panel:
         "Time in the queue",
         f"{_QUEUE_TIME} The line is the objective for the first token, which waiting alone can use up.",
         "s",
-        tuple(Target(queries.latency(metrics.QUEUE_TIME, q), f"P{q * 100:g}") for q in config.QUANTILES),
+        tuple(Target(queries.latency(server.QUEUE_TIME, q), f"P{q * 100:g}") for q in config.QUANTILES),
         limit=objectives.latency_limit(slo.TTFT),
         min_step=config.QUANTILE_MIN_STEP,
     )
@@ -136,7 +137,7 @@ def throughput() -> Panel:
 
 def gaps() -> Panel:
     """What batching costs."""
-    family = metrics.INTER_TOKEN_LATENCY
+    family = server.INTER_TOKEN_LATENCY
     return Panel(
         "Gap between tokens",
         "A larger batch, or long prompts computed in between, make gaps longer. The line is the objective.",

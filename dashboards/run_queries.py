@@ -5,9 +5,9 @@ Their exporters run beside the cluster, under jobs of their own: no variable cho
 
 from dashboards.config import GATEWAY, WORST
 from dashboards.promql import now, per, quantile, total_rate, worst
-from exporters import cluster_metrics as beside
-from exporters import metrics
-from exporters.families import Family
+from exporters.series import comm, gateway, run, server
+from exporters.series import probe as probe_series
+from exporters.series.family import Family
 
 _PEER = ("op", "scope", "peer")
 
@@ -17,7 +17,7 @@ _PEER = ("op", "scope", "peer")
 
 def probe_success() -> str:
     """1 where the last probe got a whole answer, by target, the failing ones first."""
-    return f"bottomk({WORST}, {now('min', beside.PROBE_SUCCESS, '', by=('target',))})"
+    return f"bottomk({WORST}, {now('min', probe_series.PROBE_SUCCESS, '', by=('target',))})"
 
 
 def probe(family: Family) -> str:
@@ -27,13 +27,13 @@ def probe(family: Family) -> str:
 
 def probes_by_outcome() -> str:
     """Probes per second, by how they ended."""
-    return total_rate(beside.PROBE_REQUESTS, "", by=("outcome",))
+    return total_rate(probe_series.PROBE_REQUESTS, "", by=("outcome",))
 
 
 def gray_replicas() -> str:
     """Probed replicas that answer no probe and still get requests: more fail than the gateway has out of use."""
-    success = beside.PROBE_SUCCESS.name
-    answering, ready = f"sum ({success})", now("sum", metrics.GATEWAY_READY, GATEWAY)
+    success = probe_series.PROBE_SUCCESS.name
+    answering, ready = f"sum ({success})", now("sum", gateway.GATEWAY_READY, GATEWAY)
     return f"clamp_min({ready} - {answering}, 0)"
 
 
@@ -42,14 +42,14 @@ def gray_replicas() -> str:
 
 def comm_latency(q: float) -> str:
     """A quantile of one operation with a peer, of the slowest ways."""
-    return worst(WORST, quantile(q, beside.COMM_LATENCY, "", by=_PEER))
+    return worst(WORST, quantile(q, comm.COMM_LATENCY, "", by=_PEER))
 
 
 def comm_failure_ratio() -> str:
     """Share of operations with a peer that got no answer in time, of the worst ways."""
-    failed = total_rate(beside.COMM_FAILURES, "", by=_PEER)
+    failed = total_rate(comm.COMM_FAILURES, "", by=_PEER)
     return worst(
-        WORST, per(failed, f"({failed} + {total_rate(beside.COMM_LATENCY, '', by=_PEER, part='_count')})")
+        WORST, per(failed, f"({failed} + {total_rate(comm.COMM_LATENCY, '', by=_PEER, part='_count')})")
     )
 
 
@@ -58,12 +58,12 @@ def comm_failure_ratio() -> str:
 
 def targets_expected() -> str:
     """Targets whose series should be there, by scrape job, as the runner knows its cluster."""
-    return now("sum", beside.TELEMETRY_EXPECTED, "", by=("job_name",))
+    return now("sum", run.TELEMETRY_EXPECTED, "", by=("job_name",))
 
 
 def targets_reporting() -> str:
     """Of those, targets whose last scrape succeeded."""
-    return now("sum", beside.TELEMETRY_REPORTING, "", by=("job_name",))
+    return now("sum", run.TELEMETRY_REPORTING, "", by=("job_name",))
 
 
 # The load, as the runner and its generator tell it.
@@ -71,27 +71,27 @@ def targets_reporting() -> str:
 
 def planned() -> str:
     """Arrivals of the plan that came due, per second."""
-    return total_rate(beside.LOAD_PLANNED, "")
+    return total_rate(run.LOAD_PLANNED, "")
 
 
 def ended() -> str:
     """Planned arrivals that ended, per second."""
-    return total_rate(beside.LOAD_REQUESTS, "")
+    return total_rate(run.LOAD_REQUESTS, "")
 
 
 def ended_by_outcome() -> str:
     """The same by what the client saw."""
-    return total_rate(beside.LOAD_REQUESTS, "", by=("outcome",))
+    return total_rate(run.LOAD_REQUESTS, "", by=("outcome",))
 
 
 def client_in_flight() -> str:
     """Planned arrivals that came due and have not ended."""
-    return now("sum", beside.LOAD_IN_FLIGHT, "")
+    return now("sum", run.LOAD_IN_FLIGHT, "")
 
 
 def lag(q: float) -> str:
     """A quantile of the generator's own lateness."""
-    return quantile(q, beside.LOAD_LAG, "")
+    return quantile(q, run.LOAD_LAG, "")
 
 
 # What a run asks for itself, without a panel: counts to compare with the client's, and who answers.
@@ -99,12 +99,12 @@ def lag(q: float) -> str:
 
 def counted_at(job: str) -> str:
     """When each replica's count of ended requests was last scraped, in Unix seconds."""
-    return f'min by (pod) (timestamp({metrics.REQUESTS.name}{{job="{job}"}}))'
+    return f'min by (pod) (timestamp({server.REQUESTS.name}{{job="{job}"}}))'
 
 
 def counted(job: str, look_back_s: int) -> str:
     """Each replica's own count of ended requests, also where it is gone by now."""
-    last = f'last_over_time({metrics.REQUESTS.name}{{job="{job}"}}[{look_back_s}s])'
+    last = f'last_over_time({server.REQUESTS.name}{{job="{job}"}}[{look_back_s}s])'
     return f"sum by (pod) ({last})"
 
 

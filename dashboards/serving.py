@@ -2,8 +2,9 @@
 
 from dashboards import config, objectives, queries
 from dashboards.panels import Dashboard, Limit, Panel, Row, Target, tile
-from exporters import metrics, slo
-from exporters.families import Family
+from exporters import slo
+from exporters.series import server
+from exporters.series.family import Family
 from exporters.slo import Objective
 
 
@@ -105,21 +106,21 @@ def burn_rates() -> Panel:
 def ttft() -> Panel:
     """Time to first token."""
     return _quantiles(
-        "Time to first token", "Acceptance to first token.", metrics.TIME_TO_FIRST_TOKEN, slo.TTFT
+        "Time to first token", "Acceptance to first token.", server.TIME_TO_FIRST_TOKEN, slo.TTFT
     )
 
 
 def e2e() -> Panel:
     """End to end."""
     return _quantiles(
-        "End to end", "Acceptance to end, whatever the outcome.", metrics.INFERENCE_LATENCY, slo.E2E
+        "End to end", "Acceptance to end, whatever the outcome.", server.INFERENCE_LATENCY, slo.E2E
     )
 
 
 def itl() -> Panel:
     """Between tokens."""
     return _quantiles(
-        "Inter-token latency", "Gap between consecutive tokens.", metrics.INTER_TOKEN_LATENCY, slo.ITL
+        "Inter-token latency", "Gap between consecutive tokens.", server.INTER_TOKEN_LATENCY, slo.ITL
     )
 
 
@@ -129,7 +130,7 @@ def tpot() -> Panel:
         "Time per output token",
         "Mean gap within a request, once per request of two tokens or more: it hides stalls that the inter-token "
         "latency shows.",
-        metrics.TIME_PER_OUTPUT_TOKEN,
+        server.TIME_PER_OUTPUT_TOKEN,
         None,
     )
 

@@ -12,8 +12,8 @@ from dashboards.config import Variable
 from dashboards.engines import DECLARED, REFERENCE, Engine, Source
 from dashboards.panels import Dashboard, Note, Panel, Row, Target
 from dashboards.recording_rules import added, le_matcher, normalised, quoted, selected
-from exporters.metrics import GROUPS
 from exporters.profiles.signals import SIGNALS
+from exporters.series.groups import GROUPS
 
 _OF_REPLICAS = frozenset(
     family.name for group in ("Inference server", "GPU", "Collectors") for family in GROUPS[group]

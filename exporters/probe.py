@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 
 from prometheus_client.metrics_core import Metric
 
-from exporters import cluster_metrics as declared
-from exporters.families import Family
 from exporters.polling import Poller
 from exporters.registry import counter_snapshot, gauge_snapshot
+from exporters.series import probe as declared
+from exporters.series.family import Family
 
 _PROMPT = "Count to eight."
 _MAX_TOKENS = 8
@@ -57,7 +57,7 @@ class ProbeResult:
     """How one probe went; times in seconds from its start."""
 
     outcome: str
-    """One of `cluster_metrics.PROBE_OUTCOMES`."""
+    """One of `series.probe.PROBE_OUTCOMES`."""
     duration_s: float
     ttft_s: float | None = None
     tpot_s: float | None = None

@@ -16,7 +16,8 @@ from dashboards.cli import main
 from dashboards.config import bound
 from dashboards.grafana import render
 from dashboards.objectives import budget, latency_limit
-from exporters import metrics, slo
+from exporters import slo
+from exporters.series import server
 
 ROOT = Path(__file__).parent.parent
 SDK = "grafana-foundation-sdk"
@@ -182,15 +183,15 @@ def test_two_named_queries_never_say_the_same() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: promql.total_rate(metrics.REQUESTS_WAITING, ""),
-        lambda: promql.total_rate(metrics.QUEUE_TIME, ""),
-        lambda: promql.total_rate(metrics.REQUESTS, "", part="_count"),
-        lambda: promql.within(metrics.INFERENCE_LATENCY, "", 2.4),
-        lambda: promql.share_within(metrics.INFERENCE_LATENCY, 2.4, "", of=""),
-        lambda: promql.share_counted(metrics.REQUESTS, metrics.CACHE_QUERIES, "", by=()),
-        lambda: promql.quantile(0.5, metrics.REQUESTS, ""),
-        lambda: promql.now("sum", metrics.REQUESTS, ""),
-        lambda: promql.now("sum", metrics.KV_CACHE_USAGE, ""),
+        lambda: promql.total_rate(server.REQUESTS_WAITING, ""),
+        lambda: promql.total_rate(server.QUEUE_TIME, ""),
+        lambda: promql.total_rate(server.REQUESTS, "", part="_count"),
+        lambda: promql.within(server.INFERENCE_LATENCY, "", 2.4),
+        lambda: promql.share_within(server.INFERENCE_LATENCY, 2.4, "", of=""),
+        lambda: promql.share_counted(server.REQUESTS, server.CACHE_QUERIES, "", by=()),
+        lambda: promql.quantile(0.5, server.REQUESTS, ""),
+        lambda: promql.now("sum", server.REQUESTS, ""),
+        lambda: promql.now("sum", server.KV_CACHE_USAGE, ""),
         lambda: latency_limit(slo.AVAILABILITY),
     ],
     ids=[

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from chaos.collecting import series as kept_series
-from chaos.prometheus import REPLICA_JOB, PrometheusClient, find_prometheus
+from chaos.prometheus import PrometheusClient, find_prometheus
 from chaos.report import charts
 from chaos.targets.local.ports import free_port
 from dashboards import engines
@@ -26,6 +26,7 @@ from dashboards.panels import Note, Target
 from dashboards.translation import UntoldError, translated
 from exporters.profiles.library import profile
 from exporters.profiles.profile import Series
+from exporters.series.jobs import REPLICA_JOB
 from tests.conftest import wait_until
 from tests.data.make_expositions import FAMILIES, exposition, listed
 from tests.support.complete_profile import made

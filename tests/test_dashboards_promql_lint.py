@@ -13,7 +13,7 @@ from dashboards.engines import REFERENCE, Engine, engines
 from dashboards.promql_lint import known_series, meanings, metric_names, problems, problems_of_rules
 from dashboards.promql_syntax import Selector, parse, walk
 from dashboards.rule_groups import Group, Recording, Timing
-from exporters.families import Kind
+from exporters.series.family import Kind
 from tests.support.complete_profile import COMPLETE, COMPLETE_ALERTS, COMPLETE_GROUPS
 
 RUNBOOKS = Path(__file__).parents[1] / "docs/runbooks"

@@ -7,8 +7,8 @@ import yaml
 
 from dashboards import gateway_queries, queries
 from dashboards.config import bound
-from exporters import metrics
-from exporters.families import Family
+from exporters.series import gateway, server
+from exporters.series.family import Family
 from tests.test_dashboards_rules import promtool
 
 WINDOW_S, UNTIL_S = 5, 14
@@ -17,9 +17,9 @@ BEGINS_S = 6
 COUNTED = [6, 11, 16, 21, 26, 31, 36, 41, 46]
 """Of all, at each scrape: the first one missed what a share is of, the others did not."""
 HISTOGRAMS = {
-    "answered in time": (queries.e2e_within_objective(), metrics.INFERENCE_LATENCY, "2.5"),
-    "token gaps in time": (queries.itl_within_objective(), metrics.INTER_TOKEN_LATENCY, "0.25"),
-    "served in time": (gateway_queries.good_ratio(), metrics.GATEWAY_REQUEST_SECONDS, "2.5"),
+    "answered in time": (queries.e2e_within_objective(), server.INFERENCE_LATENCY, "2.5"),
+    "token gaps in time": (queries.itl_within_objective(), server.INTER_TOKEN_LATENCY, "0.25"),
+    "served in time": (gateway_queries.good_ratio(), gateway.GATEWAY_REQUEST_SECONDS, "2.5"),
 }
 
 
@@ -35,8 +35,8 @@ def of_histogram(family: Family, edge: str, pod: str, whole: str, part: str) -> 
 def of_caches(pod: str, whole: str, part: str) -> dict[str, str]:
     labels = f'job="j", pod="{pod}", tier="memory"'
     return {
-        f"{metrics.CACHE_QUERIES.name}{{{labels}}}": whole,
-        f"{metrics.CACHE_HITS.name}{{{labels}}}": part,
+        f"{server.CACHE_QUERIES.name}{{{labels}}}": whole,
+        f"{server.CACHE_HITS.name}{{{labels}}}": part,
     }
 
 

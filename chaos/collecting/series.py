@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from chaos.prometheus import GATEWAY_JOB, REPLICA_JOB, PrometheusClient, Series, WallClock
+from chaos.prometheus import PrometheusClient, Series, WallClock
 from dashboards import caches, experiment, fleet, queueing
 from dashboards.config import bound
 from dashboards.engines import REFERENCE, Engine, engines, presence
 from dashboards.panels import Panel, Target
 from dashboards.translation import UntoldError, translated
+from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB
 
 STEP_S = 1.0
 WINDOW = "5s"

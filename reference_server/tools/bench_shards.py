@@ -27,7 +27,7 @@ from typing import Any
 
 import psutil
 
-from exporters.cluster_metrics import COMM_LATENCY
+from exporters.series.comm import COMM_LATENCY
 from reference_server.batch import BackendLostError
 from reference_server.models.shapes import NAMED_SHAPES, Shape
 from reference_server.shards.backend import Group, ShardedBackend

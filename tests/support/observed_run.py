@@ -21,15 +21,16 @@ from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
 from dashboards import fault_queries, gateway_queries, queries
 from dashboards.config import bound
-from exporters import cluster_metrics
 from exporters.exposition import serve
 from exporters.registry import Registry, counter, gauge, histogram
+from exporters.series import comm, probe, run
+from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB
 from tests.conftest import wait_until
 from tests.support.local_cluster import all_ready, gateway_port, last, request, terminate, total
 
 WINDOW = "5s"
 """Of every rate: five scrapes."""
-VARIABLES = {"$job": "deepseek-metrics", "$pod": ".*", "$gateway": "gateway"}
+VARIABLES = {"$job": REPLICA_JOB, "$pod": ".*", "$gateway": GATEWAY_JOB}
 _COMMAND = ("python", "-m", "reference_server", "--port", "{port}", "--metrics-port", "{metrics_port}")
 _CHAOS_JOB = """\
   - job_name: aftershock
@@ -146,24 +147,24 @@ class Beside:
 
     def __init__(self) -> None:
         self.registry = Registry()
-        self.active = gauge(cluster_metrics.CHAOS_ACTIVE, self.registry).labels(
+        self.active = gauge(run.CHAOS_ACTIVE, self.registry).labels(
             "small", "kill-one", "PodChaos/pod-kill", "one of two"
         )
         self._counters = [
-            counter(cluster_metrics.LOAD_PLANNED, self.registry),
-            counter(cluster_metrics.LOAD_REQUESTS, self.registry).labels("ok"),
-            counter(cluster_metrics.PROBE_REQUESTS, self.registry).labels("a", "tiny", "ok"),
-            counter(cluster_metrics.COMM_FAILURES, self.registry).labels("tcp_rtt", "intra", "b"),
+            counter(run.LOAD_PLANNED, self.registry),
+            counter(run.LOAD_REQUESTS, self.registry).labels("ok"),
+            counter(probe.PROBE_REQUESTS, self.registry).labels("a", "tiny", "ok"),
+            counter(comm.COMM_FAILURES, self.registry).labels("tcp_rtt", "intra", "b"),
         ]
         self._seconds = [
-            histogram(cluster_metrics.LOAD_LAG, self.registry),
-            histogram(cluster_metrics.COMM_LATENCY, self.registry).labels("tcp_rtt", "intra", "b"),
+            histogram(run.LOAD_LAG, self.registry),
+            histogram(comm.COMM_LATENCY, self.registry).labels("tcp_rtt", "intra", "b"),
         ]
-        for family in (cluster_metrics.TELEMETRY_EXPECTED, cluster_metrics.TELEMETRY_REPORTING):
+        for family in (run.TELEMETRY_EXPECTED, run.TELEMETRY_REPORTING):
             gauge(family, self.registry).labels("deepseek-metrics").set(2)
-        for family in (cluster_metrics.PROBE_SUCCESS, cluster_metrics.PROBE_TTFT, cluster_metrics.PROBE_TPOT):
+        for family in (probe.PROBE_SUCCESS, probe.PROBE_TTFT, probe.PROBE_TPOT):
             gauge(family, self.registry).labels("a", "tiny").set(1)
-        gauge(cluster_metrics.LOAD_IN_FLIGHT, self.registry).set(3)
+        gauge(run.LOAD_IN_FLIGHT, self.registry).set(3)
 
     def tell(self) -> None:
         for one in self._counters:
