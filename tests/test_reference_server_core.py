@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_server.api.text_stream import TextStream
 from reference_server.batch import BLOCK_TOKENS
 from reference_server.block_pool import BlockPool, blocks_for
 from reference_server.config import Settings
@@ -27,6 +26,7 @@ from reference_server.policies import Continuous
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.sequence import Sequence
+from reference_server.text_stream import TextStream
 
 torch.set_num_threads(1)
 

@@ -14,7 +14,6 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reference_server.api.text_stream import TextStream
 from reference_server.batch import Backend, BackendStatistics, Piece
 from reference_server.block_pool import BlockPool, blocks_for
 from reference_server.core import Core
@@ -29,6 +28,7 @@ from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.sequence import Sequence
 from reference_server.small_model import SmallModel
+from reference_server.text_stream import TextStream
 
 torch.set_num_threads(1)
 

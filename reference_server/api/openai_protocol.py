@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from reference_server.api.errors import ApiError, invalid
-from reference_server.api.text_stream import TextStream
 from reference_server.models.served_model import ServedModel
 from reference_server.models.tokenizer import Tokenizer
 from reference_server.sampler import Sampling
 from reference_server.sequence import Sequence
+from reference_server.text_stream import TextStream
 
 MAX_STOPS = 4
 COMPLETION_MAX_TOKENS = 16

@@ -29,9 +29,9 @@ import psutil
 
 from exporters.series.comm import COMM_LATENCY
 from reference_server.batch import BackendLostError
+from reference_server.grid import Grid
 from reference_server.models.shapes import NAMED_SHAPES, Shape
 from reference_server.shards.backend import Group, ShardedBackend
-from reference_server.shards.grid import Grid
 from reference_server.shards.nursery import Nursery
 from reference_server.tools.bench_rank import GRAPHED_NCCL_SUM, GRAPHED_SUM, Cut, load_random
 from reference_server.tools.decoding import WARM_STEPS, Decoder, prompts
