@@ -13,6 +13,7 @@ from reference_server.batch import BLOCK_TOKENS, Piece
 from reference_server.models.quantization import Int8Weight, dequantize, quantize
 from reference_server.models.shapes import NAMED_SHAPES, Shape
 from reference_server.sampler import Sampling
+from tests.support.gpu_models import hugging_face_model, random_gpu_weights
 
 pytestmark = pytest.mark.gpu
 
@@ -50,8 +51,6 @@ def poisoned() -> Iterator[None]:
 
 
 def weights_of(shape: Shape, *, int8: bool = False) -> dict[str, Tensor | Int8Weight]:
-    from reference_server.tools.bench import random_gpu_weights
-
     return random_gpu_weights(shape, torch.device("cuda"), int8=int8)
 
 
@@ -256,8 +255,6 @@ def test_tokens_outside_the_alphabet_are_not_drawn() -> None:
 
 @pytest.mark.parametrize("name", ["135m", "1b"])
 def test_choices_that_differ_from_transformers_are_near_ties(name: str) -> None:
-    from reference_server.tools.bench_peer import hugging_face_model
-
     shape = replace(NAMED_SHAPES[name], eos=())
     weights = weights_of(shape)
     reference = hugging_face_model(shape, {k: w for k, w in weights.items() if isinstance(w, Tensor)})

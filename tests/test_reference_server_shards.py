@@ -30,8 +30,8 @@ from reference_server.server import Server
 from reference_server.shards.backend import Group, ShardedBackend
 from reference_server.shards.nursery import Nursery
 from reference_server.shards.slicing import shard
-from reference_server.tools.shard_model import compared, modelled_step_s, table
 from tests.support.reference_replicas import Process, replica_process
+from tests.support.shard_model import compared, modelled_step_s, table
 
 Eventually = Callable[..., Any]
 
