@@ -13,7 +13,7 @@ STALE_PERIODS = 5
 
 
 class PollError(Exception):
-    """There is no answer fit to show: the last poll failed, or the source hangs."""
+    """No answer is fit to show: the last poll failed, or the source hangs. Ends in the scrape: `ds_collector_success` 0."""
 
 
 @dataclass(frozen=True, slots=True)
