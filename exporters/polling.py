@@ -13,7 +13,7 @@ STALE_PERIODS = 5
 
 
 class PollError(Exception):
-    """No answer is fit to show: the last poll failed, or the source hangs. Ends in the scrape: `ds_collector_success` 0."""
+    """The last poll failed, or the source hangs: a scrape shows it as `ds_collector_success` 0."""
 
 
 @dataclass(frozen=True, slots=True)

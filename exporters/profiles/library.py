@@ -13,7 +13,7 @@ from exporters.profiles.reference import reference_profile
 
 
 class ProfileError(ValueError):
-    """A profile that cannot be understood: what, where, and what was expected. Ends in the command line, exit code 2."""
+    """A profile that cannot be understood: what, where, what was expected. Ends in the command line, exit code 2."""
 
 
 class _Loader(yaml.SafeLoader):
