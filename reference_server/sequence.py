@@ -22,7 +22,7 @@ class Output:
 
 
 @dataclass(slots=True, eq=False)
-class Sequence:
+class TokenSequence:
     """A request being answered; the engine's thread alone writes what is below the line."""
 
     prompt: list[int]
