@@ -3,7 +3,7 @@
     python -m benchmarks.api_cost [--model 8b] [--streams 128] [--tokens 512] [--prompt 64] [--json FILE]
 
 Through the API: N streaming requests at once, read by four client processes that count events; the rate is of the
-time in which all of them were being answered. Without it: `python -m reference_server bench` at the same batch, over
+time in which all of them were being answered. Without it: `python -m benchmarks.decode_speed` at the same batch, over
 the same mean context, on the same machine (needs a GPU; elsewhere only the first is printed).
 """
 
@@ -73,7 +73,7 @@ def through_the_api(url: str, options: argparse.Namespace, tokens: int) -> dict[
 def without_the_api(options: argparse.Namespace) -> float | None:
     """Tokens per second of the engine's own bench; None where it cannot run."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "reference_server", "bench", "--shapes", options.model]
+        command = [sys.executable, "-m", "benchmarks.decode_speed", "--shapes", options.model]
         command += ["--batches", str(options.streams), "--types", "bf16", "--out", folder]
         command += ["--context", str(options.prompt + options.tokens // 2)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.drill_targets import PORTS, Instrumented, Load, Process, Replica, Traffic
 from benchmarks.drill_watch import ScrapedAt, Watch
+from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB
 
 REAL, RECORDED, MADE = "real", "recorded on an H200, replayed", "made events in the real instrumentation"
 OVERLOADED = (
@@ -65,8 +66,8 @@ class Experiments:
         options = ("--every", "0.5", "--timeout", "1", "--host", "127.0.0.1", "--port", str(metrics_port))
         self._own(Process("exporters", "probe", "--url", probed, "--model", "tiny", *options))
         targets = (
-            ScrapedAt("deepseek-metrics", everything.address, "everything"),
-            ScrapedAt("gateway", gateway.address, "everything"),
+            ScrapedAt(REPLICA_JOB, everything.address, "everything"),
+            ScrapedAt(GATEWAY_JOB, gateway.address, "everything"),
             ScrapedAt("exporters", f"127.0.0.1:{metrics_port}", "everything"),
         )
         gray = Experiment(
@@ -114,12 +115,12 @@ class Experiments:
             REAL,
             self._load.begin,
             self._load.end,
-            (ScrapedAt("deepseek-metrics", f"127.0.0.1:{replica.metrics_port}", "overload"),),
+            (ScrapedAt(REPLICA_JOB, f"127.0.0.1:{replica.metrics_port}", "overload"),),
         )
 
     def _kill(self) -> Experiment:
         targets = [
-            ScrapedAt("deepseek-metrics", f"127.0.0.1:{replica.metrics_port}", "kill")
+            ScrapedAt(REPLICA_JOB, f"127.0.0.1:{replica.metrics_port}", "kill")
             for replica in self._replicas[1:3]
         ]
         victim = self._replicas[1]
@@ -177,36 +178,36 @@ def _change(target: Instrumented, changes: dict[str, Any]) -> None:
 
 
 _MADE: Sequence[tuple[str, str, str, str, dict[str, Any]]] = (
-    ("ItlBudgetBurn", "deepseek-metrics", "every gap between tokens is 0.6 s", MADE, {"gap_s": 0.6}),
+    ("ItlBudgetBurn", REPLICA_JOB, "every gap between tokens is 0.6 s", MADE, {"gap_s": 0.6}),
     (
-        *("AvailabilityBudgetBurn", "gateway", "the gateway answers every request 5xx", MADE),
+        *("AvailabilityBudgetBurn", GATEWAY_JOB, "the gateway answers every request 5xx", MADE),
         {"gateway_outcome": "http_5xx"},
     ),
     (
-        *("KvCacheExhausted", "deepseek-metrics", "99 % of the KV cache is in use and a request waits", MADE),
+        *("KvCacheExhausted", REPLICA_JOB, "99 % of the KV cache is in use and a request waits", MADE),
         {"kv_usage": 0.99, "one_waits": True},
     ),
-    ("CacheTierDown", "deepseek-metrics", "no lookup finds anything", MADE, {"hit_tokens": 0}),
+    ("CacheTierDown", REPLICA_JOB, "no lookup finds anything", MADE, {"hit_tokens": 0}),
     (
-        *("CacheTierHitRatioCollapsed", "deepseek-metrics", "the hit ratio falls from 50 % to 6 %", MADE),
+        *("CacheTierHitRatioCollapsed", REPLICA_JOB, "the hit ratio falls from 50 % to 6 %", MADE),
         {"hit_tokens": 4},
     ),
-    ("GatewayDown", "gateway", "the gateway's listener closes", REAL, {}),
-    ("GatewayNoReadyReplicas", "gateway", "the gateway has no ready replica", MADE, {"ready": 0}),
-    ("GatewayRetryStorm", "gateway", "every request is tried twice", MADE, {"retries": 1}),
+    ("GatewayDown", GATEWAY_JOB, "the gateway's listener closes", REAL, {}),
+    ("GatewayNoReadyReplicas", GATEWAY_JOB, "the gateway has no ready replica", MADE, {"ready": 0}),
+    ("GatewayRetryStorm", GATEWAY_JOB, "every request is tried twice", MADE, {"retries": 1}),
     (
-        *("CollectorFailing", "deepseek-metrics", "a collector raises at every scrape", MADE),
+        *("CollectorFailing", REPLICA_JOB, "a collector raises at every scrape", MADE),
         {"collector_broken": True},
     ),
     ("CommLatencyHigh", "exporters", "round trips take 50 ms instead of 0.5 ms", MADE, {"rtt_s": 0.05}),
-    ("GpuLost", "deepseek-metrics", "NVML answers with an error", MADE, {"gpu_lost": True}),
+    ("GpuLost", REPLICA_JOB, "NVML answers with an error", MADE, {"gpu_lost": True}),
     (
-        *("GpuMemoryFragmented", "deepseek-metrics", "every second block of a full allocator is freed"),
+        *("GpuMemoryFragmented", REPLICA_JOB, "every second block of a full allocator is freed"),
         *(RECORDED, {"recording": "fragmentation-fragmented"}),
     ),
     (
-        *("GpuThrottled", "deepseek-metrics", "the hardware's thermal slowdown is active", MADE),
+        *("GpuThrottled", REPLICA_JOB, "the hardware's thermal slowdown is active", MADE),
         {"throttle": "hw_thermal"},
     ),
-    ("GpuXidEvent", "deepseek-metrics", "the driver logs XID 79 again and again", MADE, {"xids_per_tick": 1}),
+    ("GpuXidEvent", REPLICA_JOB, "the driver logs XID 79 again and again", MADE, {"xids_per_tick": 1}),
 )

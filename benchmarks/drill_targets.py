@@ -18,15 +18,15 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from chaos.targets.local.ports import free_port
-from exporters import cluster_metrics, metrics
 from exporters.comm import CommMetrics
 from exporters.exposition import Exposition, serve
 from exporters.gpu import GpuCollector, GpuReading
-from exporters.gpu_metrics import THROTTLE_REASONS, XIDS
 from exporters.gpu_sources import Device
 from exporters.inference import InferenceMetrics
 from exporters.registry import counter, gauge
-from exporters.request_metrics import RequestMetrics
+from exporters.request_events import RequestMetrics
+from exporters.series import comm, gateway
+from exporters.series.gpu import THROTTLE_REASONS, XIDS
 
 RECORDED = Path(__file__).parents[1] / "tests" / "data" / "h200"
 READY_S = 90.0
@@ -41,12 +41,12 @@ class Instrumented:
         self.inference = InferenceMetrics(model, clock=lambda: self._now_s)
         registry = self.inference.registry
         self._comm = CommMetrics(registry)
-        self._comm.expect(cluster_metrics.TCP_RTT, "inter", "10.0.0.8:8085")
-        self._gateway_requests = counter(metrics.GATEWAY_REQUESTS, registry)
+        self._comm.expect(comm.TCP_RTT, "inter", "10.0.0.8:8085")
+        self._gateway_requests = counter(gateway.GATEWAY_REQUESTS, registry)
         for outcome in ("ok", "http_5xx"):
             self._gateway_requests.labels(outcome)
-        self._gateway_retries = counter(metrics.GATEWAY_RETRIES, registry)
-        self._ready = gauge(metrics.GATEWAY_READY, registry)
+        self._gateway_retries = counter(gateway.GATEWAY_RETRIES, registry)
+        self._ready = gauge(gateway.GATEWAY_READY, registry)
         self.inference.collectors.add("gpu", _Collector(self._gpu_families))
         self.inference.collectors.add("drill", _Collector(self._nothing))
         self._in_queue: RequestMetrics | None = None
@@ -97,7 +97,7 @@ class Instrumented:
             self._in_queue = None
         self._ready.set(self.ready)
         self._xids += self.xids_per_tick
-        self._comm.observe(cluster_metrics.TCP_RTT, "inter", "10.0.0.8:8085", self.rtt_s)
+        self._comm.observe(comm.TCP_RTT, "inter", "10.0.0.8:8085", self.rtt_s)
 
     def _gpu_families(self) -> Iterable[Metric]:
         if not self.recording:

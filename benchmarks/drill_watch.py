@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from chaos.prometheus import find_prometheus
 from chaos.targets.local.ports import free_port
+from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB
 from tests.support.drill_page import Rule
 
 POLL_S = 0.2
@@ -44,14 +45,14 @@ class Watch:
         every = {"scrape_interval": "1s", "scrape_timeout": "900ms", "evaluation_interval": "1s"}
         scrapes = [
             {"job_name": job, "file_sd_configs": [{"files": [str(self._folder / f"{job}.json")]}]}
-            for job in ("deepseek-metrics", "gateway", "exporters")
+            for job in (REPLICA_JOB, GATEWAY_JOB, "exporters")
         ]
         return {"global": every, "rule_files": [str(rules.resolve())], "scrape_configs": scrapes}
 
     def show(self, targets: Iterable[ScrapedAt]) -> None:
         """Scrape these from now on (Prometheus takes up to five seconds to follow)."""
         told = list(targets)
-        for job in ("deepseek-metrics", "gateway", "exporters"):
+        for job in (REPLICA_JOB, GATEWAY_JOB, "exporters"):
             rows = [
                 {"targets": [t.address], "labels": {"namespace": t.namespace}} for t in told if t.job == job
             ]

@@ -23,10 +23,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from chaos.prometheus import PrometheusClient, find_prometheus
 from chaos.targets.local.ports import free_port
-from exporters.families import Family, Kind
 from exporters.inference import InferenceMetrics, serve
-from exporters.metrics import DIRECTIONS, GROUPS, OUTCOMES, STREAMING
 from exporters.registry import Registry, counter, gauge, histogram
+from exporters.series.family import Family, Kind
+from exporters.series.groups import GROUPS
+from exporters.series.server import DIRECTIONS, OUTCOMES, STREAMING
 
 VALUES: Mapping[str, tuple[str, ...]] = {
     "outcome": OUTCOMES,

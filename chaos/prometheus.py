@@ -19,12 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from chaos.errors import InconclusiveError, RefusedError
+from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB, RUN_JOB
 
 SCRAPE_INTERVAL_S = 1.0
-REPLICA_JOB = "deepseek-metrics"
-GATEWAY_JOB = "gateway"
-RUN_JOB = "aftershock"
-"""The run itself, as its runner exports it."""
 
 _CONFIG = """\
 global:

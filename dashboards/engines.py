@@ -4,28 +4,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dashboards.sources import Source
-from exporters import cluster_metrics, gpu_metrics, metrics, slo
-from exporters.families import Family
+from exporters import slo
 from exporters.profiles.library import profile, profiles
 from exporters.profiles.profile import Profile, Series
 from exporters.profiles.signals import SIGNALS
+from exporters.series import collectors, comm, gateway, gpu, groups, probe
+from exporters.series.family import Family
 from exporters.slo import Objective
 
-DECLARED = {family.name: family for families in metrics.GROUPS.values() for family in families}
+DECLARED = {family.name: family for families in groups.GROUPS.values() for family in families}
 """Our own families by name."""
 
 _BESIDE: Mapping[str, Family] = {
-    "gateway_request": metrics.GATEWAY_REQUESTS,
-    "gateway_retries": metrics.GATEWAY_RETRIES,
-    "gateway_seconds": metrics.GATEWAY_REQUEST_SECONDS,
-    "replicas_ready": metrics.GATEWAY_READY,
-    "comm_failures": cluster_metrics.COMM_FAILURES,
-    "probe_success": cluster_metrics.PROBE_SUCCESS,
+    "gateway_request": gateway.GATEWAY_REQUESTS,
+    "gateway_retries": gateway.GATEWAY_RETRIES,
+    "gateway_seconds": gateway.GATEWAY_REQUEST_SECONDS,
+    "replicas_ready": gateway.GATEWAY_READY,
+    "comm_failures": comm.COMM_FAILURES,
+    "probe_success": probe.PROBE_SUCCESS,
 }
 """Signals of what runs beside the replicas of any engine."""
 _MOUNTED: Mapping[str, Family] = {
-    "gpu_up": gpu_metrics.GPU_UP,
-    "collector_success": metrics.COLLECTOR_SUCCESS,
+    "gpu_up": gpu.GPU_UP,
+    "collector_success": collectors.COLLECTOR_SUCCESS,
 }
 """Signals of a process that mounts these exporters."""
 REFERENCE_ENGINE = "reference"
@@ -33,7 +34,7 @@ _JOBS = {REFERENCE_ENGINE: "deepseek-metrics"}
 _RANKS = "dp_rank"
 """Ranks of one replica are one to rules and panels."""
 _OF_REPLICAS = frozenset(
-    family.name for group in ("Inference server", "GPU", "Collectors") for family in metrics.GROUPS[group]
+    family.name for group in ("Inference server", "GPU", "Collectors") for family in groups.GROUPS[group]
 )
 """What another engine has under other names, or not at all; the rest runs beside it and keeps its own."""
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from exporters.families import Kind
 from exporters.profiles.profile import Series
+from exporters.series.family import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from prometheus_client.metrics_core import Metric
 
-from exporters.metrics import CACHE_HIT_RATIO, CACHE_HITS, CACHE_QUERIES
 from exporters.registry import counter_snapshot, gauge_snapshot
+from exporters.series.server import CACHE_HIT_RATIO, CACHE_HITS, CACHE_QUERIES
 
 
 class CacheLookups:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from exporters import commands
@@ -18,6 +18,7 @@ examples:
   python -m exporters comm --peer 10.0.0.8:8085                round trips between hosts, port 8084
   python -m exporters docs --check    exit 1 when METRICS.md is not what the declarations say
 """
+NewCommand = Callable[..., argparse.ArgumentParser]
 GPU_PORT, PROBE_PORT, COMM_PORT, RESPOND_PORT = 8082, 8083, 8084, 8085
 
 
@@ -40,43 +41,18 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     added = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, (summary, description, add_options) in _commands().items():
-        add_options(added.add_parser(name, help=summary, description=description))
+    for add in (_add_coverage, _add_gpu, _add_probe, _add_comm, _add_docs):
+        add(added.add_parser)
     return parser
 
 
-def _commands() -> Mapping[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]:
-    """Each subcommand's line of help, its description, and what adds its options."""
-    return {
-        "coverage": (
-            "what an engine's series can tell, and what they cannot",
-            "Detect the engine and print one table: the series of each signal and their limits, or why there is none.",
-            _add_coverage,
-        ),
-        "gpu": (
-            "serve the GPU series of this machine",
-            "Serve the GPU series of this machine, asked of NVML once a second; without a GPU: ds_gpu_up 0.",
-            _add_gpu,
-        ),
-        "probe": (
-            "send small streaming requests and serve what a client saw",
-            "Send a small streaming request to each server every so often; serve success, TTFT, TPOT and duration.",
-            _add_probe,
-        ),
-        "comm": (
-            "time round trips between peers",
-            "Time TCP round trips to each peer, answer theirs, and serve the latencies. Run one on each host.",
-            _add_comm,
-        ),
-        "docs": (
-            "write METRICS.md from the declared series, or check it",
-            "Write METRICS.md from the declared series, or check that it is current.",
-            _add_docs,
-        ),
-    }
-
-
-def _add_coverage(parser: argparse.ArgumentParser) -> None:
+def _add_coverage(new_command: NewCommand) -> None:
+    parser = new_command(
+        "coverage",
+        help="what an engine's series can tell, and what they cannot",
+        description="Detect the engine and print one table: the series of each signal and their limits, "
+        "or why there is none.",
+    )
     parser.add_argument(
         "source", metavar="URL|FILE", help="an endpoint (/metrics is added to a bare address) or a file"
     )
@@ -90,7 +66,12 @@ def _add_coverage(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_gpu(parser: argparse.ArgumentParser) -> None:
+def _add_gpu(new_command: NewCommand) -> None:
+    parser = new_command(
+        "gpu",
+        help="serve the GPU series of this machine",
+        description="Serve the GPU series of this machine, asked of NVML once a second; without a GPU: ds_gpu_up 0.",
+    )
     _add_address(parser, GPU_PORT)
     parser.add_argument("--once", action="store_true", help="print the series once and end")
     parser.set_defaults(
@@ -98,38 +79,37 @@ def _add_gpu(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_probe(parser: argparse.ArgumentParser) -> None:
+def _add_probe(new_command: NewCommand) -> None:
+    parser = new_command(
+        "probe",
+        help="send small streaming requests and serve what a client saw",
+        description="Send a small streaming request to each server every so often; "
+        "serve success, TTFT, TPOT and duration.",
+    )
     parser.add_argument("--url", action="append", required=True, help="a server's base URL; may be repeated")
     parser.add_argument("--model", required=True, help="the model to ask for")
-    parser.add_argument(
-        "--every",
-        type=_seconds,
-        default=10.0,
-        metavar="SECONDS",
-        help="pause after a probe (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--timeout",
-        type=_seconds,
-        default=10.0,
-        metavar="SECONDS",
-        help="deadline of a probe (default: %(default)s)",
-    )
+    _add_seconds(parser, "--every", 10.0, "pause after a probe")
+    _add_seconds(parser, "--timeout", 10.0, "deadline of a probe")
     parser.add_argument(
         "--api-key-env", metavar="NAME", help="the environment variable that holds a bearer key"
     )
     _add_address(parser, PROBE_PORT)
-    parser.set_defaults(run=_run_probe)
-
-
-def _run_probe(options: argparse.Namespace) -> int:
-    asked = commands.ProbeOptions(
-        options.url, options.model, options.every, options.timeout, options.api_key_env
+    parser.set_defaults(
+        run=lambda options: commands.export_probes(
+            commands.probe_targets(options.url, options.model, options.timeout, options.api_key_env),
+            every_s=options.every,
+            host=options.host,
+            port=options.port,
+        )
     )
-    return commands.export_probes(asked, options.host, options.port)
 
 
-def _add_comm(parser: argparse.ArgumentParser) -> None:
+def _add_comm(new_command: NewCommand) -> None:
+    parser = new_command(
+        "comm",
+        help="time round trips between peers",
+        description="Time TCP round trips to each peer, answer theirs, and serve the latencies. Run one on each host.",
+    )
     parser.add_argument(
         "--peer",
         action="append",
@@ -143,27 +123,38 @@ def _add_comm(parser: argparse.ArgumentParser) -> None:
         default=RESPOND_PORT,
         help="port that answers peers (default: %(default)s)",
     )
-    parser.add_argument(
-        "--every",
-        type=_seconds,
-        default=1.0,
-        metavar="SECONDS",
-        help="pause after a trip (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--timeout",
-        type=_seconds,
-        default=1.0,
-        metavar="SECONDS",
-        help="deadline of a trip (default: %(default)s)",
-    )
+    _add_seconds(parser, "--every", 1.0, "pause after a trip")
+    _add_seconds(parser, "--timeout", 1.0, "deadline of a trip")
     _add_address(parser, COMM_PORT)
-    parser.set_defaults(run=_run_comm)
+    parser.set_defaults(
+        run=lambda options: commands.export_comm(
+            commands.comm_peers(options.peer),
+            respond_port=options.respond_port,
+            every_s=options.every,
+            timeout_s=options.timeout,
+            host=options.host,
+            port=options.port,
+        )
+    )
 
 
-def _run_comm(options: argparse.Namespace) -> int:
-    asked = commands.CommOptions(options.peer, options.respond_port, options.every, options.timeout)
-    return commands.export_comm(asked, options.host, options.port)
+def _add_docs(new_command: NewCommand) -> None:
+    parser = new_command(
+        "docs",
+        help="write METRICS.md from the declared series, or check it",
+        description="Write METRICS.md from the declared series, or check that it is current.",
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the page is stale")
+    parser.add_argument(
+        "--file", type=Path, default=Path("METRICS.md"), help="the page (default: %(default)s in this folder)"
+    )
+    parser.set_defaults(run=lambda options: commands.write_page(options.file, check=options.check))
+
+
+def _add_seconds(parser: argparse.ArgumentParser, flag: str, default: float, meaning: str) -> None:
+    parser.add_argument(
+        flag, type=_seconds, default=default, metavar="SECONDS", help=f"{meaning} (default: %(default)s)"
+    )
 
 
 def _seconds(text: str) -> float:
@@ -171,14 +162,6 @@ def _seconds(text: str) -> float:
     if not 0 < value < 86400:
         raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
     return value
-
-
-def _add_docs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the page is stale")
-    parser.add_argument(
-        "--file", type=Path, default=Path("METRICS.md"), help="the page (default: %(default)s in this folder)"
-    )
-    parser.set_defaults(run=lambda options: commands.write_page(options.file, check=options.check))
 
 
 def _add_address(parser: argparse.ArgumentParser, port: int) -> None:

@@ -12,8 +12,8 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from exporters.metrics import COLLECTOR_DURATION, COLLECTOR_SUCCESS
 from exporters.registry import gauge_snapshot
+from exporters.series.collectors import COLLECTOR_DURATION, COLLECTOR_SUCCESS
 
 log = logging.getLogger(__name__)
 

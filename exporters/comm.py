@@ -14,9 +14,9 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry
 
-from exporters import cluster_metrics as declared
 from exporters.polling import Poller
 from exporters.registry import counter, histogram
+from exporters.series import comm as declared
 
 MAX_PEERS = 64
 MAX_OPS = 8

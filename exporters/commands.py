@@ -10,24 +10,23 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from prometheus_client import generate_latest
 
 from exporters.collectors import CollectorSet
-from exporters.comm import MAX_PEERS, CommMetrics, Pinger, Responder, peer_of
+from exporters.comm import MAX_PEERS, CommMetrics, Peer, Pinger, Responder, peer_of
 from exporters.documentation import metrics_page
 from exporters.exposition import serve
 from exporters.gpu import watch_gpus
-from exporters.metrics import GROUPS
 from exporters.probe import MAX_TARGETS, ProbeCollector, Prober, ProbeTarget
 from exporters.profiles.coverage import coverage
 from exporters.profiles.library import profile, profiles, read
 from exporters.profiles.scraped import scraped_families
 from exporters.profiles.table import as_json, as_table
 from exporters.registry import Registry
+from exporters.series.groups import GROUPS
 
 _FETCH_TIMEOUT_S = 10.0
 _MAX_BYTES = 64_000_000
@@ -36,7 +35,7 @@ _FIRST_ANSWER_S = 10.0
 
 
 class CommandError(Exception):
-    """Something that the user can mend; the message says what and where."""
+    """Something that the user can mend; the message says what and where. Ends in the command line, exit code 2."""
 
 
 def write_page(page: Path, *, check: bool) -> int:
@@ -85,42 +84,19 @@ def export_gpus(host: str, port: int, *, once: bool) -> int:
         return serve_until_told(registry, host, port, what="GPU series")
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeOptions:
-    """What `probe` was asked to do; times in seconds."""
-
-    urls: Sequence[str]
-    model: str
-    every_s: float
-    timeout_s: float
-    api_key_env: str | None
-
-
-def export_probes(options: ProbeOptions, host: str, port: int) -> int:
-    """Probe the servers until told to end, and serve what was found.
+def probe_targets(
+    urls: Sequence[str], model: str, timeout_s: float, api_key_env: str | None
+) -> Sequence[ProbeTarget]:
+    """What to probe; the key is in the environment variable of that name.
 
     Raises:
         CommandError: a URL is none, comes twice, or there are too many; or the key's variable is not set.
-        OSError: the address cannot be bound.
     """
-    targets = _probe_targets(options)
-    registry = Registry()
-    with ExitStack() as stack:
-        probers = [Prober(target, every_s=options.every_s) for target in targets]
-        for prober in probers:
-            stack.callback(prober.stop)
-        CollectorSet(registry).add("probe", ProbeCollector(probers))
-        return serve_until_told(registry, host, port, what="probe series")
-
-
-def _probe_targets(options: ProbeOptions) -> Sequence[ProbeTarget]:
-    api_key = os.environ.get(options.api_key_env) if options.api_key_env else None
-    if options.api_key_env and not api_key:
-        raise CommandError(
-            f"--api-key-env: expected a key in the variable {options.api_key_env}, got nothing"
-        )
+    api_key = os.environ.get(api_key_env) if api_key_env else None
+    if api_key_env and not api_key:
+        raise CommandError(f"--api-key-env: expected a key in the variable {api_key_env}, got nothing")
     try:
-        targets = [ProbeTarget(url, options.model, options.timeout_s, api_key) for url in options.urls]
+        targets = [ProbeTarget(url, model, timeout_s, api_key) for url in urls]
     except ValueError as error:
         raise CommandError(f"--url: {error}") from error
     names = [target.name for target in targets]
@@ -131,37 +107,51 @@ def _probe_targets(options: ProbeOptions) -> Sequence[ProbeTarget]:
     return targets
 
 
-@dataclass(frozen=True, slots=True)
-class CommOptions:
-    """What `comm` was asked to do; times in seconds."""
+def export_probes(targets: Sequence[ProbeTarget], *, every_s: float, host: str, port: int) -> int:
+    """Probe the servers until told to end, and serve what was found.
 
-    peers: Sequence[str]
-    respond_port: int
-    every_s: float
-    timeout_s: float
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    registry = Registry()
+    with ExitStack() as stack:
+        probers = [Prober(target, every_s=every_s) for target in targets]
+        for prober in probers:
+            stack.callback(prober.stop)
+        CollectorSet(registry).add("probe", ProbeCollector(probers))
+        return serve_until_told(registry, host, port, what="probe series")
 
 
-def export_comm(options: CommOptions, host: str, port: int) -> int:
-    """Time round trips to the peers and answer theirs, until told to end.
+def comm_peers(texts: Sequence[str]) -> Sequence[Peer]:
+    """Whom to time round trips to.
 
     Raises:
         CommandError: a peer is none, or there are too many.
-        OSError: an address cannot be bound.
     """
     try:
-        peers = [peer_of(text) for text in options.peers]
+        peers = [peer_of(text) for text in texts]
     except ValueError as error:
         raise CommandError(f"--peer: {error}") from error
     if len(set(peers)) < len(peers) or len(peers) > MAX_PEERS:
         raise CommandError(f"--peer: expected each peer once, at most {MAX_PEERS}, got {len(peers)}")
+    return peers
+
+
+def export_comm(
+    peers: Sequence[Peer], *, respond_port: int, every_s: float, timeout_s: float, host: str, port: int
+) -> int:
+    """Time round trips to the peers and answer theirs, until told to end.
+
+    Raises:
+        OSError: an address cannot be bound.
+    """
     registry = Registry()
     metrics = CommMetrics(registry)
     with ExitStack() as stack:
-        responder = stack.enter_context(Responder(host, options.respond_port))
+        responder = stack.enter_context(Responder(host, respond_port))
         print(f"answers peers at port {responder.port}", flush=True)
         for peer in peers:
-            pinger = Pinger(peer, metrics, every_s=options.every_s, timeout_s=options.timeout_s)
-            stack.callback(pinger.stop)
+            stack.callback(Pinger(peer, metrics, every_s=every_s, timeout_s=timeout_s).stop)
         return serve_until_told(registry, host, port, what="communication series")
 
 

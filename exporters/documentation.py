@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from exporters.families import Family
+from exporters.series.family import Family
 
 _HEAD = """\
 # Metrics
 
-<!-- Written by `python -m exporters docs` from exporters/*metrics.py: edit there. -->
+<!-- Written by `python -m exporters docs` from exporters/series/: edit there. -->
 
 Every series that aftershock exports. Units are base units (seconds, bytes, ratios from 0 to 1).
 Bucket edges contain every bound of `exporters/slo.py`, so the share of requests within an objective is exact.

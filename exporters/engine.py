@@ -2,8 +2,8 @@
 
 from prometheus_client import CollectorRegistry
 
-from exporters import engine_metrics as declared
 from exporters.registry import counter, gauge, histogram
+from exporters.series import engine as declared
 
 
 class EngineMetrics:

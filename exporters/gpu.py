@@ -11,13 +11,13 @@ from typing import Protocol
 
 from prometheus_client.metrics_core import Metric
 
-from exporters import gpu_metrics as declared
 from exporters.collectors import CollectorSet
-from exporters.families import Family
 from exporters.gpu_sources import Allocator, Device, torch_allocators
 from exporters.nvml import NvmlDevices
 from exporters.polling import Poller
 from exporters.registry import counter_snapshot, gauge_snapshot
+from exporters.series import gpu as declared
+from exporters.series.family import Family
 
 POLL_PERIOD_S = 1.0
 

@@ -11,7 +11,7 @@ from importlib import import_module
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One GPU. What it does not have is None, or missing from its mapping; keys are those of `gpu_metrics`."""
+    """One GPU. What it does not have is None, or missing from its mapping; keys are those of `series/gpu.py`."""
 
     index: int
     uuid: str

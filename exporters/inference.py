@@ -19,13 +19,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry
 
-from exporters import metrics as declared
 from exporters.cache import CacheLookups
 from exporters.collectors import CollectorSet
 from exporters.engine import EngineMetrics
 from exporters.exposition import Exposition, serve
 from exporters.registry import Registry, counter, gauge, histogram
-from exporters.request_metrics import Clock, InFlight, RequestMetrics, RequestSeries
+from exporters.request_events import Clock, InFlight, RequestMetrics, RequestSeries
+from exporters.series import server as declared
 
 __all__ = ["Exposition", "InferenceMetrics", "RequestMetrics", "serve"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from exporters.gpu_metrics import OTHER_XID, XIDS
 from exporters.gpu_sources import Device
+from exporters.series.gpu import OTHER_XID, XIDS
 
 T = TypeVar("T")
 Nvml = Any

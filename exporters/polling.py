@@ -13,7 +13,7 @@ STALE_PERIODS = 5
 
 
 class PollError(Exception):
-    """There is no answer fit to show: the last poll failed, or the source hangs."""
+    """The last poll failed, or the source hangs: a scrape shows it as `ds_collector_success` 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,18 @@ from urllib.parse import urlsplit
 
 from prometheus_client.metrics_core import Metric
 
-from exporters import cluster_metrics as declared
-from exporters.families import Family
 from exporters.polling import Poller
 from exporters.registry import counter_snapshot, gauge_snapshot
+from exporters.series import probe as declared
+from exporters.series.family import Family
+from loadtests.completions import DONE, PATH, read_chunk
+from loadtests.sse import EventParser, ServerEvent
 
 _PROMPT = "Count to eight."
 _MAX_TOKENS = 8
-_MAX_LINE_BYTES = 1_000_000
+_READ_BYTES = 65536
+_MOST_BYTES = 1_000_000
+"""Of an answer of eight tokens: whoever sends more does not answer."""
 MAX_TARGETS = 256
 
 
@@ -57,14 +61,14 @@ class ProbeResult:
     """How one probe went; times in seconds from its start."""
 
     outcome: str
-    """One of `cluster_metrics.PROBE_OUTCOMES`."""
+    """One of `series.probe.PROBE_OUTCOMES`."""
     duration_s: float
     ttft_s: float | None = None
     tpot_s: float | None = None
 
 
-class _BadAnswerError(Exception):
-    """The server answered, and it was an error."""
+class _BadStatusError(Exception):
+    """The server answered with a status that is an error."""
 
 
 class _Timing:
@@ -142,30 +146,24 @@ def _converse(connection: http.client.HTTPConnection, target: ProbeTarget, timin
     headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
     if target.api_key:
         headers["Authorization"] = f"Bearer {target.api_key}"
-    path = urlsplit(target.url).path.rstrip("/") + "/v1/chat/completions"
+    path = urlsplit(target.url).path.rstrip("/") + PATH
     connection.request("POST", path, json.dumps(body), headers)
     response = connection.getresponse()
     if response.status != http.client.OK:
-        raise _BadAnswerError(f"status {response.status}")
-    for data in _events(response):
-        if data == b"[DONE]":
+        raise _BadStatusError(f"status {response.status}")
+    for event in _events(response):
+        if event.data == DONE:
             timing.complete = True
             return
-        if _has_text(json.loads(data)):
+        if read_chunk(event).has_token:
             timing.token()
 
 
-def _events(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    while line := response.readline(_MAX_LINE_BYTES):
-        if line.startswith(b"data:"):
-            yield line[len(b"data:") :].strip()
-
-
-def _has_text(event: object) -> bool:
-    if not isinstance(event, dict) or "error" in event:
-        raise _BadAnswerError(f"{event!r:.200}")
-    deltas = [choice.get("delta") or {} for choice in event.get("choices", ())]
-    return any(delta.get(key) for delta in deltas for key in ("content", "reasoning_content", "reasoning"))
+def _events(response: http.client.HTTPResponse) -> Iterator[ServerEvent]:
+    parser, read_bytes = EventParser(), 0
+    while (chunk := response.read1(_READ_BYTES)) and read_bytes < _MOST_BYTES:
+        read_bytes += len(chunk)
+        yield from parser.feed(chunk)
 
 
 class Prober:

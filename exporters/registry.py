@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from exporters.families import Family, Kind
+from exporters.series.family import Family, Kind
 
 
 class Registry(CollectorRegistry):

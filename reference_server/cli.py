@@ -18,7 +18,6 @@ VERBS = {
     "import-gguf": "a Llama in llama.cpp's file format becomes a folder",
     "quantize": "a folder's matrices become 8 bits wide",
     "prune": "a folder's smallest weights become zeros, step by step",
-    "bench": "decode speed on a GPU, or of 1, 2, 4, ... shards",
     "evaluate": "perplexity, size and speed of folders on a text",
 }
 """Verbs beside serving, which has none, and what they do: `main` in the module of that name in `tools`."""

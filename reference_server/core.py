@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from reference_server.batch import BLOCK_TOKENS, Backend, Drawn, Piece
 from reference_server.instrumentation import Instrumentation
 from reference_server.scheduler import Chunk, Scheduler
-from reference_server.sequence import Output, Sequence
+from reference_server.sequence import Output, TokenSequence
 from reference_server.step_cost import StepCost
 from reference_server.step_reports import StepReporter
 
-Outputs = list[tuple[Sequence, Output]]
+Outputs = list[tuple[TokenSequence, Output]]
 
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
     """A step that was submitted and whose tokens were not read yet."""
 
-    drawing: list[Sequence]
+    drawing: list[TokenSequence]
     drawn: Drawn
     tokens: int
     positions: int
@@ -78,7 +78,7 @@ class Core:
         """How long nothing can happen, while the core is not busy and nobody is added."""
         return self.scheduler.opens_in_s(self._clock())
 
-    def add(self, sequence: Sequence) -> None:
+    def add(self, sequence: TokenSequence) -> None:
         """Queue a sequence."""
         self.scheduler.add(sequence, self._clock())
 
@@ -108,7 +108,7 @@ class Core:
         self._report.blocks(self.scheduler)
         return outputs
 
-    def retire(self, sequence: Sequence) -> None:
+    def retire(self, sequence: TokenSequence) -> None:
         """A sequence ends, finished or not; what it computed can be found by others."""
         self.scheduler.retire(sequence)
         self._report.blocks(self.scheduler)
@@ -147,7 +147,7 @@ class Core:
                 outputs.append((sequence, self._advance(sequence, token)))
         return outputs
 
-    def _advance(self, sequence: Sequence, token: int) -> Output:
+    def _advance(self, sequence: TokenSequence, token: int) -> Output:
         sequence.tokens.append(token)
         text = sequence.text.token(token)
         if token in self._eos or sequence.text.stopped:

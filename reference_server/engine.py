@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from reference_server.batch import BackendLostError
 from reference_server.sampler import Sampling
-from reference_server.sequence import Sequence
+from reference_server.sequence import TokenSequence
 
 if TYPE_CHECKING:  # the core brings torch, which is imported on the engine's own thread
     from reference_server.core import Core, Outputs
@@ -59,8 +59,8 @@ class Engine:
         self._backend_lost = lost
         self._max_queue = max_queue
         self._min_step_s = min_step_s
-        self._arrived: deque[Sequence] = deque()
-        self._aborted: deque[Sequence] = deque()
+        self._arrived: deque[TokenSequence] = deque()
+        self._aborted: deque[TokenSequence] = deque()
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._core: Core | None = None
@@ -86,7 +86,7 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join(within_s)
 
-    def submit(self, sequence: Sequence) -> None:
+    def submit(self, sequence: TokenSequence) -> None:
         """Queue a sequence for the next step. One thread submits.
 
         Raises:
@@ -97,7 +97,7 @@ class Engine:
         self._arrived.append(sequence)
         self._wake.set()
 
-    def abort(self, sequence: Sequence) -> None:
+    def abort(self, sequence: TokenSequence) -> None:
         """Drop a sequence before the next step; one that has finished stays finished."""
         self._aborted.append(sequence)
         self._wake.set()
@@ -159,7 +159,7 @@ class Engine:
     def _warm_up(core: "Core") -> None:
         """What the backend prepares, and two steps: what a first one needs besides computing is no measure."""
         core.backend.prepare()
-        first = Sequence(prompt=[0], max_tokens=2, sampling=Sampling(seed=0), ignore_eos=True)
+        first = TokenSequence(prompt=[0], max_tokens=2, sampling=Sampling(seed=0), ignore_eos=True)
         core.add(first)
         while not first.ended:
             core.admit()

@@ -14,6 +14,7 @@ from reference_server.block_pool import BlockPool, blocks_for
 from reference_server.config import Settings
 from reference_server.core import Core
 from reference_server.cpu_backend import CpuBackend
+from reference_server.grid import Place
 from reference_server.instrumentation import Instrumentation
 from reference_server.kv_cache import KVCache
 from reference_server.model import Model
@@ -23,7 +24,6 @@ from reference_server.policies import policy
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.shards.backend import Group, ShardedBackend
 from reference_server.shards.collectives import Collectives
-from reference_server.shards.grid import Place
 from reference_server.shards.slicing import shard
 from reference_server.small_model import SmallModel, is_small
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from reference_server.batch import BLOCK_TOKENS
 from reference_server.block_pool import BlockPool, blocks_for, extend_chain
 from reference_server.policies import Policy
-from reference_server.sequence import Sequence
+from reference_server.sequence import TokenSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Limits:
 class Chunk:
     """The next `count` tokens of a sequence: all that are left of its given ones, a part of them, or the one drawn."""
 
-    sequence: Sequence
+    sequence: TokenSequence
     count: int
 
     @property
@@ -39,7 +39,7 @@ class Chunk:
         return self.sequence.computed + self.count >= self.sequence.given
 
 
-def _order(sequence: Sequence) -> tuple[int, int]:
+def _order(sequence: TokenSequence) -> tuple[int, int]:
     return sequence.order
 
 
@@ -49,14 +49,14 @@ class Scheduler:
     def __init__(self, limits: Limits, pool: BlockPool, policy: Policy) -> None:
         self.limits = limits
         self.pool = pool
-        self.waiting: list[Sequence] = []
-        self.running: list[Sequence] = []
+        self.waiting: list[TokenSequence] = []
+        self.running: list[TokenSequence] = []
         self.preemptions = 0
         self._policy = policy
         self._numbers = itertools.count()
         self._free_slots = list(reversed(range(limits.running)))
 
-    def add(self, sequence: Sequence, now_s: float) -> None:
+    def add(self, sequence: TokenSequence, now_s: float) -> None:
         """It waits from now on."""
         sequence.order = (sequence.priority, next(self._numbers))
         sequence.arrived_s = now_s
@@ -69,7 +69,7 @@ class Scheduler:
         preempted = any(one.given for one in self.waiting)
         return 0.0 if preempted else self._policy.opens_in_s(len(self.waiting), self._oldest_s(now_s))
 
-    def admit(self, now_s: float) -> list[Sequence]:
+    def admit(self, now_s: float) -> list[TokenSequence]:
         """Start waiting sequences in order, as many as the policy lets and as fit; those that start for the first time.
 
         A preempted one belongs to those that the policy let start before. Nobody overtakes one that does not fit.
@@ -77,7 +77,7 @@ class Scheduler:
         fresh = sum(not one.given for one in self.waiting)
         busy = bool(self.running) or fresh < len(self.waiting)
         quota = self._policy.may_start(fresh, self._oldest_s(now_s), busy=busy)
-        started: list[Sequence] = []
+        started: list[TokenSequence] = []
         for sequence in list(self.waiting):
             if not sequence.given and not quota:
                 continue
@@ -108,7 +108,7 @@ class Scheduler:
                 budget -= count
         return chunks
 
-    def remember(self, sequence: Sequence) -> None:
+    def remember(self, sequence: TokenSequence) -> None:
         """Tell the pool of its blocks that have become full of known tokens."""
         full = min(sequence.computed, len(sequence.tokens)) // BLOCK_TOKENS
         if full > sequence.remembered:
@@ -117,7 +117,7 @@ class Scheduler:
                 self.pool.remember(sequence.blocks[i], sequence.chain[i])
             sequence.remembered = full
 
-    def retire(self, sequence: Sequence) -> None:
+    def retire(self, sequence: TokenSequence) -> None:
         """It ends, running or waiting; its slot and its blocks are free for the next step."""
         sequence.ended = True
         if sequence in self.waiting:
@@ -128,7 +128,7 @@ class Scheduler:
     def _oldest_s(self, now_s: float) -> float:
         return now_s - min((one.arrived_s for one in self.waiting), default=now_s)
 
-    def _fits(self, sequence: Sequence) -> bool:
+    def _fits(self, sequence: TokenSequence) -> bool:
         """Whether it can start now; where that is enough, less urgent ones make room for it."""
         extend_chain(sequence.chain, sequence.tokens, sequence.salt)
         less_urgent = [one for one in self.running if one.priority > sequence.priority]
@@ -138,17 +138,17 @@ class Scheduler:
             self._preempt(less_urgent.pop())
         return bool(self._free_slots) and self._spare(sequence) >= 0
 
-    def _spare(self, sequence: Sequence) -> int:
+    def _spare(self, sequence: TokenSequence) -> int:
         """Blocks that would be left if it started, beyond one for each that runs already."""
         found = self._found(sequence)
         missing = blocks_for(len(sequence.tokens)) - len(found)
         return self.pool.available(found) - missing - len(self.running)
 
-    def _found(self, sequence: Sequence) -> list[int]:
+    def _found(self, sequence: TokenSequence) -> list[int]:
         # The last token is always computed: its logits give the next one.
         return self.pool.find(sequence.chain[: (len(sequence.tokens) - 1) // BLOCK_TOKENS])
 
-    def _start(self, sequence: Sequence) -> None:
+    def _start(self, sequence: TokenSequence) -> None:
         found = self._found(sequence)
         self.pool.share(found)
         sequence.blocks.extend(found)
@@ -174,12 +174,12 @@ class Scheduler:
             else:
                 self._preempt(sequence)
 
-    def _preempt(self, sequence: Sequence) -> None:
+    def _preempt(self, sequence: TokenSequence) -> None:
         self._stop(sequence)
         self.preemptions += 1
         bisect.insort(self.waiting, sequence, key=_order)
 
-    def _stop(self, sequence: Sequence) -> None:
+    def _stop(self, sequence: TokenSequence) -> None:
         self.remember(sequence)
         self.pool.release(sequence.blocks)
         del sequence.blocks[:]

@@ -4,11 +4,11 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from reference_server.api.text_stream import TextStream
 from reference_server.batch import BLOCK_TOKENS
 from reference_server.block_pool import Link
 from reference_server.instrumentation import RequestEvents, Uninstrumented
 from reference_server.sampler import Sampling
+from reference_server.text_stream import TextStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Output:
 
 
 @dataclass(slots=True, eq=False)
-class Sequence:
+class TokenSequence:
     """A request being answered; the engine's thread alone writes what is below the line."""
 
     prompt: list[int]

@@ -86,6 +86,8 @@ def test_tests_and_benchmarks_share_what_is_in_support_and_nothing_else() -> Non
     shared = {name for _, name in of_benchmarks if name.startswith("tests")}
     assert shared
     assert all(name.startswith("tests.support.") for name in shared)
+    of_support = {name for path in tests if path.parent.name == "support" for name in imported(path)}
+    assert [name for name in of_support if name.startswith("tests.test_")] == []
 
 
 def test_one_console_script_and_never_one_called_chaos() -> None:

@@ -12,8 +12,8 @@ from chaos.judging.processor_section import section
 from chaos.judging.verdict import Verdict, judge
 from chaos.measuring.measurements import Measurements
 from chaos.measuring.processor import FULL_SHARE
-from tests.support.processor_samples import Rates, always, full_from, run_with_a_kill, samples, usage
-from tests.test_chaos_evaluation import rows_of_a_kill
+from tests.support.killed_run import LIFE, measured, rows_of_a_kill
+from tests.support.processor_samples import Rates, always, full_from, samples, usage
 
 WHOLE = full_from(-1, 62)
 BEFORE = full_from(5, 39)
@@ -57,7 +57,7 @@ DECIDED = [
 
 @pytest.fixture(scope="module")
 def kill() -> Measurements:
-    return run_with_a_kill(rows_of_a_kill())
+    return measured(rows_of_a_kill(), *LIFE)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_recovery_that_was_never_seen_is_looked_at_for_as_long_as_it_was_waite
         replace(row, outcome="http_503", token_s=()) if row.intended_s >= 40 else row
         for row in rows_of_a_kill()
     ]
-    measurements = run_with_a_kill(rows)
+    measurements = measured(rows, *LIFE)
     assertion = parse("recovery.service <= 11s")
     deviated = evaluate(assertion, measurements)
     assert deviated.verdict is Verdict.DEVIATED

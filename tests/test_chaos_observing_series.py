@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from chaos.load import LoadConfig
 from chaos.publishing.load_series import LoadCollector
 from chaos.publishing.run_series import RunSeries
-from exporters.cluster_metrics import GROUPS
+from exporters.series.groups import GROUPS
 from loadtests.plan import Plan
 from loadtests.rows import OUTCOMES, Row, to_line
 from tests.conftest import Eventually

@@ -9,21 +9,20 @@ import pytest
 from chaos.measuring.measurements import Measurements
 from chaos.measuring.processor import FULL_AT, of_phase, read_samples, to_line
 from chaos.measuring.timeline import Phase
+from tests.support.killed_run import LIFE, measured, rows_of_a_kill
 from tests.support.processor_samples import (
     BASELINE,
     Rates,
     always,
     full_from,
-    run_with_a_kill,
     samples,
     usage,
 )
-from tests.test_chaos_evaluation import rows_of_a_kill
 
 
 @pytest.fixture(scope="module")
 def kill() -> Measurements:
-    return run_with_a_kill(rows_of_a_kill())
+    return measured(rows_of_a_kill(), *LIFE)
 
 
 def test_time_by_role_is_told_in_cores_and_per_request_and_for_replicas_per_token(kill: Measurements) -> None:

@@ -10,18 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from chaos.errors import InconclusiveError, RefusedError
-from chaos.prometheus import (
-    GATEWAY_JOB,
-    REPLICA_JOB,
-    PrometheusClient,
-    ScrapeTarget,
-    Series,
-    ServerFiles,
-    WallClock,
-    find_prometheus,
-)
+from chaos.prometheus import PrometheusClient, ScrapeTarget, Series, ServerFiles, WallClock, find_prometheus
 from chaos.targets.local.identity import of_run
 from chaos.targets.local.target import LocalTarget
+from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB
 from tests.conftest import Eventually
 from tests.support.local_cluster import all_ready, complete, gateway_port, terminate, toy_spec
 

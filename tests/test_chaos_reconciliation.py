@@ -8,7 +8,7 @@ import pytest
 
 from chaos.collecting.counts import counts_before
 from chaos.targets import Endpoints
-from exporters import metrics
+from exporters.series import gateway
 
 
 class Gateway(BaseHTTPRequestHandler):
@@ -20,10 +20,10 @@ class Gateway(BaseHTTPRequestHandler):
         type(self).asked += 1
         ended = int(self.asked > 3)
         lines = [
-            f"# TYPE {metrics.GATEWAY_IN_FLIGHT.name} gauge",
-            f"{metrics.GATEWAY_IN_FLIGHT.name} {1 - ended}",
-            f"# TYPE {metrics.GATEWAY_REQUESTS.name.removesuffix('_total')} counter",
-            f'{metrics.GATEWAY_REQUESTS.name}{{outcome="ok"}} {6 + ended}',
+            f"# TYPE {gateway.GATEWAY_IN_FLIGHT.name} gauge",
+            f"{gateway.GATEWAY_IN_FLIGHT.name} {1 - ended}",
+            f"# TYPE {gateway.GATEWAY_REQUESTS.name.removesuffix('_total')} counter",
+            f'{gateway.GATEWAY_REQUESTS.name}{{outcome="ok"}} {6 + ended}',
         ]
         self.send_response(200)
         self.end_headers()

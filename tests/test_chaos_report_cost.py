@@ -14,8 +14,8 @@ from chaos.judging.processor_section import section
 from chaos.progress import print_summary
 from chaos.report import cost, write_reports
 from chaos.run_folder import RunFolder
-from tests.support.processor_samples import Rates, always, full_from, run_with_a_kill, samples
-from tests.test_chaos_evaluation import rows_of_a_kill
+from tests.support.killed_run import LIFE, measured, rows_of_a_kill
+from tests.support.processor_samples import Rates, always, full_from, samples
 
 SAMPLE = Path(__file__).parent / "data" / "run-sample"
 SAID = "The machine was full for 100% of the fault phase: 0.75 of 2 cores ours, 1.25 somebody else's"
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> RunFolder:
 def add(folder: RunFolder, rates: Rates, **changes: Any) -> dict[str, Any]:
     """Put the section of made-up samples into the journal of a folder."""
     journal = json.loads(folder.journal.read_text())
-    found = section(samples(rates), run_with_a_kill(rows_of_a_kill()))
+    found = section(samples(rates), measured(rows_of_a_kill(), *LIFE))
     journals.write(folder.journal, {**journal, "processor": found, **changes})
     return journals.read(folder.journal)
 
@@ -108,7 +108,7 @@ def test_the_table_has_a_row_per_role_and_a_column_per_phase(folder: RunFolder) 
 def test_a_quota_has_a_row_where_there_is_one(folder: RunFolder) -> None:
     journal = json.loads(folder.journal.read_text())
     rates = always(busy=1, replicas=0.4, throttled=0.3)
-    found = section(samples(rates, cores=0.5, quota=True), run_with_a_kill(rows_of_a_kill()))
+    found = section(samples(rates, cores=0.5, quota=True), measured(rows_of_a_kill(), *LIFE))
     rows = dict(cost.rows({**journal, "processor": found}))
     assert set(rows["quota used up"]) == {"30 %"}
     assert rows["busy, of 0.5 cores"][0] == "80 %"

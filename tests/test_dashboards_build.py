@@ -20,7 +20,8 @@ from dashboards.grafana.classic import render
 from dashboards.objectives import budget
 from dashboards.queries import faults, gateway, gpu, promql, replicas, run
 from dashboards.queries.expression import Expression
-from exporters import metrics, slo
+from exporters import slo
+from exporters.series import server
 
 ROOT = Path(__file__).parent.parent
 SDK = "grafana-foundation-sdk"
@@ -190,7 +191,7 @@ def test_two_named_queries_never_say_the_same() -> None:
     [
         lambda: promql.total_rate("waiting", ""),
         lambda: promql.total_rate("queue_seconds", ""),
-        lambda: promql.total_rate(metrics.REQUESTS, "", part="_count"),
+        lambda: promql.total_rate(server.REQUESTS, "", part="_count"),
         lambda: promql.within("e2e_seconds", "", 2.4),
         lambda: promql.share_within("e2e_seconds", "", 2.4),
         lambda: promql.share_counted("request", "prefix_lookups", "", by=()),

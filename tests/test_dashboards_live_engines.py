@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from chaos.collecting import series as kept_series
-from chaos.prometheus import REPLICA_JOB, PrometheusClient, find_prometheus
+from chaos.prometheus import PrometheusClient, find_prometheus
 from chaos.report import charts
 from chaos.targets.local.ports import free_port
 from dashboards import engines
@@ -23,6 +23,7 @@ from dashboards.boards.panels import Note, Query
 from dashboards.config import bound
 from dashboards.engines import REFERENCE, engine_of
 from exporters.profiles.library import profile
+from exporters.series.jobs import REPLICA_JOB
 from tests.conftest import wait_until
 from tests.data.make_expositions import FAMILIES, exposition, listed
 

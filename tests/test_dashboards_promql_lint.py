@@ -13,7 +13,7 @@ from dashboards.checks.syntax import Selector, name_of, nodes, operator_of, pars
 from dashboards.engines import REFERENCE, Engine, engines
 from dashboards.rules import files as rules
 from dashboards.rules.groups import Group, Recording, Timing
-from exporters.families import Kind
+from exporters.series.family import Kind
 from tests.support.complete_profile import COMPLETE, COMPLETE_ALERTS, COMPLETE_GROUPS
 
 RUNBOOKS = Path(__file__).parents[1] / "docs/runbooks"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from chaos.prometheus import REPLICA_JOB
 from dashboards.build import GENERATED
 from dashboards.config import FOLDER_TITLE, FOLDER_UID, SCRAPE_INTERVAL
+from exporters.series.jobs import REPLICA_JOB
 
 ROOT = Path(__file__).parent.parent
 PROVISIONING = ROOT / "dashboards" / "provisioning"

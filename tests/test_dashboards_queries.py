@@ -10,9 +10,9 @@ from dashboards.boards.panels import Dashboard, Query, Row, tile
 from dashboards.engines import REFERENCE, Engine, UntoldError, engine_of
 from dashboards.queries.expression import Matcher, Samples, promql
 from dashboards.queries.promql import total_rate
-from exporters import metrics
 from exporters.profiles.library import profile
 from exporters.profiles.profile import Series
+from exporters.series import gateway, server
 from tests.support.complete_profile import made
 
 FOLDING = made(
@@ -49,7 +49,7 @@ def latencies(outcome: str, part: str, bound_s: float | None = None) -> Samples:
         (requests("=", "rejected"), "rate(y_total[$__rate_interval])"),
         (requests("=~", "ok|aborted"), 'rate(x_total{why=~"stop|length|abort"}[$__rate_interval])'),
         (latencies("ok", "_bucket", 2.5), r'rate(z_bucket{le=~"2|2\\.0"}[$__rate_interval])'),
-        (Samples(metrics.GATEWAY_READY), "ds_gateway_replicas_ready"),
+        (Samples(gateway.GATEWAY_READY), "ds_gateway_replicas_ready"),
     ],
 )
 def test_matchers_are_put_into_the_engines_labels_and_values(asked: Samples, expected: str) -> None:
@@ -70,7 +70,7 @@ def without_prefix(engine: Engine) -> Engine:
     [
         (Samples("running"), "not of this engine"),
         (Samples("queue_age_seconds"), "not of this engine"),
-        (Samples(metrics.KV_CACHE_FRAGMENTATION), "our own exporters' alone"),
+        (Samples(server.KV_CACHE_FRAGMENTATION), "our own exporters' alone"),
         (latencies("error", "_count"), "has no outcome=error there"),
     ],
 )

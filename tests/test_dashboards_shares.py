@@ -10,8 +10,9 @@ from dashboards.engines import REFERENCE
 from dashboards.queries import gateway
 from dashboards.queries import replicas as queries
 from dashboards.queries.expression import Expression
-from exporters import metrics
-from exporters.families import Family
+from exporters.series import gateway as gateway_series
+from exporters.series import server
+from exporters.series.family import Family
 from tests.test_dashboards_rules import promtool
 
 WINDOW_S, UNTIL_S = 5, 14
@@ -20,9 +21,9 @@ BEGINS_S = 6
 COUNTED = [6, 11, 16, 21, 26, 31, 36, 41, 46]
 """Of all, at each scrape: the first one missed what a share is of, the others did not."""
 HISTOGRAMS = {
-    "answered in time": (queries.e2e_within_objective(), metrics.INFERENCE_LATENCY, "2.5"),
-    "token gaps in time": (queries.itl_within_objective(), metrics.INTER_TOKEN_LATENCY, "0.25"),
-    "served in time": (gateway.good_ratio(), metrics.GATEWAY_REQUEST_SECONDS, "2.5"),
+    "answered in time": (queries.e2e_within_objective(), server.INFERENCE_LATENCY, "2.5"),
+    "token gaps in time": (queries.itl_within_objective(), server.INTER_TOKEN_LATENCY, "0.25"),
+    "served in time": (gateway.good_ratio(), gateway_series.GATEWAY_REQUEST_SECONDS, "2.5"),
 }
 
 
@@ -38,8 +39,8 @@ def of_histogram(family: Family, edge: str, pod: str, whole: str, part: str) -> 
 def of_caches(pod: str, whole: str, part: str) -> dict[str, str]:
     labels = f'job="j", pod="{pod}", tier="memory"'
     return {
-        f"{metrics.CACHE_QUERIES.name}{{{labels}}}": whole,
-        f"{metrics.CACHE_HITS.name}{{{labels}}}": part,
+        f"{server.CACHE_QUERIES.name}{{{labels}}}": whole,
+        f"{server.CACHE_HITS.name}{{{labels}}}": part,
     }
 
 

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from exporters import cluster_metrics, engine_metrics, gpu_metrics
 from exporters.collectors import CollectorSet
 from exporters.comm import MAX_PEERS, CommMetrics
-from exporters.families import Family
 from exporters.gpu import GpuCollector, GpuReading
 from exporters.gpu_sources import Allocator
 from exporters.inference import InferenceMetrics
-from exporters.metrics import DIRECTIONS, GROUPS, OUTCOMES, STREAMING
 from exporters.nvml import NvmlDevices
 from exporters.registry import Registry
+from exporters.series import engine, gpu, probe, run
+from exporters.series.family import Family
+from exporters.series.groups import GROUPS
+from exporters.series.server import DIRECTIONS, OUTCOMES, STREAMING
 from loadtests import rows
 from tests.support.recorded_nvml import RecordedNvml, data_centre_card
 
@@ -24,22 +25,22 @@ FAMILIES = [family for group in GROUPS.values() for family in group]
 REPLICAS, GPUS, PEERS, TARGETS = 200, 8, MAX_PEERS, 10
 BOUNDS = {
     "model": 1,
-    "outcome": max(len(OUTCOMES), len(cluster_metrics.PROBE_OUTCOMES)),
+    "outcome": max(len(OUTCOMES), len(probe.PROBE_OUTCOMES)),
     "streaming": len(STREAMING),
     "direction": len(DIRECTIONS),
     "tier": 3,
-    "result": len(engine_metrics.STEP_RESULTS),
-    "state": len(engine_metrics.BLOCK_STATES),
+    "result": len(engine.STEP_RESULTS),
+    "state": len(engine.BLOCK_STATES),
     "version": 1,
     "python": 1,
     "collector": 5,
     "replica": REPLICAS,
     "gpu": GPUS,
     "uuid": 1,  # one per gpu
-    "kind": max(len(gpu_metrics.ALLOCATOR_KINDS), len(gpu_metrics.ECC_KINDS), 3),
-    "clock": len(gpu_metrics.CLOCKS),
-    "reason": len(gpu_metrics.THROTTLE_REASONS),
-    "xid": len(gpu_metrics.XIDS) + 1,
+    "kind": max(len(gpu.ALLOCATOR_KINDS), len(gpu.ECC_KINDS), 3),
+    "clock": len(gpu.CLOCKS),
+    "reason": len(gpu.THROTTLE_REASONS),
+    "xid": len(gpu.XIDS) + 1,
     "target": TARGETS,
     "op": 1,
     "scope": 1,  # one per peer
@@ -50,7 +51,7 @@ BOUNDS = {
 }
 """The most values that a label takes within one exporting process, of a fleet of 200 replicas and nodes of 8 GPUs."""
 
-WIDER = {(cluster_metrics.LOAD_REQUESTS.name, "outcome"): len(rows.OUTCOMES)}
+WIDER = {(run.LOAD_REQUESTS.name, "outcome"): len(rows.OUTCOMES)}
 """Where one family's label takes more values than anywhere else."""
 
 BUDGETS = {

@@ -14,7 +14,8 @@ from prometheus_client.metrics_core import Metric
 from exporters.gpu import watch_gpus
 from exporters.gpu_sources import Device
 from exporters.inference import InferenceMetrics, serve
-from exporters.metrics import GROUPS, OUTCOMES
+from exporters.series.groups import GROUPS
+from exporters.series.server import OUTCOMES
 
 
 def fetch(port: int, path: str = "/metrics") -> str:

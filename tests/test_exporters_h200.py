@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporters.collectors import CollectorSet
 from exporters.gpu import GpuCollector, GpuReading
-from exporters.gpu_metrics import FAMILIES, XIDS
 from exporters.nvml import NvmlDevices
+from exporters.series.gpu import FAMILIES, XIDS
 from tests.support.gpu_figures import FIGURES, REASON_BITS, Samples, samples
 from tests.support.recorded_nvml import RECORDINGS, RecordedNvml, h200
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from exporters.inference import InferenceMetrics, RequestMetrics
-from exporters.metrics import OUTCOMES
+from exporters.series.server import OUTCOMES
 
 
 @dataclass

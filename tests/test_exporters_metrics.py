@@ -1,5 +1,7 @@
 """The declarations: names, units, bucket edges, and the page written from them."""
 
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters import cluster_metrics, engine_metrics, gpu_metrics, metrics, slo
+from exporters import series, slo
 from exporters.cli import main
-from exporters.families import Family, edges
-from exporters.metrics import GROUPS
+from exporters.series import gateway, server
+from exporters.series.family import Family, edges
+from exporters.series.groups import GROUPS
 
 FAMILIES = [family for group in GROUPS.values() for family in group]
 METRICS_PAGE = Path(__file__).parents[1] / "METRICS.md"
@@ -20,11 +23,11 @@ METRICS_PAGE = Path(__file__).parents[1] / "METRICS.md"
 @pytest.mark.parametrize(
     ("objective", "family"),
     [
-        (slo.TTFT, metrics.TIME_TO_FIRST_TOKEN),
-        (slo.ITL, metrics.INTER_TOKEN_LATENCY),
-        (slo.ITL, metrics.TIME_PER_OUTPUT_TOKEN),
-        (slo.E2E, metrics.INFERENCE_LATENCY),
-        (slo.E2E, metrics.GATEWAY_REQUEST_SECONDS),
+        (slo.TTFT, server.TIME_TO_FIRST_TOKEN),
+        (slo.ITL, server.INTER_TOKEN_LATENCY),
+        (slo.ITL, server.TIME_PER_OUTPUT_TOKEN),
+        (slo.E2E, server.INFERENCE_LATENCY),
+        (slo.E2E, gateway.GATEWAY_REQUEST_SECONDS),
     ],
     ids=lambda value: value.name,
 )
@@ -55,8 +58,8 @@ def test_a_family_names_its_unit_and_says_what_it_means(family: Family) -> None:
 def test_every_declared_family_is_in_one_group_under_a_name_of_its_own() -> None:
     declared = [
         value
-        for module in (metrics, engine_metrics, gpu_metrics, cluster_metrics)
-        for value in vars(module).values()
+        for module in pkgutil.iter_modules(series.__path__, "exporters.series.")
+        for value in vars(importlib.import_module(module.name)).values()
         if isinstance(value, Family)
     ]
     assert sorted(family.name for family in FAMILIES) == sorted(family.name for family in declared)
@@ -103,7 +106,7 @@ def test_a_stale_or_missing_page_is_told_apart_from_a_fresh_one(
 
 
 def test_declarations_and_objectives_need_the_standard_library_alone() -> None:
-    code = "import sys, exporters.metrics, exporters.slo; print('prometheus_client' in sys.modules)"
+    code = "import sys, exporters.series.groups, exporters.slo; print('prometheus_client' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert shown.stdout == "False\n"
 

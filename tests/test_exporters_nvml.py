@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from exporters.collectors import CollectorSet
 from exporters.gpu import GpuCollector, GpuReading
-from exporters.gpu_metrics import FAMILIES, OTHER_XID, THROTTLE_REASONS, XIDS
 from exporters.nvml import NvmlDevices
+from exporters.series.gpu import FAMILIES, OTHER_XID, THROTTLE_REASONS, XIDS
 from tests.support.recorded_nvml import RecordedNvml, consumer_card, data_centre_card
 
 

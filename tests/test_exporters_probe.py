@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from exporters.cluster_metrics import GROUPS, PROBE_OUTCOMES
 from exporters.collectors import CollectorSet
 from exporters.probe import ProbeCollector, Prober, ProbeTarget, probe
+from exporters.series.groups import GROUPS
+from exporters.series.probe import PROBE_OUTCOMES
 from tests.support.scripted_server import ScriptedServer
 
 Eventually = Callable[..., object]

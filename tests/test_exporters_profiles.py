@@ -11,11 +11,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporters.metrics import GROUPS
 from exporters.profiles.library import ProfileError, parse, profile, profiles, read
 from exporters.profiles.profile import Profile, Series
 from exporters.profiles.scraped import ScrapedFamily, scraped_families
 from exporters.profiles.signals import SIGNALS
+from exporters.series.groups import GROUPS
 from tests.data.make_expositions import EXPOSITIONS, FAMILIES, exposition, listed
 
 DECLARED = {family.name: family for group in GROUPS.values() for family in group}

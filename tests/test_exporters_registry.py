@@ -5,8 +5,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import REGISTRY
 
-from exporters import metrics, registry
+from exporters import registry
 from exporters.inference import InferenceMetrics
+from exporters.series import server
 
 
 def test_our_registry_shows_no_created_series_and_leaves_those_of_others_alone() -> None:
@@ -35,9 +36,9 @@ def test_mounting_twice_on_one_registry_is_refused() -> None:
 )
 def test_a_family_cannot_be_built_as_another_kind(build: object) -> None:
     wrong = {
-        registry.counter: metrics.REQUESTS_RUNNING,
-        registry.gauge: metrics.REQUESTS,
-        registry.histogram: metrics.REQUESTS,
+        registry.counter: server.REQUESTS_RUNNING,
+        registry.gauge: server.REQUESTS,
+        registry.histogram: server.REQUESTS,
     }
     assert callable(build)
     with pytest.raises(ValueError, match="is declared as a"):

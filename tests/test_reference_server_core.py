@@ -1,6 +1,6 @@
 """The engine's step: equal requests give equal text whatever happens around them, and limits hold at every step."""
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_server.api.text_stream import TextStream
 from reference_server.batch import BLOCK_TOKENS
 from reference_server.block_pool import BlockPool, blocks_for
 from reference_server.config import Settings
@@ -26,7 +25,8 @@ from reference_server.models.weights import random_weights
 from reference_server.policies import Continuous
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
-from reference_server.sequence import Sequence
+from reference_server.sequence import TokenSequence
+from reference_server.text_stream import TextStream
 
 torch.set_num_threads(1)
 
@@ -61,14 +61,16 @@ def prompt(length: int, salt: int = 0) -> list[int]:
     return [32 + (i * i + 13 * i + salt) % 90 for i in range(length)]
 
 
-def sequence(length: int = 20, max_tokens: int = 12, *, temperature: float = 1.0, stop: str = "") -> Sequence:
+def sequence(
+    length: int = 20, max_tokens: int = 12, *, temperature: float = 1.0, stop: str = ""
+) -> TokenSequence:
     text = TextStream([stop] if stop else [])
-    return Sequence(prompt(length), max_tokens, Sampling(7, temperature), text)
+    return TokenSequence(prompt(length), max_tokens, Sampling(7, temperature), text)
 
 
-def drain(core: Core, waiting: Many[Sequence]) -> dict[Sequence, str]:
+def drain(core: Core, waiting: Sequence[TokenSequence]) -> dict[TokenSequence, str]:
     """Step until all have finished; the text of each."""
-    texts: dict[Sequence, str] = {}
+    texts: dict[TokenSequence, str] = {}
     for one in waiting:
         core.add(one)
     while core.scheduler.waiting or core.busy:
@@ -78,7 +80,7 @@ def drain(core: Core, waiting: Many[Sequence]) -> dict[Sequence, str]:
     return texts
 
 
-def text_of(core: Core, one: Sequence) -> str:
+def text_of(core: Core, one: TokenSequence) -> str:
     return drain(core, [one])[one]
 
 
@@ -116,7 +118,7 @@ def text_alone(length: int, temperature: float) -> str:
     return text_of(new_core(), sequence(length, temperature=temperature))
 
 
-def text_in_company(core: Core, subject: Sequence, arrives: int, company: Many[Guest]) -> str:
+def text_in_company(core: Core, subject: TokenSequence, arrives: int, company: Sequence[Guest]) -> str:
     """Run the subject among guests that come, go and are dropped at their own steps."""
     plan = [(guest.arrives, visitor(guest), guest.dropped_after) for guest in company]
     plan.insert(len(plan) // 2, (arrives, subject, None))
@@ -133,9 +135,9 @@ def text_in_company(core: Core, subject: Sequence, arrives: int, company: Many[G
     return text
 
 
-def visitor(guest: Guest) -> Sequence:
+def visitor(guest: Guest) -> TokenSequence:
     tokens = prompt(guest.length, salt=0 if guest.shares_prefix else guest.length)
-    return Sequence(tokens, guest.max_tokens, Sampling(seed=guest.length, temperature=0.8))
+    return TokenSequence(tokens, guest.max_tokens, Sampling(seed=guest.length, temperature=0.8))
 
 
 @settings(max_examples=40, deadline=None)
@@ -156,14 +158,14 @@ def test_text_is_the_same_in_any_company_with_any_prefix_cached(
 
 def test_a_stream_that_is_continued_from_what_was_sent_goes_on_as_if_nothing_had_happened() -> None:
     whole = text_alone(20, 1.0)
-    continued = Sequence(prompt(20) + list(whole[:5].encode()), 7, Sampling(7))
+    continued = TokenSequence(prompt(20) + list(whole[:5].encode()), 7, Sampling(7))
     assert text_of(new_core(), continued) == whole[5:]
 
 
 def test_temperature_and_seed_change_the_text() -> None:
     core = new_core()
     samplings = [Sampling(seed, temperature) for seed in (1, 2) for temperature in (0.5, 1.5)]
-    assert len({text_of(core, Sequence(prompt(20), 12, sampling)) for sampling in samplings}) == 4
+    assert len({text_of(core, TokenSequence(prompt(20), 12, sampling)) for sampling in samplings}) == 4
 
 
 def test_every_token_of_random_weights_is_one_printable_character() -> None:
@@ -176,7 +178,7 @@ def test_every_token_of_random_weights_is_one_printable_character() -> None:
 def test_lookups_and_hits_are_counted_in_tokens_of_the_prompt() -> None:
     lookups = Lookups()
     core = new_core(lookups)
-    first, again, longer = sequence(50), sequence(50), Sequence(prompt(50) + prompt(30), 4, Sampling(1))
+    first, again, longer = sequence(50), sequence(50), TokenSequence(prompt(50) + prompt(30), 4, Sampling(1))
     for one in (first, again, longer):
         text_of(core, one)
     assert lookups.looked_up == [(50, 0), (50, 48), (80, 48)]
@@ -187,7 +189,7 @@ def test_an_answer_is_remembered_with_its_prompt() -> None:
     lookups = Lookups()
     core = new_core(lookups)
     text = text_of(core, sequence(20, max_tokens=28))
-    text_of(core, Sequence([*prompt(20), *text.encode(), 32], 1, Sampling(1)))
+    text_of(core, TokenSequence([*prompt(20), *text.encode(), 32], 1, Sampling(1)))
     # The last of the 48 tokens was never computed: the block that it completes is not there.
     assert lookups.looked_up == [(20, 0), (49, 32)]
 
@@ -203,7 +205,7 @@ def test_a_whole_prompt_that_is_known_is_still_computed_from_its_last_block() ->
 def test_other_salts_share_nothing() -> None:
     core = new_core()
     for salt in ("a", "b"):
-        one = Sequence(prompt(50), 2, Sampling(1), salt=salt)
+        one = TokenSequence(prompt(50), 2, Sampling(1), salt=salt)
         text_of(core, one)
         assert one.cached == 0
 
@@ -229,10 +231,12 @@ def test_limits_hold_at_every_step_and_everyone_is_served_in_order(
     lengths: list[tuple[int, int]], running: int, kv_tokens: int
 ) -> None:
     core = new_core(max_running=running, kv_tokens=kv_tokens)
-    everyone = [Sequence(prompt(length, i), most, Sampling(i)) for i, (length, most) in enumerate(lengths)]
+    everyone = [
+        TokenSequence(prompt(length, i), most, Sampling(i)) for i, (length, most) in enumerate(lengths)
+    ]
     for one in everyone:
         core.add(one)
-    started: list[Sequence] = []
+    started: list[TokenSequence] = []
     while core.scheduler.waiting or core.busy:
         core.admit()
         started += [one for one in core.scheduler.running if one not in started]
@@ -294,10 +298,10 @@ def trained_core() -> Core:
 
 def test_eos_ends_an_answer_unless_it_is_to_be_ignored() -> None:
     core = trained_core()
-    ends = [Sequence(prompt(9), 240, Sampling(seed, 2.0)) for seed in range(12)]
+    ends = [TokenSequence(prompt(9), 240, Sampling(seed, 2.0)) for seed in range(12)]
     drain(core, ends)
     assert any(one.tokens[-1] == EOS and one.generated < 240 for one in ends)
-    ignoring = [Sequence(prompt(9), 240, Sampling(seed, 2.0), ignore_eos=True) for seed in range(12)]
+    ignoring = [TokenSequence(prompt(9), 240, Sampling(seed, 2.0), ignore_eos=True) for seed in range(12)]
     drain(core, ignoring)
     assert {one.generated for one in ignoring} == {240}
     assert all(EOS not in one.tokens for one in ignoring)

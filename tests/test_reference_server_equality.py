@@ -4,8 +4,7 @@ Small models on the CPU, where equal means equal to the bit.
 """
 
 from collections import deque
-from collections.abc import Callable
-from collections.abc import Sequence as Many
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -14,7 +13,6 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reference_server.api.text_stream import TextStream
 from reference_server.batch import Backend, BackendStatistics, Piece
 from reference_server.block_pool import BlockPool, blocks_for
 from reference_server.core import Core
@@ -27,8 +25,9 @@ from reference_server.models.weights import random_weights
 from reference_server.policies import Continuous, Policy, Window, policy
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
-from reference_server.sequence import Sequence
+from reference_server.sequence import TokenSequence
 from reference_server.small_model import SmallModel
+from reference_server.text_stream import TextStream
 
 torch.set_num_threads(1)
 
@@ -78,7 +77,7 @@ class Late:
     def prepare(self) -> None:
         """Nothing."""
 
-    def submit(self, pieces: Many[Piece]) -> Step:
+    def submit(self, pieces: Sequence[Piece]) -> Step:
         assert len(self._queue) <= self.lookahead
         copies = [replace(piece, blocks=tuple(piece.blocks)) for piece in pieces]
         step = Step(copies, self._compute_up_to)
@@ -134,9 +133,9 @@ class Request:
     arrives: int = 0
     leaves: int | None = None
 
-    def sequence(self) -> Sequence:
+    def sequence(self) -> TokenSequence:
         own = 0 if self.shares_prefix else self.seed + 1
-        return Sequence(
+        return TokenSequence(
             prompt=[32 + (i * i + 13 * i + own) % 90 for i in range(self.length)],
             max_tokens=self.max_tokens,
             sampling=Sampling(self.seed, self.temperature),
@@ -151,11 +150,11 @@ Answer = tuple[str, str | None, int]
 """Text, finish reason, tokens."""
 
 
-def answers(core: Core, requests: Many[Request]) -> list[Answer | None]:
+def answers(core: Core, requests: Sequence[Request]) -> list[Answer | None]:
     """What each request got, None for those that left before their end; fails when that takes too many steps."""
     sequences = [request.sequence() for request in requests]
     texts = dict.fromkeys(sequences, "")
-    ended: dict[Sequence, str | None] = {}
+    ended: dict[TokenSequence, str | None] = {}
     work = sum(request.length + request.max_tokens for request in requests)
     last_arrival = max(request.arrives for request in requests)
     for step in range(last_arrival + 200 + 20 * work):

@@ -13,6 +13,9 @@ from reference_server.batch import BLOCK_TOKENS, Piece
 from reference_server.models.quantization import Int8Weight, dequantize, quantize
 from reference_server.models.shapes import NAMED_SHAPES, Shape
 from reference_server.sampler import Sampling
+from tests.support.device_draws import ONE_BITS, drawn_tokens, shares_of
+from tests.support.goodness_of_fit import fit_p
+from tests.support.gpu_models import hugging_face_model, random_gpu_weights
 
 pytestmark = pytest.mark.gpu
 
@@ -50,8 +53,6 @@ def poisoned() -> Iterator[None]:
 
 
 def weights_of(shape: Shape, *, int8: bool = False) -> dict[str, Tensor | Int8Weight]:
-    from reference_server.tools.bench import random_gpu_weights
-
     return random_gpu_weights(shape, torch.device("cuda"), int8=int8)
 
 
@@ -219,32 +220,18 @@ def test_graphs_draw_the_tokens_of_eager_steps(int8: bool) -> None:
 
 
 def test_noise_depends_on_seed_and_position_alone() -> None:
-    from reference_server.gpu.sampling import draw
+    logits = torch.randn(50, generator=torch.Generator().manual_seed(0)).cuda()
+    drawn = drawn_tokens(logits, range(100_000), seed=7)
+    counts = torch.bincount(drawn.long(), minlength=50).tolist()
+    assert fit_p(counts, shares_of(logits)) > 0.001
+    assert torch.equal(drawn_tokens(logits, range(100, 110), seed=7), drawn[100:110])
+    assert not torch.equal(drawn_tokens(logits, range(1_000), seed=8), drawn[:1_000])
 
-    logits = torch.randn(1, 1, 50, device="cuda").expand(1, 20_000, 50).contiguous()
-    rows = torch.arange(20_000, dtype=torch.int32, device="cuda")
-    temperature = torch.full((20_000,), 0.7, device="cuda").view(torch.int32)
-    draws = torch.stack((rows, rows * 0 + 7, rows * 0, temperature, rows * 0))
-    allowed = torch.zeros(2, 50, dtype=torch.int8, device="cuda")
-    last = torch.zeros(20_000, dtype=torch.int32, device="cuda")
-    drawn = draw(logits, draws, rows, rows, allowed, last)
-    assert torch.equal(last, drawn)
-    shares = torch.bincount(drawn.long(), minlength=50) / 20_000
-    expected = (logits[0, 0] / 0.7).softmax(dim=0)
-    assert (
-        float(((shares - expected).square() / expected).sum()) * 20_000 < 85.4
-    )  # chi-squared, 49 degrees, 0.1 %
-    few = draws[:, 100:110].clone()
-    few[0] = torch.arange(10)
-    again = draw(
-        logits[:, 100:110].contiguous(),
-        few,
-        rows[100:110].contiguous(),
-        rows[:10].contiguous(),
-        allowed,
-        last,
-    )
-    assert torch.equal(again, drawn[100:110])
+
+def test_the_largest_noise_that_there_is_does_not_draw_what_has_no_chance() -> None:
+    logits = torch.zeros(2048, device="cuda")
+    logits[3] = 60
+    assert drawn_tokens(logits, [ONE_BITS["position"]], seed=ONE_BITS["seed"]).tolist() == [3]
 
 
 def test_tokens_outside_the_alphabet_are_not_drawn() -> None:
@@ -256,8 +243,6 @@ def test_tokens_outside_the_alphabet_are_not_drawn() -> None:
 
 @pytest.mark.parametrize("name", ["135m", "1b"])
 def test_choices_that_differ_from_transformers_are_near_ties(name: str) -> None:
-    from reference_server.tools.bench_peer import hugging_face_model
-
     shape = replace(NAMED_SHAPES[name], eos=())
     weights = weights_of(shape)
     reference = hugging_face_model(shape, {k: w for k, w in weights.items() if isinstance(w, Tensor)})

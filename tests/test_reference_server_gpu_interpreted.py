@@ -21,6 +21,8 @@ from reference_server.model import Model
 from reference_server.models.shapes import Shape
 from reference_server.models.weights import random_weights
 from reference_server.sampler import Sampling
+from tests.support.device_draws import ONE_BITS, drawn_tokens, shares_of
+from tests.support.goodness_of_fit import fit_p
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -103,3 +105,17 @@ def test_answers_are_those_of_the_cpu_backend(
     assert max(lengths) + 6 <= TABLE * BLOCK_TOKENS
     prompts = [[(7 * i * i + 31 * length) % 256 for i in range(length)] for length in lengths]
     assert answers(gpu, prompts, 6, chunk) == answers(cpu, prompts, 6, chunk)
+
+
+def test_noise_depends_on_seed_and_position_alone() -> None:
+    logits = torch.randn(50, generator=torch.Generator().manual_seed(0))
+    drawn = drawn_tokens(logits, range(2_000), seed=7)
+    assert fit_p(torch.bincount(drawn.long(), minlength=50).tolist(), shares_of(logits)) > 0.001
+    assert torch.equal(drawn_tokens(logits, range(100, 110), seed=7), drawn[100:110])
+    assert not torch.equal(drawn_tokens(logits, range(200), seed=8), drawn[:200])
+
+
+def test_the_largest_noise_that_there_is_does_not_draw_what_has_no_chance() -> None:
+    logits = torch.zeros(2048)
+    logits[3] = 60
+    assert drawn_tokens(logits, [ONE_BITS["position"]], seed=ONE_BITS["seed"]).tolist() == [3]

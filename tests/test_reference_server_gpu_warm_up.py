@@ -22,7 +22,7 @@ from reference_server.models.weights import random_weights
 from reference_server.policies import Continuous
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
-from reference_server.sequence import Sequence
+from reference_server.sequence import TokenSequence
 
 triton = pytest.importorskip("triton")
 from reference_server.gpu.warm_up import Reach  # noqa: E402  where triton is
@@ -237,7 +237,7 @@ def test_requests_of_every_kind_find_all_kernels_and_graphs_there(
         length = source.randint(1, source.choice((20, 60, context - 100)))
         prompt = [source.randrange(SHAPE.vocabulary) for _ in range(length)]
         sampling = source.choice(WAYS[:3]) or WAYS[0]
-        core.add(Sequence(prompt, source.randint(1, 100), sampling, salt=str(i)))
+        core.add(TokenSequence(prompt, source.randint(1, 100), sampling, salt=str(i)))
     while core.busy or scheduler.waiting:
         core.admit()
         core.step()

@@ -12,7 +12,7 @@ from reference_server.api.openai_protocol import Order, chat_order, completion_o
 from reference_server.config import Settings
 from reference_server.models.served_model import served_model
 from reference_server.sampler import Sampling
-from reference_server.sequence import Sequence
+from reference_server.sequence import TokenSequence
 
 SERVED = served_model(Settings(max_context=128))
 
@@ -199,7 +199,7 @@ def test_no_text_is_no_event() -> None:
 
 
 def test_usage_adds_up() -> None:
-    sequence = Sequence(prompt=[65] * 10, max_tokens=5, sampling=Sampling(seed=0), cached=8)
+    sequence = TokenSequence(prompt=[65] * 10, max_tokens=5, sampling=Sampling(seed=0), cached=8)
     sequence.tokens += [66] * 5
     counts = usage(sequence)
     assert counts["total_tokens"] == counts["prompt_tokens"] + counts["completion_tokens"] == 15

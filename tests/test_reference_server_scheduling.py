@@ -1,6 +1,6 @@
 """Policies, chunks, what a step should take and what is reported of it: on a backend of lines, without a model."""
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,7 +15,7 @@ from reference_server.instrumentation import Instrumentation, Uninstrumented
 from reference_server.policies import Continuous, Policy, Window, policy
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
-from reference_server.sequence import Sequence
+from reference_server.sequence import TokenSequence
 from reference_server.step_cost import StepCost
 
 
@@ -54,7 +54,7 @@ class Timed:
     def prepare(self) -> None:
         """Nothing."""
 
-    def submit(self, pieces: Many[Piece]) -> Drawn:
+    def submit(self, pieces: Sequence[Piece]) -> Drawn:
         assert len({piece.slot for piece in pieces}) == len(pieces)
         tokens = sum(1 if piece.tokens is None else len(piece.tokens) for piece in pieces)
         self.steps.append(tokens)
@@ -77,11 +77,11 @@ def core_on(
     return Core(backend, scheduler, (), told, itl_s=itl_s, clock=backend.clock)
 
 
-def asked(length: int = 10, max_tokens: int = 4) -> Sequence:
-    return Sequence([65] * length, max_tokens, Sampling(1), salt=str(length))
+def asked(length: int = 10, max_tokens: int = 4) -> TokenSequence:
+    return TokenSequence([65] * length, max_tokens, Sampling(1), salt=str(length))
 
 
-def run(core: Core, clock: Clock) -> list[set[Sequence]]:
+def run(core: Core, clock: Clock) -> list[set[TokenSequence]]:
     """Who ran in each step, to the end."""
     steps = []
     while core.busy or core.scheduler.waiting:

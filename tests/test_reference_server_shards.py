@@ -19,6 +19,7 @@ import torch
 from reference_server.batch import BackendLostError, Piece
 from reference_server.config import Settings
 from reference_server.errors import ConfigError
+from reference_server.grid import Grid, Place
 from reference_server.loading import load_backend
 from reference_server.models.served_model import ServedModel
 from reference_server.models.shapes import NAMED_SHAPES, Shape
@@ -27,11 +28,10 @@ from reference_server.models.weights import random_weights, tensor_sizes
 from reference_server.sampler import Sampling
 from reference_server.server import Server
 from reference_server.shards.backend import Group, ShardedBackend
-from reference_server.shards.grid import Grid, Place
 from reference_server.shards.nursery import Nursery
 from reference_server.shards.slicing import shard
-from reference_server.tools.shard_model import compared, modelled_step_s, table
 from tests.support.reference_replicas import Process, replica_process
+from tests.support.shard_model import compared, modelled_step_s, table
 
 Eventually = Callable[..., Any]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference_server.api.text_stream import TextStream
 from reference_server.models.tokenizer import EOS, ByteTokenizer, chat_prompt
+from reference_server.text_stream import TextStream
 
 
 def sent(data: bytes, stops: list[str], cuts: list[int]) -> tuple[list[str], bool]:

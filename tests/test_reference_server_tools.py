@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from reference_server.tools.prune import projections
 from tests.support.llama_folders import SHAPE, TEXT, write_llama
 from tests.support.reference_replicas import Hold, replica_in_thread
 
+ROOT = Path(__file__).parents[1]
 SHARES = {"hidden_size": 192, "intermediate_size": 256, "tie_word_embeddings": True}
 
 
@@ -234,24 +237,20 @@ def test_what_cannot_be_converted_is_refused_with_file_key_value_and_expectation
 
 
 @pytest.mark.slow
-def test_the_shards_benchmark_tells_speed_exchanges_losses_and_agreement(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    line = [
-        "bench",
-        "--shards",
-        "1,2",
-        "--shape",
-        "tiny",
+def test_the_shards_benchmark_tells_speed_exchanges_losses_and_agreement(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.shard_scaling", "--shards", "1,2", "--shape", "tiny"]
+    command += [
         "--batches",
         "1,3",
         "--context",
         "20",
         "--steps",
         "9",
+        "--output",
+        str(tmp_path / "shards.json"),
     ]
-    assert main([*line, "--output", str(tmp_path / "shards.json")]) == 0
-    assert capsys.readouterr().out.count("greedy tokens") == 2
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ended.stdout.count("greedy tokens") == 2
     found = json.loads((tmp_path / "shards.json").read_text())
     assert [run["shards"] for run in found["runs"]] == [1, 2]
     for run in found["runs"]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporters import gpu_metrics
-from exporters.metrics import GROUPS
+from exporters.series import gpu
+from exporters.series.groups import GROUPS
 from tests.support.replica_crowd import snapshots
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +37,7 @@ def test_a_crowds_counters_move_and_never_fall() -> None:
 def test_a_crowd_has_every_family_of_a_server_on_a_gpu() -> None:
     (text,) = snapshots(1, interval_s=5)
     shown = {line.split()[2] for line in text.decode().splitlines() if line.startswith("# TYPE")}
-    without_nvlink = [family for family in gpu_metrics.FAMILIES if "nvlink" not in family.name]
+    without_nvlink = [family for family in gpu.FAMILIES if "nvlink" not in family.name]
     assert {family.name for family in (*GROUPS["Inference server"], *without_nvlink)} <= shown
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from chaos.prometheus import REPLICA_JOB, PrometheusClient, Series
+from chaos.prometheus import PrometheusClient, Series
 from chaos.targets import Endpoints
 from dashboards.queries import run as run_queries
-from exporters import metrics
+from exporters.series import gateway as gateway_series
+from exporters.series.jobs import REPLICA_JOB
 from loadtests.rows import Row
 
 _REACHED_NOTHING = "unreachable"
@@ -58,14 +59,14 @@ def gateway_counts(url: str) -> GatewayCounts:
     attempts: dict[str, int] = {}
     unreachable: dict[str, int] = {}
     for sample in samples:
-        if sample.name == metrics.GATEWAY_ATTEMPTS.name:
+        if sample.name == gateway_series.GATEWAY_ATTEMPTS.name:
             name = sample.labels["replica"]
             attempts[name] = attempts.get(name, 0) + int(sample.value)
             if sample.labels["outcome"] == _REACHED_NOTHING:
                 unreachable[name] = unreachable.get(name, 0) + int(sample.value)
     return GatewayCounts(
-        requests=sum(int(s.value) for s in samples if s.name == metrics.GATEWAY_REQUESTS.name),
-        retries=sum(int(s.value) for s in samples if s.name == metrics.GATEWAY_RETRIES.name),
+        requests=sum(int(s.value) for s in samples if s.name == gateway_series.GATEWAY_REQUESTS.name),
+        retries=sum(int(s.value) for s in samples if s.name == gateway_series.GATEWAY_RETRIES.name),
         attempts=attempts,
         unreachable=unreachable,
     )
@@ -103,7 +104,9 @@ def left_in_flight(url: str, within_s: float) -> int:
     """
     deadline_s = time.monotonic() + within_s
     while True:
-        left = sum(int(s.value) for s in _gateway_samples(url) if s.name == metrics.GATEWAY_IN_FLIGHT.name)
+        left = sum(
+            int(s.value) for s in _gateway_samples(url) if s.name == gateway_series.GATEWAY_IN_FLIGHT.name
+        )
         if not left or time.monotonic() > deadline_s:
             return left
         time.sleep(_LOOK_EVERY_S)

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from chaos.prometheus import GATEWAY_JOB, REPLICA_JOB, PrometheusClient, Series, WallClock
+from chaos.prometheus import PrometheusClient, Series, WallClock
 from dashboards.boards import caches, experiment, fleet, queueing
 from dashboards.boards.panels import Panel, Query
 from dashboards.config import bound
 from dashboards.engines import REFERENCE, Engine, UntoldError, engines, presence
+from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB
 
 STEP_S = 1.0
 WINDOW = "5s"

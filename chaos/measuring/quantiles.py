@@ -6,9 +6,10 @@ Failures enter as +inf, nothing is interpolated. A percentage names a quantile: 
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from statistics import NormalDist
 
 CONFIDENCE = 0.95
-_Z = 1.959963984540054
+_Z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2)
 """Two-sided 95 % point of the normal distribution."""
 
 

@@ -8,11 +8,12 @@ from chaos.collecting.engine import Engine, recognised
 from chaos.events import Event
 from chaos.load import LoadConfig
 from chaos.progress import Progress
-from chaos.prometheus import GATEWAY_JOB, REPLICA_JOB, RUN_JOB, WallClock
+from chaos.prometheus import WallClock
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.publishing.load_series import LoadCollector
 from chaos.publishing.run_series import RunSeries
 from chaos.targets import Target
+from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB, RUN_JOB
 
 _TABLE_WIDTH = 118
 

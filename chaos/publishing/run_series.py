@@ -15,11 +15,11 @@ from chaos.load import LoadConfig
 from chaos.prometheus import PrometheusClient
 from chaos.publishing.load_series import LoadCollector
 from dashboards.queries.run import answering
-from exporters.cluster_metrics import CHAOS_ACTIVE, TELEMETRY_EXPECTED, TELEMETRY_REPORTING
 from exporters.collectors import CollectorSet
 from exporters.exposition import serve
 from exporters.polling import Poller
 from exporters.registry import Registry, gauge, gauge_snapshot
+from exporters.series.run import CHAOS_ACTIVE, TELEMETRY_EXPECTED, TELEMETRY_REPORTING
 
 _HOST = "127.0.0.1"
 _ASK_EVERY_S = 1.0

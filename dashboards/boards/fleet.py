@@ -6,7 +6,8 @@ from dashboards.boards.panels import Dashboard, Limit, Panel, Query, Row, failur
 from dashboards.queries import gateway as gateway_queries
 from dashboards.queries import replicas as queries
 from dashboards.queries import run as run_queries
-from exporters import cluster_metrics, slo
+from exporters import slo
+from exporters.series import probe
 
 _NO_PROBE = "no prober runs: python -m exporters probe"
 _NO_COMM = "nobody times peers: python -m exporters comm"
@@ -173,7 +174,7 @@ def probe_ttft() -> Panel:
         "Probe: time to first token",
         "Start of the last probe, connecting included, to its first token; one small request, so an idle floor.",
         "s",
-        (Query(run_queries.probe(cluster_metrics.PROBE_TTFT), "{{target}}"),),
+        (Query(run_queries.probe(probe.PROBE_TTFT), "{{target}}"),),
         limit=latency_limit(slo.TTFT),
         width=8,
         no_value=_NO_PROBE,
@@ -185,7 +186,7 @@ def probe_tpot() -> Panel:
         "Probe: time per output token",
         "Mean gap between the tokens of the last probe.",
         "s",
-        (Query(run_queries.probe(cluster_metrics.PROBE_TPOT), "{{target}}"),),
+        (Query(run_queries.probe(probe.PROBE_TPOT), "{{target}}"),),
         no_value=_NO_PROBE,
     )
 

@@ -5,7 +5,7 @@ from dashboards.boards import variables
 from dashboards.boards.panels import Dashboard, Limit, Panel, Query, Row, Unit
 from dashboards.queries import gpu as query
 from dashboards.queries.expression import Expression
-from exporters import gpu_metrics as declared
+from exporters.series import gpu as declared
 
 NO_GPU = "no GPU, or none that tells this"
 _DEVICE, _ALLOCATOR = "{{uuid}}", "{{pod}} gpu {{gpu}}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dashboards.queries.expression import AnySeries, Expression, Samples, promql
-from exporters import metrics
+from exporters.series import gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,5 +25,5 @@ POD = Variable(
     all_value=".*",  # matches replicas without the label too, and one that started a moment ago
 )
 GATEWAY_JOB = Variable(
-    "gateway", "Gateway's job", promql("label_values({series}, job)", series=Samples(metrics.GATEWAY_READY))
+    "gateway", "Gateway's job", promql("label_values({series}, job)", series=Samples(gateway.GATEWAY_READY))
 )

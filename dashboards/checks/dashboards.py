@@ -13,7 +13,7 @@ from dashboards.boards.panels import Unit
 from dashboards.checks.promql import Meaning, known_series, meanings, problems
 from dashboards.checks.syntax import parse
 from dashboards.config import GATEWAY, REPLICAS
-from exporters import cluster_metrics
+from exporters.series import groups
 
 Json = Mapping[str, Any]
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -21,7 +21,7 @@ KNOWN: Mapping[str, Meaning] = known_series()
 """Every name that a panel may query."""
 _UNSELECTED = frozenset(
     name
-    for families in cluster_metrics.GROUPS.values()
+    for families in groups.GROUPS.values()
     for family in families
     for name in meanings(family.name, family.kind)
 )

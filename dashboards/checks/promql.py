@@ -22,8 +22,8 @@ from dashboards.checks.syntax import (
 from dashboards.engines import DECLARED, engines
 from dashboards.rules.groups import SCRAPES_PER_WINDOW, Group, Recording, Timing
 from dashboards.sources import is_plain, spellings
-from exporters.families import Kind
 from exporters.profiles.signals import SIGNALS
+from exporters.series.family import Kind
 
 _OF_PROMETHEUS = ("up", "scrape_duration_seconds", "ALERTS", "ALERTS_FOR_STATE")
 _RATES = frozenset({"rate", "irate", "increase"})

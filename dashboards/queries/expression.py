@@ -13,8 +13,8 @@ from typing import NamedTuple
 from dashboards.config import WINDOW
 from dashboards.engines import REFERENCE, Engine, UntoldError
 from dashboards.sources import Source, added, le_matcher, normalised, quoted, selected
-from exporters.families import Family
 from exporters.profiles.signals import SIGNALS, Signal
+from exporters.series.family import Family
 
 
 class Matcher(NamedTuple):

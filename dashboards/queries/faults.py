@@ -3,7 +3,7 @@
 from dashboards.config import PHASE_MEMORY
 from dashboards.queries.expression import Expression, promql
 from dashboards.queries.promql import now
-from exporters.cluster_metrics import CHAOS_ACTIVE
+from exporters.series.run import CHAOS_ACTIVE
 
 
 def faults_active() -> Expression:

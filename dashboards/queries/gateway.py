@@ -15,22 +15,23 @@ from dashboards.queries.promql import (
     within,
     worst,
 )
-from exporters import metrics, slo
+from exporters import slo
+from exporters.series import gateway
 
 
 def requests_by_outcome() -> Expression:
     """Logical requests per second, by what the client got."""
-    return total_rate(metrics.GATEWAY_REQUESTS, GATEWAY, by=("outcome",))
+    return total_rate(gateway.GATEWAY_REQUESTS, GATEWAY, by=("outcome",))
 
 
 def requests() -> Expression:
     """Logical requests per second that ended."""
-    return total_rate(metrics.GATEWAY_REQUESTS, GATEWAY)
+    return total_rate(gateway.GATEWAY_REQUESTS, GATEWAY)
 
 
 def served() -> Expression:
     """Logical requests per second that were answered completely."""
-    return total_rate(metrics.GATEWAY_REQUESTS, GATEWAY, OK)
+    return total_rate(gateway.GATEWAY_REQUESTS, GATEWAY, OK)
 
 
 def served_ratio() -> Expression:
@@ -45,63 +46,63 @@ def failure_ratio() -> Expression:
 
 def good_ratio() -> Expression:
     """Share of logical requests answered completely and within the end-to-end objective, retries included."""
-    return share_within(metrics.GATEWAY_REQUEST_SECONDS, GATEWAY, bound_s(slo.E2E), OK)
+    return share_within(gateway.GATEWAY_REQUEST_SECONDS, GATEWAY, bound_s(slo.E2E), OK)
 
 
 def good() -> Expression:
     """Logical requests per second answered completely and within the end-to-end objective: goodput."""
-    return within(metrics.GATEWAY_REQUEST_SECONDS, GATEWAY, bound_s(slo.E2E), OK)
+    return within(gateway.GATEWAY_REQUEST_SECONDS, GATEWAY, bound_s(slo.E2E), OK)
 
 
 def latency(q: float) -> Expression:
     """A quantile of arrival to last byte, over all logical requests, however they ended."""
-    return quantile(q, metrics.GATEWAY_REQUEST_SECONDS, GATEWAY)
+    return quantile(q, gateway.GATEWAY_REQUEST_SECONDS, GATEWAY)
 
 
 def latency_by_outcome(q: float) -> Expression:
     """A quantile of arrival to last byte, by what the client got."""
-    return quantile(q, metrics.GATEWAY_REQUEST_SECONDS, GATEWAY, by=("outcome",))
+    return quantile(q, gateway.GATEWAY_REQUEST_SECONDS, GATEWAY, by=("outcome",))
 
 
 def attempts_by_outcome() -> Expression:
     """Attempts per second at replicas, by how they ended."""
-    return total_rate(metrics.GATEWAY_ATTEMPTS, GATEWAY, by=("outcome",))
+    return total_rate(gateway.GATEWAY_ATTEMPTS, GATEWAY, by=("outcome",))
 
 
 def attempts_by_replica() -> Expression:
     """Attempts per second, of the replicas with the most."""
-    return worst(WORST, total_rate(metrics.GATEWAY_ATTEMPTS, GATEWAY, by=("replica",)))
+    return worst(WORST, total_rate(gateway.GATEWAY_ATTEMPTS, GATEWAY, by=("replica",)))
 
 
 def failed_attempts_by_replica() -> Expression:
     """Attempts per second that did not end well, of the replicas with the most."""
     failed = Matcher("outcome", "!=", "ok")
-    return worst(WORST, total_rate(metrics.GATEWAY_ATTEMPTS, GATEWAY, failed, by=("replica",)))
+    return worst(WORST, total_rate(gateway.GATEWAY_ATTEMPTS, GATEWAY, failed, by=("replica",)))
 
 
 def retries() -> Expression:
     """Retries per second."""
-    return total_rate(metrics.GATEWAY_RETRIES, GATEWAY)
+    return total_rate(gateway.GATEWAY_RETRIES, GATEWAY)
 
 
 def attempts_per_request() -> Expression:
     """Attempts per logical request: 1 while nothing is retried."""
-    return per(total_rate(metrics.GATEWAY_ATTEMPTS, GATEWAY), requests())
+    return per(total_rate(gateway.GATEWAY_ATTEMPTS, GATEWAY), requests())
 
 
 def in_flight() -> Expression:
     """Logical requests that the gateway holds open."""
-    return now("sum", metrics.GATEWAY_IN_FLIGHT, GATEWAY)
+    return now("sum", gateway.GATEWAY_IN_FLIGHT, GATEWAY)
 
 
 def outstanding_by_replica() -> Expression:
     """Attempts open at a replica, of those with the most."""
-    return worst(WORST, now("max", metrics.GATEWAY_OUTSTANDING, GATEWAY, by=("replica",)))
+    return worst(WORST, now("max", gateway.GATEWAY_OUTSTANDING, GATEWAY, by=("replica",)))
 
 
 def ready() -> Expression:
     """Replicas that get new requests."""
-    return now("sum", metrics.GATEWAY_READY, GATEWAY)
+    return now("sum", gateway.GATEWAY_READY, GATEWAY)
 
 
 def scraped() -> Expression:

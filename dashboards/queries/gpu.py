@@ -6,8 +6,8 @@ Replicas that share a device all report it: of a device the greatest report coun
 from dashboards.config import REPLICAS, WORST
 from dashboards.queries.expression import Expression, Matcher, promql
 from dashboards.queries.promql import Subject, greatest_rate, lowest, now, total_rate, worst
-from exporters import gpu_metrics, metrics
-from exporters.families import Family
+from exporters.series import collectors, gpu
+from exporters.series.family import Family
 
 DEVICE = ("uuid",)
 _EVENTS = 8
@@ -16,13 +16,13 @@ _EVENTS = 8
 
 def answering() -> Expression:
     """Replicas whose NVML answers and lists a GPU."""
-    return now("sum", gpu_metrics.GPU_UP, REPLICAS)
+    return now("sum", gpu.GPU_UP, REPLICAS)
 
 
 def collector_success() -> Expression:
     """1 where the GPU part of the last scrape was complete, by replica, the failing ones first."""
     of_gpus = Matcher("collector", "=", "gpu")
-    return lowest(WORST, now("min", metrics.COLLECTOR_SUCCESS, REPLICAS, of_gpus, by=("pod",)))
+    return lowest(WORST, now("min", collectors.COLLECTOR_SUCCESS, REPLICAS, of_gpus, by=("pod",)))
 
 
 def of_device(signal: str, *labels: str) -> Expression:

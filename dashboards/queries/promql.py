@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dashboards.queries.expression import Expression, Matcher, Samples, promql
-from exporters.families import Family
+from exporters.series.family import Family
 
 Subject = str | Family
 OK = Matcher("outcome", "=", "ok")

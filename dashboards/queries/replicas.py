@@ -25,7 +25,8 @@ from dashboards.queries.promql import (
     within,
     worst,
 )
-from exporters import metrics, slo
+from exporters import slo
+from exporters.series import collectors, server
 from exporters.slo import Objective
 
 # Requests and tokens, as the replicas count them.
@@ -191,7 +192,7 @@ def cache_hits_by_tier() -> Expression:
 
 def cache_hit_ratio_since_start() -> Expression:
     """The replicas' own ratio since each started, by replica and tier, lowest first where it is cut."""
-    return lowest(WORST, now("min", metrics.CACHE_HIT_RATIO, REPLICAS, by=("pod", "tier")))
+    return lowest(WORST, now("min", server.CACHE_HIT_RATIO, REPLICAS, by=("pod", "tier")))
 
 
 def kv_usage() -> Expression:
@@ -201,7 +202,7 @@ def kv_usage() -> Expression:
 
 def kv_fragmentation_by_replica() -> Expression:
     """Share of the KV cache's reserved slots that hold no token, of the replicas with the most."""
-    return worst(WORST, now("max", metrics.KV_CACHE_FRAGMENTATION, REPLICAS, by=("pod",)))
+    return worst(WORST, now("max", server.KV_CACHE_FRAGMENTATION, REPLICAS, by=("pod",)))
 
 
 def kv_usage_by_replica() -> Expression:
@@ -235,7 +236,7 @@ def slowest_scrape_s() -> Expression:
 def failing_collectors() -> Expression:
     """Replicas whose last scrape lacked a collector's part, by collector; the GPU's has a panel of its own."""
     others = Matcher("collector", "!=", "gpu")
-    success = Samples(metrics.COLLECTOR_SUCCESS, REPLICAS, (others,), by=("collector",))
+    success = Samples(collectors.COLLECTOR_SUCCESS, REPLICAS, (others,), by=("collector",))
     return promql("sum by (collector) (1 - {success})", success=success)
 
 

@@ -6,9 +6,9 @@ Their exporters run beside the cluster, under jobs of their own: no variable cho
 from dashboards.config import GATEWAY, WORST
 from dashboards.queries.expression import Expression, promql
 from dashboards.queries.promql import lowest, now, per, quantile, total_rate, worst
-from exporters import cluster_metrics as beside
-from exporters import metrics
-from exporters.families import Family
+from exporters.series import comm, gateway, run, server
+from exporters.series import probe as probe_series
+from exporters.series.family import Family
 
 _PEER = ("op", "scope", "peer")
 
@@ -18,7 +18,7 @@ _PEER = ("op", "scope", "peer")
 
 def probe_success() -> Expression:
     """1 where the last probe got a whole answer, by target, the failing ones first."""
-    return lowest(WORST, now("min", beside.PROBE_SUCCESS, "", by=("target",)))
+    return lowest(WORST, now("min", probe_series.PROBE_SUCCESS, "", by=("target",)))
 
 
 def probe(family: Family) -> Expression:
@@ -28,12 +28,12 @@ def probe(family: Family) -> Expression:
 
 def probes_by_outcome() -> Expression:
     """Probes per second, by how they ended."""
-    return total_rate(beside.PROBE_REQUESTS, "", by=("outcome",))
+    return total_rate(probe_series.PROBE_REQUESTS, "", by=("outcome",))
 
 
 def gray_replicas() -> Expression:
     """Probed replicas that answer no probe and still get requests: more fail than the gateway has out of use."""
-    answered, ready = now("sum", beside.PROBE_SUCCESS, ""), now("sum", metrics.GATEWAY_READY, GATEWAY)
+    answered, ready = now("sum", probe_series.PROBE_SUCCESS, ""), now("sum", gateway.GATEWAY_READY, GATEWAY)
     return promql("clamp_min({ready} - {answered}, 0)", ready=ready, answered=answered)
 
 
@@ -42,13 +42,13 @@ def gray_replicas() -> Expression:
 
 def comm_latency(q: float) -> Expression:
     """A quantile of one operation with a peer, of the slowest ways."""
-    return worst(WORST, quantile(q, beside.COMM_LATENCY, "", by=_PEER))
+    return worst(WORST, quantile(q, comm.COMM_LATENCY, "", by=_PEER))
 
 
 def comm_failure_ratio() -> Expression:
     """Share of operations with a peer that got no answer in time, of the worst ways."""
-    failed = total_rate(beside.COMM_FAILURES, "", by=_PEER)
-    answered = total_rate(beside.COMM_LATENCY, "", by=_PEER, part="_count")
+    failed = total_rate(comm.COMM_FAILURES, "", by=_PEER)
+    answered = total_rate(comm.COMM_LATENCY, "", by=_PEER, part="_count")
     return worst(WORST, per(failed, promql("({failed} + {answered})", failed=failed, answered=answered)))
 
 
@@ -57,12 +57,12 @@ def comm_failure_ratio() -> Expression:
 
 def targets_expected() -> Expression:
     """Targets whose series should be there, by scrape job, as the runner knows its cluster."""
-    return now("sum", beside.TELEMETRY_EXPECTED, "", by=("job_name",))
+    return now("sum", run.TELEMETRY_EXPECTED, "", by=("job_name",))
 
 
 def targets_reporting() -> Expression:
     """Of those, targets whose last scrape succeeded."""
-    return now("sum", beside.TELEMETRY_REPORTING, "", by=("job_name",))
+    return now("sum", run.TELEMETRY_REPORTING, "", by=("job_name",))
 
 
 # The load, as the runner and its generator tell it.
@@ -70,27 +70,27 @@ def targets_reporting() -> Expression:
 
 def planned() -> Expression:
     """Arrivals of the plan that came due, per second."""
-    return total_rate(beside.LOAD_PLANNED, "")
+    return total_rate(run.LOAD_PLANNED, "")
 
 
 def ended() -> Expression:
     """Planned arrivals that ended, per second."""
-    return total_rate(beside.LOAD_REQUESTS, "")
+    return total_rate(run.LOAD_REQUESTS, "")
 
 
 def ended_by_outcome() -> Expression:
     """The same by what the client saw."""
-    return total_rate(beside.LOAD_REQUESTS, "", by=("outcome",))
+    return total_rate(run.LOAD_REQUESTS, "", by=("outcome",))
 
 
 def client_in_flight() -> Expression:
     """Planned arrivals that came due and have not ended."""
-    return now("sum", beside.LOAD_IN_FLIGHT, "")
+    return now("sum", run.LOAD_IN_FLIGHT, "")
 
 
 def lag(q: float) -> Expression:
     """A quantile of the generator's own lateness."""
-    return quantile(q, beside.LOAD_LAG, "")
+    return quantile(q, run.LOAD_LAG, "")
 
 
 # What a run asks for itself, without a panel: counts to compare with the client's, and who answers.
@@ -98,12 +98,12 @@ def lag(q: float) -> Expression:
 
 def counted_at(job: str) -> str:
     """When each replica's count of ended requests was last scraped, in Unix seconds."""
-    return f'min by (pod) (timestamp({metrics.REQUESTS.name}{{job="{job}"}}))'
+    return f'min by (pod) (timestamp({server.REQUESTS.name}{{job="{job}"}}))'
 
 
 def counted(job: str, look_back_s: int) -> str:
     """Each replica's own count of ended requests, also where it is gone by now."""
-    last = f'last_over_time({metrics.REQUESTS.name}{{job="{job}"}}[{look_back_s}s])'
+    last = f'last_over_time({server.REQUESTS.name}{{job="{job}"}}[{look_back_s}s])'
     return f"sum by (pod) ({last})"
 
 

@@ -9,10 +9,11 @@ import yaml
 from pydantic import ValidationError
 
 from exporters.profiles.profile import Profile
+from exporters.profiles.reference import reference_profile
 
 
 class ProfileError(ValueError):
-    """A profile that cannot be understood: what, where, and what was expected."""
+    """A profile that cannot be understood: what, where, what was expected. Ends in the command line, exit code 2."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -30,10 +31,11 @@ class _Loader(yaml.SafeLoader):
 
 @cache
 def profiles() -> tuple[Profile, ...]:
-    """Every profile of this package, by engine."""
+    """Every profile of this package, by engine: the files, and the reference server's."""
     folder = files("exporters.profiles")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    return tuple(parse(folder.joinpath(name).read_text(), name) for name in names)
+    texts = [(entry.name, entry.read_text()) for entry in folder.iterdir() if entry.name.endswith(".yaml")]
+    found = [reference_profile(), *(parse(text, name) for name, text in texts)]
+    return tuple(sorted(found, key=lambda one: one.engine))
 
 
 def profile(engine: str) -> Profile:

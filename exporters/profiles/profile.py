@@ -11,8 +11,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from exporters.families import Kind
 from exporters.profiles.signals import COMMON_LABELS, SIGNALS
+from exporters.series.family import Kind
 
 T = TypeVar("T")
 SourceKind = Literal["counter", "gauge", "histogram", "summary"]

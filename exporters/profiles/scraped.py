@@ -21,7 +21,7 @@ _PARTS = ("_bucket", "_sum", "_count")
 
 
 class ExpositionError(ValueError):
-    """The text is no exposition of metrics."""
+    """The text is no exposition of metrics. Ends in the command line, exit code 2."""
 
 
 @dataclass(frozen=True, slots=True)

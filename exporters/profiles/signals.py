@@ -5,7 +5,7 @@ Names are those of the recorded series without the operation: `ttft_seconds` bec
 
 from dataclasses import dataclass
 
-from exporters.families import Kind
+from exporters.series.family import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reference_server.sequence import Sequence
+from reference_server.sequence import TokenSequence
 
 DONE = b"data: [DONE]\n\n"
 
@@ -99,7 +99,7 @@ def _choice(said: Said, finish_reason: str | None) -> dict[str, Any]:
     return {"index": 0, **said, "logprobs": None, "finish_reason": finish_reason}
 
 
-def usage(sequence: Sequence) -> dict[str, Any]:
+def usage(sequence: TokenSequence) -> dict[str, Any]:
     """OpenAI's `usage` object; complete once the last output came."""
     return {
         "prompt_tokens": len(sequence.prompt),

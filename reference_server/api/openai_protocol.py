@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from reference_server.api.errors import ApiError, invalid
-from reference_server.api.text_stream import TextStream
 from reference_server.models.served_model import ServedModel
 from reference_server.models.tokenizer import Tokenizer
 from reference_server.sampler import Sampling
-from reference_server.sequence import Sequence
+from reference_server.sequence import TokenSequence
+from reference_server.text_stream import TextStream
 
 MAX_STOPS = 4
 COMPLETION_MAX_TOKENS = 16
@@ -112,7 +112,7 @@ class ChatRequest(_Request):
 class Order:
     """What a request asks for: of the engine, and of the answer."""
 
-    sequence: Sequence
+    sequence: TokenSequence
     within_s: float
     """Infinite where the request does not say."""
     streaming: bool
@@ -180,7 +180,7 @@ def _order(request: _Request, prompt: list[int], max_tokens: int, served: Served
             "max_tokens",
             "context_length_exceeded",
         )
-    sequence = Sequence(
+    sequence = TokenSequence(
         prompt=prompt,
         max_tokens=max_tokens,
         sampling=Sampling(

@@ -35,7 +35,8 @@ def best_of_blocks(
     if temperature > 0:
         counter = tl.load(positions + of_row) + token * 0
         bits, _, _, _ = tl.philox((high << 32) | low, token, counter, token * 0, token * 0)
-        uniform = ((bits >> 8).to(tl.float32) + 0.5) * (1.0 / (1 << 24))
+        # 23 bits, so that the half fits into a float32: of 24, the largest would become 1, and its noise infinite.
+        uniform = ((bits >> 9).to(tl.float32) + 0.5) * (1.0 / (1 << 23))
         score = score / temperature - tl.log(-tl.log(uniform))
     barred = tl.load(forbidden + mask_line * VOCABULARY + token, mask=fits, other=1)
     score = tl.where(fits & (barred == 0), score, float("-inf"))

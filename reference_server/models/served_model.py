@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from reference_server.config import PATH, Settings
+from reference_server.config import Settings
 from reference_server.errors import ConfigError
 from reference_server.models.folder import weights_file
 from reference_server.models.shapes import DEFAULT_SHAPE, Shape, named_shape, read_shape
 from reference_server.models.tokenizer import ANY_BYTE, PRINTABLE, ByteTokenizer, Tokenizer, read_tokenizer
+from reference_server.settings.setting import PATH
 
 
 @dataclass(frozen=True, slots=True)

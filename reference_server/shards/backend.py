@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from reference_server.batch import BackendLostError, BackendStatistics, Piece
 from reference_server.errors import ConfigError
-from reference_server.shards.grid import Grid, Place
+from reference_server.grid import Grid, Place
 from reference_server.shards.nursery import Nursery
 from reference_server.shards.rank import Load, Loaded, encode, run_rank
 

@@ -22,7 +22,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from reference_server.errors import ConfigError
-from reference_server.shards.grid import Place
+from reference_server.grid import Place
 
 if TYPE_CHECKING:  # brings triton, which is there only beside a GPU
     from reference_server.gpu.peer_sums import PeerSums

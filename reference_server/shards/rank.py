@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reference_server.batch import Backend, BackendStatistics, Drawn, Piece
 from reference_server.errors import ConfigError
+from reference_server.grid import Place
 from reference_server.sampler import Sampling
-from reference_server.shards.grid import Place
 
 if TYPE_CHECKING:  # the server, which never computes, sends these functions without importing torch
     from reference_server.shards.collectives import Collectives, Timing

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from reference_server.grid import Place
 from reference_server.models.quantization import Int8Weight
 from reference_server.models.shapes import Shape
 from reference_server.models.weights import EMBEDDING, FINAL_NORM, HEAD, layer_name, tensor_sizes
-from reference_server.shards.grid import Place
 
 BY_OUTPUT = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "mlp.gate_proj", "mlp.up_proj")
 BY_INPUT = ("self_attn.o_proj", "mlp.down_proj")

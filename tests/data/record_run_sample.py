@@ -17,6 +17,7 @@ SHORTER = {
     "rate: 60% of capacity": "rate: 12",
     "output_tokens: 32": "output_tokens: 8",
     "prompt_tokens: 64": "prompt_tokens: 32",
+    "ttft: 500ms\n": "ttft: 1s\n",
     "hold: 15s": "hold: 5s",
     "within: 25s": "within: 15s",
     "observe: 40s": "observe: 20s",

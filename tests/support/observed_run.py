@@ -24,9 +24,9 @@ from dashboards.engines import REFERENCE
 from dashboards.queries import faults, gateway
 from dashboards.queries import replicas as queries
 from dashboards.queries.expression import Expression
-from exporters import cluster_metrics
 from exporters.exposition import serve
 from exporters.registry import Registry, counter, gauge, histogram
+from exporters.series import comm, probe, run
 from tests.conftest import wait_until
 from tests.support.local_cluster import all_ready, gateway_port, last, request, terminate, total
 
@@ -150,24 +150,24 @@ class Beside:
 
     def __init__(self) -> None:
         self.registry = Registry()
-        self.active = gauge(cluster_metrics.CHAOS_ACTIVE, self.registry).labels(
+        self.active = gauge(run.CHAOS_ACTIVE, self.registry).labels(
             "small", "kill-one", "PodChaos/pod-kill", "one of two"
         )
         self._counters = [
-            counter(cluster_metrics.LOAD_PLANNED, self.registry),
-            counter(cluster_metrics.LOAD_REQUESTS, self.registry).labels("ok"),
-            counter(cluster_metrics.PROBE_REQUESTS, self.registry).labels("a", "tiny", "ok"),
-            counter(cluster_metrics.COMM_FAILURES, self.registry).labels("tcp_rtt", "intra", "b"),
+            counter(run.LOAD_PLANNED, self.registry),
+            counter(run.LOAD_REQUESTS, self.registry).labels("ok"),
+            counter(probe.PROBE_REQUESTS, self.registry).labels("a", "tiny", "ok"),
+            counter(comm.COMM_FAILURES, self.registry).labels("tcp_rtt", "intra", "b"),
         ]
         self._seconds = [
-            histogram(cluster_metrics.LOAD_LAG, self.registry),
-            histogram(cluster_metrics.COMM_LATENCY, self.registry).labels("tcp_rtt", "intra", "b"),
+            histogram(run.LOAD_LAG, self.registry),
+            histogram(comm.COMM_LATENCY, self.registry).labels("tcp_rtt", "intra", "b"),
         ]
-        for family in (cluster_metrics.TELEMETRY_EXPECTED, cluster_metrics.TELEMETRY_REPORTING):
+        for family in (run.TELEMETRY_EXPECTED, run.TELEMETRY_REPORTING):
             gauge(family, self.registry).labels("deepseek-metrics").set(2)
-        for family in (cluster_metrics.PROBE_SUCCESS, cluster_metrics.PROBE_TTFT, cluster_metrics.PROBE_TPOT):
+        for family in (probe.PROBE_SUCCESS, probe.PROBE_TTFT, probe.PROBE_TPOT):
             gauge(family, self.registry).labels("a", "tiny").set(1)
-        gauge(cluster_metrics.LOAD_IN_FLIGHT, self.registry).set(3)
+        gauge(run.LOAD_IN_FLIGHT, self.registry).set(3)
 
     def tell(self) -> None:
         for one in self._counters:

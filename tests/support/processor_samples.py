@@ -1,17 +1,11 @@
 """Made-up samples of the processor over a made-up run with a kill: what tests of usage and contention share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from chaos.measuring.measurements import Measurements, measure
+from chaos.measuring.measurements import Measurements
 from chaos.measuring.processor import Sample, Usage, of_phase
-from chaos.measuring.recovery import Criteria
-from chaos.measuring.slis import Objectives
-from chaos.measuring.timeline import FaultWindow, Phase, Timeline
-from loadtests.rows import Row
-from tests.test_chaos_evaluation import LIFE
+from chaos.measuring.timeline import Phase
 
-# Ten arrivals a second with three tokens each; the kill is at 40 s, goodput is back at 42 s, capacity at 44.26 s.
-FAULT = FaultWindow("kill", "pod-kill", "exact", 40.0, None, ("r0",), 2, verified=True)
 BASELINE = Phase("baseline", 5.0, 39.0)
 Rates = Callable[[float], Mapping[str, float]]
 """By an instant: cores that are busy, each role's, and what is throttled and stolen."""
@@ -46,11 +40,6 @@ def full_from(start_s: float, end_s: float, **ours: float) -> Rates:
     """Somebody takes what we leave of two cores in a stretch; outside it the machine is half idle."""
     ours = ours or {"replicas": 0.75}
     return lambda at_s: {"busy": 2.0 if start_s <= at_s < end_s else 1.0, **ours}
-
-
-def run_with_a_kill(rows: Sequence[Row]) -> Measurements:
-    run = Timeline(tuple(rows), LIFE, 600, 5.0, 60.0, wanted_replicas=2, faults=(FAULT,))
-    return measure(run, Objectives(0.5, 1.0), Criteria(window_s=2.0, hold_s=5.0, within_s=12.0))
 
 
 def usage(found: list[Sample], run: Measurements, phase: Phase = BASELINE) -> Usage:

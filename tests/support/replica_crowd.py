@@ -18,9 +18,9 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporters import metrics
 from exporters.inference import InferenceMetrics
 from exporters.registry import Registry, counter, gauge, histogram
+from exporters.series import gateway as gateway_series
 
 RECORDED = Path(__file__).parents[1] / "data" / "h200" / "server.prom"
 UUID = b"GPU-00000000-0000-4000-8000-000000000200"
@@ -65,10 +65,10 @@ def snapshots(count: int, interval_s: float) -> list[bytes]:
 def gateway(replicas: int) -> Callable[[], bytes]:
     """What renders the gateway's exposition; between two calls one request of each replica has ended."""
     registry = Registry()
-    gauge(metrics.GATEWAY_READY, registry).set(replicas)
-    ended = counter(metrics.GATEWAY_REQUESTS, registry).labels("ok")
-    retries = counter(metrics.GATEWAY_RETRIES, registry)
-    took = histogram(metrics.GATEWAY_REQUEST_SECONDS, registry).labels("ok")
+    gauge(gateway_series.GATEWAY_READY, registry).set(replicas)
+    ended = counter(gateway_series.GATEWAY_REQUESTS, registry).labels("ok")
+    retries = counter(gateway_series.GATEWAY_RETRIES, registry)
+    took = histogram(gateway_series.GATEWAY_REQUEST_SECONDS, registry).labels("ok")
 
     def render() -> bytes:
         ended.inc(replicas)

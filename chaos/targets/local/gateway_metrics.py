@@ -6,8 +6,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from chaos.targets.local.balancer import Balancer
-from exporters import metrics
 from exporters.registry import Registry, counter, gauge_snapshot, histogram
+from exporters.series import gateway
 
 OK = "ok"
 HTTP_4XX = "http_4xx"
@@ -37,13 +37,13 @@ class GatewayMetrics:
 
     def __init__(self, balancer: Balancer, in_flight: Callable[[], int]) -> None:
         self.registry = Registry()
-        self._requests = counter(metrics.GATEWAY_REQUESTS, self.registry)
+        self._requests = counter(gateway.GATEWAY_REQUESTS, self.registry)
         for outcome in OUTCOMES:
             # A series that begins with its first event shows no increase for it: rates would miss the first failures.
             self._requests.labels(outcome)
-        self._attempts = counter(metrics.GATEWAY_ATTEMPTS, self.registry)
-        self._retries = counter(metrics.GATEWAY_RETRIES, self.registry)
-        self._seconds = histogram(metrics.GATEWAY_REQUEST_SECONDS, self.registry)
+        self._attempts = counter(gateway.GATEWAY_ATTEMPTS, self.registry)
+        self._retries = counter(gateway.GATEWAY_RETRIES, self.registry)
+        self._seconds = histogram(gateway.GATEWAY_REQUEST_SECONDS, self.registry)
         self._labelled: set[str] = set()
         self.registry.register(_Now(balancer, in_flight))
 
@@ -74,13 +74,13 @@ class _Now(Collector):
     def collect(self) -> Iterator[Metric]:
         """Requests in flight, attempts open per replica, and replicas that get new requests."""
         endpoints = tuple(self._balancer.endpoints.values())
-        in_flight = gauge_snapshot(metrics.GATEWAY_IN_FLIGHT)
+        in_flight = gauge_snapshot(gateway.GATEWAY_IN_FLIGHT)
         in_flight.add_metric((), self._in_flight())
         yield in_flight
-        ready = gauge_snapshot(metrics.GATEWAY_READY)
+        ready = gauge_snapshot(gateway.GATEWAY_READY)
         ready.add_metric((), sum(endpoint.available for endpoint in endpoints))
         yield ready
-        outstanding = gauge_snapshot(metrics.GATEWAY_OUTSTANDING)
+        outstanding = gauge_snapshot(gateway.GATEWAY_OUTSTANDING)
         for endpoint in endpoints:
             outstanding.add_metric((endpoint.name,), endpoint.outstanding)
         yield outstanding

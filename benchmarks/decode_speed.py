@@ -1,4 +1,6 @@
-"""`python -m reference_server bench`: decode speed on one GPU, against its memory bandwidth and against transformers.
+"""Decode speed on one GPU, against its memory bandwidth and against transformers.
+
+    python -m benchmarks.decode_speed --peers sdpa,flash_attention_2 --profile --out bench
 
 Weights are random: speed does not depend on them. The limit is what reading the bytes of a step takes at the rate of
 a device copy, measured in the same run. Steps are driven through the backend as the engine drives it: block tables and
@@ -20,12 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.decoding import WARM_STEPS, Decoder, prompts
 from reference_server.block_pool import blocks_for
-from reference_server.errors import ConfigError
-from reference_server.models.quantization import Int8Weight, quantize
-from reference_server.models.shapes import NAMED_SHAPES, Shape
-from reference_server.models.weights import tensor_sizes
-from reference_server.tools.decoding import WARM_STEPS, Decoder, prompts
+from reference_server.models.shapes import NAMED_SHAPES
+from tests.support.gpu_models import hugging_face_model, random_gpu_weights
 
 PREFILL_TOKENS = 8192
 """Of prompts, in one step."""
@@ -51,19 +51,6 @@ class Result:
     first_tokens_s: float
     """From the first prompt to all first tokens."""
     profile: list[dict[str, Any]] = field(default_factory=list)
-
-
-def random_gpu_weights(shape: Shape, device: torch.device, *, int8: bool) -> dict[str, Tensor | Int8Weight]:
-    """Random weights made on the device, scaled as `random_weights`."""
-    source = torch.Generator(device).manual_seed(0)
-    weights: dict[str, Tensor | Int8Weight] = {}
-    for name, size in tensor_sizes(shape).items():
-        if len(size) == 1:
-            weights[name] = torch.ones(size, device=device, dtype=torch.bfloat16)
-            continue
-        made = torch.randn(size, generator=source, device=device, dtype=torch.bfloat16) * size[1] ** -0.5
-        weights[name] = quantize(made) if int8 else made
-    return weights
 
 
 def step_profile(decoder: Decoder) -> list[dict[str, Any]]:
@@ -119,7 +106,7 @@ def measure_ours(options: argparse.Namespace, rate: float, device: torch.device)
 
 def measure_peers(options: argparse.Namespace, device: torch.device) -> Iterator[Result]:
     """Decode with transformers on bf16 weights, with each of the attentions that were asked for; sdpa at one shape."""
-    from reference_server.tools.bench_peer import hugging_face_model, install_stand_in, measure
+    from benchmarks.decode_peer import install_stand_in, measure
 
     if not options.peers:
         return
@@ -141,16 +128,12 @@ def measure_peers(options: argparse.Namespace, device: torch.device) -> Iterator
         torch.cuda.empty_cache()
 
 
-def main(argv: Sequence[str]) -> None:
-    """Measure, print a table, and write everything as JSON."""
-    if any(word.startswith("--shards") for word in argv):
-        from reference_server.tools.bench_shards import main as bench_shards
-
-        bench_shards(argv)
-        return
-    options = _parser().parse_args(argv)
+def main() -> int:
+    """Measure, print a table, and write everything as JSON; 2 where there is no GPU."""
+    options = _parser().parse_args()
     if not torch.cuda.is_available():
-        raise ConfigError("bench: a CUDA device is expected")
+        print("a CUDA device is expected", file=sys.stderr)
+        return 2
     device = torch.device("cuda")
     from reference_server.gpu.backend import copy_rate
 
@@ -158,7 +141,7 @@ def main(argv: Sequence[str]) -> None:
     torch.cuda.empty_cache()
     progress(f"copy {rate / 1e12:.2f} TB/s, read and written, on {torch.cuda.get_device_name(device)}")
     document = {
-        "command": "python -m reference_server bench " + " ".join(argv),
+        "command": "python -m benchmarks.decode_speed " + " ".join(sys.argv[1:]),
         "device": torch.cuda.get_device_name(device),
         "torch": torch.__version__,
         "copy_bytes_per_s": rate,
@@ -174,6 +157,7 @@ def main(argv: Sequence[str]) -> None:
         whole = document | {"results": [asdict(result) for result in results]}
         (options.out / "bench.json").write_text(json.dumps(whole, indent=1) + "\n")
     print(table(results))
+    return 0
 
 
 def table(results: Sequence[Result]) -> str:
@@ -209,7 +193,6 @@ def _parser() -> argparse.ArgumentParser:
         return [int(word) for word in words(text)]
 
     parser = argparse.ArgumentParser(
-        prog="python -m reference_server bench",
         description=__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -229,3 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--profile", action="store_true", help="device time by kernel, into the JSON")
     add("--out", type=Path, default="bench", help="folder of bench.json")
     return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """The series of an engine about its own steps and KV blocks: for a server that computes and schedules by itself."""
 
-from exporters.families import Family
+from exporters.series.family import Family
 
 STEP_RESULTS = ("graph", "eager")
 BLOCK_STATES = ("used", "cached", "free")

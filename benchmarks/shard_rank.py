@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from reference_server.batch import BLOCK_TOKENS, Backend
+from reference_server.grid import Place
 from reference_server.models.shapes import Shape
-from reference_server.shards.grid import Place
 
 if TYPE_CHECKING:  # the parent, which never computes, names the function below without importing torch
     import torch

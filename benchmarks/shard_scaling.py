@@ -1,6 +1,6 @@
 """How tensor parallelism scales: decode steps over 1, 2, 4, ... ranks in one call, and the loss of one of them.
 
-    python -m reference_server bench --shards 1,2,4,8 --output shards.json
+    python -m benchmarks.shard_scaling --shards 1,2,4,8 --output shards.json
 
 Weights are random and made on each rank's device; prompts are really computed; steps are timed where their tokens
 arrive. On CPUs this shows that the code is right, not how fast anything is: ranks share the cores.
@@ -27,15 +27,15 @@ from typing import Any
 
 import psutil
 
-from exporters.cluster_metrics import COMM_LATENCY
+from benchmarks.decoding import WARM_STEPS, Decoder, prompts
+from benchmarks.shard_rank import GRAPHED_NCCL_SUM, GRAPHED_SUM, Cut, load_random
+from exporters.series.comm import COMM_LATENCY
 from reference_server.batch import BackendLostError
+from reference_server.grid import Grid
 from reference_server.models.shapes import NAMED_SHAPES, Shape
 from reference_server.shards.backend import Group, ShardedBackend
-from reference_server.shards.grid import Grid
 from reference_server.shards.nursery import Nursery
-from reference_server.tools.bench_rank import GRAPHED_NCCL_SUM, GRAPHED_SUM, Cut, load_random
-from reference_server.tools.decoding import WARM_STEPS, Decoder, prompts
-from reference_server.tools.shard_model import compared, table
+from tests.support.shard_model import compared, table
 
 CHECKED = Shape(
     layers=8, hidden=1024, heads=16, kv_heads=8, head_dim=64, feed_forward=2816, vocabulary=32000, eos=()
@@ -205,9 +205,11 @@ def machine() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def main(argv: Sequence[str]) -> None:
+def main() -> None:
     """Measure, print the table, write the JSON."""
-    parser = argparse.ArgumentParser(prog="python -m reference_server bench --shards", description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--shards", required=True, help="numbers of ranks, e.g. 1,2,4,8; as many GPUs as the largest"
     )
@@ -216,7 +218,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--context", type=int, default=1024, help="prompt tokens of every sequence")
     parser.add_argument("--steps", type=int, default=128, help="decode steps timed for each batch size")
     parser.add_argument("--output", type=Path, help="where the JSON goes")
-    given = parser.parse_args(argv)
+    given = parser.parse_args()
     shards, batches = (tuple(int(n) for n in text.split(",")) for text in (given.shards, given.batches))
     result = run(Plan(given.shape, shards, batches, given.context, given.steps))
     for loss in result["losses"]:
@@ -226,3 +228,7 @@ def main(argv: Sequence[str]) -> None:
         print("{equal} of {positions} greedy tokens over {grid} are those of one rank".format(**agreed))
     if given.output:
         given.output.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

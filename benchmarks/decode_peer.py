@@ -8,16 +8,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
-
-from reference_server.models.shapes import Shape, config_json
-from reference_server.models.weights import EMBEDDING, HEAD
 
 STAND_IN = """
 import torch
@@ -89,23 +83,3 @@ def measure(model: Any, attention: str, prompts: Sequence[Sequence[int]], tokens
         if early >= all_decoding and late <= first_done
     ]
     return statistics.median(gaps), all_decoding - start
-
-
-def hugging_face_model(shape: Shape, weights: Mapping[str, Tensor]) -> Any:
-    """The same decoder in transformers, which holds the very tensors of `weights`."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
-
-    config = LlamaConfig(
-        **config_json(shape) | {"bos_token_id": None, "eos_token_id": None}, dtype="bfloat16"
-    )
-    with torch.device("meta"):
-        model = LlamaForCausalLM(config)
-    missing, unexpected = model.load_state_dict(dict(weights), strict=False, assign=True)
-    assert not unexpected, unexpected
-    assert set(missing) <= {HEAD}, missing
-    model.tie_weights()
-    model.model.rotary_emb = LlamaRotaryEmbedding(
-        config, weights[EMBEDDING].device
-    )  # no weight: still on meta
-    return model.eval()

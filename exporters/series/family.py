@@ -19,6 +19,8 @@ class Family:
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     """Upper edges without +Inf, in `unit`; histograms only."""
+    signal: str = ""
+    """What it tells of those that all engines are asked for (`exporters/profiles/signals.py`); empty: none of them."""
 
     def __post_init__(self) -> None:
         if (self.kind == "histogram") != bool(self.buckets):

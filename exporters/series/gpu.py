@@ -3,7 +3,7 @@
 A figure that a device does not have (NVLink on a single card, ECC on a consumer one) has no series: absent is not 0.
 """
 
-from exporters.families import Family
+from exporters.series.family import Family
 
 _DEVICE = ("gpu", "uuid")
 
@@ -29,9 +29,15 @@ GPU_MEMORY_USED = Family(
     "Replicas that share a device all report it: aggregate with max by (uuid).",
     unit="bytes",
     labels=_DEVICE,
+    signal="gpu_memory_used",
 )
 GPU_MEMORY_TOTAL = Family(
-    "ds_gpu_memory_total_bytes", "gauge", "Memory of the whole device.", unit="bytes", labels=_DEVICE
+    "ds_gpu_memory_total_bytes",
+    "gauge",
+    "Memory of the whole device.",
+    unit="bytes",
+    labels=_DEVICE,
+    signal="gpu_memory_total",
 )
 GPU_UTILIZATION = Family(
     "ds_gpu_utilization_ratio",
@@ -39,14 +45,23 @@ GPU_UTILIZATION = Family(
     "Share of the driver's last sample period in which any kernel ran: 1 does not mean that the device is full.",
     unit="ratio",
     labels=_DEVICE,
+    signal="gpu_util",
 )
-GPU_POWER = Family("ds_gpu_power_watts", "gauge", "Power draw of the board.", unit="watts", labels=_DEVICE)
+GPU_POWER = Family(
+    "ds_gpu_power_watts",
+    "gauge",
+    "Power draw of the board.",
+    unit="watts",
+    labels=_DEVICE,
+    signal="gpu_power",
+)
 GPU_TEMPERATURE = Family(
     "ds_gpu_temperature_celsius",
     "gauge",
     "Temperature of the GPU die.",
     unit="celsius",
     labels=_DEVICE,
+    signal="gpu_temperature",
 )
 GPU_CLOCK = Family(
     "ds_gpu_clock_hertz",
@@ -54,6 +69,7 @@ GPU_CLOCK = Family(
     "Current clock of the streaming multiprocessors (sm) or of the memory.",
     unit="hertz",
     labels=(*_DEVICE, "clock"),
+    signal="gpu_clock",
 )
 GPU_THROTTLE = Family(
     "ds_gpu_throttle_active",
@@ -61,6 +77,7 @@ GPU_THROTTLE = Family(
     "1 while this holds the clocks down: power_cap (usual under full load), sw_thermal, hw_thermal, power_brake, "
     "sync_boost, or hw_slowdown (any of the hardware's).",
     labels=(*_DEVICE, "reason"),
+    signal="gpu_throttle",
 )
 GPU_ECC_ERRORS = Family(
     "ds_gpu_ecc_errors_total",
@@ -68,6 +85,7 @@ GPU_ECC_ERRORS = Family(
     "Memory errors since the driver was loaded, corrected or not.",
     unit="errors",
     labels=(*_DEVICE, "kind"),
+    signal="gpu_ecc_errors",
 )
 GPU_XID_EVENTS = Family(
     "ds_gpu_xid_events_total",
@@ -75,6 +93,7 @@ GPU_XID_EVENTS = Family(
     "XID events since this exporter started, by code; rarer codes are `other`. Repeats of one code count.",
     unit="events",
     labels=(*_DEVICE, "xid"),
+    signal="gpu_xid_events",
 )
 GPU_NVLINK_LINKS = Family(
     "ds_gpu_nvlink_links_active",
@@ -89,6 +108,7 @@ GPU_NVLINK_BYTES = Family(
     "Payload over all NVLink links of the device.",
     unit="bytes",
     labels=(*_DEVICE, "direction"),
+    signal="gpu_nvlink_bytes",
 )
 GPU_MEMORY_RESERVED = Family(
     "ds_gpu_memory_reserved_bytes",
@@ -96,6 +116,7 @@ GPU_MEMORY_RESERVED = Family(
     "Memory that this process's torch allocator holds from the device.",
     unit="bytes",
     labels=("gpu",),
+    signal="gpu_memory_reserved",
 )
 GPU_MEMORY_ALLOCATED = Family(
     "ds_gpu_memory_allocated_bytes",
@@ -111,6 +132,7 @@ GPU_MEMORY_FRAGMENTATION = Family(
     "Absent while nothing is reserved.",
     unit="ratio",
     labels=("gpu", "kind"),
+    signal="gpu_memory_fragmentation",
 )
 GPU_ALLOCATOR_RETRIES = Family(
     "ds_gpu_allocator_retries_total",

@@ -1,10 +1,9 @@
-"""Every exported series, declared once as data; standard library only.
+"""The series of an inference server: its requests, their tokens and times, its queue and its caches.
 
 Bucket edges contain every SLO bound, so the share of requests within an objective is exact, not interpolated.
 """
 
-from exporters import cluster_metrics, engine_metrics, gpu_metrics
-from exporters.families import Family, edges
+from exporters.series.family import Family, edges
 from exporters.slo import E2E_BOUND_S, ITL_BOUND_S, TTFT_BOUND_S
 
 OUTCOMES = ("ok", "error", "timeout", "aborted", "rejected")
@@ -15,7 +14,7 @@ STREAMING = ("true", "false")
 
 # Common edges of vLLM and of OpenTelemetry's GenAI conventions are kept, so that shares at them compare
 # across engines; finer ones are added, because a P99 inside the first or a wide bucket says nothing.
-_E2E_EDGES = edges(
+E2E_EDGES = edges(
     *(0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 60, 120),
     bound_s=E2E_BOUND_S,
 )
@@ -37,7 +36,8 @@ INFERENCE_LATENCY = Family(
     "Acceptance to end, exactly once per request, whatever its outcome.",
     unit="seconds",
     labels=("model", "outcome", "streaming"),
-    buckets=_E2E_EDGES,
+    buckets=E2E_EDGES,
+    signal="e2e_seconds",
 )
 TIME_TO_FIRST_TOKEN = Family(
     "ds_time_to_first_token_seconds",
@@ -47,6 +47,7 @@ TIME_TO_FIRST_TOKEN = Family(
     unit="seconds",
     labels=("model",),
     buckets=_TTFT_EDGES,
+    signal="ttft_seconds",
 )
 TIME_PER_OUTPUT_TOKEN = Family(
     "ds_time_per_output_token_seconds",
@@ -55,6 +56,7 @@ TIME_PER_OUTPUT_TOKEN = Family(
     unit="seconds",
     labels=("model",),
     buckets=_TOKEN_EDGES,
+    signal="tpot_seconds",
 )
 INTER_TOKEN_LATENCY = Family(
     "ds_inter_token_latency_seconds",
@@ -63,6 +65,7 @@ INTER_TOKEN_LATENCY = Family(
     unit="seconds",
     labels=("model",),
     buckets=_TOKEN_EDGES,
+    signal="itl_seconds",
 )
 QUEUE_TIME = Family(
     "ds_queue_time_seconds",
@@ -72,6 +75,7 @@ QUEUE_TIME = Family(
     unit="seconds",
     labels=("model",),
     buckets=_QUEUE_EDGES,
+    signal="queue_seconds",
 )
 REQUESTS = Family(
     "ds_requests_total",
@@ -79,6 +83,7 @@ REQUESTS = Family(
     "Requests that ended: ok, error, timeout, aborted (the client left) or rejected (never admitted).",
     unit="requests",
     labels=("model", "outcome"),
+    signal="request",
 )
 TOKENS = Family(
     "ds_tokens_total",
@@ -86,9 +91,15 @@ TOKENS = Family(
     "Tokens by direction: generation as each is produced, prompt when the request ends.",
     unit="tokens",
     labels=("model", "direction"),
+    signal="tokens",
 )
 REQUESTS_RUNNING = Family(
-    "ds_requests_running", "gauge", "Requests being computed.", unit="requests", labels=("model",)
+    "ds_requests_running",
+    "gauge",
+    "Requests being computed.",
+    unit="requests",
+    labels=("model",),
+    signal="running",
 )
 REQUESTS_WAITING = Family(
     "ds_requests_waiting",
@@ -96,6 +107,7 @@ REQUESTS_WAITING = Family(
     "Requests accepted and not yet scheduled.",
     unit="requests",
     labels=("model",),
+    signal="waiting",
 )
 OLDEST_QUEUED_AGE = Family(
     "ds_oldest_queued_request_age_seconds",
@@ -103,6 +115,7 @@ OLDEST_QUEUED_AGE = Family(
     "Age of the request that has waited longest, 0 when none waits. A stuck queue shows here alone.",
     unit="seconds",
     labels=("model",),
+    signal="queue_age_seconds",
 )
 KV_CACHE_USAGE = Family(
     "ds_kv_cache_usage_ratio",
@@ -110,6 +123,7 @@ KV_CACHE_USAGE = Family(
     "Used share of the KV cache, 0 to 1.",
     unit="ratio",
     labels=("model",),
+    signal="kv_usage",
 )
 KV_CACHE_FRAGMENTATION = Family(
     "ds_kv_cache_fragmentation_ratio",
@@ -125,6 +139,7 @@ CACHE_QUERIES = Family(
     "Prompt tokens looked up in a cache tier.",
     unit="tokens",
     labels=("model", "tier"),
+    signal="prefix_lookups",
 )
 CACHE_HITS = Family(
     "ds_cache_hits_total",
@@ -132,6 +147,7 @@ CACHE_HITS = Family(
     "Prompt tokens found in a cache tier.",
     unit="tokens",
     labels=("model", "tier"),
+    signal="prefix_hits",
 )
 CACHE_HIT_RATIO = Family(
     "ds_cache_hit_ratio",
@@ -145,81 +161,8 @@ BUILD_INFO = Family(
     "ds_build_info", "gauge", "Always 1; the labels say what runs.", labels=("version", "python")
 )
 
-COLLECTOR_SUCCESS = Family(
-    "ds_collector_success",
-    "gauge",
-    "1 when the collector's part of this scrape is complete, 0 when it failed.",
-    labels=("collector",),
+FAMILIES = (
+    *(INFERENCE_LATENCY, TIME_TO_FIRST_TOKEN, TIME_PER_OUTPUT_TOKEN, INTER_TOKEN_LATENCY, QUEUE_TIME),
+    *(REQUESTS, TOKENS, REQUESTS_RUNNING, REQUESTS_WAITING, OLDEST_QUEUED_AGE),
+    *(KV_CACHE_USAGE, KV_CACHE_FRAGMENTATION, CACHE_QUERIES, CACHE_HITS, CACHE_HIT_RATIO, BUILD_INFO),
 )
-COLLECTOR_DURATION = Family(
-    "ds_collector_duration_seconds",
-    "gauge",
-    "How long the collector took in this scrape.",
-    unit="seconds",
-    labels=("collector",),
-)
-
-GATEWAY_REQUESTS = Family(
-    "ds_gateway_requests_total",
-    "counter",
-    "Logical requests that ended at the gateway, however many replicas they tried, by what the client got.",
-    unit="requests",
-    labels=("outcome",),
-)
-GATEWAY_ATTEMPTS = Family(
-    "ds_gateway_attempts_total",
-    "counter",
-    "Attempts that ended at one replica, by how.",
-    unit="attempts",
-    labels=("replica", "outcome"),
-)
-GATEWAY_RETRIES = Family(
-    "ds_gateway_retries_total",
-    "counter",
-    "Attempts beyond the first of their request.",
-    unit="attempts",
-)
-GATEWAY_IN_FLIGHT = Family(
-    "ds_gateway_requests_in_flight",
-    "gauge",
-    "Logical requests that the gateway holds open.",
-    unit="requests",
-)
-GATEWAY_REQUEST_SECONDS = Family(
-    "ds_gateway_request_seconds",
-    "histogram",
-    "Arrival at the gateway to the last byte, retries included, exactly once per logical request.",
-    unit="seconds",
-    labels=("outcome",),
-    buckets=_E2E_EDGES,
-)
-GATEWAY_OUTSTANDING = Family(
-    "ds_gateway_replica_outstanding",
-    "gauge",
-    "Attempts open at the replica: the gateway picks the replica with the fewest.",
-    unit="attempts",
-    labels=("replica",),
-)
-GATEWAY_READY = Family(
-    "ds_gateway_replicas_ready",
-    "gauge",
-    "Replicas that get new requests.",
-    unit="replicas",
-)
-
-GROUPS = {
-    "Inference server": (
-        *(INFERENCE_LATENCY, TIME_TO_FIRST_TOKEN, TIME_PER_OUTPUT_TOKEN, INTER_TOKEN_LATENCY, QUEUE_TIME),
-        *(REQUESTS, TOKENS, REQUESTS_RUNNING, REQUESTS_WAITING, OLDEST_QUEUED_AGE),
-        *(KV_CACHE_USAGE, KV_CACHE_FRAGMENTATION, CACHE_QUERIES, CACHE_HITS, CACHE_HIT_RATIO, BUILD_INFO),
-    ),
-    "Inference engine": engine_metrics.FAMILIES,
-    "GPU": gpu_metrics.FAMILIES,
-    "Collectors": (COLLECTOR_SUCCESS, COLLECTOR_DURATION),
-    "Gateway": (
-        *(GATEWAY_REQUESTS, GATEWAY_ATTEMPTS, GATEWAY_RETRIES, GATEWAY_IN_FLIGHT),
-        *(GATEWAY_REQUEST_SECONDS, GATEWAY_OUTSTANDING, GATEWAY_READY),
-    ),
-    **cluster_metrics.GROUPS,
-}
-"""The families by the part that exports them."""

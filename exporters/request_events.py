@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Histogram
 
-from exporters.metrics import OUTCOMES
+from exporters.series.server import OUTCOMES
 
 Clock = Callable[[], float]
 
@@ -119,7 +119,7 @@ class RequestMetrics:
         """The request ended, from whatever state; the first call counts, later ones change nothing.
 
         Args:
-            outcome: one of `exporters.metrics.OUTCOMES`.
+            outcome: one of `exporters.series.server.OUTCOMES`.
             prompt_tokens: length of the prompt.
             output_tokens: length of the answer, where `token` was not called for each of them.
 

@@ -1,0 +1,57 @@
+"""The series of the gateway in front of the replicas: logical requests, attempts, and who gets new ones."""
+
+from exporters.series.family import Family
+from exporters.series.server import E2E_EDGES
+
+GATEWAY_REQUESTS = Family(
+    "ds_gateway_requests_total",
+    "counter",
+    "Logical requests that ended at the gateway, however many replicas they tried, by what the client got.",
+    unit="requests",
+    labels=("outcome",),
+)
+GATEWAY_ATTEMPTS = Family(
+    "ds_gateway_attempts_total",
+    "counter",
+    "Attempts that ended at one replica, by how.",
+    unit="attempts",
+    labels=("replica", "outcome"),
+)
+GATEWAY_RETRIES = Family(
+    "ds_gateway_retries_total",
+    "counter",
+    "Attempts beyond the first of their request.",
+    unit="attempts",
+)
+GATEWAY_IN_FLIGHT = Family(
+    "ds_gateway_requests_in_flight",
+    "gauge",
+    "Logical requests that the gateway holds open.",
+    unit="requests",
+)
+GATEWAY_REQUEST_SECONDS = Family(
+    "ds_gateway_request_seconds",
+    "histogram",
+    "Arrival at the gateway to the last byte, retries included, exactly once per logical request.",
+    unit="seconds",
+    labels=("outcome",),
+    buckets=E2E_EDGES,
+)
+GATEWAY_OUTSTANDING = Family(
+    "ds_gateway_replica_outstanding",
+    "gauge",
+    "Attempts open at the replica: the gateway picks the replica with the fewest.",
+    unit="attempts",
+    labels=("replica",),
+)
+GATEWAY_READY = Family(
+    "ds_gateway_replicas_ready",
+    "gauge",
+    "Replicas that get new requests.",
+    unit="replicas",
+)
+
+FAMILIES = (
+    *(GATEWAY_REQUESTS, GATEWAY_ATTEMPTS, GATEWAY_RETRIES, GATEWAY_IN_FLIGHT),
+    *(GATEWAY_REQUEST_SECONDS, GATEWAY_OUTSTANDING, GATEWAY_READY),
+)

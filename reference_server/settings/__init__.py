@@ -1,0 +1,1 @@
+"""The settings of a replica in parts, each declared once beside the field that holds it."""
