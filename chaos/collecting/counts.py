@@ -2,7 +2,7 @@
 
 import time
 import urllib.request
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -141,6 +141,12 @@ def reconcile(
     sent = sum(row.sent_s is not None for row in rows)
     after = _settled(endpoints.gateway_metrics_url, before.requests + sent)
     own = _replica_requests(endpoints.prometheus_url, gone, run_s)
+    return _compared(sent, before, after, own, gone)
+
+
+def _compared(
+    sent: int, before: GatewayCounts, after: GatewayCounts, own: Mapping[str, int], gone: Collection[str]
+) -> dict[str, Any]:
     replicas = [
         _replica(
             name,

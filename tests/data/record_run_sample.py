@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 SAMPLE = ROOT / "tests" / "data" / "run-sample"
 SHORTER = {
-    "rate: 60% of capacity": "rate: 12",
+    "rate: 60% of capacity": "rate: 14",
     "output_tokens: 32": "output_tokens: 8",
     "prompt_tokens: 64": "prompt_tokens: 32",
     "ttft: 500ms\n": "ttft: 1s\n",
