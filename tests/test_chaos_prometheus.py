@@ -20,7 +20,7 @@ from chaos.prometheus import (
     WallClock,
     find_prometheus,
 )
-from chaos.targets.local.identity import of_run
+from chaos.targets.identity import of_run
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
 from tests.support.local_cluster import all_ready, complete, gateway_port, terminate, toy_spec
