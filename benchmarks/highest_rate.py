@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from chaos.experiment.experiment import read_experiment
-from chaos.judging.judgement import objectives
+from chaos.judging.judge import objectives
 from chaos.judging.verdict import LAG_SHARE
 from chaos.load import Load
 from chaos.measuring.quantiles import quantile

@@ -16,11 +16,11 @@ from chaos.faults import blast_radius, selection
 from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault, victims_rng
 from chaos.interrupts import interruptible
-from chaos.judging import journal, judgement
 from chaos.observe import NAME, Observation, write_observation
-from chaos.progress import for_stream, print_summary
+from chaos.progress import for_stream
 from chaos.publishing.annotations import GrafanaAnnotations
-from chaos.report import write_reports
+from chaos.report import recorded, write, write_reports
+from chaos.report.terminal import print_summary
 from chaos.runner import Run
 from chaos.targets import Planned
 from chaos.targets.kinds import lost_runs
@@ -42,12 +42,12 @@ def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None)
     as_run = write_as_run(experiment, folder.experiment, seed=chosen, versions=versions())
     with interruptible():
         try:
-            journaled = Run(as_run, folder, for_stream(sys.stderr), grafana).run()
+            journal = Run(as_run, folder, for_stream(sys.stderr), grafana).run()
         finally:
             if folder.journal.is_file():
                 write_reports(folder)
-    print_summary(journaled, folder)
-    return int(journaled["exit_code"])
+    print_summary(journal, folder)
+    return journal.exit_code
 
 
 def observe(asked: Observation, out: Path | None) -> int:
@@ -66,12 +66,12 @@ def observe(asked: Observation, out: Path | None) -> int:
 
     with interruptible(ends):
         try:
-            journaled = observation.run()
+            journal = observation.run()
         finally:
             if folder.journal.is_file():
                 write_reports(folder)
-    print_summary(journaled, folder)
-    return int(journaled["exit_code"])
+    print_summary(journal, folder)
+    return journal.exit_code
 
 
 def validate(paths: Sequence[Path]) -> int:
@@ -141,11 +141,11 @@ def _print_reach(planned: PlannedFault, would_be: Planned, seed: int | None, num
 def report(path: Path) -> int:
     """Judge the raw records of a run folder again and rewrite its reports."""
     folder = run_folder.existing(path)
-    journaled = judgement.judge_folder(folder)
-    journal.write(folder.journal, journaled)
-    write_reports(folder)
-    print_summary(journaled, folder)
-    return int(journaled["exit_code"])
+    run = recorded.judged(folder)
+    run.journal.write(folder.journal)
+    write(folder, run)
+    print_summary(run.journal, folder)
+    return run.journal.exit_code
 
 
 def recover(*, dry_run: bool) -> int:

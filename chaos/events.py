@@ -1,35 +1,63 @@
 """What happened to the cluster and when: one line per lifecycle or fault event, on the host's monotonic clock."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-EVENT_KINDS = (
-    "target_opened",  # which kind of target, and how many replicas it should have
-    "target_started",  # every wanted replica was ready for the first time
-    "standby_started",  # the process that replicas are forked from
-    "standby_gone",  # it died by itself: replacements wait until another one has taken its place
-    "replica_created",
-    "replica_running",  # its process exists
-    "replica_ready",
-    "replica_unready",
-    "replica_killed",  # a fault or a failed liveness probe sent it a signal; detail.reason says which
-    "replica_gone",  # its process was reaped
-    "replica_restarted",  # same name, new process
-    "load_started",
-    "load_closed",  # by whoever watched, before its plan was over: nothing planned later was sent
-    "load_finished",
-    "fault_intended",  # on disk before the effect exists
-    "fault_injected",
-    "fault_verified",
-    "fault_unverified",
-    "fault_ended",  # it was undone
-    "end_verified",
-    "end_unverified",
-    "target_stopped",
-)
+
+class EventKind(StrEnum):
+    """What can happen."""
+
+    TARGET_OPENED = "target_opened"
+    """The target is there: which kind it is, and how many replicas it should have."""
+    TARGET_STARTED = "target_started"
+    """Every wanted replica was ready for the first time."""
+    STANDBY_STARTED = "standby_started"
+    """The process that replicas are forked from."""
+    STANDBY_GONE = "standby_gone"
+    """It died by itself: replacements wait until another one has taken its place."""
+    REPLICA_CREATED = "replica_created"
+    """It is wanted, and has its name."""
+    REPLICA_RUNNING = "replica_running"
+    """Its process exists."""
+    REPLICA_READY = "replica_ready"
+    """It passed its readiness probes."""
+    REPLICA_UNREADY = "replica_unready"
+    """It is no longer ready."""
+    REPLICA_KILLED = "replica_killed"
+    """A fault or a failed liveness probe sent it a signal."""
+    REPLICA_GONE = "replica_gone"
+    """Its process was reaped."""
+    REPLICA_RESTARTED = "replica_restarted"
+    """Same name, new process."""
+    LOAD_STARTED = "load_started"
+    """The first instant of the arrival plan: the run clock is at 0."""
+    LOAD_CLOSED = "load_closed"
+    """By whoever watched, before its plan was over: nothing planned later was sent."""
+    LOAD_FINISHED = "load_finished"
+    """Every arrival has its row."""
+    FAULT_INTENDED = "fault_intended"
+    """On disk before the effect exists."""
+    FAULT_INJECTED = "fault_injected"
+    """The effect may exist from here on."""
+    FAULT_VERIFIED = "fault_verified"
+    """Independent evidence shows that this replica was hit."""
+    FAULT_UNVERIFIED = "fault_unverified"
+    """It does not."""
+    FAULT_ENDED = "fault_ended"
+    """It was undone."""
+    END_VERIFIED = "end_verified"
+    """Independent evidence shows that it is over for this replica."""
+    END_UNVERIFIED = "end_unverified"
+    """It does not."""
+    TARGET_STOPPED = "target_stopped"
+    """Everything that the target had started is gone."""
+
+
+_KINDS = frozenset(EventKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +66,19 @@ class Event:
 
     at_s: float
     kind: str
+    """One of `EventKind`."""
     replica: str | None = None
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """As it goes over pipes and into the file; `chaos.record.details` has a type for each kind."""
 
     def __post_init__(self) -> None:
-        if self.kind not in EVENT_KINDS:
-            raise ValueError(f"event kind {self.kind!r} is not one of {', '.join(EVENT_KINDS)}")
+        if self.kind not in _KINDS:
+            raise ValueError(f"event kind {self.kind!r} is not one of {', '.join(EventKind)}")
 
 
 def to_line(event: Event) -> str:
     """One JSON object, no newline."""
-    row: dict[str, Any] = {"at_s": round(event.at_s, 6), "kind": event.kind}
+    row: dict[str, object] = {"at_s": round(event.at_s, 6), "kind": event.kind}
     if event.replica is not None:
         row["replica"] = event.replica
     if event.detail:

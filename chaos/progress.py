@@ -1,12 +1,11 @@
-"""What a watcher of a run sees: live lines on a terminal, one plain line per phase elsewhere, a last word.
+"""What a watcher of a run sees: live lines on a terminal, one plain line per phase elsewhere.
 
 Colour appears on terminals alone and NO_COLOR is respected: rich does both.
 """
 
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any, Protocol, TextIO, TypedDict, Unpack
+from typing import Protocol, TextIO, TypedDict, Unpack
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,17 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from chaos.judging.verdict import Verdict
-from chaos.report import cost, disturbances, story
-from chaos.report.lifecycle import short_names
-from chaos.report.words import count, seconds
-from chaos.run_folder import RunFolder
-
-_STYLES = {Verdict.PASSED: "bold green", Verdict.DEVIATED: "bold red", Verdict.INCONCLUSIVE: "bold yellow"}
-_URGENCY = (Verdict.DEVIATED, Verdict.INCONCLUSIVE, Verdict.PASSED)
-_MOST_ASSERTIONS = 8
-_MOST_REASONS = 3
-_MOST_LINES = 3
+from chaos.report.words import seconds
 
 
 class Facts(TypedDict, total=False):
@@ -150,19 +139,6 @@ def for_stream(file: TextIO) -> Progress:
     )
 
 
-def print_summary(journal: Mapping[str, Any], folder: RunFolder, file: TextIO | None = None) -> None:
-    """Print what came of a run, short enough for 80 columns and 24 lines, to `file` or stdout."""
-    console = Console(file=file, highlight=False)
-    head = Text.assemble(
-        (f"{story.MARKS[journal['verdict']]} {story.word(journal).upper()}: ", _STYLES[journal["verdict"]]),
-        story.finding(journal),
-    )
-    console.print("", *head.wrap(console, console.width)[:_MOST_LINES], "", sep="\n")
-    console.print(_assertions(journal), "", _figures(journal))
-    # On one line however long: a path broken in two cannot be copied.
-    console.print(Text.assemble(("report    ", "dim"), str(folder.report)), soft_wrap=True)
-
-
 def _row(mark: Text, name: str, detail: Text, clock: Text) -> Table:
     row = Table.grid(padding=(0, 1), expand=True)
     row.add_column(width=1)
@@ -187,56 +163,5 @@ def _fact_texts(facts: Facts) -> list[Text]:
         short = facts["ready"] < facts["wanted"]
         texts.append(Text(f"replicas {facts['ready']}/{facts['wanted']}", style="yellow" if short else ""))
     if facts.get("victims"):
-        texts.append(Text(f"killed {len(facts['victims'])}", style="magenta"))
+        texts.append(Text(f"hit {len(facts['victims'])}", style="magenta"))
     return texts
-
-
-def _assertions(journal: Mapping[str, Any]) -> Table:
-    """What did not pass comes first: it must not be among those that do not fit."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", expand=True)
-    table.add_column("assertion", no_wrap=True, overflow="ellipsis", max_width=40)
-    table.add_column("observed", justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True, min_width=14)
-    table.add_column("reason", no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
-    ordered = sorted(journal["assertions"], key=lambda one: _URGENCY.index(one["verdict"]))
-    for one in ordered[:_MOST_ASSERTIONS]:
-        verdict = Text(f"{story.MARKS[one['verdict']]} {one['verdict']}", style=_STYLES[one["verdict"]])
-        table.add_row(Text(one["expression"]), story.observed(one), verdict, Text(story.reason(journal, one)))
-    if len(ordered) > _MOST_ASSERTIONS:
-        table.add_row(f"and {len(ordered) - _MOST_ASSERTIONS} more in the report")
-    return table
-
-
-def _figures(journal: Mapping[str, Any]) -> Table:
-    load, recovery = journal["load"], journal["recovery"]
-    service, capacity = (story.recovery_value(journal, name) for name in ("service", "capacity"))
-    lost = recovery["lost_requests"]
-    losses = "lost requests unknown" if lost is None else f"{count(lost, 'request')} lost"
-    lag = seconds(load["lag_p99_s"])
-    targets = [name for fault in journal["faults"] for name in fault["targets"]]
-    prefix, names = short_names(targets)
-    victims = f"{', '.join(names)} of {prefix.removesuffix('-')}" if prefix else ", ".join(targets)
-    lines = [
-        *(("unsound", reason) for reason in journal["reasons"][:_MOST_REASONS]),
-        *(("machine", text.removeprefix("The machine was ")) for text in [cost.note(journal)] if text),
-        *(
-            [("disturbed", line) for line in disturbances.lines(journal)[:_MOST_LINES]]
-            if journal.get("observes")
-            else [
-                ("recovery", f"goodput {service}, capacity {capacity}, {losses}"),
-                ("victims", victims or "none"),
-            ]
-        ),
-        ("load", f"{load['planned']:,} planned, {load['ok']:,} ok, generator lag p99 {lag}"),
-        *(
-            ("rate", offered)
-            for offered in (story.offered(journal, story.rate_clause),)
-            if offered and load.get("capacity")
-        ),
-    ]
-    table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_column(min_width=9, style="dim", no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    for name, text in lines:
-        table.add_row(name, Text(text))
-    return table

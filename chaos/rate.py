@@ -9,7 +9,7 @@ from chaos.errors import RefusedError
 from chaos.experiment.assertions import Assertion
 from chaos.experiment.experiment import Experiment, rewrite
 from chaos.experiment.file import ExperimentSpec, MeasuredCapacity
-from chaos.judging import judgement
+from chaos.judging import judge
 from chaos.load import Load
 from chaos.measuring.quantiles import needed_for_claim
 from chaos.progress import Progress
@@ -49,9 +49,8 @@ def known(
         "requests faster and faster, until they miss the objectives"
     )
     settled = settle(experiment.spec, experiment.assertions, share, found)
-    made_of = settled.load.capacity
-    assert made_of is not None
-    progress.note(story.rate_sentence(settled.load.rate_per_s, dict(made_of), by_this_run=True))
+    made_of = judge.made_of(settled, by_this_run=True)
+    progress.note(story.rate_sentence(settled.load.rate_per_s, made_of))
     return rewrite(experiment, settled)
 
 
@@ -110,9 +109,7 @@ def require_carried(
     if folder.capacity_rows(1).is_file():
         return  # a share of what was measured a moment ago
     offsets_s = load.plan.offsets_s[: bisect_left(load.plan.offsets_s, spec.phases.warmup_s)]
-    told = overloaded(
-        rows, offsets_s, spec.phases.warmup_s, judgement.objectives(spec), spec.recovery.goodput
-    )
+    told = overloaded(rows, offsets_s, spec.phases.warmup_s, judge.objectives(spec), spec.recovery.goodput)
     if told is None:
         return
     load.close()
@@ -148,7 +145,7 @@ def _ramps(
     return Ramps(
         load=load_config(experiment, folder, target, model, most_per_s),
         folder=folder,
-        objectives=judgement.objectives(experiment.spec),
+        objectives=judge.objectives(experiment.spec),
         progress=progress,
         gateway_metrics_url=target.endpoints().gateway_metrics_url,
     )

@@ -62,8 +62,28 @@ class RunFolder:
         return self.path / f"capacity-{ramp}.json"
 
     @property
-    def metrics(self) -> Path:
+    def series(self) -> Path:
         """Prometheus series kept for the report."""
+        return self.path / "series.json"
+
+    @property
+    def alerts(self) -> Path:
+        """Every alert that fired."""
+        return self.path / "alerts.json"
+
+    @property
+    def engine(self) -> Path:
+        """What the replicas are, and what they can tell."""
+        return self.path / "engine.json"
+
+    @property
+    def counts(self) -> Path:
+        """Requests as client, gateway and replicas counted them; null where no gateway tells of itself."""
+        return self.path / "counts.json"
+
+    @property
+    def metrics(self) -> Path:
+        """All four of them in one, as runs of earlier versions left them."""
         return self.path / "metrics.json"
 
     @property

@@ -3,7 +3,6 @@
 What the run learns goes to its folder as it is learnt; the verdict is made from that folder alone.
 """
 
-import json
 import os
 import threading
 import time
@@ -23,18 +22,20 @@ from chaos.collecting.engine import Engine
 from chaos.collecting.processor import ProcessorWatch
 from chaos.ending import Ending
 from chaos.errors import AbortedError, AftershockError, InconclusiveError, RefusedError
-from chaos.events import Event, write_events
+from chaos.events import Event, EventKind, write_events
 from chaos.experiment.experiment import Experiment
 from chaos.faults.injection import Injector, candidates
 from chaos.faults.timetable import Timetable
 from chaos.interrupts import Interrupted
-from chaos.judging import journal, judgement
+from chaos.judging import judge
 from chaos.live import LiveView
 from chaos.load import Load
 from chaos.measuring.timeline import align
 from chaos.progress import Progress
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.publishing.broadcast import Broadcast
+from chaos.record.journal import Journal
+from chaos.record.observed import Observed
 from chaos.run_folder import RunFolder
 from chaos.run_load import load_config, served_model
 from chaos.steady_state import require_healthy_baseline
@@ -68,7 +69,7 @@ class Run:
     _cut_s: float | None = None
     """When the run was cut short; None while it is not."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Journal:
         """Run the experiment and return its journal.
 
         Raises:
@@ -99,7 +100,10 @@ class Run:
 
     def _under_load(self, target: Target, broadcast: Broadcast) -> None:
         self._note(
-            "target_opened", time.monotonic(), target=target.kind, wanted_replicas=target.wanted_replicas
+            EventKind.TARGET_OPENED,
+            time.monotonic(),
+            target=target.kind,
+            wanted_replicas=target.wanted_replicas,
         )
         try:
             for planned in self.experiment.faults:
@@ -130,19 +134,19 @@ class Run:
         ):
             shown = broadcast.load_planned(config)
             zero_s = self._zero_s = load.start().start_monotonic_s
-            self._note("load_started", zero_s, wall=datetime.now(UTC).isoformat(timespec="seconds"))
+            self._note(EventKind.LOAD_STARTED, zero_s, wall=datetime.now(UTC).isoformat(timespec="seconds"))
             shown.begin(zero_s)
             try:
                 self.under_load = True
                 self._through_phases(target, load, zero_s, plan, broadcast)
                 if self.stopping.is_set():
-                    self._note("load_closed", time.monotonic())
+                    self._note(EventKind.LOAD_CLOSED, time.monotonic())
                     load.close()
                 load.wait(config.timeouts.deadline_s + _DRAIN_SLACK_S)
             except BaseException:
                 self._cut_s = time.monotonic()
                 raise
-            self._note("load_finished", time.monotonic())
+            self._note(EventKind.LOAD_FINISHED, time.monotonic())
 
     def _through_phases(
         self, target: Target, load: Load, zero_s: float, plan: Timetable, broadcast: Broadcast
@@ -152,14 +156,14 @@ class Run:
         warmup_s, baseline_s = spec.phases.warmup_s, spec.phases.baseline_s
         self._watch("warm-up", view, zero_s, zero_s + warmup_s)
         if spec.observes:
-            view.tell_disturbances(judgement.objectives(spec), judgement.criteria(spec), from_s=warmup_s)
+            view.tell_disturbances(judge.objectives(spec), judge.criteria(spec), from_s=warmup_s)
             self._watch("observe", view, zero_s, zero_s + load.config.duration_s, "Ctrl-C ends it early")
             return
         rate.require_carried(self.experiment, self.folder, target, load, view.rows, self.progress)
         self._watch("baseline", view, zero_s, zero_s + warmup_s + baseline_s)
         require_healthy_baseline(
             [row for row in view.rows if row.intended_s >= warmup_s],
-            judgement.objectives(spec),
+            judge.objectives(spec),
             spec.recovery.goodput,
             spec.recovery.error_ratio,
         )
@@ -196,16 +200,20 @@ class Run:
         """Keep what only the living cluster can tell."""
         self.progress.phase("counts", "client, gateway and replicas, side by side")
         endpoints, zero_s, now_s = target.endpoints(), self._zero_s or 0.0, time.monotonic()
-        gone = {event.replica for event in target.events() if event.kind == "replica_gone" and event.replica}
-        kept: dict[str, Any] = {"step_s": kept_series.STEP_S, "series": {}}
-        if endpoints.prometheus_url is not None:
-            kept = kept_series.keep(endpoints.prometheus_url, zero_s, now_s)
-            kept["alerts"] = alerts.fired(endpoints.prometheus_url, self._started_s, zero_s, now_s)
-        kept["engine"] = engine.journaled()
-        kept["reconciliation"] = reconciliation.reconcile(
-            self.folder.rows(), before, endpoints, gone, now_s - self._started_s
-        )
-        self.folder.metrics.write_text(json.dumps(kept) + "\n")
+        gone = {
+            event.replica
+            for event in target.events()
+            if event.kind == EventKind.REPLICA_GONE and event.replica
+        }
+        url, since_s = endpoints.prometheus_url, self._started_s
+        Observed(
+            series=kept_series.keep(url, zero_s, now_s) if url else {},
+            alerts=alerts.fired(url, since_s, zero_s, now_s) if url else None,
+            engine=engine.journaled(),
+            reconciliation=reconciliation.reconcile(
+                self.folder.rows(), before, endpoints, gone, now_s - since_s
+            ),
+        ).write(self.folder)
 
     def _end_early(self, error: AftershockError | Interrupted) -> None:
         """A run that was cut short leaves a journal too, and says in it why it proves nothing."""
@@ -217,12 +225,12 @@ class Run:
         except AftershockError as second:  # the first one says what happened
             self.progress.note(f"the folder cannot be judged: {second}")
 
-    def _judge(self) -> dict[str, Any]:
-        journaled = judgement.judge_folder(self.folder)
-        journal.write(self.folder.journal, journaled)
-        return journaled
+    def _judge(self) -> Journal:
+        journal = judge.judge_folder(self.folder)
+        journal.write(self.folder.journal)
+        return journal
 
-    def _note(self, kind: str, at_s: float, **detail: Any) -> None:
+    def _note(self, kind: EventKind, at_s: float, **detail: Any) -> None:
         self._events.append(Event(at_s, kind, detail=detail))
 
 

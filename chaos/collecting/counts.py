@@ -3,13 +3,14 @@
 import time
 import urllib.request
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from chaos.prometheus import PrometheusClient, Series
+from chaos.record.observed import replica_counts
+from chaos.record.sections import Reconciliation, ReplicaCounts
 from chaos.targets import Endpoints
 from dashboards.queries import run as run_queries
 from exporters.series import gateway as gateway_series
@@ -34,19 +35,6 @@ class GatewayCounts:
     """Those of them that may not have reached it."""
     own: dict[str, int] = field(default_factory=dict)
     """What replicas had counted themselves by then, where they had anything to count."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaCounts:
-    """One replica as the gateway and as it itself counted."""
-
-    replica: str
-    gone: bool
-    gateway_attempts: int
-    replica_requests: int | None
-    """None when the replica exports no such counter; for one that is gone, as last scraped."""
-    agrees: bool | None
-    """None when there is nothing to compare with."""
 
 
 def gateway_counts(url: str) -> GatewayCounts:
@@ -124,7 +112,7 @@ def reconcile(
     endpoints: Endpoints,
     gone: Collection[str],
     run_s: float,
-) -> dict[str, Any] | None:
+) -> Reconciliation | None:
     """The three counts of a run whose load has ended, and each disagreement as a sentence.
 
     None where no gateway tells of itself.
@@ -146,7 +134,7 @@ def reconcile(
 
 def _compared(
     sent: int, before: GatewayCounts, after: GatewayCounts, own: Mapping[str, int], gone: Collection[str]
-) -> dict[str, Any]:
+) -> Reconciliation:
     replicas = [
         _replica(
             name,
@@ -159,15 +147,15 @@ def _compared(
     ]
     requests, retries = after.requests - before.requests, after.retries - before.retries
     attempts = sum(after.attempts.values()) - sum(before.attempts.values())
-    return {
-        "client_sent": sent,
-        "gateway_requests": requests,
-        "gateway_attempts": attempts,
-        "gateway_retries": retries,
-        "replica_requests": sum(each.replica_requests or 0 for each in replicas),
-        "replicas": [asdict(each) for each in replicas],
-        "problems": list(_problems(sent, requests, replicas)),
-    }
+    return Reconciliation(
+        client_sent=sent,
+        gateway_requests=requests,
+        gateway_attempts=attempts,
+        gateway_retries=retries,
+        replica_requests=sum(each.replica_requests or 0 for each in replicas),
+        replicas=tuple(replicas),
+        problems=tuple(_problems(sent, requests, replicas)),
+    )
 
 
 def _problems(sent: int, requests: int, replicas: Sequence[ReplicaCounts]) -> Iterator[str]:
@@ -191,7 +179,7 @@ def _replica(name: str, attempts: int, unreachable: int, own: int | None, *, gon
     agrees = None
     if own is not None:
         agrees = own <= attempts if gone else attempts - unreachable <= own <= attempts
-    return ReplicaCounts(name, gone, attempts, own, agrees)
+    return replica_counts(name, attempts, own, agrees=agrees, gone=gone)
 
 
 def _replica_requests(url: str | None, gone: Collection[str], run_s: float) -> dict[str, int]:

@@ -5,9 +5,9 @@ Titles, units, limits and queries are the dashboards' own. Another engine's repl
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from chaos.prometheus import PrometheusClient, Series, WallClock
+from chaos.record.observed import KeptSeries
 from dashboards.boards import caches, experiment, fleet, queueing
 from dashboards.boards.panels import Panel, Query
 from dashboards.config import bound
@@ -24,7 +24,7 @@ PANELS = (
 _VARIABLES = {"$job": REPLICA_JOB, "$pod": ".*", "$gateway": GATEWAY_JOB}
 
 
-def keep(url: str, start_monotonic_s: float, end_monotonic_s: float) -> dict[str, Any]:
+def keep(url: str, start_monotonic_s: float, end_monotonic_s: float) -> dict[str, KeptSeries]:
     """Every series of the panels over the run, by panel and legend; what has no answer is left out.
 
     Raises:
@@ -33,13 +33,13 @@ def keep(url: str, start_monotonic_s: float, end_monotonic_s: float) -> dict[str
     client, clock = PrometheusClient(url), WallClock.now()
     start_s, end_s = clock.wall_s(start_monotonic_s), clock.wall_s(end_monotonic_s)
     engine = _engine(client, start_s, end_s)
-    kept: dict[str, Any] = {}
+    kept: dict[str, KeptSeries] = {}
     for panel in PANELS:
         for query, asked in _asked(panel, engine):
             for found in client.range(asked, start_s, end_s, STEP_S):
-                one = _series(panel, query.legend, found, start_s) | {"query": asked}
-                kept[f"{panel.title}: {one['label']}"] = one
-    return {"step_s": STEP_S, "series": kept}
+                one = _series(panel, query.legend, asked, found, start_s)
+                kept[f"{panel.title}: {one.label}"] = one
+    return kept
 
 
 def _engine(client: PrometheusClient, start_s: float, end_s: float) -> Engine:
@@ -60,13 +60,14 @@ def _asked(panel: Panel, engine: Engine) -> Iterator[tuple[Query, str]]:
         yield query, bound(expression, WINDOW, _VARIABLES)
 
 
-def _series(panel: Panel, legend: str, found: Series, start_s: float) -> dict[str, Any]:
-    return {
-        "panel": panel.title,
-        "note": panel.description,
-        "unit": panel.unit,
-        "limit": None if panel.limit is None else panel.limit.value,
-        "label": re.sub(r"\{\{(\w+)\}\}", lambda name: found.labels.get(name[1], ""), legend),
-        "labels": dict(found.labels),
-        "points": [[round(at_s - start_s, 3), value] for at_s, value in found.points],
-    }
+def _series(panel: Panel, legend: str, asked: str, found: Series, start_s: float) -> KeptSeries:
+    return KeptSeries(
+        panel=panel.title,
+        note=panel.description,
+        unit=panel.unit,
+        limit=None if panel.limit is None else panel.limit.value,
+        label=re.sub(r"\{\{(\w+)\}\}", lambda name: found.labels.get(name[1], ""), legend),
+        labels=dict(found.labels),
+        points=tuple((round(at_s - start_s, 3), value) for at_s, value in found.points),
+        query=asked,
+    )

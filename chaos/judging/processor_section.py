@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from chaos.judging.contention import note
 from chaos.measuring.measurements import Measurements
 from chaos.measuring.processor import FULL_AT, FULL_SHARE, Sample, Usage, of_phase
+from chaos.record.sections import Processor, ProcessorPhase, RoleCost
 
 _REASONS = {
     "throttled_share": "no CPU quota is over this run",
@@ -15,32 +15,32 @@ _REASONS = {
 }
 
 
-def section(samples: Sequence[Sample], measurements: Measurements) -> dict[str, Any] | None:
-    """The section, every phase of the run in it and `all` last; None without samples over any of them."""
-    phases = [slis.phase for slis in (*measurements.phases, measurements.phase("all")) if slis is not None]
+def section(samples: Sequence[Sample], measurements: Measurements) -> Processor | None:
+    """The section, every phase of the run in it and `all` last; None without samples over any of them.
+
+    Single occurrences of faults are not in it: they lie within the fault phase.
+    """
+    every = [slis.phase for slis in (*measurements.phases, measurements.phase("all")) if slis is not None]
+    phases = [phase for phase in every if phase.of_occurrence is None]
     found = {phase.name: of_phase(samples, measurements.timeline, phase) for phase in phases}
     known = [usage for usage in found.values() if usage is not None]
     if not known:
         return None
-    said = note(known)
-    return {
+    values = {
         "machine_cores": known[-1].machine_cores,
         "cores": known[-1].cores,
         "full_at": FULL_AT,
-        "note": said,
-        **({} if said else {"note_reason": f"full for less than {FULL_SHARE:.0%} of every phase"}),
+        "note": note(known),
         "phases": [_phase(usage) for usage in known],
         "unknown": {name: "no samples" for name, usage in found.items() if usage is None},
     }
+    return Processor.of(values, {"note": f"full for less than {FULL_SHARE:.0%} of every phase"})
 
 
-def _phase(usage: Usage) -> dict[str, Any]:
+def _phase(usage: Usage) -> ProcessorPhase:
     measured = asdict(usage)
     phase = measured.pop("phase")
-    reasons = {f"{key}_reason": reason for key, reason in _REASONS.items() if measured[key] is None}
-    roles = {
-        role: cost
-        | ({"ms_per_request_reason": "no planned arrival"} if cost["ms_per_request"] is None else {})
-        for role, cost in measured.pop("roles").items()
-    }
-    return {**phase, "full": usage.full, "why": usage.why, **measured, **reasons, "roles": roles}
+    no_request = {"ms_per_request": "no planned arrival"}
+    roles = {role: RoleCost.of(cost, no_request) for role, cost in measured.pop("roles").items()}
+    facts = {"full": usage.full, "why": usage.why, "roles": roles}
+    return ProcessorPhase.of({**phase, **facts, **measured}, _REASONS)

@@ -95,7 +95,9 @@ def unsound(measurements: Measurements) -> Iterator[str]:
         yield NOTHING_INJECTED
     for fault in faults:
         if not fault.verified:
-            yield f"fault {fault.name}: not every target is proved to have been hit"
+            yield f"fault {fault.id}: not every target is proved to have been hit"
+        if fault.undone is False:
+            yield f"fault {fault.id}: it was undone, and is not proved to be over"
     yield from _unsound_target(measurements)
     yield from _unsound_rows(measurements)
     yield from _unsound_generator(measurements)

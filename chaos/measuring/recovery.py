@@ -5,13 +5,21 @@ Both are told in seconds from the start of the first fault. Defined in docs/meas
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from itertools import pairwise
 
 from chaos.measuring.slis import Objectives, good_count, observed_until_s
-from chaos.measuring.timeline import Phase, ReadyStep, Timeline, created_between, ready_at, ready_steps
+from chaos.measuring.timeline import (
+    FaultWindow,
+    Phase,
+    ReadyStep,
+    Timeline,
+    created_between,
+    ready_at,
+    ready_steps,
+)
 from chaos.measuring.windows import (
     MICROSECONDS,
     Hold,
@@ -83,7 +91,9 @@ class RecoveryTime:
 
 
 def phases(timeline: Timeline, objectives: Objectives, criteria: Criteria) -> tuple[Phase, ...]:
-    """Baseline, fault and recovery; only a baseline when nothing was injected, which is all of an observation.
+    """Baseline, fault, the window of each occurrence, and recovery; only a baseline when nothing was injected.
+
+    That is all of an observation, and then its name.
 
     The baseline ends one end-to-end bound before the fault, which would strike later arrivals in flight.
     """
@@ -95,6 +105,10 @@ def phases(timeline: Timeline, objectives: Objectives, criteria: Criteria) -> tu
     return (
         Phase("baseline", timeline.warmup_s, max(timeline.warmup_s, start_s - objectives.e2e_s)),
         Phase("fault", start_s, end_s),
+        *(
+            Phase.occurrence(fault, fault_end_s(replace(timeline, faults=(fault,)), criteria))
+            for fault in timeline.faults
+        ),
         Phase("recovery", end_s, timeline.plan_end_s),
     )
 
@@ -104,8 +118,14 @@ def fault_end_s(timeline: Timeline, criteria: Criteria) -> float:
     capacity_s = capacity_recovery(timeline, criteria).value_s
     start_s = timeline.fault_start_s
     restored_s = math.inf if start_s is None or capacity_s is None else start_s + capacity_s
-    ends_s = (restored_s if fault.ended_s is None else fault.ended_s for fault in timeline.faults)
+    ends_s = (_ended_s(fault, restored_s) for fault in timeline.faults)
     return min(timeline.plan_end_s, max(ends_s, default=math.inf))
+
+
+def _ended_s(fault: FaultWindow, restored_s: float) -> float:
+    if fault.ended_s is not None:
+        return fault.ended_s
+    return math.inf if fault.lasts else restored_s
 
 
 def capacity_recovery(timeline: Timeline, criteria: Criteria) -> RecoveryTime:

@@ -6,11 +6,14 @@ Whatever decides a verdict is a pure function of a `Timeline`. t = 0 is the firs
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from chaos.events import Event
 from loadtests.rows import Row
 
 _LEAVES_SERVICE = frozenset({"replica_unready", "replica_killed", "replica_gone", "replica_restarted"})
+OCCURRENCE = "fault:"
+"""With an id behind it: the name of the window of one occurrence."""
 _COMES_INTO_BEING = frozenset({"replica_created", "replica_restarted"})
 
 
@@ -40,8 +43,14 @@ class FaultWindow:
     fidelity_reason: str = ""
     id: str = ""
     """Of this occurrence: `delay-30#2`."""
+    lasts: bool = False
+    """Whether it is in force until it is undone."""
     undone: bool | None = None
     """Whether independent evidence shows that it is over; None where nothing was to be undone."""
+
+    def __post_init__(self) -> None:
+        if not self.id:  # of a run with one fault, which needs no number
+            object.__setattr__(self, "id", self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ class Phase:
     """A half-open stretch [start_s, end_s) of the run; an arrival belongs to it by its intended start."""
 
     name: str
-    """baseline, fault, recovery, observation, or all."""
+    """baseline, fault, fault:<id of an occurrence>, recovery, observation, or all."""
     start_s: float
     end_s: float
 
@@ -57,6 +66,16 @@ class Phase:
     def length_s(self) -> float:
         """Seconds from start to end."""
         return self.end_s - self.start_s
+
+    @property
+    def of_occurrence(self) -> str | None:
+        """The occurrence of a fault that it is the window of; None for the phases of the run."""
+        return self.name.removeprefix(OCCURRENCE) if self.name.startswith(OCCURRENCE) else None
+
+    @classmethod
+    def occurrence(cls, fault: FaultWindow, end_s: float) -> Self:
+        """The window of one occurrence."""
+        return cls(OCCURRENCE + fault.id, fault.started_s, end_s)
 
 
 @dataclass(frozen=True, slots=True)

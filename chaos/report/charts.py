@@ -8,25 +8,27 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chaos.judging.journal import number
+from chaos.measuring.recovery import Status
 from chaos.measuring.slis import Bin, Objectives
 from chaos.measuring.timeline import Timeline, ready_steps
+from chaos.record.observed import KeptSeries
 from chaos.report import disturbances, story
 from chaos.report.recorded import Recorded
 from chaos.report.words import seconds
 
 Chart = dict[str, Any]
+"""What the page's script is given."""
 _SERIES_COLOURS = ("sky", "orange", "green", "purple", "pink", "yellow", "blue", "grey")
 _OUTCOME_COLOURS = ("orange", "purple", "yellow", "sky", "pink")
 
 
-def clock(run: Recorded, end_s: float) -> dict[str, Any]:
+def clock(run: Recorded, end_s: float) -> Chart:
     """What all charts share: the stretch of the run clock, its phases, and the instants that matter."""
-    load, phases = run.journal["load"], run.journal["phases"]
+    load, phases = run.journal.load, run.journal.phases
     stretches = [
-        ("warm-up", 0, load["warmup_s"]),
-        *((phase["name"], phase["start_s"], phase["end_s"]) for phase in phases),
-        ("drain", load["plan_end_s"], end_s),
+        ("warm-up", 0, load.warmup_s),
+        *((phase.name, phase.start_s, phase.end_s) for phase in phases if not phase.of_occurrence),
+        ("drain", load.plan_end_s, end_s),
     ]
     return {
         "start_s": 0,
@@ -40,29 +42,29 @@ def clock(run: Recorded, end_s: float) -> dict[str, Any]:
     }
 
 
-def _marks(run: Recorded) -> list[dict[str, Any]]:
+def _marks(run: Recorded) -> list[Chart]:
     marks = []
-    for fault in run.journal["faults"]:
-        whole = list(fault["targets"]) == [story.SERVICE]
-        label = fault["name"] if whole else f"{len(fault['targets'])} {fault['done'].removeprefix('were ')}"
-        marks.append(_mark(fault["started_s"], label, "orange"))
-        if fault["ended_s"] is not None:
-            marks.append(_mark(fault["ended_s"], "fault ended", "orange", dashed=True))
-    if run.journal.get("observes"):
+    for fault in run.journal.faults:
+        whole = list(fault.targets) == [story.SERVICE]
+        label = fault.name if whole else f"{len(fault.targets)} {fault.done.removeprefix('were ')}"
+        marks.append(_mark(fault.started_s, label, "orange"))
+        if fault.ended_s is not None:
+            marks.append(_mark(fault.ended_s, "fault ended", "orange", dashed=True))
+    if run.journal.observes:
         for one in disturbances.of_run(run.journal):
-            marks.append(_mark(one["start_s"], "disturbed", "orange"))
-            if one["ended_s"] is not None:
-                back = f"back +{seconds(one['length_s'])}"
-                marks.append(_mark(one["ended_s"], back, "blue", dashed=True))
-    recovery, fault_s = run.journal["recovery"], run.timeline.fault_start_s
+            marks.append(_mark(one.start_s, "disturbed", "orange"))
+            if one.ended_s is not None:
+                back = f"back +{seconds(one.length_s)}"
+                marks.append(_mark(one.ended_s, back, "blue", dashed=True))
+    recovery, fault_s = run.journal.recovery, run.timeline.fault_start_s
     for name, label, colour in (("service", "goodput", "blue"), ("capacity", "capacity", "green")):
-        if fault_s is not None and recovery[f"{name}_status"] == "recovered":
-            after_s = recovery[f"{name}_s"]
+        after_s = recovery.seconds(name)
+        if fault_s is not None and after_s is not None and recovery.status(name) is Status.RECOVERED:
             marks.append(_mark(fault_s + after_s, f"{label} back +{seconds(after_s)}", colour, dashed=True))
     return marks
 
 
-def _mark(at_s: float, label: str, colour: str, *, dashed: bool = False) -> dict[str, Any]:
+def _mark(at_s: float, label: str, colour: str, *, dashed: bool = False) -> Chart:
     return {"at_s": at_s, "label": label, "colour": colour, "dashed": dashed}
 
 
@@ -77,27 +79,25 @@ def of_run(timeline: Timeline, bins: Sequence[Bin], objectives: Objectives) -> l
     ]
 
 
-def of_series(series: Mapping[str, Any], end_s: float) -> list[Chart]:
+def of_series(series: Mapping[str, KeptSeries], end_s: float) -> list[Chart]:
     """A chart for each panel of the dashboards whose series the run kept."""
-    panels: dict[str, list[Mapping[str, Any]]] = {}
-    for name, one in series.items():
-        panels.setdefault(one.get("panel", name), []).append({"label": name, **one})
+    panels: dict[str, list[KeptSeries]] = {}
+    for one in series.values():
+        panels.setdefault(one.panel, []).append(one)
     return [_of_panel(place, title, kept, end_s) for place, (title, kept) in enumerate(panels.items())]
 
 
-def _of_panel(place: int, title: str, kept: Sequence[Mapping[str, Any]], end_s: float) -> Chart:
-    valued = [
-        {at_s: _plain(number(value)) for at_s, value in one["points"] if 0 <= at_s <= end_s} for one in kept
-    ]
+def _of_panel(place: int, title: str, kept: Sequence[KeptSeries], end_s: float) -> Chart:
+    valued = [{at_s: _plain(value) for at_s, value in one.points if 0 <= at_s <= end_s} for one in kept]
     instants = sorted({at_s for values in valued for at_s in values})
     chart = _chart(
         f"series-{place}",
         title,
-        kept[0].get("note", kept[0]["query"]),
+        kept[0].note,
         x=[0, *map(_plain, instants), end_s],
         series=[
             {
-                "label": one["label"],
+                "label": one.label,
                 "colour": _SERIES_COLOURS[nth % len(_SERIES_COLOURS)],
                 "style": "line",
                 "values": [None, *map(values.get, instants), None],
@@ -105,12 +105,12 @@ def _of_panel(place: int, title: str, kept: Sequence[Mapping[str, Any]], end_s: 
             for nth, (one, values) in enumerate(zip(kept, valued, strict=True))
         ],
     )
-    limit = kept[0].get("limit")
+    limit = kept[0].limit
     finite = [value for values in valued for value in values.values() if isinstance(value, float)]
     highest = max((*finite, limit or 0), default=0)
     return chart | {
         # Neither whole numbers nor, elsewhere, seconds, as far as this page knows.
-        "unit": "s" if kept[0].get("unit") == "s" else "value",
+        "unit": "s" if kept[0].unit == "s" else "value",
         "range": [min(0, *finite), highest * 1.12 if highest > 0 else 1],
         "bound": None if limit is None else {"label": f"limit {limit:g}", "value": limit},
     }
@@ -175,7 +175,7 @@ def _errors(timeline: Timeline, bins: Sequence[Bin]) -> Chart:
         if row.failed_at_s is not None
     )
     names = [*shown, *(["other"] if len(totals) > len(shown) else [])]
-    series = [
+    series: list[Chart] = [
         {
             "label": name,
             "colour": colour,
@@ -227,7 +227,7 @@ def _replicas(timeline: Timeline, end_s: int) -> Chart:
 
 
 def _chart(
-    name: str, title: str, note: str, *, x: Sequence[object], series: list[dict[str, Any]], top: float = 0
+    name: str, title: str, note: str, *, x: Sequence[object], series: list[Chart], top: float = 0
 ) -> Chart:
     return {
         "id": name,

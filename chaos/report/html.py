@@ -7,11 +7,11 @@ from functools import partial
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from chaos.errors import RefusedError
+from chaos.record.entry import Entry
 from chaos.report import charts, cost, disturbances, lifecycle, story, words
 from chaos.report.recorded import Recorded
 
@@ -47,7 +47,7 @@ def render(run: Recorded) -> str:
             phases=clock["phases"],
             victims=lifecycle.victims(run.timeline),
             chart_json=_json({"clock": clock, "charts": [*drawn, *kept]}),
-            journal_json=_json(run.journal),
+            journal_json=_in_script(run.journal.text),
             css=files("chaos.report").joinpath("report.css").read_text(),
             script=files("chaos.report").joinpath("report.js").read_text(),
             uplot_css=_uplot("uPlot.min.css"),
@@ -86,7 +86,11 @@ def _uplot(name: str) -> str:
 
 def _json(value: object) -> str:
     """JSON that can stand inside a script element: nothing in it can close one."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", r"\u003c")
+    return _in_script(json.dumps(value, separators=(",", ":"), allow_nan=False))
+
+
+def _in_script(text: str) -> str:
+    return text.replace("<", r"\u003c")
 
 
 def _unbroken(text: str) -> str:
@@ -94,14 +98,15 @@ def _unbroken(text: str) -> str:
     return re.sub(r"(?<=\d) (?=m?s\b|%)", "\N{NO-BREAK SPACE}", text)
 
 
-def _facts(mapping: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
-    """Every leaf of nested mappings as a name in words and a figure with its unit."""
+def _facts(of: Entry | Mapping[str, object] | None, within: str = "") -> Iterator[tuple[str, str]]:
+    """Every leaf of a part of the journal, and of mappings in it, as a name in words and a figure with its unit."""
+    mapping = of.model_dump() if isinstance(of, Entry) else of or {}
     for key, value in mapping.items():
         seconds = key.endswith("_s")
         name = f"{within} {key.removesuffix('_s').replace('_', ' ')}".strip()
         if isinstance(value, Mapping):
             yield from _facts(value, name)
-        elif isinstance(value, list):
+        elif isinstance(value, list | tuple):
             yield name, ", ".join(str(item) for item in value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield name, words.seconds(value) if seconds else words.plain(value)

@@ -4,27 +4,27 @@ Green exactly when the exit code is 0: deviated is a failure, and what decides n
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
 from xml.etree import ElementTree as ET
 
 from chaos.judging.verdict import Verdict
+from chaos.record.journal import Journal
+from chaos.record.sections import Assertion
 from chaos.report import story
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAGS = {Verdict.DEVIATED: "failure", Verdict.INCONCLUSIVE: "error"}
 
 
-def render(journal: Mapping[str, Any]) -> str:
+def render(journal: Journal) -> str:
     """The XML document."""
-    suite = ET.Element("testsuite", name=_text(f"aftershock.{journal['experiment']}"))
-    suite.set("timestamp", _text(journal["started_at"]))
-    for assertion in journal["assertions"]:
-        _add(suite, assertion["expression"], assertion["verdict"], _explain(journal, assertion))
+    suite = ET.Element("testsuite", name=_text(f"aftershock.{journal.experiment}"))
+    suite.set("timestamp", _text(journal.started_at))
+    for assertion in journal.assertions:
+        _add(suite, assertion.expression, assertion.verdict, _explain(journal, assertion))
     unproved = _unproved(journal)
     _add(suite, "the fault is proved", Verdict.INCONCLUSIVE if unproved else Verdict.PASSED, unproved)
-    unsound = "; ".join(journal["reasons"])
-    if not unsound and journal["exit_code"] != 0 and not suite.findall("testcase/*"):
+    unsound = "; ".join(journal.reasons)
+    if not unsound and journal.exit_code != 0 and not suite.findall("testcase/*"):
         unsound = story.headline(journal)
     _add(suite, "the data is sound", Verdict.INCONCLUSIVE if unsound else Verdict.PASSED, unsound)
     suite.set("tests", str(len(suite)))
@@ -43,19 +43,19 @@ def _add(suite: ET.Element, name: str, verdict: str, message: str) -> None:
         ET.SubElement(case, _TAGS[Verdict(verdict)], type=str(verdict), message=_text(message))
 
 
-def _explain(journal: Mapping[str, Any], assertion: Mapping[str, Any]) -> str:
+def _explain(journal: Journal, assertion: Assertion) -> str:
     told = f"observed {story.observed(assertion)}, bound {story.bound(assertion)}"
     reason = story.reason(journal, assertion)
     return f"{told}: {reason}" if reason else told
 
 
-def _unproved(journal: Mapping[str, Any]) -> str:
-    if not journal["faults"]:
+def _unproved(journal: Journal) -> str:
+    if not journal.faults:
         return "no fault was injected"
     return "; ".join(
-        f"{fault['name']}: not every target is proved to have been hit"
-        for fault in journal["faults"]
-        if not fault["verified"]
+        f"{fault.id}: not every target is proved to have been hit"
+        for fault in journal.faults
+        if not fault.verified
     )
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from chaos.judging import journal as journals
 from chaos.judging import records
+from chaos.judging.judge import judge_records
 from chaos.measuring.slis import Bin, Objectives, per_second
 from chaos.measuring.timeline import Timeline
+from chaos.record import journal as journals
+from chaos.record.journal import Journal
+from chaos.record.observed import KeptSeries
 from chaos.run_folder import RunFolder
 
 
@@ -15,29 +17,38 @@ from chaos.run_folder import RunFolder
 class Recorded:
     """Everything a report is made of."""
 
-    journal: Mapping[str, Any]
+    journal: Journal
     timeline: Timeline
     objectives: Objectives
     bins: tuple[Bin, ...]
     """The run second by second, drain included."""
-    series: Mapping[str, Any]
-    """Prometheus series by name, as in metrics.json; empty when none were kept."""
+    series: Mapping[str, KeptSeries]
+    """Prometheus series by panel and legend; empty when none were kept."""
 
 
 def read(folder: RunFolder) -> Recorded:
-    """Read a run folder.
+    """Read a run folder with its journal.
 
     Raises:
-        InputError: the journal is missing, not JSON, or of another schema.
-        ValueError: a row or an event is not what a run writes.
+        InputError: the journal is missing, or is not one; a file is not what a run writes.
     """
     journal = journals.read(folder.journal)
     run = records.read(folder)
-    return of(journal, run.timeline, run.counted.get("series", {}))
+    return of(journal, run.timeline, run.observed.series)
 
 
-def of(journal: Mapping[str, Any], timeline: Timeline, series: Mapping[str, Any]) -> Recorded:
+def judged(folder: RunFolder) -> Recorded:
+    """The same with a journal that is made anew from the raw records.
+
+    Raises:
+        InputError: a file is not what a run writes.
+    """
+    run = records.read(folder)
+    return of(judge_records(run), run.timeline, run.observed.series)
+
+
+def of(journal: Journal, timeline: Timeline, series: Mapping[str, KeptSeries]) -> Recorded:
     """The same of what was read already."""
-    slo = journal["slo"]
-    objectives = Objectives(slo["ttft_s"], slo["e2e_s"], slo["itl_s"])
+    slo = journal.slo
+    objectives = Objectives(slo.ttft_s, slo.e2e_s, slo.itl_s)
     return Recorded(journal, timeline, objectives, per_second(timeline, objectives), series)

@@ -1,17 +1,17 @@
 """What a run comes to, in sentences: the headline, what was done, and when the service came back."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from chaos.errors import ExitCode
-from chaos.judging.journal import number
 from chaos.judging.verdict import Verdict
+from chaos.measuring.recovery import Status
+from chaos.record.journal import Journal
+from chaos.record.sections import Assertion, Capacity, Recovery
 from chaos.report import disturbances
 from chaos.report.words import NOTHING, count, measured, plain, seconds, share
 
-Journal = Mapping[str, Any]
 MARKS = {Verdict.PASSED: "✓", Verdict.DEVIATED: "✗", Verdict.INCONCLUSIVE: "?"}
 """Beside each colour a sign, for those who see no colour."""
 SERVICE = "the service"
@@ -35,7 +35,7 @@ class Tile:
 
 def word(journal: Journal) -> str:
     """The verdict in a word, or how the run ended where that matters more."""
-    return _ENDED_EARLY.get(journal["exit_code"], str(journal["verdict"]))
+    return _ENDED_EARLY.get(journal.exit_code, str(journal.verdict))
 
 
 def headline(journal: Journal) -> str:
@@ -45,34 +45,34 @@ def headline(journal: Journal) -> str:
 
 def finding(journal: Journal) -> str:
     """What was found, in a clause, and what did not hold or could not be decided."""
-    if journal.get("cut_short"):
+    if journal.cut_short:
         done = disturbance(journal)
-        return f"{'nothing was injected' if done is None else done}; {journal['cut_short']}"
-    if journal.get("observes"):
-        reasons = journal["reasons"]
+        return f"{'nothing was injected' if done is None else done}; {journal.cut_short}"
+    if journal.observes:
+        reasons = journal.reasons
         undecided = f"; undecided because {reasons[0]}" if reasons else ""
         return disturbances.finding(journal) + undecided
     found = _recovery_clause(journal)
-    if not journal["faults"]:
+    if not journal.faults:
         return found
-    if journal["verdict"] == Verdict.DEVIATED:
-        deviated = [a["expression"] for a in journal["assertions"] if a["verdict"] == Verdict.DEVIATED]
+    if journal.verdict == Verdict.DEVIATED:
+        deviated = [a.expression for a in journal.assertions if a.verdict == Verdict.DEVIATED]
         more = f" and {len(deviated) - 1} more" if len(deviated) > 1 else ""
         return f"{found}; {deviated[0]}{more} did not hold"
-    if journal["verdict"] == Verdict.INCONCLUSIVE:
+    if journal.verdict == Verdict.INCONCLUSIVE:
         return f"{found}; undecided because {why_inconclusive(journal)[0]}"
     return found
 
 
 def why_inconclusive(journal: Journal) -> list[str]:
     """Every reason for which the run, or one of its assertions, decides nothing."""
-    reasons = list(journal["reasons"])
+    reasons = list(journal.reasons)
     reasons += [
-        f"{one['expression']}: {one.get('reason', NOTHING)}"
-        for one in journal["assertions"]
-        if one["verdict"] == Verdict.INCONCLUSIVE and one.get("reason") not in reasons
+        f"{one.expression}: {one.reason or NOTHING}"
+        for one in journal.assertions
+        if one.verdict == Verdict.INCONCLUSIVE and one.reason not in reasons
     ]
-    if not journal["assertions"]:
+    if not journal.assertions:
         reasons.append("nothing was asserted")
     return reasons
 
@@ -80,155 +80,153 @@ def why_inconclusive(journal: Journal) -> list[str]:
 def disturbance(journal: Journal) -> str | None:
     """What was done to the replicas, as a clause: `3 of 10 replicas were killed`; None when nothing was."""
     clauses = []
-    for fault in journal["faults"]:
-        whole = list(fault["targets"]) == [SERVICE]
-        hit = SERVICE if whole else f"{len(fault['targets'])} of {fault['candidates']} replicas"
-        clauses.append(f"{hit} {fault['done']}")
+    for fault in journal.faults:
+        whole = list(fault.targets) == [SERVICE]
+        hit = SERVICE if whole else f"{len(fault.targets)} of {fault.candidates} replicas"
+        clauses.append(f"{hit} {fault.done}")
     return " and ".join(clauses) or None
 
 
 def recovery_value(journal: Journal, name: str) -> str:
     """The service's or the capacity's recovery in words: `4.1 s`, or its status where that is no number."""
-    recovery = journal["recovery"]
-    status = recovery[f"{name}_status"]
-    return seconds(recovery[f"{name}_s"]) if status == "recovered" else str(status)
+    status = journal.recovery.status(name)
+    return seconds(journal.recovery.seconds(name)) if status is Status.RECOVERED else str(status)
 
 
 def tiles(journal: Journal) -> list[Tile]:
     """The figures that most readers come for."""
-    planned = count(journal["load"]["planned"], "planned arrival")
-    if journal.get("observes"):
+    planned = count(journal.load.planned, "planned arrival")
+    if journal.observes:
         return _observation_tiles(journal, planned)
     return [
         _recovery_tile(journal, "service", "Goodput back after"),
         _recovery_tile(journal, "capacity", "Capacity back after"),
-        Tile("Requests lost", plain(journal["recovery"]["lost_requests"]), f"of {planned}"),
+        Tile("Requests lost", plain(journal.recovery.lost_requests), f"of {planned}"),
         *(
             Tile(
-                f"TTFT p99, {phase['name']}",
-                seconds(phase["ttft_p99_s"]),
-                f"goodput {share(phase['goodput'])}, n = {phase['n']}",
+                f"TTFT p99, {phase.name}",
+                seconds(phase.ttft_p99_s),
+                f"goodput {share(phase.goodput)}, n = {phase.n}",
             )
-            for phase in journal["phases"][:2]
+            for phase in journal.phases[:2]
         ),
     ]
 
 
 def _observation_tiles(journal: Journal, planned: str) -> list[Tile]:
     found = disturbances.of_run(journal)
-    longest_s = max((one["length_s"] for one in found), default=None)
-    whole = journal["phases"][0]
+    longest_s = max((one.length_s for one in found), default=None)
+    whole = journal.phases[0]
     return [
         Tile("Disturbances", plain(len(found)), "whoever caused them"),
         Tile("The longest", seconds(longest_s), "from the first bad request to the hold"),
-        Tile("Requests not good", plain(whole["n"] - whole["good"]), f"of {planned}"),
-        Tile(
-            "TTFT p99", seconds(whole["ttft_p99_s"]), f"goodput {share(whole['goodput'])}, n = {whole['n']}"
-        ),
+        Tile("Requests not good", plain(whole.n - whole.good), f"of {planned}"),
+        Tile("TTFT p99", seconds(whole.ttft_p99_s), f"goodput {share(whole.goodput)}, n = {whole.n}"),
     ]
 
 
 def recovery_terms(journal: Journal) -> str:
     """Under which terms goodput counts as back, in a phrase."""
-    recovery = journal["recovery"]
+    recovery = journal.recovery
     return (
-        f"{share(recovery['goodput'])} of baseline goodput, at most {share(recovery['error_ratio'])} errors, "
-        f"in every {seconds(recovery['window_s'])} window for {seconds(recovery['hold_s'])}"
+        f"{share(recovery.goodput)} of baseline goodput, at most {share(recovery.error_ratio)} errors, "
+        f"in every {seconds(recovery.window_s)} window for {seconds(recovery.hold_s)}"
     )
 
 
-def observed(assertion: Mapping[str, Any]) -> str:
+def observed(assertion: Assertion) -> str:
     """What was observed, in the unit of the assertion."""
-    return measured(assertion["observed"], assertion["dimension"])
+    return measured(assertion.observed, assertion.dimension)
 
 
-def bound(assertion: Mapping[str, Any]) -> str:
+def bound(assertion: Assertion) -> str:
     """What it was held to, in the same unit."""
-    return measured(assertion["bound"], assertion["dimension"])
+    return measured(assertion.bound, assertion.dimension)
 
 
-def reason(journal: Journal, assertion: Mapping[str, Any]) -> str:
+def reason(journal: Journal, assertion: Assertion) -> str:
     """Why it came out as it did; empty when it passed."""
-    if assertion["verdict"] == Verdict.PASSED:
+    if assertion.verdict == Verdict.PASSED:
         return ""
-    if assertion.get("reason"):
-        return str(assertion["reason"])
-    seen, wanted = number(assertion["observed"]), number(assertion["bound"])
-    if seen is None or wanted is None or seen == wanted:
+    if assertion.reason:
+        return assertion.reason
+    seen, wanted = assertion.observed, assertion.bound
+    if seen is None or seen == wanted:
         return ""
     if math.isinf(seen):
-        name = assertion["expression"].partition(" ")[0].removeprefix("recovery.")
-        return str(journal["recovery"].get(f"{name}_s_reason", "failures reach the percentile"))
-    missed_by = measured(abs(seen - wanted), assertion["dimension"])
+        name = assertion.expression.partition(" ")[0].removeprefix("recovery.")
+        return journal.recovery.reason(name) or "failures reach the percentile"
+    missed_by = measured(abs(seen - wanted), assertion.dimension)
     return f"{missed_by} {'above' if seen > wanted else 'below'} the bound"
 
 
-def rate_clause(rate_per_s: float | None, capacity: Mapping[str, Any] | None, *, by_this_run: bool) -> str:
+def rate_clause(rate_per_s: float | None, capacity: Capacity | None) -> str:
     """The rate, and what it was made of: `15.3 requests/s: 60 % of the 25.5/s that this cluster carried`."""
     rate = f"{plain(rate_per_s)} requests/s"
     if capacity is None:
         return f"{rate}, as the experiment file says"
-    carried = f"{'at least ' if capacity['at_least'] else ''}{plain(capacity['measured'])}/s"
-    who = "this cluster" if by_this_run else "the cluster of the repeated run"
-    return f"{rate}: {share(capacity['share'])} of the {carried} that {who} carried"
+    carried = f"{'at least ' if capacity.at_least else ''}{plain(capacity.measured)}/s"
+    who = "this cluster" if capacity.by_this_run else "the cluster of the repeated run"
+    return f"{rate}: {share(capacity.share)} of the {carried} that {who} carried"
 
 
-def rate_sentence(rate_per_s: float | None, capacity: Mapping[str, Any] | None, *, by_this_run: bool) -> str:
+def rate_sentence(rate_per_s: float | None, capacity: Capacity | None) -> str:
     """The same with what it means and what followed from it."""
-    clause = rate_clause(rate_per_s, capacity, by_this_run=by_this_run)
+    clause = rate_clause(rate_per_s, capacity)
     if capacity is None:
         return clause
-    grew_from_s = capacity.get("baseline_grew_from_s")
+    grew_from_s = capacity.baseline_grew_from_s
     grew = (
         "" if grew_from_s is None else f"; the baseline grew from {seconds(grew_from_s)} to hold its claims"
     )
     return f"{clause} within the objectives{grew}"
 
 
-def offered(journal: Journal, say: Callable[..., str] = rate_sentence) -> str | None:
+def offered(
+    journal: Journal, say: Callable[[float | None, Capacity | None], str] = rate_sentence
+) -> str | None:
     """The same of a finished run; None where its journal does not know the rate."""
-    load = journal["load"]
-    if load.get("rate") is None:
+    load = journal.load
+    if load.rate is None:
         return None
-    capacity = load.get("capacity")
-    return say(load["rate"], capacity, by_this_run=bool(capacity and capacity["by_this_run"]))
+    return say(load.rate, load.capacity)
 
 
 def outcomes(journal: Journal) -> Sequence[tuple[str, int, str]]:
     """Each outcome with its count and share of all planned arrivals, the most frequent first."""
-    counts, planned = journal["load"]["outcomes"], journal["load"]["planned"]
+    counts, planned = journal.load.outcomes, journal.load.planned
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [(name, n, share(n / planned) if planned else share(None)) for name, n in ordered]
 
 
 def _recovery_tile(journal: Journal, name: str, title: str) -> Tile:
-    recovery = journal["recovery"]
+    recovery = journal.recovery
     terms = {
-        "service": f"resolution {seconds(recovery['resolution_s'])}{_relapse(recovery)}",
+        "service": f"resolution {seconds(recovery.resolution_s)}{_relapse(recovery)}",
         "capacity": "all wanted replicas ready and serving",
     }
-    held = terms[name] if recovery[f"{name}_status"] == "recovered" else "never out of tolerance"
-    return Tile(title, recovery_value(journal, name), recovery.get(f"{name}_s_reason", held))
+    held = terms[name] if recovery.status(name) is Status.RECOVERED else "never out of tolerance"
+    return Tile(title, recovery_value(journal, name), recovery.reason(name) or held)
 
 
 def _recovery_clause(journal: Journal) -> str:
     done = disturbance(journal)
     if done is None:
         return "no fault was injected"
-    recovery = journal["recovery"]
-    match recovery["service_status"]:
-        case "recovered":
-            return f"goodput was back {seconds(recovery['service_s'])} after {done}{_relapse(recovery)}"
-        case "no impact":
-            kept = "never left" if recovery.get("relapse_s") is None else "kept within"
+    recovery = journal.recovery
+    match recovery.service_status:
+        case Status.RECOVERED:
+            return f"goodput was back {seconds(recovery.service_s)} after {done}{_relapse(recovery)}"
+        case Status.NO_IMPACT:
+            kept = "never left" if recovery.relapse_s is None else "kept within"
             return f"goodput {kept} its tolerance when {done}{_relapse(recovery)}"
-        case "not recovered":
-            return f"goodput was not back within {seconds(recovery['within_s'])} after {done}"
+        case Status.NOT_RECOVERED:
+            return f"goodput was not back within {seconds(recovery.within_s)} after {done}"
         case _:
             return f"how fast goodput was back after {done} is not known"
 
 
-def _relapse(recovery: Mapping[str, Any]) -> str:
+def _relapse(recovery: Recovery) -> str:
     """What a reader of a recovery must not miss: it held as long as was asked for, and no longer."""
-    fell_s = recovery.get("relapse_s")
+    fell_s = recovery.relapse_s
     return "" if fell_s is None else f", but fell again after {seconds(fell_s)}"

@@ -14,14 +14,14 @@ _MOST_ROWS = 25
 def render(run: Recorded) -> str:
     """The document: below the megabyte that a job summary may have, and the 64 KiB of a comment."""
     journal = run.journal
-    mark = story.MARKS[journal["verdict"]]
+    mark = story.MARKS[journal.verdict]
     parts = [
         f"## {mark} {_text(story.headline(journal))}",
-        f"> {_text(journal['hypothesis'])}",
+        f"> {_text(journal.hypothesis)}",
         _text(cost.note(journal) or ""),
         "\n".join(f"- {_text(reason)}" for reason in story.why_inconclusive(journal)[:_MOST_ROWS]),
         _assertions(run),
-        "" if journal.get("observes") else _section("Recovery", _recovery(run)),
+        "" if journal.observes else _section("Recovery", _recovery(run)),
         _section("Disturbances", _disturbances(run)),
         _section("Phases", _phases(run)),
         _section("What a request cost", _cost(run)),
@@ -35,28 +35,28 @@ def render(run: Recorded) -> str:
 def _assertions(run: Recorded) -> str:
     rows = (
         (
-            _code(one["expression"]),
+            _code(one.expression),
             story.observed(one),
-            plain(one["n"]),
-            f"{story.MARKS[one['verdict']]} {one['verdict']}",
+            plain(one.n),
+            f"{story.MARKS[one.verdict]} {one.verdict}",
             _text(story.reason(run.journal, one)),
         )
-        for one in run.journal["assertions"]
+        for one in run.journal.assertions
     )
     return _table(("assertion", "observed", "n", "verdict", "reason"), rows)
 
 
 def _recovery(run: Recorded) -> str:
-    journal, recovery = run.journal, run.journal["recovery"]
+    journal, recovery = run.journal, run.journal.recovery
     rows = [
-        (name, story.recovery_value(journal, name), _text(recovery.get(f"{name}_s_reason", "")))
+        (name, story.recovery_value(journal, name), _text(recovery.reason(name) or ""))
         for name in ("service", "capacity")
     ]
-    why_lost = _text(recovery.get("lost_requests_reason", ""))
-    rows.append(("lost requests", plain(recovery["lost_requests"]), why_lost))
+    why_lost = _text(recovery.lost_requests_reason or "")
+    rows.append(("lost requests", plain(recovery.lost_requests), why_lost))
     table = _table(("from the start of the fault", "value", "reason"), rows)
     terms = f"Goodput is back at {story.recovery_terms(journal)}"
-    return f"{table}\n\n{terms}; resolution {seconds(recovery['resolution_s'])}."
+    return f"{table}\n\n{terms}; resolution {seconds(recovery.resolution_s)}."
 
 
 def _disturbances(run: Recorded) -> str:
@@ -67,16 +67,16 @@ def _disturbances(run: Recorded) -> str:
 def _phases(run: Recorded) -> str:
     rows = (
         (
-            _text(phase["name"]),
-            f"{seconds(phase['start_s'])} to {seconds(phase['end_s'])}",
-            plain(phase["n"]),
-            share(phase["goodput"]),
-            seconds(phase["ttft_p50_s"]),
-            seconds(phase["ttft_p99_s"]),
-            seconds(phase["e2e_p99_s"]),
-            share(phase["error_ratio"]),
+            _text(phase.name),
+            f"{seconds(phase.start_s)} to {seconds(phase.end_s)}",
+            plain(phase.n),
+            share(phase.goodput),
+            seconds(phase.ttft_p50_s),
+            seconds(phase.ttft_p99_s),
+            seconds(phase.e2e_p99_s),
+            share(phase.error_ratio),
         )
-        for phase in run.journal["phases"]
+        for phase in run.journal.phases
     )
     heads = ("phase", "run clock", "n", "goodput", "TTFT p50", "TTFT p99", "e2e p99", "errors")
     return _table(heads, rows)
@@ -111,12 +111,12 @@ def _outcomes(run: Recorded) -> str:
 
 def _how(run: Recorded) -> str:
     journal = run.journal
-    versions = ", ".join(f"{name} {version}" for name, version in journal["versions"].items())
-    load, offered = journal["load"], story.offered(journal)
+    versions = ", ".join(f"{name} {version}" for name, version in journal.versions.items())
+    load, offered = journal.load, story.offered(journal)
     return (f"{_text(offered)}.\n\n" if offered else "") + (
-        f"{_text(journal['experiment'])} on {_text(journal['target'])}, seed {journal['seed']}, "
-        f"{_text(journal['started_at'])}; {load['planned']:,} planned arrivals, generator lag p99 "
-        f"{seconds(load['lag_p99_s'])}; {_text(versions)}"
+        f"{_text(journal.experiment)} on {_text(journal.target)}, seed {journal.seed}, "
+        f"{_text(journal.started_at)}; {load.planned:,} planned arrivals, generator lag p99 "
+        f"{seconds(load.lag_p99_s)}; {_text(versions)}"
     )
 
 

@@ -1,22 +1,19 @@
 """How every report says a figure: one spelling for HTML, Markdown, JUnit and terminal.
 
-Figures come as the journal has them: a float, the string "inf", or None for what could not be had.
+Figures come as the journal has them: a float, infinite too, or None for what could not be had.
 """
 
 import math
 
-from chaos.judging.journal import number
-
-Figure = float | str | None
+Figure = float | None
 NOTHING = "\N{EN DASH}"
 
 
 def seconds(figure: Figure) -> str:
     """A duration in seconds with three significant digits: `42 ms`, `4.1 s`, `inf`, or a dash for None."""
-    value_s = number(figure)
-    if value_s is None or math.isinf(value_s):
+    if figure is None or math.isinf(figure):
         return plain(figure)
-    return f"{plain(value_s * 1000)} ms" if 0 < abs(value_s) < 0.9995 else f"{plain(value_s)} s"
+    return f"{plain(figure * 1000)} ms" if 0 < abs(figure) < 0.9995 else f"{plain(figure)} s"
 
 
 def instant(at_s: float) -> str:
@@ -26,27 +23,25 @@ def instant(at_s: float) -> str:
 
 def plain(figure: Figure) -> str:
     """A number with three significant digits, never in powers of ten: `0.125`, `4.1`, `1234`."""
-    value = number(figure)
-    if value is None:
+    if figure is None:
         return NOTHING
-    if math.isinf(value):
+    if math.isinf(figure):
         return "inf"
-    if float(value).is_integer():
-        return str(int(value))
-    text = f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+    if float(figure).is_integer():
+        return str(int(figure))
+    text = f"{figure:.{max(0, 2 - math.floor(math.log10(abs(figure))))}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def share(figure: Figure) -> str:
     """A ratio in percent: `99.4 %`; never rounded up to all nor down to nothing."""
-    value = number(figure)
-    if value is None or math.isinf(value):
+    if figure is None or math.isinf(figure):
         return plain(figure)
-    if 0 < value < 0.0005:
+    if 0 < figure < 0.0005:
         return "< 0.1 %"
-    if 0.9995 <= value < 1:
+    if 0.9995 <= figure < 1:
         return "> 99.9 %"
-    return f"{value:.1%}".replace(".0%", "%").replace("%", " %")
+    return f"{figure:.1%}".replace(".0%", "%").replace("%", " %")
 
 
 def measured(figure: Figure, dimension: str) -> str:

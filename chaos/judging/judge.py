@@ -2,11 +2,10 @@
 
 from collections import Counter
 from dataclasses import replace
-from typing import Any
 
 from chaos.errors import ExitCode
 from chaos.experiment.file import ExperimentSpec
-from chaos.judging import journal, records
+from chaos.judging import journaling, records
 from chaos.judging.contention import excused
 from chaos.judging.evaluation import evaluate
 from chaos.judging.processor_section import section
@@ -15,23 +14,29 @@ from chaos.judging.verdict import judge
 from chaos.measuring.measurements import measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
+from chaos.record.journal import Journal
+from chaos.record.sections import Capacity
 from chaos.run_folder import RunFolder
 
 
-def judge_folder(folder: RunFolder) -> dict[str, Any]:
+def judge_folder(folder: RunFolder) -> Journal:
     """Measure and judge the records of a run; the same records give the same journal.
 
     Raises:
         InputError: a file of the folder is missing, or is not what a run writes.
     """
-    run = records.read(folder)
+    return judge_records(records.read(folder))
+
+
+def judge_records(run: Records) -> Journal:
+    """The same of records that were read already."""
     experiment, timeline, samples, cut_short = run.experiment, run.timeline, run.samples, run.cut_short
     measurements = measure(timeline, objectives(experiment.spec), criteria(experiment.spec))
     results = [
         excused(each, evaluate(each, measurements), measurements, samples) for each in experiment.assertions
     ]
-    reconciliation = run.counted.get("reconciliation")
-    found = [*([cut_short.why] if cut_short else []), *(reconciliation or {}).get("problems", ())]
+    counts = run.observed.reconciliation
+    found = [*([cut_short.why] if cut_short else []), *(counts.problems if counts else ())]
     judgement = judge(measurements, results, found)
     if cut_short is not None:
         judgement = replace(judgement, exit_code=ExitCode(cut_short.exit_code))
@@ -42,10 +47,10 @@ def judge_folder(folder: RunFolder) -> dict[str, Any]:
         outcomes=dict(sorted(Counter(row.outcome for row in run.rows).items())),
         cut_short=None if cut_short is None else cut_short.why,
         rate_per_s=experiment.spec.load.rate_per_s,
-        capacity=_capacity(experiment.spec, folder),
+        capacity=made_of(experiment.spec, by_this_run=run.measured_capacity),
         processor=section(samples, measurements),
     )
-    return journal.build(facts, measurements, judgement)
+    return journaling.build(facts, measurements, judgement)
 
 
 def objectives(spec: ExperimentSpec) -> Objectives:
@@ -61,27 +66,23 @@ def criteria(spec: ExperimentSpec) -> Criteria:
     )
 
 
-def _facts(run: Records) -> journal.RunFacts:
-    spec, events = run.experiment.spec, run.timeline.events
-    started = next((event.detail["wall"] for event in events if event.kind == "load_started"), "")
-    return journal.RunFacts(
+def _facts(run: Records) -> journaling.RunFacts:
+    spec = run.experiment.spec
+    return journaling.RunFacts(
         experiment=spec.experiment,
         hypothesis=spec.hypothesis,
         target=run.target,
         seed=spec.seed or 0,
-        started_at=started,
+        started_at=run.started_at,
         versions=spec.versions,
         generator=run.generator,
-        reconciliation=run.counted.get("reconciliation"),
-        engine=run.counted.get("engine"),
-        alerts=run.counted.get("alerts"),
+        reconciliation=run.observed.reconciliation,
+        engine=run.observed.engine,
+        alerts=run.observed.alerts,
     )
 
 
-def _capacity(spec: ExperimentSpec, folder: RunFolder) -> dict[str, Any] | None:
-    """What the rate was made of, and whether this run found it out or repeats one that did."""
-    made_of = spec.load.capacity
-    if made_of is None:
-        return None
-    kept = {key: value for key, value in made_of if value is not None}
-    return {**kept, "by_this_run": folder.capacity_rows(1).is_file()}
+def made_of(spec: ExperimentSpec, *, by_this_run: bool) -> Capacity | None:
+    """What the rate was made of, and whether this run found it out or repeats one that did; None where nothing."""
+    found = spec.load.capacity
+    return None if found is None else Capacity.model_validate({**dict(found), "by_this_run": by_this_run})

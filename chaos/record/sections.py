@@ -1,0 +1,374 @@
+"""The parts of a journal. These types are its schema: the table in the docs and the JSON Schema are made from them.
+
+Seconds are floats on the run clock, unless a key says since when they count.
+"""
+
+from pydantic import ConfigDict
+
+from chaos.judging.verdict import Verdict
+from chaos.measuring.recovery import Status
+from chaos.measuring.timeline import OCCURRENCE
+from chaos.record.entry import Entry, Number
+
+
+class Slo(Entry):
+    """What makes an answer good."""
+
+    ttft_s: Number
+    """The first token came within this time of the planned instant."""
+    e2e_s: Number
+    """The last one did."""
+    itl_s: Number | None
+    """No gap between two tokens was longer."""
+    itl_s_reason: str | None = None
+
+
+class Capacity(Entry):
+    """What the rate was made of."""
+
+    measured: Number
+    """Requests per second that the cluster carried within the objectives."""
+    share: Number
+    """Which share of it the rate is."""
+    at_least: bool
+    """Whether the cluster was not overloaded by the highest rate that was tried."""
+    arrivals: int
+    """Requests that were sent to find out."""
+    took_s: Number
+    """How long that took."""
+    baseline_grew_from_s: Number | None = None
+    """What the baseline was before it grew to hold the requests of every claim."""
+    by_this_run: bool
+    """Whether this run found it out, or repeats one that did."""
+
+
+class Generator(Entry):
+    """What the load generator said of itself: `load.json`. A key is missing where it did not come to say it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    state: str | None = None
+    start_monotonic_s: float | None = None
+    """The zero of the run clock, on the host's monotonic clock."""
+    planned: int = 0
+    """Arrivals in the plan."""
+    plan_sha256: str | None = None
+    duration_s: float = 0.0
+    """How long the plan is."""
+    model: str | None = None
+    rows: int | None = None
+    dropped: int | None = None
+    """Arrivals that were not sent because too many were in flight."""
+    censored: int | None = None
+    """Requests that had no end when the run had one."""
+    lag: dict[str, float] | None = None
+    """Of the dispatch, and of the generator's event loop."""
+    peak_in_flight: int | None = None
+
+
+class Load(Entry):
+    """What was offered, and what became of it."""
+
+    planned: int
+    """Arrivals in the plan."""
+    sent: int
+    """Arrivals that were sent: fewer when a run was cut short, or the client dropped some."""
+    ok: int
+    """Arrivals that were answered completely."""
+    outcomes: dict[str, int]
+    """How many arrivals of the plan had which outcome, those too that a run cut short never sent."""
+    rate: Number | None
+    """Of the plan, per second."""
+    rate_reason: str | None = None
+    capacity: Capacity | None
+    """What the rate was made of, where it was a share of what the cluster carries."""
+    capacity_reason: str | None = None
+    offered_rate: Number | None
+    """Arrivals that were dispatched per second of the plan."""
+    offered_rate_reason: str | None = None
+    lag_p99_s: Number | None
+    """Of the generator: dispatch minus planned instant, by the rows."""
+    lag_p99_s_reason: str | None = None
+    warmup_s: Number
+    """Where the warm-up ended and the baseline began."""
+    plan_end_s: Number
+    """Where the plan ended, or the run was cut short."""
+    generator: Generator
+
+
+class Fault(Entry):
+    """One occurrence of a fault."""
+
+    id: str
+    """Of this occurrence: `delay-30#2`."""
+    name: str
+    kind: str
+    plane: str
+    """What it touches: process, network, host, application or telemetry."""
+    done: str
+    """What became of its targets, after `3 of 10 replicas`."""
+    fidelity: str
+    """How near the target came to what the manifest asks for: exact, modelled or approximate."""
+    fidelity_reason: str
+    """What the difference is, or why there is none; may be empty."""
+    started_s: Number
+    """Not later than its first effect."""
+    lasts: bool
+    """Whether it is in force until it is undone."""
+    ended_s: Number | None
+    """When it was undone."""
+    ended_s_reason: str | None = None
+    targets: tuple[str, ...]
+    """The replicas that it hit."""
+    candidates: int
+    """How many replicas its selector matched."""
+    verified: bool
+    """Whether independent evidence shows that every target was hit."""
+    evidence: tuple[str, ...]
+    """A sentence for each look: at whom, and what was seen."""
+    undone: bool | None
+    """Whether independent evidence shows that it is over."""
+    undone_reason: str | None = None
+
+
+class Phase(Entry):
+    """The indicators of a stretch of the run; an arrival belongs to it by its planned instant."""
+
+    name: str
+    """`baseline`, `fault` (first start to last end), `fault:<id>` of each occurrence, `recovery`; or `observation`."""
+    start_s: Number
+    end_s: Number
+    n: int
+    """Planned arrivals; of a run that was cut short, those that were sent and had their answer by then."""
+    good: int
+    failed: int
+    """Requests that failed in the phase, whenever they arrived."""
+    goodput: Number | None
+    """Good per planned arrivals."""
+    goodput_reason: str | None = None
+    goodput_interval: tuple[Number, Number] | None
+    """Wilson's 95 % interval."""
+    goodput_interval_reason: str | None = None
+    goodput_rate: Number | None
+    """Good arrivals per second."""
+    goodput_rate_reason: str | None = None
+    error_ratio: Number | None
+    """Failures per planned arrivals."""
+    error_ratio_reason: str | None = None
+    ttft_p50_s: Number | None
+    ttft_p50_s_reason: str | None = None
+    ttft_p99_s: Number | None
+    ttft_p99_s_reason: str | None = None
+    ttft_p99_interval_s: tuple[Number, Number] | None
+    """Distribution-free 95 % interval."""
+    ttft_p99_interval_s_reason: str | None = None
+    e2e_p99_s: Number | None
+    e2e_p99_s_reason: str | None = None
+
+    @property
+    def of_occurrence(self) -> bool:
+        """Whether it is the window of one occurrence of a fault, and lies within the fault phase."""
+        return self.name.startswith(OCCURRENCE)
+
+
+class Recovery(Entry):
+    """When it was good again. Seconds count from the start of the first fault, unless the key says otherwise."""
+
+    service_s: Number | None
+    """0 without impact, inf when not recovered."""
+    service_s_reason: str | None = None
+    """Stands beside inf as well."""
+    service_status: Status
+    service_after_end_s: Number | None
+    """The same since the last fault ended."""
+    service_after_end_s_reason: str | None = None
+    capacity_s: Number | None
+    """All wanted replicas ready, and each new one serving."""
+    capacity_s_reason: str | None = None
+    """Stands beside inf as well."""
+    capacity_status: Status
+    first_touch_s: Number | None
+    """When a window first passed again: earlier than `service_s` when the service flapped."""
+    first_touch_s_reason: str | None = None
+    resolution_s: Number | None
+    """Largest gap between the arrivals around the recovery: it is known no finer."""
+    resolution_s_reason: str | None = None
+    relapse_s: Number | None
+    """Start of the first window that failed after the full hold."""
+    relapse_s_reason: str | None = None
+    lost_requests: int | None
+    """Arrivals after the warm-up that failed once the fault had started."""
+    lost_requests_reason: str | None = None
+    goodput: Number
+    """Share of the baseline's goodput that a window must reach."""
+    error_ratio: Number
+    """Failures per planned arrival that a window may have."""
+    window_s: Number
+    """How long a window is."""
+    hold_s: Number
+    """How long every window must pass."""
+    within_s: Number
+    """Later than this is not recovered."""
+
+    def status(self, name: str) -> Status:
+        """Of `service` or `capacity`."""
+        return self.capacity_status if name == "capacity" else self.service_status
+
+    def seconds(self, name: str) -> float | None:
+        """Of `service` or `capacity`."""
+        return self.capacity_s if name == "capacity" else self.service_s
+
+    def reason(self, name: str) -> str | None:
+        """Why `service`, `capacity`, `first_touch` or `service_after_end` has no value, or an infinite one."""
+        return {
+            "service": self.service_s_reason,
+            "capacity": self.capacity_s_reason,
+            "first_touch": self.first_touch_s_reason,
+            "service_after_end": self.service_after_end_s_reason,
+        }.get(name)
+
+
+class UsualLevel(Entry):
+    """How good the service is when nothing disturbs it."""
+
+    goodput: Number
+    """Good per planned arrivals."""
+    source: str
+    """baseline, median (of all windows), or objective (what was asked for) where that is too low to be healthy."""
+
+
+class Disturbance(Entry):
+    """A stretch in which the service was worse than it usually is, whoever caused it."""
+
+    start_s: Number
+    """When the first of its bad requests failed; of one that was slow, when it was planned."""
+    ended_s: Number | None
+    """The good arrival from which every window of a full hold passes."""
+    ended_s_reason: str | None = None
+    good_again_s: Number | None
+    """Where a hold begins that the end of the observation cut short."""
+    good_again_s_reason: str | None = None
+    length_s: Number
+    """Up to its end, or for as long as it was observed."""
+    resolution_s: Number
+    """Largest gap between the arrivals around its start and its end: it is known no finer."""
+    arrivals: int
+    """Planned in it, and those planned before it that failed in it."""
+    bad: int
+    """Those of them that were not good."""
+    outcomes: dict[str, int]
+    """What became of the bad ones: failures by outcome, and `slow`."""
+
+
+class Assertion(Entry):
+    """One assertion and what became of it."""
+
+    expression: str
+    verdict: Verdict
+    dimension: str
+    """duration, ratio, count or rate: what the two numbers are."""
+    observed: Number | None
+    observed_reason: str | None = None
+    bound: Number
+    n: int | None
+    """Requests that the observed value rests on."""
+    n_reason: str | None = None
+    reason: str | None = None
+    """Why it is inconclusive; only there when it is."""
+
+
+class ReplicaCounts(Entry):
+    """One replica as the gateway and as it itself counted."""
+
+    replica: str
+    gone: bool
+    """Whether it died: its last requests were never scraped."""
+    gateway_attempts: int
+    replica_requests: int | None
+    """As last scraped of one that is gone."""
+    replica_requests_reason: str | None = None
+    agrees: bool | None
+    agrees_reason: str | None = None
+
+
+class Reconciliation(Entry):
+    """Requests as the client, the gateway and the replicas counted them."""
+
+    client_sent: int
+    gateway_requests: int
+    gateway_attempts: int
+    gateway_retries: int
+    replica_requests: int
+    replicas: tuple[ReplicaCounts, ...]
+    problems: tuple[str, ...]
+    """Each disagreement as a sentence."""
+
+
+class Alert(Entry):
+    """One firing of one alert; alerts of one name and severity count as one."""
+
+    name: str
+    severity: str
+    fired_s: Number
+    """Below 0 when it fired before the load began."""
+    resolved_s: Number | None
+    resolved_s_reason: str | None = None
+
+
+class RoleCost(Entry):
+    """What the processes of one role used in a phase."""
+
+    cores: Number
+    """Processor seconds per second."""
+    ms_per_request: Number | None
+    """Per planned arrival of the phase."""
+    ms_per_request_reason: str | None = None
+
+
+class ProcessorPhase(Entry):
+    """How full the machine was in a phase, and with what."""
+
+    name: str
+    start_s: Number
+    end_s: Number
+    """Where the samples end, if they end within the phase."""
+    full: bool
+    """Whether contention may decide what is measured here."""
+    why: str
+    """Who used the cores."""
+    machine_cores: int
+    cores: Number
+    busy_share: Number
+    """Of the cores, or of the quota where that is fuller."""
+    full_share: Number
+    """Of the phase's time."""
+    ours_cores: Number
+    others_cores: Number
+    """Busy, and nobody's of ours."""
+    steal_cores: Number
+    throttled_share: Number | None
+    throttled_share_reason: str | None = None
+    pressure_share: Number | None
+    pressure_share_reason: str | None = None
+    roles: dict[str, RoleCost]
+    ms_per_token: Number | None
+    """The replicas' time per token that reached a client."""
+    ms_per_token_reason: str | None = None
+
+
+class Processor(Entry):
+    """What a request cost and how full the machine was."""
+
+    machine_cores: int
+    """Cores that this run may be scheduled on."""
+    cores: Number
+    """The same, or the tightest CPU quota over the run, where that is less."""
+    full_at: Number
+    """From which share of the cores on a moment counts as full."""
+    note: str | None
+    """What has to be known of the machine beside the verdict."""
+    note_reason: str | None = None
+    phases: tuple[ProcessorPhase, ...]
+    """Baseline, fault and recovery, and `all` last."""
+    unknown: dict[str, str]
+    """Phases without samples."""
