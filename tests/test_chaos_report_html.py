@@ -169,14 +169,8 @@ def test_instants_on_the_charts_are_those_of_the_journal(tmp_path: Path) -> None
     data = Page(report_of(tmp_path).read_text()).data
     journal, marks = data["journal"], data["charts"]["clock"]["marks"]
     fault_s, recovery = journal["faults"][0]["started_s"], journal["recovery"]
-    expected = {
-        "were": fault_s,
-        "goodput": fault_s + recovery["service_s"],
-        "capacity": fault_s + recovery["capacity_s"],
-    }
-    told = {mark["label"].split()[0]: mark["at_s"] for mark in marks}
-    assert len(told) == 3
-    assert sorted(told.values()) == pytest.approx(sorted(expected.values()))
+    expected = [fault_s, fault_s + recovery["service_s"], fault_s + recovery["capacity_s"]]
+    assert [mark["at_s"] for mark in marks] == pytest.approx(expected)
 
 
 def _poison(journal: dict[str, Any]) -> None:

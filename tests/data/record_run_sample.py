@@ -19,7 +19,7 @@ SHORTER = {
     "prompt_tokens: 64": "prompt_tokens: 32",
     "ttft: 500ms\n": "ttft: 1s\n",
     'DS_MAX_RUNNING: "2"': 'DS_MAX_RUNNING: "1"',
-    "baseline: 28s": "baseline: 20s",
+    "baseline: 28s": "baseline: 23s",
     "hold: 15s": "hold: 5s",
     "within: 25s": "within: 15s",
     "observe: 40s": "observe: 20s",
