@@ -13,7 +13,7 @@ from dashboards.boards.panels import Unit
 from dashboards.checks.promql import Meaning, known_series, meanings, problems
 from dashboards.checks.syntax import parse
 from dashboards.config import GATEWAY, REPLICAS
-from exporters.series import groups
+from exporters.series import comm, probe, run
 
 Json = Mapping[str, Any]
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -21,8 +21,7 @@ KNOWN: Mapping[str, Meaning] = known_series()
 """Every name that a panel may query."""
 _UNSELECTED = frozenset(
     name
-    for families in groups.GROUPS.values()
-    for family in families
+    for family in (*probe.FAMILIES, *comm.FAMILIES, *run.FAMILIES, *run.LOAD_FAMILIES)
     for name in meanings(family.name, family.kind)
 )
 """Probes, peers, faults and load belong to no replica: no variable chooses among them."""
