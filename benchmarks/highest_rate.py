@@ -43,8 +43,7 @@ def main() -> int:
         folder.logs.mkdir()
         opening = Opening("highest-rate", folder.path, experiment.spec.seed or 0)
         with experiment.target.open(opening) as target:
-            url = target.endpoints().url
-            base = load_config(experiment, folder, target, served_model(url), rate_per_s=1.0)
+            base = load_config(experiment, folder, target, served_model(target.endpoints()), rate_per_s=1.0)
             print("  rate   good   TTFT p50   TTFT p99    e2e p99   lag p99")
             for rate in (float(word) for word in options.rates.split(",")):
                 with Load(base.but(rate_per_s=rate, duration_s=options.seconds + SETTLE_S)) as load:

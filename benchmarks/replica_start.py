@@ -23,7 +23,7 @@ from benchmarks.replica import ROOT
 from chaos.load import Load, LoadConfig
 from chaos.run_load import served_model
 from chaos.targets.effects import Termination
-from chaos.targets.local.identity import of_run
+from chaos.targets.identity import of_run
 from chaos.targets.local.options import DEFAULT_COMMAND, STANDBY
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
@@ -82,7 +82,7 @@ def replaced(target: LocalTarget, folder: Path, kills: int, rate: float) -> list
     """Kill one replica after another under load; how long each replacement took."""
     url = target.endpoints().url
     config = LoadConfig(
-        url=url, model=served_model(url), rate_per_s=rate, duration_s=3600, seed=1, marks=target.marks,
+        url=url, model=served_model(target.endpoints()), rate_per_s=rate, duration_s=3600, seed=1, marks=target.marks,
         plan_path=folder / "plan.jsonl", rows_path=folder / "requests.jsonl",
         summary_path=folder / "load.json", log_path=folder / "locust.log",
     )  # fmt: skip

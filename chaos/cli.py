@@ -2,18 +2,22 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from chaos import commands
 from chaos.errors import AftershockError, ExitCode
 from chaos.interrupts import Interrupted
+from chaos.observe import Observation
+from chaos.reading.quantities import load_rate, seconds_of
+from loadtests.endpoint import Endpoint
 
 DESCRIPTION = """\
 Shake an LLM inference cluster under load, and prove how fast it recovers.
 
   aftershock run chaos/experiments/pod-kill-30.yaml       the main job: load, fault, verdict, report
+  aftershock observe http://127.0.0.1:8000                load a service of yours, report every disturbance
   aftershock validate chaos/experiments/*.yaml            is every key understood? touches nothing
   aftershock plan chaos/experiments/pod-kill-30.yaml      which replicas could be hit? touches nothing
   aftershock report runs/pod-kill-30-20260101T000000Z     write the reports again from the raw records
@@ -30,6 +34,19 @@ exit codes:
   5    cleanup is incomplete: look now, then `aftershock recover`
   130  interrupted, and cleaned up
 """
+_OBSERVE_EXAMPLES = """\
+examples:
+  aftershock observe http://127.0.0.1:8000 --for 5m
+  aftershock observe https://llm.example/v1 --api-key-env LLM_KEY --model big --ttft 1s --e2e 20s
+"""
+_OBSERVE_EXIT_CODES = """\
+exit codes:
+  0    nothing disturbed it
+  1    it was disturbed: the report says when, for how long, and when it was back
+  2    the input is wrong
+  3    inconclusive: the load could not be offered as planned, or nothing answered from the start
+"""
+_T = TypeVar("_T")
 _RAW = argparse.RawDescriptionHelpFormatter
 _Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - its only name
 
@@ -41,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"aftershock {commands.version()}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     _add_run(verbs)
+    _add_observe(verbs)
     _add_checks(verbs)
     _add_afterwards(verbs)
     return parser
@@ -67,6 +85,74 @@ def _add_run(verbs: _Verbs) -> None:
     run.set_defaults(
         command=lambda options: commands.run(options.experiment, options.out, options.seed, options.grafana)
     )
+
+
+def _add_observe(verbs: _Verbs) -> None:
+    observe = verbs.add_parser(
+        "observe",
+        help="load a service that runs already, inject nothing, report every disturbance",
+        description=(
+            "Load a service open loop and report every stretch in which it was worse than it usually is, with its "
+            "start, length and recovery, whoever caused it. Ctrl-C ends it early, with a report."
+        ),
+        epilog=f"{_OBSERVE_EXAMPLES}\n{_OBSERVE_EXIT_CODES}",
+        formatter_class=_RAW,
+    )
+    usual = Observation(url="")
+    add = observe.add_argument
+    add("url", type=_url, metavar="URL", help="base URL of anything OpenAI-compatible, with or without /v1")
+    add(
+        "--rate",
+        type=_read_with(load_rate),
+        default=usual.rate,
+        metavar="N",
+        help="requests per second, or '60%% of capacity', found by overloading it for seconds (default: %(default)g)",
+    )
+    duration = _read_with(seconds_of)
+    add("--for", dest="lasts_s", type=duration, default=usual.lasts_s, metavar="TIME", help="default: 60s")
+    add(
+        "--ttft",
+        type=duration,
+        default=usual.ttft_s,
+        metavar="TIME",
+        help="good means a first token within it",
+    )
+    add("--e2e", type=duration, default=usual.e2e_s, metavar="TIME", help="and the whole answer within it")
+    add("--prompt-tokens", type=_count, default=usual.prompt_tokens, metavar="N", help="default: %(default)s")
+    add("--output-tokens", type=_count, default=usual.output_tokens, metavar="N", help="default: %(default)s")
+    add("--model", help="default: the first that it lists")
+    add(
+        "--api-key-env",
+        metavar="VAR",
+        help="variable with the API key (default: OPENAI_API_KEY, if it is set)",
+    )
+    add("--no-ignore-eos", action="store_true", help="for a service that refuses this key of vLLM and SGLang")
+    add(
+        "--metrics",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="exposition of a replica; may be repeated",
+    )
+    add("--out", type=Path, metavar="DIR", help="run folder (default: runs/observe-UTC)")
+    observe.set_defaults(command=_observe)
+
+
+def _observe(options: argparse.Namespace) -> int:
+    asked = Observation(
+        url=options.url,
+        rate=options.rate,
+        lasts_s=options.lasts_s,
+        ttft_s=options.ttft,
+        e2e_s=options.e2e,
+        prompt_tokens=options.prompt_tokens,
+        output_tokens=options.output_tokens,
+        model=options.model,
+        api_key_env=options.api_key_env,
+        ignore_eos=not options.no_ignore_eos,
+        metrics=tuple(options.metrics),
+    )
+    return commands.observe(asked, options.out)
 
 
 def _add_checks(verbs: _Verbs) -> None:
@@ -104,6 +190,32 @@ def _add_afterwards(verbs: _Verbs) -> None:
     )
     recover.add_argument("--dry-run", action="store_true", help="only say what would be ended")
     recover.set_defaults(command=lambda options: commands.recover(dry_run=options.dry_run))
+
+
+def _read_with(read: Callable[[str], _T]) -> Callable[[str], _T]:
+    """What reads an option's value and says what was expected instead."""
+
+    def value(text: str) -> _T:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return value
+
+
+def _url(text: str) -> str:
+    try:
+        Endpoint.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return int(text)
 
 
 def _seed(text: str) -> int:

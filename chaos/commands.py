@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from random import SystemRandom
@@ -16,6 +17,7 @@ from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault, victims_rng
 from chaos.interrupts import interruptible
 from chaos.judging import journal, judgement
+from chaos.observe import NAME, Observation, write_observation
 from chaos.progress import for_stream, print_summary
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.report import write_reports
@@ -41,6 +43,30 @@ def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None)
     with interruptible():
         try:
             journaled = Run(as_run, folder, for_stream(sys.stderr), grafana).run()
+        finally:
+            if folder.journal.is_file():
+                write_reports(folder)
+    print_summary(journaled, folder)
+    return int(journaled["exit_code"])
+
+
+def observe(asked: Observation, out: Path | None) -> int:
+    """Load a service, inject nothing, report every disturbance; returns the exit code.
+
+    Ctrl-C ends an observation early: what was seen by then is reported all the same.
+    """
+    folder = run_folder.create(NAME, out)
+    seeded = replace(asked, seed=SystemRandom().randrange(2**31))
+    observation = Run(write_observation(seeded, folder, versions=versions()), folder, for_stream(sys.stderr))
+
+    def ends() -> bool:
+        if observation.under_load:
+            observation.stopping.set()
+        return observation.under_load
+
+    with interruptible(ends):
+        try:
+            journaled = observation.run()
         finally:
             if folder.journal.is_file():
                 write_reports(folder)
@@ -87,6 +113,9 @@ def plan(path: Path, seed: int | None) -> int:
 def _print_reach(planned: PlannedFault, would_be: Planned, seed: int | None, number: int) -> None:
     """Who could be hit by one fault, of the replicas that there would be."""
     fault, chosen = planned.fault, planned.fault.selection
+    if chosen is None:
+        print(f"{_of(fault)} would run its commands once")
+        return
     found = selection.candidates(chosen.selector, would_be.replicas, would_be.nodes)
     reach = blast_radius.check(fault, found, planned.radius)
     drawn: frozenset[str] = frozenset()

@@ -19,6 +19,7 @@ EVENT_KINDS = (
     "replica_gone",  # its process was reaped
     "replica_restarted",  # same name, new process
     "load_started",
+    "load_closed",  # by whoever watched, before its plan was over: nothing planned later was sent
     "load_finished",
     "fault_intended",  # on disk before the effect exists
     "fault_injected",

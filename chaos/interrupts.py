@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -18,15 +18,22 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Here the first signal raises Interrupted in the main thread, once; later ones cannot break cleanup."""
-    seen = False
+def interruptible(ends: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Here a signal raises Interrupted in the main thread, once; later ones cannot break cleanup.
+
+    `ends` is asked at the first signal: where it is true, what goes on ends by itself now, and only a second signal
+    interrupts that.
+    """
+    asked = seen = False
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        nonlocal seen
+        nonlocal asked, seen
         name = signal.Signals(number).name
         if seen:
             print(f"{name}: already cleaning up, a few seconds more", file=sys.stderr)
+            return
+        if not asked and ends():
+            asked = True
             return
         seen = True
         raise Interrupted(name)

@@ -4,9 +4,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from chaos.disturbance_watch import DisturbanceWatch
 from chaos.load import Load
 from chaos.measuring.quantiles import quantile
-from chaos.measuring.slis import samples
+from chaos.measuring.recovery import Criteria
+from chaos.measuring.slis import Objectives, samples
 from chaos.progress import Facts, Progress
 from chaos.targets import Target
 from loadtests.rows import Row
@@ -56,6 +58,11 @@ class LiveView:
         self._progress = progress
         self._on_restored = on_restored
         self._latest = Latest(_RATE_OVER_S)
+        self._disturbances: DisturbanceWatch | None = None
+
+    def tell_disturbances(self, objectives: Objectives, criteria: Criteria, from_s: float) -> None:
+        """Say from now on when the service is worse than the criteria allow; `from_s` on the run clock."""
+        self._disturbances = DisturbanceWatch(objectives, criteria, from_s, self._progress)
 
     def look(self, now_s: float) -> None:
         """Take in what ended since the last look; `now_s` on the run clock.
@@ -68,6 +75,8 @@ class LiveView:
         self._load.poll()
         fresh = self._load.new_rows()
         self.rows += fresh
+        if self._disturbances is not None:
+            self._disturbances.look(fresh, now_s)
         ready, wanted = sum(each.ready for each in self._target.replicas()), self._target.wanted_replicas
         if ready >= wanted:
             self._on_restored()

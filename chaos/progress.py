@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaos.judging.verdict import Verdict
-from chaos.report import cost, story
+from chaos.report import cost, disturbances, story
 from chaos.report.lifecycle import short_names
 from chaos.report.words import count, seconds
 from chaos.run_folder import RunFolder
@@ -44,6 +44,8 @@ class Facts(TypedDict, total=False):
     """Replicas there should be."""
     victims: tuple[str, ...]
     """Replicas that a fault hit."""
+    disturbed_s: float | None
+    """For how long the service has been disturbed; None while it is not."""
 
 
 class Progress(Protocol):
@@ -179,7 +181,9 @@ def _fact_texts(facts: Facts) -> list[Text]:
         texts.append(Text(f"TTFT p99 {seconds(facts['ttft_p99_s'])}"))
     if "errors" in facts:
         texts.append(Text(f"{facts['errors']} failed", style="yellow" if facts["errors"] else ""))
-    if "ready" in facts and "wanted" in facts:
+    if facts.get("disturbed_s") is not None:
+        texts.append(Text(f"disturbed for {seconds(facts['disturbed_s'])}", style="bold red"))
+    if facts.get("wanted") and "ready" in facts:
         short = facts["ready"] < facts["wanted"]
         texts.append(Text(f"replicas {facts['ready']}/{facts['wanted']}", style="yellow" if short else ""))
     if facts.get("victims"):
@@ -215,8 +219,14 @@ def _figures(journal: Mapping[str, Any]) -> Table:
     lines = [
         *(("unsound", reason) for reason in journal["reasons"][:_MOST_REASONS]),
         *(("machine", text.removeprefix("The machine was ")) for text in [cost.note(journal)] if text),
-        ("recovery", f"goodput {service}, capacity {capacity}, {losses}"),
-        ("victims", victims or "none"),
+        *(
+            [("disturbed", line) for line in disturbances.lines(journal)[:_MOST_LINES]]
+            if journal.get("observes")
+            else [
+                ("recovery", f"goodput {service}, capacity {capacity}, {losses}"),
+                ("victims", victims or "none"),
+            ]
+        ),
         ("load", f"{load['planned']:,} planned, {load['ok']:,} ok, generator lag p99 {lag}"),
         *(
             ("rate", offered)

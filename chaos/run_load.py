@@ -1,15 +1,15 @@
 """What an experiment means for its load: the words of its file into one `LoadConfig`."""
 
-import json
-import urllib.error
-import urllib.request
-
 from chaos.errors import RefusedError
 from chaos.experiment.experiment import Experiment
 from chaos.load import LoadConfig
 from chaos.run_folder import RunFolder
-from chaos.targets import Target
+from chaos.targets import Endpoints, Target
+from loadtests.endpoint import Endpoint, first_model
 from loadtests.spec import Offered
+
+_API_KEY = "OPENAI_API_KEY"
+"""Where the load looks for it: a command line would show it to everybody on the machine."""
 
 
 def load_config(
@@ -17,10 +17,13 @@ def load_config(
 ) -> LoadConfig:
     """The load of a run, sent to its target at this rate."""
     load, phases = experiment.spec.load, experiment.spec.phases
+    endpoints = target.endpoints()
+    key = {_API_KEY: endpoints.api_key} if endpoints.api_key else {}
     return LoadConfig(
         **{name: getattr(load, name) for name in Offered.model_fields},
-        url=target.endpoints().url,
-        marks=target.marks,
+        url=endpoints.url,
+        marks={**target.marks, **key},
+        ignore_eos=endpoints.ignore_eos,
         model=model,
         rate_per_s=rate_per_s,
         seed=experiment.spec.seed or 0,
@@ -33,15 +36,15 @@ def load_config(
     )
 
 
-def served_model(url: str) -> str:
-    """The first model that the service lists.
+def served_model(endpoints: Endpoints) -> str:
+    """The model to ask for: the target's own, or the first that the service lists.
 
     Raises:
         RefusedError: it does not answer, or lists none.
     """
+    if endpoints.model is not None:
+        return endpoints.model
     try:
-        with urllib.request.urlopen(f"{url}/v1/models", timeout=10) as answer:  # noqa: S310 - our own gateway
-            models = json.load(answer)["data"]
-        return str(models[0]["id"])
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise RefusedError(f"the service lists no model at {url}/v1/models: {error!r}") from error
+        return first_model(Endpoint.parse(endpoints.url, endpoints.api_key))
+    except ValueError as error:
+        raise RefusedError(f"the service lists no model: {error}") from error

@@ -5,6 +5,7 @@ What the run learns goes to its folder as it is learnt; the verdict is made from
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -54,6 +55,10 @@ class Run:
     grafana: GrafanaAnnotations | None = None
     open_target: Callable[[Opening], Target] | None = None
     """How to come by the target; None for the experiment's own."""
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set by somebody who has seen enough: the load ends, and what was seen is judged."""
+    under_load: bool = False
+    """Whether there is something to be seen yet."""
     _events: list[Event] = field(default_factory=list)
     _done: str = ""
     """What the latest fault did to whom."""
@@ -98,10 +103,11 @@ class Run:
         )
         try:
             for planned in self.experiment.faults:
-                candidates(target, planned)
+                if planned.fault.selection is not None:
+                    candidates(target, planned)
             engine = broadcast.target_started(target)
             endpoints = target.endpoints()
-            model = served_model(endpoints.url)
+            model = served_model(endpoints)
             self.experiment = rate.known(self.experiment, self.folder, target, model, self.progress)
             before = counts_before(endpoints, used=self.folder.capacity_rows(1).is_file())
             self._play(target, model, broadcast)
@@ -127,7 +133,11 @@ class Run:
             self._note("load_started", zero_s, wall=datetime.now(UTC).isoformat(timespec="seconds"))
             shown.begin(zero_s)
             try:
+                self.under_load = True
                 self._through_phases(target, load, zero_s, plan, broadcast)
+                if self.stopping.is_set():
+                    self._note("load_closed", time.monotonic())
+                    load.close()
                 load.wait(config.timeouts.deadline_s + _DRAIN_SLACK_S)
             except BaseException:
                 self._cut_s = time.monotonic()
@@ -141,6 +151,10 @@ class Run:
         view = LiveView(load, target, self.progress, broadcast.capacity_restored)
         warmup_s, baseline_s = spec.phases.warmup_s, spec.phases.baseline_s
         self._watch("warm-up", view, zero_s, zero_s + warmup_s)
+        if spec.observes:
+            view.tell_disturbances(judgement.objectives(spec), judgement.criteria(spec), from_s=warmup_s)
+            self._watch("observe", view, zero_s, zero_s + load.config.duration_s, "Ctrl-C ends it early")
+            return
         rate.require_carried(self.experiment, self.folder, target, load, view.rows, self.progress)
         self._watch("baseline", view, zero_s, zero_s + warmup_s + baseline_s)
         require_healthy_baseline(
@@ -174,9 +188,9 @@ class Run:
             return
         self.progress.phase(name, detail)
         self.progress.update(total_s=until_s - time.monotonic())
-        while (left_s := until_s - time.monotonic()) > 0:
+        while (left_s := until_s - time.monotonic()) > 0 and not self.stopping.is_set():
             view.look(time.monotonic() - zero_s)
-            time.sleep(min(_LOOK_EVERY_S, left_s))
+            self.stopping.wait(min(_LOOK_EVERY_S, left_s))
 
     def _count(self, target: Target, before: GatewayCounts | None, engine: Engine) -> None:
         """Keep what only the living cluster can tell."""

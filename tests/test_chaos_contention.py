@@ -49,6 +49,7 @@ DECIDED = [
     ("error_ratio(all) <= 1%", DURING, Verdict.DEVIATED),  # 9 % of the run
     ("error_ratio(all) <= 1%", full_from(38, 45), Verdict.INCONCLUSIVE),
     ("outcome(http_503, fault) == 0", DURING, Verdict.INCONCLUSIVE),
+    ("disturbances == 0", DURING, Verdict.DEVIATED),  # http_503 was said, and no machine says that
     ("ready(min, fault) >= 2", DURING, Verdict.INCONCLUSIVE),
     ("requests(all) == 1", WHOLE, Verdict.DEVIATED),  # made by the plan, not by any machine
     ("p99(ttft, fault) <= 50ms", full_from(0, 0), Verdict.INCONCLUSIVE),  # too few requests: was so before
@@ -82,6 +83,23 @@ def test_a_deviation_is_inconclusive_where_the_machine_was_full_in_what_it_is_ab
 def test_every_term_of_an_assertion_is_decided_on() -> None:
     terms = {parse(text).term.name for text, _, _ in DECIDED}
     assert terms >= TERMS.keys() - {"recovery.service_after_end"}
+
+
+def test_a_disturbance_of_slow_answers_alone_may_be_the_machines() -> None:
+    slow = [
+        replace(row, outcome="ok", token_s=(row.intended_s + 9,), ended_s=row.intended_s + 9.1)
+        if not row.ok
+        else row
+        for row in rows_of_a_kill()
+    ]
+    measured = run_with_a_kill(slow)
+    assertion = parse("disturbances == 0")
+    deviated = evaluate(assertion, measured)
+    assert deviated.verdict is Verdict.DEVIATED
+    excuse = excused(assertion, deviated, measured, samples(DURING))
+    assert excuse.verdict is Verdict.INCONCLUSIVE
+    assert "of the disturbance at" in (excuse.reason or "")
+    assert excused(assertion, deviated, measured, samples(BEFORE)) == deviated
 
 
 def test_the_reason_says_how_full_and_whose_work_it_was(kill: Measurements) -> None:

@@ -45,6 +45,8 @@ EVALUATED = [
     ("requests(all) == 550", Verdict.PASSED, 550, 550),
     ("outcome(http_503, fault) == 20", Verdict.PASSED, 20, 43),
     ("outcome(http_503, baseline) != 0", Verdict.DEVIATED, 0, 340),
+    ("disturbances <= 1", Verdict.PASSED, 1, None),
+    ("disturbances == 0", Verdict.DEVIATED, 1, None),
     ("ready(min, fault) >= 1", Verdict.PASSED, 1, None),
     ("ready(min, recovery) > 2", Verdict.DEVIATED, 2, None),
 ]

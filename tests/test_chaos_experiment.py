@@ -194,7 +194,7 @@ def test_every_key_of_the_shipped_manifest_misspelt_is_refused(
         ("load.arrivals", "uniform", "load.arrivals: expected 'poisson' or 'constant', got uniform"),
         ("load.timeouts.ttft", "0s", "load.timeouts.ttft: expected a duration such as"),
         ("phases.warmup", "-1s", "phases.warmup: expected a duration such as"),
-        ("phases.baseline", "0s", "phases.baseline: expected a duration such as"),
+        ("phases.baseline", "0s", "phases.baseline: expected above zero"),
         (
             "phases.observe",
             "34s",
@@ -312,7 +312,9 @@ def test_selector_may_ask_for_the_targets_own_labels(folder: Path) -> None:
     labels = "app: reference-server\n      zone: zone-b\n      tier: gold"
     manifest.write_text(manifest.read_text().replace("app: reference-server", labels))
     experiment = read(folder, dump(changed("target.local.labels", {"tier": "gold"})))
-    selector = experiment.faults[0].fault.selection.selector
+    chosen = experiment.faults[0].fault.selection
+    assert chosen is not None
+    selector = chosen.selector
     assert selector.label_selectors["tier"] == "gold"
 
 

@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from chaos.experiment.file import ExperimentSpec, Timeouts
 from chaos.reading.names import DnsLabel, LabelValue, PodReference
 from chaos.reading.quantities import Duration, DurationOrZero, LoadRate, Percent, Ratio, duration_text
+from chaos.targets.external.options import BaseUrl
 from chaos.targets.local.options import ExtraLabelKey
 
 PAGE = Path(__file__).parent.parent / "docs" / "experiment-file.md"
@@ -27,6 +28,7 @@ NAMED: dict[Any, str] = {
     ExtraLabelKey: "label key",
     LabelValue: "label value",
     PodReference: "namespace/name",
+    BaseUrl: "base URL",
     str: "text",
     int: "whole number",
     float: "number",

@@ -163,6 +163,7 @@ def test_a_fault_beyond_its_blast_radius_is_refused_and_nothing_is_written_or_do
 
 def test_one_seed_draws_the_same_victims_for_an_occurrence_and_others_for_the_next(tmp_path: Path) -> None:
     manifest = planned(tmp_path)
+    assert manifest.fault.selection is not None
     selection = manifest.fault.selection.model_copy(update={"mode": "one"})
     one = PlannedFault(replace(manifest.fault, selection=selection), manifest.radius)
     draws = []

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from chaos.errors import InputError
 from chaos.faults.fault import Fault
 from chaos.faults.kinds import NOT_YET, read_fault
-from chaos.faults.manifest import Mode, amount
+from chaos.faults.manifest import Mode, Selection, amount
 from chaos.reading.documents import dump, read_document, read_documents
 from chaos.reading.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue, PodReference
 from chaos.targets.effects import Termination
@@ -55,6 +55,11 @@ FULL: dict[str, Any] = {
 }
 
 
+def selection_of(fault: Fault) -> Selection:
+    assert fault.selection is not None
+    return fault.selection
+
+
 def write(folder: Path, manifest: dict[str, Any]) -> Path:
     path = folder / "manifest.yaml"
     path.write_text(dump(manifest))
@@ -79,14 +84,14 @@ def test_shipped_manifest_is_the_pod_kill_that_it_says() -> None:
     assert (fault.name, fault.namespace, fault.how_many) == ("pod-kill-30", "inference", "fixed-percent 30")
     assert (fault.effects, fault.duration_s, fault.manifest_path) == ((Termination(0),), 30.0, SHIPPED)
     assert (fault.kind.label, fault.kind.lasts) == ("PodChaos/pod-kill", False)
-    assert fault.selection.selector.namespaces == ("inference",)
-    assert fault.selection.selector.label_selectors == {"app": "reference-server"}
+    assert selection_of(fault).selector.namespaces == ("inference",)
+    assert selection_of(fault).selector.label_selectors == {"app": "reference-server"}
 
 
 def test_everything_that_a_genuine_manifest_may_hold_is_read(tmp_path: Path) -> None:
     fault = read(tmp_path, FULL)
     assert (fault.how_many, fault.effects, fault.duration_s) == ("fixed 2", (Termination(30),), 90.0)
-    selector = fault.selection.selector.model_dump(by_alias=True, mode="json")
+    selector = selection_of(fault).selector.model_dump(by_alias=True, mode="json")
     selector["expressionSelectors"][1].pop("values")
     assert selector == FULL["spec"]["selector"]
 
@@ -94,13 +99,13 @@ def test_everything_that_a_genuine_manifest_may_hold_is_read(tmp_path: Path) -> 
 def test_what_is_left_out_gets_the_webhooks_default(tmp_path: Path) -> None:
     spec = {"action": "pod-kill", "mode": "one", "selector": {}}
     fault = read(tmp_path, changed("spec", to=spec))
-    assert fault.selection.selector.namespaces == ("chaos",)
-    assert (fault.selection.value, fault.effects, fault.duration_s) == ("", (Termination(0),), None)
+    assert selection_of(fault).selector.namespaces == ("chaos",)
+    assert (selection_of(fault).value, fault.effects, fault.duration_s) == ("", (Termination(0),), None)
 
 
 def test_empty_list_of_namespaces_defaults_as_an_absent_one(tmp_path: Path) -> None:
     fault = read(tmp_path, changed("spec", "selector", "namespaces", to=[]))
-    assert fault.selection.selector.namespaces == ("chaos",)
+    assert selection_of(fault).selector.namespaces == ("chaos",)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +119,7 @@ def test_empty_list_of_namespaces_defaults_as_an_absent_one(tmp_path: Path) -> N
 def test_mode_takes_the_values_that_the_webhook_takes(tmp_path: Path, mode: str, value: str) -> None:
     manifest = changed("spec", "mode", to=mode)
     manifest["spec"]["value"] = value
-    assert read(tmp_path, manifest).selection.value == value
+    assert selection_of(read(tmp_path, manifest)).value == value
 
 
 @pytest.mark.parametrize(

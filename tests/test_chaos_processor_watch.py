@@ -16,7 +16,7 @@ from chaos.collecting.quota import Quota, folders, quota
 from chaos.errors import InconclusiveError
 from chaos.measuring.processor import Sample, Usage, of_phase, read_samples
 from chaos.measuring.timeline import Phase, Timeline
-from chaos.targets.local.identity import of_run
+from chaos.targets.identity import of_run
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
 from tests.support.local_cluster import all_ready, complete, gateway_port, terminate, toy_spec

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.errors import InconclusiveError, RefusedError
 from chaos.prometheus import PrometheusClient, ScrapeTarget, Series, ServerFiles, WallClock, find_prometheus
-from chaos.targets.local.identity import of_run
+from chaos.targets.identity import of_run
 from chaos.targets.local.target import LocalTarget
 from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB
 from tests.conftest import Eventually

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from chaos.errors import InconclusiveError
+from chaos.targets.identity import RUNNER, ProcessId, marked, marks, of_run
 from chaos.targets.local.helpers import command
-from chaos.targets.local.identity import RUNNER, ProcessId, marked, marks, of_run
 from chaos.targets.local.lost_runs import end_lost_run, find_lost_runs
 from chaos.targets.local.ports import is_free
 from chaos.targets.local.spec import LocalSpec

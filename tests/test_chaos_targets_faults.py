@@ -11,7 +11,7 @@ import pytest
 from chaos.errors import RefusedError
 from chaos.targets import Replica
 from chaos.targets.effects import Nothing, Termination
-from chaos.targets.local.identity import of_run
+from chaos.targets.identity import of_run
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
 from tests.support.local_cluster import (

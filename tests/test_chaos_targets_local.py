@@ -9,8 +9,8 @@ import pytest
 
 from chaos.errors import InconclusiveError, InputError, RefusedError
 from chaos.targets import Target
+from chaos.targets.identity import REPLICA_UID, RUN_ID, of_run
 from chaos.targets.local import naming
-from chaos.targets.local.identity import REPLICA_UID, RUN_ID, of_run
 from chaos.targets.local.spec import LocalSpec, RestartSpec
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until

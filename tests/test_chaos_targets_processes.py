@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from chaos.errors import CleanupError
+from chaos.targets.identity import REPLICA_UID, RUN_ID, RUNNER, ProcessId, of_group, of_replica, of_run
 from chaos.targets.local import lost_runs
-from chaos.targets.local.identity import REPLICA_UID, RUN_ID, RUNNER, ProcessId, of_group, of_replica, of_run
 from chaos.targets.local.lost_runs import end_lost_run, find_lost_runs
 from chaos.targets.local.processes import ProcessTable
 from tests.conftest import Eventually, wait_until

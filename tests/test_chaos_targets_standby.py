@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from chaos.errors import InconclusiveError
-from chaos.targets.local.identity import ProcessId, of_run
+from chaos.targets.identity import ProcessId, of_run
 from chaos.targets.local.options import DEFAULT_COMMAND, STANDBY
 from chaos.targets.local.spec import LIVENESS, READINESS
 from chaos.targets.local.target import LocalTarget

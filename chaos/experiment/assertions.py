@@ -50,9 +50,13 @@ TERMS = {
     "error_ratio": Signature(Dimension.RATIO, (_PHASE,)),
     "requests": Signature(Dimension.COUNT, (_PHASE,)),
     "outcome": Signature(Dimension.COUNT, (("an outcome", OUTCOMES), _PHASE)),
+    "disturbances": Signature(Dimension.COUNT),
     "ready": Signature(Dimension.COUNT, (("the word min", ("min",)), _PHASE)),
 }
 """Every term but the quantiles `p1` to `p99.99`, which share the signature of `max`."""
+
+OF_REPLICAS = ("recovery.capacity", "ready")
+"""Terms that need replicas which can be seen."""
 
 _EXPECTED_BOUND = {
     Dimension.DURATION: quantities.DURATION,

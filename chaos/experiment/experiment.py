@@ -1,16 +1,17 @@
 """Reading an experiment: its file, the manifests that it names and its assertions, understood as a whole."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaos.errors import InputError
-from chaos.experiment.assertions import Assertion, parse
+from chaos.experiment.assertions import OF_REPLICAS, Assertion, parse
 from chaos.experiment.file import ExperimentSpec, FaultEntry
 from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault
 from chaos.faults.kinds import read_fault
+from chaos.faults.manifest import Selector
 from chaos.faults.selection import candidates, foreign
 from chaos.faults.timetable import Entry, Timetable, timetable
 from chaos.reading import documents
@@ -64,7 +65,7 @@ def read_experiment(path: Path) -> Experiment:
     assertions, problems = _parsed(spec.assertions)
     planned_s = max((max(entry.at_s, entry.until_s or 0.0) for entry in spec.entries), default=0.0)
     problems += [*_window_problems(spec), *_observe_problems(spec, planned_s)]
-    problems += [*_target_problems(spec), *_list_problems(spec)]
+    problems += [*_target_problems(spec), *_unseen_problems(spec, assertions), *_list_problems(spec)]
     for where, entry in _entries(spec):
         if not (path.parent / entry.manifest).is_file():
             complaint = f"expected a file, there is none at {path.parent / entry.manifest}"
@@ -110,7 +111,7 @@ def write_as_run(experiment: Experiment, path: Path, *, seed: int, versions: Map
 def rewrite(experiment: Experiment, spec: ExperimentSpec) -> Experiment:
     """Put other values into the file of an experiment, its manifests left as they are; returns it read back."""
     values = spec.model_dump(by_alias=True, exclude_none=True)
-    if not spec.faults:
+    if spec.fault is not None:
         del values["faults"]
     experiment.path.write_text(documents.dump(values), encoding="utf-8")
     return replace(read_experiment(experiment.path), rate_at=experiment.rate_at)
@@ -150,10 +151,25 @@ def _target_problems(spec: ExperimentSpec) -> Iterator[Problem]:
 def _list_problems(spec: ExperimentSpec) -> Iterator[Problem]:
     if spec.fault is not None and spec.faults:
         yield Problem(("faults",), "expected either fault or faults, not both")
-    if not spec.entries:
+    if not spec.entries and not spec.observes:
         yield Problem(
             ("fault",), "expected this key (what is injected, or a list of it as faults), got nothing"
         )
+    if spec.entries and not spec.phases.baseline_s:
+        yield Problem(
+            ("phases", "baseline"), "expected above zero: what is injected is compared with it", "0s"
+        )
+
+
+def _unseen_problems(spec: ExperimentSpec, assertions: Sequence[Assertion]) -> Iterator[Problem]:
+    """What is asserted of replicas where none can be seen."""
+    target = spec.target.chosen
+    if target.wanted_replicas or len(assertions) < len(spec.assertions):
+        return
+    for index, assertion in enumerate(assertions):
+        if assertion.term.name in OF_REPLICAS:
+            complaint = f"expected no claim about replicas: the target {target.kind} cannot see them"
+            yield Problem(("assertions", index), complaint, assertion.expression)
 
 
 def _planned_fault(manifest: Path, entry: FaultEntry, target: TargetOptions) -> PlannedFault:
@@ -164,14 +180,13 @@ def _planned_fault(manifest: Path, entry: FaultEntry, target: TargetOptions) -> 
     """
     document = documents.read_document(manifest)
     fault = read_fault(document)
-    if fault.kind.selects:
-        _refuse_foreign_selector(document, fault, target)
+    if fault.selection is not None and target.fidelity(fault).level != "unsupported":
+        _refuse_foreign_selector(document, fault.selection.selector, target)
     return PlannedFault(fault, entry.blast_radius, entry.control)
 
 
-def _refuse_foreign_selector(manifest: Document, fault: Fault, target: TargetOptions) -> None:
+def _refuse_foreign_selector(manifest: Document, selector: Selector, target: TargetOptions) -> None:
     planned = target.planned(0)
-    selector = fault.selection.selector
     problems = [*foreign(selector, planned.replicas, planned.nodes)]
     if not problems and not selector.pods and not candidates(selector, planned.replicas, planned.nodes):
         problems = [Problem((), "expected to match a replica of the target, it matches none")]
@@ -205,7 +220,7 @@ def _time_problems(spec: ExperimentSpec, faults: tuple[PlannedFault, ...]) -> It
 def _observe_problems(spec: ExperimentSpec, last_s: float) -> Iterator[Problem]:
     """Whether a run goes on for long enough after its last fault began, or ended, at `last_s`."""
     after = spec.recovery.within_s + spec.recovery.hold_s
-    if spec.phases.observe_s < last_s + after:
+    if not spec.observes and spec.phases.observe_s < last_s + after:
         complaint = f"expected at least recovery.within + recovery.hold = {duration_text(after)}"
         if last_s:
             complaint += f" after the last fault at {duration_text(last_s)}"

@@ -83,8 +83,8 @@ class Phases(Strict):
 
     warmup_s: DurationOrZero = Field(default=5.0, alias="warmup")
     """under load, but in no phase"""
-    baseline_s: Duration = Field(alias="baseline")
-    """what recovery is compared with; a P99 claim needs 299 requests in it"""
+    baseline_s: DurationOrZero = Field(alias="baseline")
+    """what recovery is compared with; a P99 claim needs 299 requests in it; 0s only where nothing is injected"""
     observe_s: Duration = Field(alias="observe")
     """under load after the baseline: at least `recovery.within` + `recovery.hold` after the last fault"""
 
@@ -157,7 +157,7 @@ class ExperimentSpec(Strict):
     fault: FaultEntry | None = None
     """what is injected, where that is one fault"""
     faults: Listed[FaultEntry] = ()
-    """what is injected, each at its time; either this or `fault`"""
+    """what is injected, each at its time; either this or `fault`; `[]` injects nothing, the run only observes"""
     slo: Slo = Slo()
     """what makes a request good"""
     recovery: Recovery = Recovery()
@@ -166,6 +166,11 @@ class ExperimentSpec(Strict):
     """what must hold for the verdict `passed`; see docs/assertions.md"""
     versions: Mapping[str, str] = {}
     """what ran it: written into the run's copy, not needed otherwise"""
+
+    @property
+    def observes(self) -> bool:
+        """Whether nothing is to be injected, and the file says so: `faults: []`."""
+        return not self.entries and "faults" in self.model_fields_set
 
     @property
     def entries(self) -> tuple[FaultEntry, ...]:

@@ -62,6 +62,7 @@ def check(fault: Fault, candidates: Sequence[Replica], radius: BlastRadius) -> P
             f"the selector of {fault.manifest_path} matches what is protected: {_names(protected)}",
             hint="narrow the selector: nothing is dropped from a selection on the quiet",
         )
+    assert fault.selection is not None
     reach = possible(candidates, fault.selection.mode, fault.selection.value)
     if reach.most > radius.max_targets:
         raise RefusedError(

@@ -52,7 +52,8 @@ class Fault:
     name: str
     namespace: str
     kind: Kind
-    selection: Selection
+    selection: Selection | None
+    """None for a fault that hits the service as a whole."""
     duration_s: float | None
     """As written; None when absent or empty: until it is undone."""
     effects: tuple[Effect, ...]
@@ -66,5 +67,7 @@ class Fault:
     @property
     def how_many(self) -> str:
         """`fixed-percent 30`."""
+        if self.selection is None:
+            return "the service as a whole"
         mode, value = self.selection.mode, self.selection.value
         return mode if mode in ("one", "all") else f"{mode} {value}"

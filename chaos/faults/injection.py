@@ -20,7 +20,7 @@ from chaos.faults.blast_radius import BlastRadius
 from chaos.faults.fault import Fault
 from chaos.faults.timetable import Step
 from chaos.run_folder import RunFolder
-from chaos.targets import Evidence, Replica, Target
+from chaos.targets import SERVICE, Evidence, Replica, Target
 from chaos.targets.effects import Termination
 
 _PROOF_WITHIN_S = 5.0
@@ -87,11 +87,8 @@ class Injector:
     def inject(self, planned: PlannedFault, occurrence: str, number: int = 0) -> None:
         """Draw the victims, write them down, hit them, and look whether they were hit."""
         fault = planned.fault
-        found = candidates(self.target, planned)
-        draw = selection.draw(
-            found, fault.selection.mode, fault.selection.value, victims_rng(self.seed, number)
-        )
-        victims = blast_radius.targets(draw)
+        victims, candidates_count = self._drawn(planned, number)
+        names = [victim.name for victim in victims] if fault.kind.selects else [SERVICE]
         fidelity = self.target.fidelity(fault)
         detail = {
             "id": occurrence,
@@ -102,8 +99,8 @@ class Injector:
             "done": fault.kind.done,
             "fidelity": fidelity.level,
             "fidelity_reason": fidelity.reason,
-            "candidates": draw.candidates_count,
-            "targets": [victim.name for victim in victims],
+            "candidates": candidates_count,
+            "targets": names,
             "uids": [victim.uid for victim in victims],
             **({"control": True} if planned.control else {}),
         }
@@ -112,13 +109,25 @@ class Injector:
         self.target.aim(occurrence, fault.effects, victims)
         self._undo.callback(self.recover, fault, occurrence)
         self.in_force[occurrence] = victims
-        at_s = self.target.inject(occurrence, () if planned.control else victims)
+        if planned.control and not fault.kind.selects:
+            at_s = time.monotonic()  # nobody to inject it into
+        else:
+            at_s = self.target.inject(occurrence, () if planned.control else victims)
         injected = Event(at_s, "fault_injected", detail=detail)
         self.events.append(injected)
-        self.hit += tuple(victim.name for victim in victims)
+        self.hit += tuple(names)
         self.on_began(injected)
         within_s = _grace_s(fault) + _PROOF_WITHIN_S
         self._proofs[occurrence] = self._looking.submit(self.target.verify, occurrence, within_s)
+
+    def _drawn(self, planned: PlannedFault, number: int) -> tuple[tuple[Replica, ...], int]:
+        """The victims, of how many candidates; none, of the one service, where the fault hits it as a whole."""
+        chosen = planned.fault.selection
+        if chosen is None:
+            return (), 1
+        found = candidates(self.target, planned)
+        draw = selection.draw(found, chosen.mode, chosen.value, victims_rng(self.seed, number))
+        return blast_radius.targets(draw), draw.candidates_count
 
     def _proved(self, occurrence: str) -> None:
         """Wait until it was looked whether the fault is in force, and note what was seen."""
@@ -158,7 +167,9 @@ def candidates(target: Target, planned: PlannedFault) -> list[Replica]:
     Raises:
         RefusedError: nobody, somebody protected, or more than the blast radius allows.
     """
-    found = selection.candidates(planned.fault.selection.selector, target.replicas(), target.nodes())
+    chosen = planned.fault.selection
+    assert chosen is not None
+    found = selection.candidates(chosen.selector, target.replicas(), target.nodes())
     blast_radius.check(planned.fault, found, planned.radius)
     return found
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from chaos.faults import network_delay, network_loss, pod_kill, sham
+from chaos.faults import command, network_delay, network_loss, pod_kill, sham
 from chaos.faults.fault import Fault, Kind
-from chaos.faults.manifest import CHAOS_MESH, OWN, FaultSpec, Head, selection_problems
+from chaos.faults.manifest import CHAOS_MESH, OWN, FaultSpec, Head, Selection, selection_problems
 from chaos.reading.documents import Document, Problem
 from chaos.reading.quantities import go_duration_ns
 from chaos.reading.strict import build, suggestion
@@ -14,6 +14,7 @@ KINDS: tuple[Kind, ...] = (
     network_delay.KIND,
     network_loss.KIND,
     sham.KIND,
+    command.KIND,
 )
 NOT_YET = (
     "AWSChaos",
@@ -55,22 +56,28 @@ def read_fault(document: Document) -> Fault:
     kind = _kind_of(document)
     chaos = build(document, kind.manifest)
     spec = chaos.spec
-    problems = [*selection_problems(spec), *kind.problems(spec), *_elsewhere(spec)]
+    problems = [*kind.problems(spec)]
+    if isinstance(spec, FaultSpec):
+        problems = [*selection_problems(spec), *problems, *_elsewhere(spec)]
     if problems:
         raise document.refusal(
             Problem(("spec", *problem.key_path), problem.complaint, problem.value) for problem in problems
         )
-    own = spec.selector.namespaces or (chaos.metadata.namespace,)
-    selector = spec.selector.model_copy(update={"namespaces": own})
     return Fault(
         name=chaos.metadata.name,
         namespace=chaos.metadata.namespace,
         kind=kind,
-        selection=spec.model_copy(update={"selector": selector}),
+        selection=_selection(spec, chaos.metadata.namespace) if isinstance(spec, FaultSpec) else None,
         duration_s=go_duration_ns(spec.duration) / 1e9 if spec.duration else None,
         effects=kind.effects(spec),
         manifest_path=document.path,
     )
+
+
+def _selection(spec: FaultSpec, namespace: str) -> Selection:
+    """The part of the spec that selects; its object's own namespace where it names none."""
+    own = spec.selector.namespaces or (namespace,)
+    return spec.model_copy(update={"selector": spec.selector.model_copy(update={"namespaces": own})})
 
 
 def _kind_of(document: Document) -> Kind:

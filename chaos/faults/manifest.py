@@ -110,6 +110,13 @@ class FaultSpec(Selection):
     """another cluster in which the fault is to happen"""
 
 
+class WholeSpec(Camel):
+    """What the spec of a fault has that selects nothing, because it hits the service as a whole."""
+
+    duration: GoDuration | None = None
+    """how long the fault lasts"""
+
+
 class Head(Camel):
     """What tells which kind of fault an object is."""
 
@@ -132,7 +139,7 @@ class FaultObject(Camel):
     """the kind of fault"""
     metadata: Metadata
     """name and namespace"""
-    spec: FaultSpec
+    spec: FaultSpec | WholeSpec
     """the fault"""
 
 

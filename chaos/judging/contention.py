@@ -10,9 +10,11 @@ from dataclasses import replace
 
 from chaos.experiment.assertions import Assertion, Term
 from chaos.judging.verdict import AssertionResult, Verdict
+from chaos.measuring.disturbances import SLOW
 from chaos.measuring.measurements import Measurements
 from chaos.measuring.processor import FULL_SHARE, Sample, Usage, of_phase
 from chaos.measuring.timeline import Phase
+from loadtests.rows import SILENT_OUTCOMES
 
 _MADE_BY_THE_PLAN = frozenset({"requests"})
 """Terms that no machine can change."""
@@ -24,6 +26,8 @@ def excused(
     """The same result, or inconclusive where it deviated and a full machine may have done that."""
     if result.verdict is not Verdict.DEVIATED or assertion.term.name in _MADE_BY_THE_PLAN:
         return result
+    if assertion.term.name == "disturbances" and _failed_outright(measurements):
+        return result  # a refusal or a broken connection is no lack of processor time
     tolerated = tolerated_share(assertion.term)
     for phase in stretches(assertion.term, result, measurements):
         usage = of_phase(samples, measurements.timeline, phase)
@@ -33,6 +37,15 @@ def excused(
             reason = f"{_full(usage)}; this measures the machine, not the cluster"
             return replace(result, verdict=Verdict.INCONCLUSIVE, reason=reason)
     return result
+
+
+def _failed_outright(measurements: Measurements) -> bool:
+    """Whether some disturbance has failures that the service, or the network to it, spoke out."""
+    return any(
+        outcome not in SILENT_OUTCOMES and outcome != SLOW
+        for one in measurements.disturbances.found
+        for outcome in one.outcomes
+    )
 
 
 def tolerated_share(term: Term) -> float:
@@ -56,6 +69,9 @@ def stretches(term: Term, result: AssertionResult, measurements: Measurements) -
     elif term.name == "lost_requests":
         if fault is not None:
             yield replace(fault.phase, name="fault phase")
+    elif term.name == "disturbances":
+        for one in measurements.disturbances.found:
+            yield Phase(f"disturbance at {one.start_s:.1f} s", one.start_s, one.start_s + one.length_s)
     elif (slis := measurements.phase(term.arguments[-1])) is not None:
         name = "run" if slis.phase.name == "all" else f"{slis.phase.name} phase"
         yield replace(slis.phase, name=name)

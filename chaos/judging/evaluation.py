@@ -39,6 +39,9 @@ def evaluate(assertion: Assertion, measurements: Measurements) -> AssertionResul
         observed = _recovery(assertion, measurements)
     elif assertion.term.name == "lost_requests":
         observed = _lost_requests(measurements)
+    elif assertion.term.name == "disturbances":
+        found = measurements.disturbances
+        observed = _Observed(None if found.reason else len(found.found), reason=found.reason)
     else:
         observed = _in_phase(assertion.term, measurements)
     # Differences of stamps carry the noise of floats: 0.3 s must not exceed 300 ms.

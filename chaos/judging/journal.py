@@ -77,6 +77,8 @@ def build(run: RunFacts, measurements: Measurements, judgement: Judgement) -> di
         "faults": [_fault(fault) for fault in timeline.faults],
         "phases": [_phase(slis) for slis in measurements.phases],
         "recovery": _recovery(measurements),
+        "observes": timeline.observes,
+        **_disturbances(measurements),
         "assertions": [_assertion(result) for result in judgement.assertions],
         **_observed(run),
         "definitions": definitions(measurements.objectives, measurements.criteria),
@@ -110,6 +112,11 @@ def definitions(objectives: Objectives, criteria: Criteria) -> dict[str, str]:
         "capacity recovery": (
             f"from the start of the fault to all wanted replicas ready for {criteria.hold_s:g} s, each new "
             "one having completed a request"
+        ),
+        "disturbance": (
+            f"from the first request that went wrong in a failing window of {criteria.window_s:g} s to the first "
+            f"good arrival from which every window passes for {criteria.hold_s:g} s: goodput at least "
+            f"{criteria.goodput:g} of the usual level, error ratio at most {criteria.error_ratio:g}"
         ),
         "lost requests": "arrivals after the warm-up that failed once the fault had started",
         "full": (
@@ -213,6 +220,21 @@ def _recovery(measurements: Measurements) -> dict[str, Any]:
     }
     never = {f"{key}_reason": reasons[key] for key in ("service_s", "capacity_s") if entry[key] == math.inf}
     return {**_with_reasons(entry, reasons), **never, **asdict(measurements.criteria)}
+
+
+def _disturbances(measurements: Measurements) -> dict[str, Any]:
+    """Every disturbance, or why they could not be looked for."""
+    told = measurements.disturbances
+    if told.reason is not None or told.level is None:
+        return _with_reasons({"disturbances": None}, {"disturbances": told.reason})
+    reasons = {
+        "ended_s": "the observation ended before a full hold",
+        "good_again_s": "no hold was cut short by the end of the observation",
+    }
+    return {
+        "disturbances": [_with_reasons(asdict(one), reasons) for one in told.found],
+        "usual_level": asdict(told.level),
+    }
 
 
 def _observed(run: RunFacts) -> dict[str, Any]:

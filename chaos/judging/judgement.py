@@ -37,7 +37,7 @@ def judge_folder(folder: RunFolder) -> dict[str, Any]:
         judgement = replace(judgement, exit_code=ExitCode(cut_short.exit_code))
     facts = replace(
         _facts(run),
-        planned=int(run.generator.get("planned", 0)),
+        planned=run.planned,
         sent=sum(row.sent_s is not None for row in run.rows),
         outcomes=dict(sorted(Counter(row.outcome for row in run.rows).items())),
         cut_short=None if cut_short is None else cut_short.why,

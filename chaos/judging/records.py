@@ -1,8 +1,9 @@
 """The raw files of a run folder, read once: everything that judging it and reporting on it rest on."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ class Records:
     """Of the processor."""
     generator: Mapping[str, Any]
     """What the load said of itself; empty when it never began."""
+    planned: int
+    """Arrivals in the plan, up to where it was closed."""
     counted: Mapping[str, Any]
     """Series, alerts, engine and counts; empty when the run did not come to ask for them."""
     cut_short: Ending | None
@@ -49,14 +52,20 @@ def read(folder: RunFolder) -> Records:
     generator = _read_json(folder.load)
     try:
         events = read_events(folder.events) if folder.events.is_file() else []
-        rows = [*all_rows(folder.requests)]
+        closed_s = min((event.at_s for event in events if event.kind == "load_closed"), default=math.inf)
+        every_row = [*all_rows(folder.requests)]
+        rows = [row for row in every_row if row.intended_s < closed_s]
+        planned = int(generator.get("planned", 0)) - (len(every_row) - len(rows))
+        ends_s = min(float(generator.get("duration_s", 0.0)), closed_s)
         samples = read_samples(folder.processor, float(generator.get("start_monotonic_s", 0.0)))
         target, wanted = _opened(events, experiment)
-        timeline = _timeline(rows, experiment.spec, generator, events, wanted, cut_short)
+        timeline = _timeline(rows, experiment.spec, ends_s, events, wanted, cut_short)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder.path}: not the records of a run: {error}") from error
     counted = _read_json(folder.metrics)
-    return Records(experiment, target, rows, timeline, samples, generator, counted, cut_short)
+    if cut_short is None:
+        timeline = replace(timeline, planned=planned)
+    return Records(experiment, target, rows, timeline, samples, generator, planned, counted, cut_short)
 
 
 def _cut_short(folder: RunFolder) -> Ending | None:
@@ -70,25 +79,24 @@ def _cut_short(folder: RunFolder) -> Ending | None:
 def _timeline(
     rows: Sequence[Row],
     spec: ExperimentSpec,
-    generator: Mapping[str, Any],
+    ends_s: float,
     events: Sequence[Event],
     wanted_replicas: int,
     cut_short: Ending | None,
 ) -> Timeline:
-    planned, ends_s = int(generator.get("planned", 0)), float(generator.get("duration_s", 0.0))
     if cut_short is not None:
         # What was not sent, or was given up because the run ended, says nothing about the server.
         rows = [row for row in rows if row.dispatched_s is not None and row.outcome != CENSORED]
-        planned = 0
         ends_s = min(ends_s, ends_s if cut_short.at_s is None else cut_short.at_s)
     return Timeline(
         rows=tuple(rows),
         events=tuple(events),
-        planned=planned,
+        planned=0,
         warmup_s=spec.phases.warmup_s,
         plan_end_s=ends_s,
         wanted_replicas=wanted_replicas,
         faults=tuple(_fault(event, events) for event in events if event.kind == "fault_injected"),
+        observes=spec.observes,
         complete=cut_short is None,
     )
 

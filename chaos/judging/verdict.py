@@ -90,8 +90,8 @@ def judge(
 
 def unsound(measurements: Measurements) -> Iterator[str]:
     """Why the run cannot be believed, one sentence each."""
-    faults = measurements.timeline.faults
-    if not faults:
+    faults, observes = measurements.timeline.faults, measurements.timeline.observes
+    if not faults and not observes:
         yield NOTHING_INJECTED
     for fault in faults:
         if not fault.verified:
@@ -99,7 +99,8 @@ def unsound(measurements: Measurements) -> Iterator[str]:
     yield from _unsound_target(measurements)
     yield from _unsound_rows(measurements)
     yield from _unsound_generator(measurements)
-    yield from _unsound_baseline(measurements)
+    if not observes:
+        yield from _unsound_baseline(measurements)
 
 
 def _unsound_target(measurements: Measurements) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from chaos.measuring.disturbances import Disturbances, disturbances
 from chaos.measuring.quantiles import quantile, quantile_interval, wilson_interval
 from chaos.measuring.recovery import (
     Criteria,
@@ -53,6 +54,7 @@ class Measurements:
     capacity: RecoveryTime
     lost_requests: int | None
     """Arrivals after the warm-up that failed once the fault had started; None when nothing was injected."""
+    disturbances: Disturbances
 
     def phase(self, name: str) -> PhaseSlis | None:
         """A phase by name, `all` being everything after the warm-up; None when the run had no such phase."""
@@ -78,6 +80,7 @@ def measure(timeline: Timeline, objectives: Objectives, criteria: Criteria) -> M
         service_after_end=service_recovery_after_end(timeline, objectives, criteria),
         capacity=capacity_recovery(timeline, criteria),
         lost_requests=_lost_requests(timeline),
+        disturbances=disturbances(timeline, objectives, criteria),
     )
 
 

@@ -83,13 +83,14 @@ class RecoveryTime:
 
 
 def phases(timeline: Timeline, objectives: Objectives, criteria: Criteria) -> tuple[Phase, ...]:
-    """Baseline, fault and recovery; only a baseline when nothing was injected.
+    """Baseline, fault and recovery; only a baseline when nothing was injected, which is all of an observation.
 
     The baseline ends one end-to-end bound before the fault, which would strike later arrivals in flight.
     """
     start_s = timeline.fault_start_s
     if start_s is None:
-        return (Phase("baseline", timeline.warmup_s, timeline.plan_end_s),)
+        name = "observation" if timeline.observes else "baseline"
+        return (Phase(name, timeline.warmup_s, timeline.plan_end_s),)
     end_s = fault_end_s(timeline, criteria)
     return (
         Phase("baseline", timeline.warmup_s, max(timeline.warmup_s, start_s - objectives.e2e_s)),

@@ -49,7 +49,7 @@ class Phase:
     """A half-open stretch [start_s, end_s) of the run; an arrival belongs to it by its intended start."""
 
     name: str
-    """baseline, fault, recovery, or all."""
+    """baseline, fault, recovery, observation, or all."""
     start_s: float
     end_s: float
 
@@ -72,6 +72,8 @@ class Timeline:
     plan_end_s: float
     wanted_replicas: int
     faults: tuple[FaultWindow, ...] = ()
+    observes: bool = False
+    """Whether nothing was to be injected: then that nothing was is no lack."""
     complete: bool = True
     """Whether the run came to its end; else `rows` are those that the server had answered by then."""
 

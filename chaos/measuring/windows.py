@@ -5,7 +5,7 @@ Integer microseconds: in floats, x - w + w need not be x, and an arrival could c
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 from chaos.measuring.slis import Objectives, is_good
@@ -133,28 +133,33 @@ def first_hold(seen: Traffic, tolerance: Tolerance, hold_us: int, disturbed_us: 
     impact, and no hold before it counts: a fault that bites late is not "no impact".
     """
     failing = failing_stretches(seen, tolerance)
-    until_us = [stretch.until_us for stretch in failing]
     hit = bool(failing) and failing[0].after_us < disturbed_us
-    earliest_us = until_us[0] + 1 if hit else seen.start_us
+    earliest_us = failing[0].until_us + 1 if hit else seen.start_us
+    hold = next_hold(seen, failing, tolerance.window_us, hold_us, earliest_us)
+    if hold.begins_us is None:
+        return hold
+    led = bool(seen.failures_us) and seen.failures_us[0] < hold.begins_us
+    return replace(hold, untouched=not hit and not led and hold.begins_us == seen.arrivals_us[0])
+
+
+def next_hold(
+    seen: Traffic, failing: Sequence[Stretch], window_us: int, hold_us: int, earliest_us: int
+) -> Hold:
+    """The same from `earliest_us` on, where the failing windows are known; never `untouched`."""
+    until_us = [stretch.until_us for stretch in failing]
     touched_us = None
     for at_us in (at_us for at_us in seen.good_arrivals_us if at_us >= earliest_us):
         following = bisect_left(until_us, at_us)
         next_fails_us = failing[following].after_us if following < len(failing) else None
         if next_fails_us is not None and next_fails_us < at_us:
             continue
-        if touched_us is None and at_us + tolerance.window_us <= seen.end_us:
+        if touched_us is None and at_us + window_us <= seen.end_us:
             touched_us = at_us
-        if next_fails_us is not None and next_fails_us < at_us + hold_us - tolerance.window_us:
+        if next_fails_us is not None and next_fails_us < at_us + hold_us - window_us:
             continue
         if at_us + hold_us > seen.end_us:
             return Hold(None, cut_short_us=at_us, touched_us=touched_us)
-        led = bool(seen.failures_us) and seen.failures_us[0] < at_us
-        return Hold(
-            at_us,
-            untouched=not hit and not led and at_us == seen.arrivals_us[0],
-            touched_us=touched_us,
-            relapsed_us=next_fails_us,
-        )
+        return Hold(at_us, touched_us=touched_us, relapsed_us=next_fails_us)
     return Hold(None, touched_us=touched_us)
 
 

@@ -43,9 +43,9 @@ class Broadcast:
         """Say what a foreign engine can tell, load the rules that fit it, and watch the scrapes; the engine."""
         endpoints = target.endpoints()
         engine = recognised(endpoints.replica_metrics_urls)
-        if engine.is_foreign:
+        if engine.is_foreign and endpoints.replica_metrics_urls:
             self._progress.note(f"what these replicas can tell\n{engine.explained(_TABLE_WIDTH)}")
-        if endpoints.prometheus_url is not None:
+        if endpoints.prometheus_url is not None and target.wanted_replicas:
             rules = engine.live_rules()
             if rules is not None:
                 target.evaluate(rules)

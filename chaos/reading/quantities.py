@@ -26,6 +26,7 @@ _UNITS_NS = {
 _TERM = re.compile(r"(?P<whole>[0-9]*)(?P<fraction>\.[0-9]*)?(?P<unit>[^.0-9]+)")
 _PERCENT = re.compile(r"[0-9]+(\.[0-9]+)?%")
 _CAPACITY_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*% of capacity")
+_PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _INT64_MAX = 2**63 - 1
 DURATION = "a duration such as 250ms, 15s or 1m30s"
@@ -105,6 +106,33 @@ def ratio(value: object) -> float:
     if not isinstance(value, float) or not 0 <= value <= 1:
         raise ValueError(f"not {RATIO}: {value!r}")
     return value
+
+
+def seconds_of(text: str) -> float:
+    """The seconds of a duration above zero, as an option has it.
+
+    Raises:
+        ValueError: saying what was expected.
+    """
+    try:
+        value_s = go_duration_ns(text) / 1e9
+    except ValueError as error:
+        raise ValueError(f"expected {DURATION}, got {text!r} ({error})") from error
+    if value_s <= 0:
+        raise ValueError(f"expected {DURATION}, above zero, got {text!r}")
+    return value_s
+
+
+def load_rate(text: str) -> float | CapacityShare:
+    """The rate of an option: `20`, or `60% of capacity`.
+
+    Raises:
+        ValueError: saying what was expected.
+    """
+    try:
+        return _rate(float(text) if _PLAIN.fullmatch(text) else text)
+    except PydanticCustomError as error:
+        raise ValueError(f"expected {RATE}, got {text!r}") from error
 
 
 def _seconds(value: object) -> float:

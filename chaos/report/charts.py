@@ -11,6 +11,7 @@ from typing import Any
 from chaos.judging.journal import number
 from chaos.measuring.slis import Bin, Objectives
 from chaos.measuring.timeline import Timeline, ready_steps
+from chaos.report import disturbances, story
 from chaos.report.recorded import Recorded
 from chaos.report.words import seconds
 
@@ -42,11 +43,17 @@ def clock(run: Recorded, end_s: float) -> dict[str, Any]:
 def _marks(run: Recorded) -> list[dict[str, Any]]:
     marks = []
     for fault in run.journal["faults"]:
-        hit = len(fault["targets"])
-        label = f"{hit} {fault['done'].removeprefix('were ')}"
+        whole = list(fault["targets"]) == [story.SERVICE]
+        label = fault["name"] if whole else f"{len(fault['targets'])} {fault['done'].removeprefix('were ')}"
         marks.append(_mark(fault["started_s"], label, "orange"))
         if fault["ended_s"] is not None:
             marks.append(_mark(fault["ended_s"], "fault ended", "orange", dashed=True))
+    if run.journal.get("observes"):
+        for one in disturbances.of_run(run.journal):
+            marks.append(_mark(one["start_s"], "disturbed", "orange"))
+            if one["ended_s"] is not None:
+                back = f"back +{seconds(one['length_s'])}"
+                marks.append(_mark(one["ended_s"], back, "blue", dashed=True))
     recovery, fault_s = run.journal["recovery"], run.timeline.fault_start_s
     for name, label, colour in (("service", "goodput", "blue"), ("capacity", "capacity", "green")):
         if fault_s is not None and recovery[f"{name}_status"] == "recovered":
@@ -66,7 +73,7 @@ def of_run(timeline: Timeline, bins: Sequence[Bin], objectives: Objectives) -> l
         _ttft(bins, objectives),
         _errors(timeline, bins),
         _in_flight(bins),
-        _replicas(timeline, len(bins)),
+        *([_replicas(timeline, len(bins))] if timeline.wanted_replicas else []),
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from chaos.errors import RefusedError
-from chaos.report import charts, cost, lifecycle, story, words
+from chaos.report import charts, cost, disturbances, lifecycle, story, words
 from chaos.report.recorded import Recorded
 
 LANE_PX = 20
@@ -38,6 +38,7 @@ def render(run: Recorded) -> str:
             journal=run.journal,
             story=story,
             cost=cost,
+            disturbances=disturbances.rows(run.journal),
             charts=drawn,
             kept=kept,
             lanes=list(zip(short_names, lanes, strict=True)),

@@ -8,11 +8,14 @@ from typing import Any
 from chaos.errors import ExitCode
 from chaos.judging.journal import number
 from chaos.judging.verdict import Verdict
+from chaos.report import disturbances
 from chaos.report.words import NOTHING, count, measured, plain, seconds, share
 
 Journal = Mapping[str, Any]
 MARKS = {Verdict.PASSED: "✓", Verdict.DEVIATED: "✗", Verdict.INCONCLUSIVE: "?"}
 """Beside each colour a sign, for those who see no colour."""
+SERVICE = "the service"
+"""The target of a fault that has no victims which could be told apart."""
 _ENDED_EARLY = {
     ExitCode.ABORTED: "aborted",
     ExitCode.CLEANUP_INCOMPLETE: "cleanup incomplete",
@@ -45,6 +48,10 @@ def finding(journal: Journal) -> str:
     if journal.get("cut_short"):
         done = disturbance(journal)
         return f"{'nothing was injected' if done is None else done}; {journal['cut_short']}"
+    if journal.get("observes"):
+        reasons = journal["reasons"]
+        undecided = f"; undecided because {reasons[0]}" if reasons else ""
+        return disturbances.finding(journal) + undecided
     found = _recovery_clause(journal)
     if not journal["faults"]:
         return found
@@ -74,7 +81,8 @@ def disturbance(journal: Journal) -> str | None:
     """What was done to the replicas, as a clause: `3 of 10 replicas were killed`; None when nothing was."""
     clauses = []
     for fault in journal["faults"]:
-        hit = f"{len(fault['targets'])} of {fault['candidates']} replicas"
+        whole = list(fault["targets"]) == [SERVICE]
+        hit = SERVICE if whole else f"{len(fault['targets'])} of {fault['candidates']} replicas"
         clauses.append(f"{hit} {fault['done']}")
     return " and ".join(clauses) or None
 
@@ -89,6 +97,8 @@ def recovery_value(journal: Journal, name: str) -> str:
 def tiles(journal: Journal) -> list[Tile]:
     """The figures that most readers come for."""
     planned = count(journal["load"]["planned"], "planned arrival")
+    if journal.get("observes"):
+        return _observation_tiles(journal, planned)
     return [
         _recovery_tile(journal, "service", "Goodput back after"),
         _recovery_tile(journal, "capacity", "Capacity back after"),
@@ -100,6 +110,20 @@ def tiles(journal: Journal) -> list[Tile]:
                 f"goodput {share(phase['goodput'])}, n = {phase['n']}",
             )
             for phase in journal["phases"][:2]
+        ),
+    ]
+
+
+def _observation_tiles(journal: Journal, planned: str) -> list[Tile]:
+    found = disturbances.of_run(journal)
+    longest_s = max((one["length_s"] for one in found), default=None)
+    whole = journal["phases"][0]
+    return [
+        Tile("Disturbances", plain(len(found)), "whoever caused them"),
+        Tile("The longest", seconds(longest_s), "from the first bad request to the hold"),
+        Tile("Requests not good", plain(whole["n"] - whole["good"]), f"of {planned}"),
+        Tile(
+            "TTFT p99", seconds(whole["ttft_p99_s"]), f"goodput {share(whole['goodput'])}, n = {whole['n']}"
         ),
     ]
 

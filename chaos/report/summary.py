@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from chaos.report import cost, lifecycle, story
+from chaos.report import cost, disturbances, lifecycle, story
 from chaos.report.recorded import Recorded
 from chaos.report.words import instant, plain, seconds, share
 
@@ -21,7 +21,8 @@ def render(run: Recorded) -> str:
         _text(cost.note(journal) or ""),
         "\n".join(f"- {_text(reason)}" for reason in story.why_inconclusive(journal)[:_MOST_ROWS]),
         _assertions(run),
-        _section("Recovery", _recovery(run)),
+        "" if journal.get("observes") else _section("Recovery", _recovery(run)),
+        _section("Disturbances", _disturbances(run)),
         _section("Phases", _phases(run)),
         _section("What a request cost", _cost(run)),
         _section("Victims", _victims(run)),
@@ -56,6 +57,11 @@ def _recovery(run: Recorded) -> str:
     table = _table(("from the start of the fault", "value", "reason"), rows)
     terms = f"Goodput is back at {story.recovery_terms(journal)}"
     return f"{table}\n\n{terms}; resolution {seconds(recovery['resolution_s'])}."
+
+
+def _disturbances(run: Recorded) -> str:
+    rows = (tuple(map(_text, row)) for row in disturbances.rows(run.journal))
+    return _table(("from", "for", "requests", "goodput"), rows)
 
 
 def _phases(run: Recorded) -> str:

@@ -12,6 +12,9 @@ from chaos.reading.documents import Problem
 from chaos.reading.strict import Strict
 from chaos.targets.effects import Effect, Fidelity
 
+SERVICE = "the service"
+"""What stands for the whole of it, where a fault has no victims that could be told apart."""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -51,6 +54,11 @@ class Endpoints:
     gateway_metrics_url: str | None
     replica_metrics_urls: Sequence[str] = ()
     """Expositions of the replicas themselves, where the runner can reach them."""
+    model: str | None = None
+    """What to ask for; None for the first model that the service lists."""
+    api_key: str = field(default="", repr=False)
+    ignore_eos: bool = True
+    """Whether the service takes this key of vLLM and SGLang: exactly as many tokens as asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ class Command:
     prove: tuple[str, ...]
     """Succeeds while the fault is in force, and fails while it is not."""
     undo: tuple[str, ...]
+    timeout_s: float = 30.0
+    """How long each of them may take."""
 
 
 Effect: TypeAlias = Nothing | Termination | Link | Command

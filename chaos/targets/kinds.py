@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from chaos.reading.strict import Strict
 from chaos.targets import LostRun, TargetOptions
+from chaos.targets.external.options import ExternalOptions
 from chaos.targets.local.options import LocalOptions
 
 
@@ -16,6 +17,8 @@ class TargetChoice(Strict):
 
     local: LocalOptions | None = None
     """a Deployment's worth of processes on this machine"""
+    external: ExternalOptions | None = None
+    """a service that runs already"""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -34,5 +37,5 @@ class TargetChoice(Strict):
 
 def lost_runs() -> Sequence[LostRun]:
     """What lost runs left, on every kind of target."""
-    kinds: tuple[type[TargetOptions], ...] = (LocalOptions,)
+    kinds: tuple[type[TargetOptions], ...] = (LocalOptions, ExternalOptions)
     return [run for kind in kinds for run in kind.lost()]

@@ -12,8 +12,8 @@ from typing import Any
 
 from chaos.errors import InconclusiveError, RefusedError
 from chaos.events import Event
+from chaos.targets.identity import ProcessId, marks
 from chaos.targets.local.helpers import command
-from chaos.targets.local.identity import ProcessId, marks
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.wire import Message
 

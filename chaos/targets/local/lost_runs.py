@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psutil
 
 from chaos.errors import CleanupError
-from chaos.targets.local.identity import RUN_ID, RUNNER, ProcessId, marked, of_run
+from chaos.targets.identity import RUN_ID, RUNNER, ProcessId, marked, of_run
 
 _GONE_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.02

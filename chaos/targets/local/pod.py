@@ -15,8 +15,8 @@ from typing import Any
 
 from chaos.events import Event
 from chaos.targets import Replica
+from chaos.targets.identity import REPLICA_UID, own_marks
 from chaos.targets.local import naming
-from chaos.targets.local.identity import REPLICA_UID, own_marks
 from chaos.targets.local.ports import free_port, is_free
 from chaos.targets.local.probes import Judgement, watch
 from chaos.targets.local.processes import Child, ProcessTable

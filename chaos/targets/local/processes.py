@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.targets.local.identity import of_group
+from chaos.targets.identity import of_group
 
 _PR_SET_PDEATHSIG = 1
 _REAP_WITHIN_S = 5.0

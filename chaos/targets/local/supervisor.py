@@ -19,8 +19,8 @@ from dataclasses import asdict
 
 from chaos.errors import AftershockError
 from chaos.events import Event
+from chaos.targets.identity import RUN_ID, of_run
 from chaos.targets.local.cluster import Cluster
-from chaos.targets.local.identity import RUN_ID, of_run
 from chaos.targets.local.lease import Lease
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.wire import Channel, Message, answer

@@ -21,8 +21,8 @@ from chaos.events import Event
 from chaos.prometheus import PrometheusClient, ServerFiles, find_prometheus
 from chaos.targets import Asked, Endpoints, Evidence, Node, Replica
 from chaos.targets.effects import Effect, Fidelity, Link, Nothing, Termination, unsupported
+from chaos.targets.identity import ProcessId, by_group, marks
 from chaos.targets.local import naming
-from chaos.targets.local.identity import ProcessId, by_group, marks
 from chaos.targets.local.link import SupervisorLink
 from chaos.targets.local.lost_runs import end_lost_run
 from chaos.targets.local.spec import LocalSpec

@@ -14,7 +14,7 @@ from typing import Any
 
 from chaos.targets import Evidence, Replica
 from chaos.targets.effects import Effect, Link, Termination, Traffic
-from chaos.targets.local.identity import ProcessId, of_replica
+from chaos.targets.identity import ProcessId, of_replica
 from chaos.targets.local.ports import HOST
 from chaos.targets.local.spec import ProbeSpec
 from chaos.targets.local.wire import Message
