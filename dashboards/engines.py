@@ -8,8 +8,9 @@ from exporters import slo
 from exporters.profiles.library import profile, profiles
 from exporters.profiles.profile import Profile, Series
 from exporters.profiles.signals import SIGNALS
-from exporters.series import collectors, comm, gateway, gpu, groups, probe
+from exporters.series import collectors, comm, gateway, gpu, groups, probe, server
 from exporters.series.family import Family
+from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB
 from exporters.slo import Objective
 
 DECLARED = {family.name: family for families in groups.GROUPS.values() for family in families}
@@ -30,12 +31,10 @@ _MOUNTED: Mapping[str, Family] = {
 }
 """Signals of a process that mounts these exporters."""
 REFERENCE_ENGINE = "reference"
-_JOBS = {REFERENCE_ENGINE: "deepseek-metrics"}
+_JOBS = {REFERENCE_ENGINE: REPLICA_JOB}
 _RANKS = "dp_rank"
 """Ranks of one replica are one to rules and panels."""
-_OF_REPLICAS = frozenset(
-    family.name for group in ("Inference server", "GPU", "Collectors") for family in groups.GROUPS[group]
-)
+_OF_REPLICAS = frozenset(family.name for family in (*server.FAMILIES, *gpu.FAMILIES, *collectors.FAMILIES))
 """What another engine has under other names, or not at all; the rest runs beside it and keeps its own."""
 
 
@@ -50,7 +49,7 @@ class Engine:
     profile: Profile
     job: str
     """The scrape job of its replicas."""
-    gateway_job: str = "gateway"
+    gateway_job: str = GATEWAY_JOB
     objectives: Sequence[Objective] = slo.OBJECTIVES
 
     @property

@@ -92,11 +92,11 @@ def test_a_disturbance_of_slow_answers_alone_may_be_the_machines() -> None:
         else row
         for row in rows_of_a_kill()
     ]
-    measured = run_with_a_kill(slow)
+    run = measured(slow, *LIFE)
     assertion = parse("disturbances == 0")
-    deviated = evaluate(assertion, measured)
+    deviated = evaluate(assertion, run)
     assert deviated.verdict is Verdict.DEVIATED
-    excuse = excused(assertion, deviated, measured, samples(DURING))
+    excuse = excused(assertion, deviated, run, samples(DURING))
     assert excuse.verdict is Verdict.INCONCLUSIVE
     assert "of the disturbance at" in (excuse.reason or "")
     assert excused(assertion, deviated, measured, samples(BEFORE)) == deviated

@@ -21,11 +21,12 @@ def for_engine(dashboard: Dashboard, engine: Engine) -> Dashboard | None:
         UntoldError: our own exporters do not tell what a query asks.
     """
     missing: dict[str, list[str]] = {}
-    rows = [Row(row.title, _flowing(_panels(row, engine, missing))) for row in dashboard.rows]
     variables = tuple(_variable(variable, engine) for variable in dashboard.variables)
-    kept = tuple(row for row in rows if row.panels)
     if engine == REFERENCE:
-        return replace(dashboard, rows=kept, variables=variables)
+        whole = (Row(row.title, tuple(_panels(row, engine, missing))) for row in dashboard.rows)
+        return replace(dashboard, rows=tuple(whole), variables=variables)
+    rows = [Row(row.title, _flowing(_panels(row, engine, missing))) for row in dashboard.rows]
+    kept = tuple(row for row in rows if row.panels)
     ours = {query.expression.over(REFERENCE).text for panel in dashboard.panels for query in panel.queries}
     theirs = {
         query.expression.text

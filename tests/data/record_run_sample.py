@@ -14,10 +14,12 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 SAMPLE = ROOT / "tests" / "data" / "run-sample"
 SHORTER = {
-    "rate: 60% of capacity": "rate: 14",
-    "output_tokens: 32": "output_tokens: 8",
+    "rate: 60% of capacity": "rate: 18",
+    "output_tokens: 32": "output_tokens: 16",
     "prompt_tokens: 64": "prompt_tokens: 32",
     "ttft: 500ms\n": "ttft: 1s\n",
+    'DS_MAX_RUNNING: "2"': 'DS_MAX_RUNNING: "1"',
+    "baseline: 28s": "baseline: 23s",
     "hold: 15s": "hold: 5s",
     "within: 25s": "within: 15s",
     "observe: 40s": "observe: 20s",
