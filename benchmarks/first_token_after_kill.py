@@ -9,9 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from chaos.judging import journal as journals
 from chaos.measuring.timeline import created_between
-from chaos.report.recorded import read
+from chaos.report.recorded import judged
 from chaos.run_folder import existing
 
 
@@ -22,12 +21,12 @@ def main() -> int:
     )
     parser.add_argument("folders", type=Path, nargs="+")
     for folder in parser.parse_args().folders:
-        run = read(existing(folder))
+        run = judged(existing(folder))
         killed_s = run.timeline.fault_start_s
         if killed_s is None:
             print(f"{folder}: nothing was injected")
             continue
-        capacity_s = journals.number(run.journal["recovery"]["capacity_s"])
+        capacity_s = run.journal.recovery.capacity_s
         print(f"{folder}: capacity recovered after {capacity_s} s")
         for name in sorted(created_between(run.timeline, killed_s, run.timeline.plan_end_s)):
             rows = [row for row in run.timeline.rows if row.replica == name and row.token_s]

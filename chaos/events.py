@@ -5,56 +5,52 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 
 class EventKind(StrEnum):
-    """What can happen."""
+    """What can happen; each kind knows what it means."""
 
-    TARGET_OPENED = "target_opened"
-    """The target is there: which kind it is, and how many replicas it should have."""
-    TARGET_STARTED = "target_started"
-    """Every wanted replica was ready for the first time."""
-    STANDBY_STARTED = "standby_started"
-    """The process that replicas are forked from."""
-    STANDBY_GONE = "standby_gone"
-    """It died by itself: replacements wait until another one has taken its place."""
-    REPLICA_CREATED = "replica_created"
-    """It is wanted, and has its name."""
-    REPLICA_RUNNING = "replica_running"
-    """Its process exists."""
-    REPLICA_READY = "replica_ready"
-    """It passed its readiness probes."""
-    REPLICA_UNREADY = "replica_unready"
-    """It is no longer ready."""
-    REPLICA_KILLED = "replica_killed"
-    """A fault or a failed liveness probe sent it a signal."""
-    REPLICA_GONE = "replica_gone"
-    """Its process was reaped."""
-    REPLICA_RESTARTED = "replica_restarted"
-    """Same name, new process."""
-    LOAD_STARTED = "load_started"
-    """The first instant of the arrival plan: the run clock is at 0."""
-    LOAD_CLOSED = "load_closed"
-    """By whoever watched, before its plan was over: nothing planned later was sent."""
-    LOAD_FINISHED = "load_finished"
-    """Every arrival has its row."""
-    FAULT_INTENDED = "fault_intended"
-    """On disk before the effect exists."""
-    FAULT_INJECTED = "fault_injected"
-    """The effect may exist from here on."""
-    FAULT_VERIFIED = "fault_verified"
-    """Independent evidence shows that this replica was hit."""
-    FAULT_UNVERIFIED = "fault_unverified"
-    """It does not."""
-    FAULT_ENDED = "fault_ended"
-    """It was undone."""
-    END_VERIFIED = "end_verified"
-    """Independent evidence shows that it is over for this replica."""
-    END_UNVERIFIED = "end_unverified"
-    """It does not."""
-    TARGET_STOPPED = "target_stopped"
-    """Everything that the target had started is gone."""
+    about: str
+
+    def __new__(cls, value: str, about: str) -> Self:
+        """A kind and its meaning."""
+        kind = str.__new__(cls, value)
+        kind._value_ = value
+        kind.about = about
+        return kind
+
+    TARGET_OPENED = (
+        "target_opened",
+        "The target is there: which kind it is, and how many replicas it should have.",
+    )
+    TARGET_STARTED = "target_started", "Every wanted replica was ready for the first time."
+    STANDBY_STARTED = "standby_started", "The process that replicas are forked from."
+    STANDBY_GONE = (
+        "standby_gone",
+        "It died by itself: replacements wait until another one has taken its place.",
+    )
+    REPLICA_CREATED = "replica_created", "It is wanted, and has its name."
+    REPLICA_RUNNING = "replica_running", "Its process exists."
+    REPLICA_READY = "replica_ready", "It passed its readiness probes."
+    REPLICA_UNREADY = "replica_unready", "It is no longer ready."
+    REPLICA_KILLED = "replica_killed", "A fault or a failed liveness probe sent it a signal."
+    REPLICA_GONE = "replica_gone", "Its process was reaped."
+    REPLICA_RESTARTED = "replica_restarted", "Same name, new process."
+    LOAD_STARTED = "load_started", "The first instant of the arrival plan: the run clock is at 0."
+    LOAD_CLOSED = (
+        "load_closed",
+        "By whoever watched, before its plan was over: nothing planned later was sent.",
+    )
+    LOAD_FINISHED = "load_finished", "Every arrival has its row."
+    FAULT_INTENDED = "fault_intended", "On disk before the effect exists."
+    FAULT_INJECTED = "fault_injected", "The effect may exist from here on."
+    FAULT_VERIFIED = "fault_verified", "Independent evidence shows that this replica was hit."
+    FAULT_UNVERIFIED = "fault_unverified", "It does not."
+    FAULT_ENDED = "fault_ended", "It was undone."
+    END_VERIFIED = "end_verified", "Independent evidence shows that it is over for this replica."
+    END_UNVERIFIED = "end_unverified", "It does not."
+    TARGET_STOPPED = "target_stopped", "Everything that the target had started is gone."
 
 
 _KINDS = frozenset(EventKind)

@@ -99,7 +99,7 @@ def test_a_disturbance_of_slow_answers_alone_may_be_the_machines() -> None:
     excuse = excused(assertion, deviated, run, samples(DURING))
     assert excuse.verdict is Verdict.INCONCLUSIVE
     assert "of the disturbance at" in (excuse.reason or "")
-    assert excused(assertion, deviated, measured, samples(BEFORE)) == deviated
+    assert excused(assertion, deviated, run, samples(BEFORE)) == deviated
 
 
 def test_the_reason_says_how_full_and_whose_work_it_was(kill: Measurements) -> None:
@@ -184,10 +184,12 @@ def test_the_note_names_what_a_quota_and_a_hypervisor_held_back(kill: Measuremen
 def test_the_section_has_every_phase_and_a_reason_beside_every_null(kill: Measurements) -> None:
     found = section(samples(DURING, until_s=43), kill)
     assert found is not None
-    assert [phase["name"] for phase in found["phases"]] == ["baseline", "fault", "all"]
-    assert found["unknown"] == {"recovery": "no samples"}
-    assert [phase["full"] for phase in found["phases"]] == [False, True, False]
-    assert json.dumps(found, allow_nan=False)
-    for part in (found, *found["phases"], *(r for phase in found["phases"] for r in phase["roles"].values())):
+    assert [phase.name for phase in found.phases] == ["baseline", "fault", "all"]
+    assert found.unknown == {"recovery": "no samples"}
+    assert [phase.full for phase in found.phases] == [False, True, False]
+    written = json.loads(found.model_dump_json())
+    roles = [role for phase in written["phases"] for role in phase["roles"].values()]
+    assert roles
+    for part in (written, *written["phases"], *roles):
         assert all(part.get(f"{key}_reason") for key, value in part.items() if value is None)
     assert section((), kill) is None

@@ -11,7 +11,7 @@ import pytest
 from chaos.errors import InputError
 from chaos.events import Event
 from chaos.experiment.assertions import parse
-from chaos.judging import journal
+from chaos.judging import journaling
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import DRIFT_SHARE, LAG_SHARE, NOT_OFFERED_SHARE, judge
 from chaos.measuring.measurements import measure
@@ -20,19 +20,24 @@ from chaos.measuring.quantiles import needed_for_claim, needed_for_interval
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
+from chaos.record import journal
+from chaos.record.journal import Journal
+from chaos.record.sections import Generator, Slo
 from loadtests.rows import Row
 
 ROOT = Path(__file__).parent.parent
 SLO = Objectives(0.5, 1.0)
-RUN = journal.RunFacts(
+RUN = journaling.RunFacts(
     experiment="pod-kill-30",
     hypothesis="goodput is back within 15 s",
     target="local",
     seed=42,
     started_at="2026-01-01T00:00:00Z",
     versions={"aftershock": "0.1.0"},
-    generator={"lag": {"hub_p99_s": 0.001}},
-    reconciliation={"gateway_requests": 600},
+    generator=Generator(lag={"hub_p99_s": 0.001}),
+    planned=600,
+    sent=600,
+    outcomes={"http_503": 20, "ok": 580},
 )
 FAULT = FaultWindow(
     "kill", "pod-kill", "exact", 40.0, None, ("r0",), 2, verified=True, evidence=("pid gone",)
@@ -69,16 +74,22 @@ def timeline(broken_s: float) -> Timeline:
 EMPTY = Timeline((), (), 0, 5.0, 0.0, wanted_replicas=2)
 
 
-def built(run: Timeline) -> dict[str, Any]:
+def made(run: Timeline) -> Journal:
     measurements = measure(run, SLO, Criteria(within_s=14.0))
     texts = ("recovery.service <= 3s", "p99(ttft, baseline) <= 250ms", "p99(ttft, fault) <= 250ms")
     results = [evaluate(parse(text), measurements) for text in texts]
-    return journal.build(RUN, measurements, judge(measurements, results))
+    return journaling.build(RUN, measurements, judge(measurements, results))
+
+
+def built(run: Timeline) -> dict[str, Any]:
+    """As it is read by whoever knows JSON alone."""
+    found: dict[str, Any] = json.loads(made(run).text)
+    return found
 
 
 def test_journal_has_every_key_that_readers_rely_on() -> None:
     found = built(timeline(2.0))
-    assert found["schema"] == 1
+    assert found["schema"] == journal.SCHEMA
     assert (found["experiment"], found["target"], found["seed"]) == ("pod-kill-30", "local", 42)
     assert (found["verdict"], found["exit_code"], found["reasons"]) == ("inconclusive", 3, [])
     assert found["slo"] == {"ttft_s": 0.5, "e2e_s": 1.0, "itl_s": None, "itl_s_reason": "gaps have no bound"}
@@ -86,7 +97,7 @@ def test_journal_has_every_key_that_readers_rely_on() -> None:
     assert found["load"]["offered_rate"] == 10.0
     assert found["load"]["lag_p99_s"] == 0.001
     assert found["faults"][0]["targets"] == ["r0"]
-    assert [phase["name"] for phase in found["phases"]] == ["baseline", "fault", "recovery"]
+    assert [phase["name"] for phase in found["phases"]] == ["baseline", "fault", "fault:kill", "recovery"]
     baseline = found["phases"][0]
     assert {key: baseline[key] for key in ("start_s", "end_s", "n", "goodput", "error_ratio")} == {
         "start_s": 5.0,
@@ -128,38 +139,42 @@ def nulls(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     ],
 )
 def test_beside_every_null_stands_its_reason(run: Timeline) -> None:
-    for path, reason in nulls(built(run)):
+    found = list(nulls(built(run)))
+    assert found
+    for path, reason in found:
         assert isinstance(reason, str), path
         assert reason, path
 
 
 def test_infinity_is_the_string_inf_in_the_file_and_a_number_again_when_asked(tmp_path: Path) -> None:
     path = tmp_path / "journal.json"
-    journal.write(path, built(timeline(99.0)))
+    made(timeline(99.0)).write(path)
+    text = json.loads(path.read_text())
+    assert text["recovery"]["service_s"] == text["phases"][1]["ttft_p99_s"] == "inf"
     found = journal.read(path)
-    assert found["recovery"]["service_s"] == found["phases"][1]["ttft_p99_s"] == "inf"
-    assert journal.number(found["recovery"]["service_s"]) == math.inf
-    assert journal.number(0.5) == 0.5
-    assert journal.number(None) is None
-    assert found["recovery"]["service_s_reason"].startswith("not within the 14 s")
+    assert found.recovery.service_s == found.phases[1].ttft_p99_s == math.inf
+    assert (found.recovery.service_s_reason or "").startswith("not within the 14 s")
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_journal_reads_back_as_it_was_built(tmp_path: Path) -> None:
     path = tmp_path / "journal.json"
-    found = built(timeline(2.0))
-    journal.write(path, found)
+    found = made(timeline(2.0))
+    found.write(path)
     assert journal.read(path) == found
 
 
-def test_a_timeline_comes_back_from_its_journal_rows_and_events() -> None:
-    run = timeline(2.0)
-    assert journal.timeline_of(built(run), run.rows, run.events) == run
+def test_not_a_number_never_reaches_a_journal() -> None:
+    with pytest.raises(ValueError, match="not a number never reaches a file"):
+        Slo(ttft_s=math.nan, e2e_s=1.0, itl_s=0.1)
 
 
-def test_not_a_number_never_reaches_a_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        journal.write(tmp_path / "journal.json", {"value": math.nan})
+def test_a_null_without_its_reason_is_no_part_of_a_journal() -> None:
+    with pytest.raises(ValueError, match="itl_s is null, and nothing says why"):
+        Slo(ttft_s=0.5, e2e_s=1.0, itl_s=None)
+    assert (
+        Slo.of({"ttft_s": 0.5, "e2e_s": 1.0, "itl_s": None}, {"itl_s": "no bound"}).itl_s_reason == "no bound"
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,8 +182,9 @@ def test_not_a_number_never_reaches_a_file(tmp_path: Path) -> None:
     [
         pytest.param(None, "No such file", id="none"),
         pytest.param("{", "not JSON", id="cut off"),
-        pytest.param("[]", "schema: expected 1, not None", id="not an object"),
-        pytest.param(json.dumps({"schema": 2}), "schema: expected 1, not 2", id="of a later version"),
+        pytest.param("[]", "schema: expected 2, not None", id="not an object"),
+        pytest.param(json.dumps({"schema": 1}), "schema: expected 2, not 1", id="of an earlier version"),
+        pytest.param(json.dumps({"schema": 2}), "experiment: Field required", id="half of one"),
     ],
 )
 def test_what_is_no_journal_is_refused_by_path(tmp_path: Path, text: str | None, complaint: str) -> None:

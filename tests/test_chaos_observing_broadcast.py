@@ -155,20 +155,20 @@ def test_the_load_is_a_series_from_its_first_arrival_on(watched: Watched) -> Non
 
 def test_alerts_of_the_run_are_kept_with_their_times(watched: Watched) -> None:
     kept = alerts.fired(watched.url, watched.zero_s - 5, watched.zero_s, watched.over_s)
-    found = {each["name"]: each for each in kept}
+    found = {each.name: each for each in kept}
     assert sorted(found) == ["Always", "FaultInForce", "ReplicaGone"]
     began_s, ended_s = watched.began_s - watched.zero_s, watched.ended_s - watched.zero_s
-    assert found["FaultInForce"]["severity"] == "ticket"
-    assert found["FaultInForce"]["fired_s"] == pytest.approx(began_s, abs=4)
-    assert found["FaultInForce"]["resolved_s"] == pytest.approx(ended_s, abs=4)
-    assert found["Always"]["resolved_s"] is None
-    assert found["ReplicaGone"]["fired_s"] >= began_s - 1
+    assert found["FaultInForce"].severity == "ticket"
+    assert found["FaultInForce"].fired_s == pytest.approx(began_s, abs=4)
+    assert found["FaultInForce"].resolved_s == pytest.approx(ended_s, abs=4)
+    assert found["Always"].resolved_s is None
+    assert found["ReplicaGone"].fired_s >= began_s - 1
 
 
 def test_alerts_that_were_over_before_the_run_are_not_of_it(watched: Watched) -> None:
     kept = alerts.fired(watched.url, watched.zero_s - 5, watched.over_s, watched.over_s)
-    assert [(each["name"], each["resolved_s"]) for each in kept] == [("Always", None)]
-    assert kept[0]["fired_s"] < 0
+    assert [(each.name, each.resolved_s) for each in kept] == [("Always", None)]
+    assert kept[0].fired_s < 0
 
 
 def test_an_engine_that_nobody_knows_is_said_once_and_gets_no_rules_of_ours(watched: Watched) -> None:

@@ -1,6 +1,7 @@
 """The display is run on a real pseudo-terminal and on a pipe."""
 
 import io
+import json
 import os
 import pty
 import re
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from chaos.judging import journal as journals
-from chaos.progress import print_summary
+from chaos.record import journal as journals
+from chaos.record.journal import Journal
+from chaos.report.terminal import print_summary
 from chaos.run_folder import RunFolder
 
 SAMPLE = RunFolder(Path(__file__).parent / "data" / "run-sample")
@@ -32,7 +34,7 @@ progress.close()
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-SEEN = ("10/10", "killed 3")
+SEEN = ("10/10", "hit 3")
 """What the live line says before the run goes on."""
 
 
@@ -69,7 +71,7 @@ def test_a_terminal_sees_phases_and_facts_live() -> None:
     sent = on_terminal({})
     lines = [line.strip() for line in ESCAPE.sub("", sent).replace("\r", "\n").split("\n")]
     assert any("18.2 req/s · TTFT p99 42.1 ms · 0 failed · replicas 10/10" in line for line in lines)
-    assert any("TTFT p99 inf · 4 failed · replicas 7/10 · killed 3" in line for line in lines)
+    assert any("TTFT p99 inf · 4 failed · replicas 7/10 · hit 3" in line for line in lines)
     assert any(re.fullmatch(r"▸ baseline +steady load +\d+ / 25 s", line) for line in lines)
     assert any(re.fullmatch(r"▸ fault +pod-kill +\d+ s", line) for line in lines), (
         "the last total is forgotten"
@@ -99,7 +101,7 @@ def test_a_terminal_that_cannot_move_its_cursor_is_treated_like_a_pipe() -> None
     assert on_terminal({"TERM": "dumb"}, ("steady load", "pod-kill")).replace("\r\n", "\n") == PLAIN
 
 
-def summary_of(journal: dict[str, Any], folder: RunFolder = SAMPLE) -> list[str]:
+def summary_of(journal: Journal, folder: RunFolder = SAMPLE) -> list[str]:
     screen = io.StringIO()
     print_summary(journal, folder, screen)
     return screen.getvalue().splitlines()
@@ -109,14 +111,14 @@ def test_the_summary_says_verdict_assertions_and_report() -> None:
     journal = journals.read(SAMPLE.journal)
     lines = summary_of(journal)
     assert lines[1].startswith("✓ PASSED: ")
-    for assertion in journal["assertions"]:
-        assert any(assertion["expression"] in line and assertion["verdict"] in line for line in lines)
+    for assertion in journal.assertions:
+        assert any(assertion.expression in line and assertion.verdict in line for line in lines)
     assert lines[-1] == f"report    {SAMPLE.report}"
 
 
 def test_the_fullest_summary_fits_a_small_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    journal = journals.read(SAMPLE.journal)
+    journal: dict[str, Any] = json.loads(SAMPLE.journal.read_text())
     journal.update(verdict="inconclusive", reasons=["because " * 40] * 9)
     journal["faults"][0]["targets"] = ["unlike-" * 9 + str(index) for index in range(30)]
     wordy = {
@@ -126,7 +128,7 @@ def test_the_fullest_summary_fits_a_small_terminal(monkeypatch: pytest.MonkeyPat
     }
     deviated = {**journal["assertions"][0], "verdict": "deviated", "expression": "the one that deviated"}
     journal["assertions"] = [{**journal["assertions"][0], **wordy} for _ in range(30)] + [deviated]
-    lines = summary_of(journal)
+    lines = summary_of(Journal.model_validate(journal))
     assert len(lines) <= 24
     assert max(map(len, lines[:-1])) <= 80
     assert any("the one that deviated" in line for line in lines)

@@ -16,6 +16,7 @@ from chaos.experiment.experiment import read_experiment, rewrite, write_as_run
 from chaos.measuring.slis import Objectives
 from chaos.rate import claims_need_s, settle
 from chaos.reading.quantities import CapacityShare
+from chaos.record import sections
 from chaos.report import story
 from chaos.steady_state import overloaded
 from loadtests.arrivals import instants
@@ -129,8 +130,16 @@ def test_the_copy_as_run_has_the_number_and_what_it_came_from_and_reads_back_the
 def test_one_sentence_says_the_rate_and_where_it_comes_from(
     *, at_least: bool, by_this_run: bool, grew_from_s: float | None, expected: str
 ) -> None:
-    made_of = {"measured": 25.5, "share": 0.6, "at_least": at_least, "baseline_grew_from_s": grew_from_s}
-    assert expected in story.rate_sentence(15.3, made_of, by_this_run=by_this_run)
+    made_of = sections.Capacity(
+        measured=25.5,
+        share=0.6,
+        at_least=at_least,
+        arrivals=100,
+        took_s=8.0,
+        baseline_grew_from_s=grew_from_s,
+        by_this_run=by_this_run,
+    )
+    assert expected in story.rate_sentence(15.3, made_of)
 
 
 def verdict_on(queue: Queue, rate_per_s: float, goodput: float = 0.95, seed: int = 1) -> str | None:

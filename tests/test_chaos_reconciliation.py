@@ -45,4 +45,6 @@ def test_a_request_that_is_counted_a_moment_after_its_client_has_it_belongs_to_t
     url: str,
 ) -> None:
     endpoints = Endpoints(url=url, prometheus_url=None, gateway_metrics_url=f"{url}/metrics")
-    assert counts_before(endpoints, used=False).requests == 7
+    before = counts_before(endpoints, used=False)
+    assert before is not None
+    assert before.requests == 7

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chaos.judging import journal as journals
+from chaos.record.journal import Journal
 from chaos.report import junit, write_reports
 from chaos.run_folder import RunFolder
 
@@ -19,11 +19,12 @@ HOSTILE = "</td><script>|`*_[x](y)\x00\x1b[2J\ud800"
 
 @pytest.fixture
 def journal() -> dict[str, Any]:
-    return journals.read(SAMPLE.journal)
+    found: dict[str, Any] = json.loads(SAMPLE.journal.read_text())
+    return found
 
 
 def suite_of(journal: dict[str, Any]) -> ET.Element:
-    suite = ET.fromstring(junit.render(journal).encode()).find("testsuite")
+    suite = ET.fromstring(junit.render(Journal.model_validate(journal)).encode()).find("testsuite")
     assert suite is not None
     return suite
 
@@ -76,9 +77,10 @@ def test_summary_puts_the_verdict_first_and_stays_small(tmp_path: Path) -> None:
     assert headings == ["Recovery", "Phases", "What a request cost", "Victims", "Outcomes"]
 
 
-def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(tmp_path: Path) -> None:
+def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(
+    tmp_path: Path, journal: dict[str, Any]
+) -> None:
     shutil.copytree(SAMPLE.path, tmp_path, dirs_exist_ok=True)
-    journal = journals.read(SAMPLE.journal)
     journal["assertions"][0].update(
         verdict="inconclusive", expression=HOSTILE, reason=f"{HOSTILE}\n| a | b |"
     )

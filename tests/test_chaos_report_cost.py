@@ -1,7 +1,6 @@
 """What a request cost and a machine that was full, as terminal, summary and page tell them."""
 
 import io
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from chaos.judging import journal as journals
 from chaos.judging.processor_section import section
-from chaos.progress import print_summary
+from chaos.record import journal as journals
+from chaos.record.journal import Journal
 from chaos.report import cost, write_reports
+from chaos.report.terminal import print_summary
 from chaos.run_folder import RunFolder
 from tests.support.killed_run import LIFE, measured, rows_of_a_kill
 from tests.support.processor_samples import Rates, always, full_from, samples
@@ -27,18 +27,21 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path)
 
 
-def add(folder: RunFolder, rates: Rates, **changes: Any) -> dict[str, Any]:
+def add(folder: RunFolder, rates: Rates, **changes: Any) -> Journal:
     """Put the section of made-up samples into the journal of a folder."""
-    journal = json.loads(folder.journal.read_text())
     found = section(samples(rates), measured(rows_of_a_kill(), *LIFE))
-    journals.write(folder.journal, {**journal, "processor": found, **changes})
+    changed(journals.read(folder.journal), processor=found, **changes).write(folder.journal)
     return journals.read(folder.journal)
 
 
+def changed(journal: Journal, **changes: Any) -> Journal:
+    """The same journal but for these keys."""
+    return Journal.model_validate({**journal.model_dump(by_alias=True), **changes})
+
+
 def without_processor(folder: RunFolder) -> None:
-    """A journal as it was before anybody looked at the processor."""
-    journal = json.loads(folder.journal.read_text())
-    journals.write(folder.journal, {key: value for key, value in journal.items() if key != "processor"})
+    journal = journals.read(folder.journal)
+    changed(journal, processor=None, processor_reason="nobody looked").write(folder.journal)
 
 
 def told(folder: RunFolder) -> dict[str, str]:
@@ -79,8 +82,7 @@ Change = Callable[[RunFolder], object]
     "change",
     [
         pytest.param(lambda folder: add(folder, always(busy=1, replicas=0.5)), id="a machine with room"),
-        pytest.param(lambda folder: add(folder, always(), processor=None), id="no samples"),
-        pytest.param(without_processor, id="a journal of before"),
+        pytest.param(without_processor, id="no samples"),
     ],
 )
 def test_nothing_is_said_of_a_machine_that_was_not_full_or_not_watched(
@@ -112,10 +114,9 @@ def test_the_table_has_a_row_per_role_and_a_column_per_phase(folder: RunFolder) 
 
 
 def test_a_quota_has_a_row_where_there_is_one(folder: RunFolder) -> None:
-    journal = json.loads(folder.journal.read_text())
     rates = always(busy=1, replicas=0.4, throttled=0.3)
     found = section(samples(rates, cores=0.5, quota=True), measured(rows_of_a_kill(), *LIFE))
-    rows = dict(cost.rows({**journal, "processor": found}))
+    rows = dict(cost.rows(changed(journals.read(folder.journal), processor=found)))
     assert set(rows["quota used up"]) == {"30 %"}
     assert rows["busy, of 0.5 cores"][0] == "80 %"
 

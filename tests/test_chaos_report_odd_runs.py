@@ -12,16 +12,16 @@ import pytest
 
 from chaos.events import Event, read_events
 from chaos.experiment.assertions import parse
-from chaos.judging import journal as journals
-from chaos.judging import records
+from chaos.judging import journaling, records
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import judge
 from chaos.measuring.measurements import measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import Timeline
-from chaos.progress import print_summary
+from chaos.record import journal as journals
 from chaos.report import recorded, write
+from chaos.report.terminal import print_summary
 from chaos.report.words import seconds
 from chaos.run_folder import RunFolder
 from loadtests.rows import Row, read_rows
@@ -31,7 +31,7 @@ ROWS = tuple(read_rows(SAMPLE.requests))
 EVENTS = tuple(read_events(SAMPLE.events))
 RECORDED = records.read(SAMPLE).timeline
 FAULT = RECORDED.faults[0]
-RUN = journals.RunFacts("odd", "It holds.", "local", 7, "2026-01-01T00:00:00Z", {"aftershock": "0.1.0"})
+RUN = journaling.RunFacts("odd", "It holds.", "local", 7, "2026-01-01T00:00:00Z", {"aftershock": "0.1.0"})
 ASSERTIONS = (
     "recovery.service <= 15s",
     "recovery.capacity <= 15s",
@@ -110,7 +110,7 @@ def written(path: Path, timeline: Timeline) -> RunFolder:
     path.mkdir()
     measurements = measure(timeline, Objectives(ttft_s=0.5, e2e_s=2.5), Criteria())
     results = [evaluate(parse(expression), measurements) for expression in ASSERTIONS]
-    journals.write(folder.journal, journals.build(RUN, measurements, judge(measurements, results)))
+    journaling.build(RUN, measurements, judge(measurements, results)).write(folder.journal)
     write(folder, recorded.of(journals.read(folder.journal), timeline, {}))
     return folder
 
@@ -119,14 +119,14 @@ def written(path: Path, timeline: Timeline) -> RunFolder:
 def test_all_reports_of_an_odd_run_say_what_is_known(name: str, tmp_path: Path) -> None:
     folder = written(tmp_path / "run", ODD_RUNS[name])
     journal = journals.read(folder.journal)
-    finding = FINDINGS[name].format(back=seconds(journal["recovery"]["service_s"]))
+    finding = FINDINGS[name].format(back=seconds(journal.recovery.service_s))
     page = folder.report.read_text().replace("\N{NO-BREAK SPACE}", " ").replace(":</b>", ":")
     assert finding in page
     assert finding in (folder.path / "summary.md").read_text().replace("\\", "")
     suite = ET.parse(folder.path / "junit.xml").getroot().find("testsuite")
     assert suite is not None
     problems = int(suite.get("failures", "")) + int(suite.get("errors", ""))
-    assert (problems == 0) == (journal["exit_code"] == 0)
+    assert (problems == 0) == (journal.exit_code == 0)
     screen = io.StringIO()
     print_summary(journal, folder, screen)
     assert len(screen.getvalue().splitlines()) <= 24

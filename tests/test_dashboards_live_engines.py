@@ -151,16 +151,16 @@ def test_a_run_on_another_engine_keeps_the_panels_that_it_can_fill_in_its_words(
     client: PrometheusClient,
 ) -> None:
     now_s = time.monotonic()
-    kept = kept_series.keep(client._url, now_s - 5, now_s)["series"]
-    panels = {one["panel"] for one in kept.values()}
+    kept = kept_series.keep(client._url, now_s - 5, now_s)
+    panels = {one.panel for one in kept.values()}
     assert panels == {
         "Replicas",
         "Waiting and running",
         "P99 before and behind the gateway",
         "KV cache by replica",
     }
-    assert "vllm[:_]num_requests_waiting" in kept["Waiting and running: waiting"]["query"]
-    assert kept["KV cache by replica: a"]["points"]
+    assert "vllm[:_]num_requests_waiting" in kept["Waiting and running: waiting"].query
+    assert kept["KV cache by replica: a"].points
     drawn = {chart["title"]: chart for chart in charts.of_series(kept, 5)}
     assert drawn.keys() == panels
     assert [line["label"] for line in drawn["Waiting and running"]["series"]] == ["waiting", "running"]

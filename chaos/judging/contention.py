@@ -79,7 +79,11 @@ def stretches(term: Term, result: AssertionResult, measurements: Measurements) -
 
 def note(usages: Sequence[Usage]) -> str | None:
     """What has to be known of the machine beside any verdict, as a clause; None when it was full in no phase."""
-    full = [usage for usage in usages if usage.full and usage.phase.name != "all"]
+    full = [
+        usage
+        for usage in usages
+        if usage.full and usage.phase.name != "all" and usage.phase.of_occurrence is None
+    ]
     if not full:
         return None
     # What most verdicts rest on, where it is among them.

@@ -137,7 +137,7 @@ class Nothing(Detail):
     """No detail."""
 
 
-DETAILS: Mapping[EventKind, type[Detail]] = {
+DETAILS: Mapping[str, type[Detail]] = {
     EventKind.TARGET_OPENED: TargetOpened,
     EventKind.TARGET_STARTED: Nothing,
     EventKind.STANDBY_STARTED: ProcessStarted,
@@ -171,7 +171,7 @@ def of_event(event: Event) -> Detail:
         ValueError: it lacks something that its kind says.
     """
     try:
-        return DETAILS[EventKind(event.kind)].model_validate(event.detail)
+        return DETAILS[event.kind].model_validate(event.detail)
     except ValidationError as error:
         raise ValueError(f"event {event.kind} at {event.at_s:.3f} s: {error}") from error
 

@@ -82,12 +82,17 @@ class Journal(Entry):
     @property
     def text(self) -> str:
         """As JSON on one line."""
-        return self.model_dump_json(by_alias=True)
+        return json.dumps(self._values, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def _values(self) -> dict[str, JsonValue]:
+        # Made into text by json: it escapes what is no text in UTF-8, as replicas may answer.
+        return self.model_dump(mode="json", by_alias=True)
 
     def write(self, path: Path) -> None:
         """Write it whole or not at all."""
         unfinished = path.with_name(path.name + ".part")
-        unfinished.write_text(self.model_dump_json(by_alias=True, indent=2) + "\n")
+        unfinished.write_text(json.dumps(self._values, indent=2, allow_nan=False) + "\n")
         unfinished.replace(path)
 
 

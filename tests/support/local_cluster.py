@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -188,7 +188,7 @@ def gateway_total(target: LocalTarget, family: str, *having: str) -> float:
     return total(port, f"ds_gateway_{family}", *having)
 
 
-def last(target: LocalTarget, replica: str) -> dict[str, Any]:
+def last(target: LocalTarget, replica: str) -> Mapping[str, Any]:
     """What the newest event of a replica's process says: pid, port, metrics_port."""
     starts = [
         event.detail
