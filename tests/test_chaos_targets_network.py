@@ -53,10 +53,35 @@ def test_what_waits_goes_in_order_each_not_before_its_time_and_as_soon_as_the_on
         clock.run(clock.now_s + pause_s)
         latest_s = max(latest_s, clock.now_s + delay_s)
         expected.append((number, latest_s))
-        line.add(delay_s, 1, lambda number=number: gone.append((number, clock.now_s)))  # type: ignore[misc]
+        line.add({"delay#1": delay_s}, 1, lambda number=number: gone.append((number, clock.now_s)))  # type: ignore[misc]
     clock.run(clock.now_s + 10)
     assert [number for number, _ in gone] == [number for number, _ in expected]
     assert [at_s for _, at_s in gone] == pytest.approx([at_s for _, at_s in expected])
+    assert line.empty
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 2), st.floats(0, 2)), max_size=30), st.floats(0, 3))
+def test_what_waits_goes_as_if_a_fault_had_never_been_once_that_is_undone(
+    sent: list[tuple[float, float, float]], pause_s: float
+) -> None:
+    clock, gone = Clock(), []
+    line = Line(clock.call_at, lambda: clock.now_s)
+    without_s: list[float] = []
+    with_s: list[float] = []
+    for number, (gap_s, undone_s, kept_s) in enumerate(sent):
+        clock.run(clock.now_s + gap_s)
+        without_s.append(clock.now_s + kept_s)
+        with_s.append(max([clock.now_s + kept_s + undone_s, *with_s[-1:]]))
+        delays_s = {"undone#1": undone_s, "kept#1": kept_s}
+        line.add(delays_s, 1, lambda number=number: gone.append((number, clock.now_s)))  # type: ignore[misc]
+    clock.run(clock.now_s + pause_s)
+    at_s, before = clock.now_s, len(gone)
+    line.forget("undone#1")
+    line.forget("undone#1")
+    clock.run(at_s + 10)
+    assert [number for number, _ in gone] == [*range(len(sent))]
+    late_s = [max([at_s, *without_s[before : number + 1]]) for number in range(before, len(sent))]
+    assert [each for _, each in gone] == pytest.approx(with_s[:before] + late_s)
     assert line.empty
 
 
@@ -150,7 +175,9 @@ def test_bytes_on_an_open_connection_wait_and_arrive_as_they_were_through_fault_
     server.close()
 
 
-def test_delays_of_two_faults_add_up_and_what_waits_goes_when_the_last_is_undone(proxy: Helper) -> None:
+def test_delays_of_two_faults_add_up_and_what_waits_for_one_alone_goes_when_that_is_undone(
+    proxy: Helper,
+) -> None:
     client, server = joined(proxy, "sum")
     shape(proxy, "sum", "a#1", 0.3)
     shape(proxy, "sum", "a#1", 0.3)
@@ -161,9 +188,26 @@ def test_delays_of_two_faults_add_up_and_what_waits_goes_when_the_last_is_undone
     assert time.monotonic() - began_s >= 0.5
     shape(proxy, "sum", "c#1", 3600.0)
     client.sendall(b"y")
-    for occurrence in ("a#1", "b#1", "c#1", "c#1"):
+    for occurrence in ("c#1", "c#1"):
         proxy.ask("unshape", occurrence=occurrence)
-    assert server.recv(1) == b"y", "an hour of delay ends with its fault"
+    assert server.recv(1) == b"y", "an hour of delay ends with its fault, though others go on"
+    client.close()
+    server.close()
+
+
+def test_a_connection_that_is_being_opened_is_open_once_its_fault_is_undone(proxy: Helper) -> None:
+    client, server = joined(proxy, "opening")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        proxy.ask("move", route="opening", upstream_port=listener.getsockname()[1])
+        shape(proxy, "opening", "hour#1", 3600.0)
+        with socket.create_connection(client.getpeername(), timeout=20) as late:
+            late.sendall(b"x")
+            proxy.ask("unshape", occurrence="hour#1")
+            accepted, _ = listener.accept()
+            with accepted:
+                accepted.settimeout(20)
+                assert accepted.recv(1) == b"x"
     client.close()
     server.close()
 

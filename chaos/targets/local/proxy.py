@@ -40,12 +40,11 @@ class Route:
                 way.shapes[occurrence] = Shape(traffic, f"{seed} {name}")
 
     def unshape(self, occurrence: str) -> None:
-        """Take it out of force; where nothing else is, whatever waits goes on now."""
-        ways = (self.ways.up, self.ways.down)
-        shaped = [way.shapes.pop(occurrence, None) for way in ways]
-        if any(shaped) and not any(way.shapes for way in ways):
+        """Take it out of force: whatever waits goes on when it would have gone without it."""
+        shaped = [way.shapes.pop(occurrence, None) for way in (self.ways.up, self.ways.down)]
+        if any(shaped):
             for connection in tuple(self._connections):
-                connection.flush()
+                connection.forget(occurrence)
 
     def shaped(self) -> dict[str, list[dict[str, int]]]:
         """What was done to packets by each occurrence in force, on either way."""
