@@ -18,7 +18,7 @@ from chaos.targets.effects import Link, Traffic
 from chaos.targets.local.shaping import SEGMENT_BYTES, Line, Shape
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
-from tests.support.local_cluster import Helper, all_ready, helper, terminate, toy_spec
+from tests.support.local_cluster import Helper, all_ready, helper, last, tell, terminate, toy_spec
 
 BOTH = Link(from_replica=Traffic(delay_s=0.05), to_replica=Traffic(delay_s=0.05))
 
@@ -253,18 +253,63 @@ def test_a_delay_that_is_aimed_and_injected_into_nobody_fails_verification(targe
     target.inject("control#1", [])
     (evidence,) = target.verify("control#1", within_s=0.5)
     assert not evidence.verified
-    assert "100.0 ms more" not in evidence.how
+    assert "0 packets" in evidence.how
     assert "200.0 ms more were to be seen" in evidence.how
 
 
-def test_loss_is_proved_by_what_the_proxy_counted_of_it(target: LocalTarget) -> None:
-    victim = target.replicas()[0]
-    target.aim("loss#1", [Link(from_replica=Traffic(loss=0.5))], [victim])
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_a_loss_is_seen_in_late_requests_and_no_more_once_it_is_undone(
+    target: LocalTarget, share: float
+) -> None:
+    victim, bystander = target.replicas()[:2]
+    lossy = Link(from_replica=Traffic(loss=share), to_replica=Traffic(loss=share))
+    target.aim("loss#1", [lossy], [victim])
+    target.aim("control#2", [lossy], [bystander])
     target.inject("loss#1", [victim])
     (evidence,) = target.verify("loss#1", within_s=20)
-    target.recover("loss#1")
     assert evidence.verified, evidence.how
-    assert "packets were lost" in evidence.how
+    assert "late by a retransmission" in evidence.how
+    (evidence,) = target.verify("control#2", within_s=1)
+    assert not evidence.verified, evidence.how
+    target.recover("loss#1")
+    (evidence,) = target.verify_recovered("loss#1", within_s=5)
+    assert evidence.verified, evidence.how
+
+
+def test_of_two_delays_of_one_replica_each_is_proved_by_its_own_part(target: LocalTarget) -> None:
+    victim = target.replicas()[0]
+    for occurrence in ("first#1", "control#3"):
+        target.aim(occurrence, [BOTH], [victim])
+    target.inject("first#1", [victim])
+    target.aim("second#1", [BOTH], [victim])
+    assert target.verify("first#1", within_s=5)[0].verified
+    assert not target.verify("control#3", within_s=0.5)[0].verified, "the first is no proof of another"
+    assert not target.verify("second#1", within_s=0.5)[0].verified, "the first is no proof of the second"
+    target.inject("second#1", [victim])
+    assert target.verify("second#1", within_s=5)[0].verified
+    target.recover("first#1")
+    for occurrence in ("first#1", "control#3"):
+        (evidence,) = target.verify_recovered(occurrence, within_s=5)
+        assert evidence.verified, f"the second goes on: {evidence.how}"
+    assert target.verify("second#1", within_s=5)[0].verified
+    assert not target.verify_recovered("second#1", within_s=0)[0].verified
+    target.recover("second#1")
+    assert target.verify_recovered("second#1", within_s=5)[0].verified
+
+
+def test_a_restarted_process_of_a_victim_stays_behind_its_slow_network(
+    target: LocalTarget, eventually: Eventually
+) -> None:
+    victim = target.replicas()[0]
+    target.aim("restart#1", [BOTH], [victim])
+    target.inject("restart#1", [victim])
+    with pytest.raises(ConnectionError):
+        tell(last(target, victim.name)["port"], exit=3)
+    eventually(lambda: last(target, victim.name).get("restarts") and all_ready(target), within_s=30)
+    (evidence,) = target.verify("restart#1", within_s=5)
+    target.recover("restart#1")
+    assert evidence.verified, evidence.how
+    assert target.verify_recovered("restart#1", within_s=5)[0].verified
 
 
 def test_the_replacement_of_a_victim_is_not_hit_and_its_end_is_no_failed_recovery(

@@ -16,7 +16,8 @@ from chaos.targets.effects import Traffic
 
 SEGMENT_BYTES = 1448
 """What one packet carries of a stream, on Ethernet."""
-_TIMEOUT_S = 0.2
+TIMEOUT_S = 0.2
+"""After which TCP sends a packet again that nothing told it was lost."""
 _HANDSHAKE_TIMEOUT_S = 1.0
 _FOLLOWERS_THAT_TELL = 3
 """Duplicate acknowledgements that have a lost packet sent again at once."""
@@ -67,7 +68,7 @@ class Shape:
         if traffic.jitter_s:
             delay_s = max(0.0, delay_s + traffic.jitter_s * (2 * self._jitter.draw() - 1))
         if traffic.loss:
-            timeout_s = _HANDSHAKE_TIMEOUT_S if handshake else _TIMEOUT_S
+            timeout_s = _HANDSHAKE_TIMEOUT_S if handshake else TIMEOUT_S
             delay_s += max(
                 self._retransmission_s(packets - number, timeout_s) for number in range(1, packets + 1)
             )

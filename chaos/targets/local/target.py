@@ -202,6 +202,7 @@ class LocalTarget:
                 at_s = min(row["at_s"] for row in hit)
             elif isinstance(effect, Link):
                 ways = {key: value for key, value in asdict(effect).items() if key.endswith("_replica")}
+                self._witness.in_force(occurrence, effect, uids)
                 self._ask("shape", occurrence=occurrence, uids=uids, **ways)
         return at_s
 
@@ -219,6 +220,7 @@ class LocalTarget:
         if aim is not None and aim.link is not None and self._stopped is None:
             with suppress(InconclusiveError):  # it has ended, and its proxy with it
                 self._ask("unshape", occurrence=occurrence)
+            self._witness.undone(occurrence)
 
     def verify_recovered(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
         """Look from outside whether each victim that still exists is as it was before."""
