@@ -11,11 +11,10 @@ import asyncio
 from dataclasses import asdict
 
 from chaos.targets.effects import Traffic
+from chaos.targets.local.ports import HOST
 from chaos.targets.local.relay import Connection, Counters, End, Ways
 from chaos.targets.local.shaping import Shape
 from chaos.targets.local.wire import Channel, Message, answer
-
-_HOST = "127.0.0.1"
 
 
 class Route:
@@ -30,7 +29,7 @@ class Route:
 
     async def open(self) -> int:
         """Listen; returns the port."""
-        self._server = await asyncio.get_running_loop().create_server(self._accept, _HOST, 0, backlog=1024)
+        self._server = await asyncio.get_running_loop().create_server(self._accept, HOST, 0, backlog=1024)
         return int(self._server.sockets[0].getsockname()[1])
 
     def shape(self, occurrence: str, seed: str, up: Traffic | None, down: Traffic | None) -> None:
@@ -67,7 +66,7 @@ class Route:
 
     def _accept(self) -> End:
         connection = Connection(
-            (_HOST, self.upstream_port), self.counters, self.ways, self._connections.discard
+            (HOST, self.upstream_port), self.counters, self.ways, self._connections.discard
         )
         self._connections.add(connection)
         return connection.client

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from chaos.targets import Evidence, Replica
 from chaos.targets.effects import Effect, Link, Termination
-from chaos.targets.local import links
 from chaos.targets.identity import ProcessId, of_replica
+from chaos.targets.local import links
 from chaos.targets.local.links import Before
 from chaos.targets.local.round_trips import Doors, RoundTrips, measure
 from chaos.targets.local.spec import ProbeSpec
