@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from chaos.targets import Evidence, Replica
 from chaos.targets.effects import Effect, Link, Termination
 from chaos.targets.identity import ProcessId, of_replica
-from chaos.targets.local import links
-from chaos.targets.local.links import Before
+from chaos.targets.local import network_evidence
+from chaos.targets.local.network_evidence import Before
 from chaos.targets.local.round_trips import Doors, RoundTrips, measure
 from chaos.targets.local.spec import ProbeSpec
 from chaos.targets.local.wire import Message
@@ -116,7 +116,7 @@ class Witness:
         return [
             self._with_counts(
                 aim,
-                links.hit(
+                network_evidence.hit(
                     victim.name,
                     aim.link,
                     aim.before.get(victim.uid),
@@ -134,7 +134,7 @@ class Witness:
             return [_there(victim, listed=victim.uid in rows) for victim in aim.victims]
         trips = self._alone(aim, rows, aim.link)
         return [
-            links.back(
+            network_evidence.back(
                 victim.name,
                 aim.link,
                 aim.before.get(victim.uid),
@@ -162,7 +162,7 @@ class Witness:
             for which, (link, uids) in self._in_force.copy().items()
             if which != occurrence and uid in uids
         ]
-        return sum(links.added_s(link) for link in others)
+        return sum(network_evidence.added_s(link) for link in others)
 
     def _alone(self, aim: Aim, rows: Mapping[str, Message], link: Link) -> dict[str, RoundTrips]:
         """What is measured now, without those beside whom another fault began or ended meanwhile."""
@@ -179,7 +179,7 @@ class Witness:
             if uid in rows and rows[uid]["proxy_port"] and rows[uid]["port"]
         }
         beside_s = max((self._beside_s(aim.occurrence, uid) for uid in doors), default=0.0)
-        longest_s = links.added_s(link, most=True) + 2 * beside_s
+        longest_s = network_evidence.added_s(link, most=True) + 2 * beside_s
         number = _PROBES_FOR_LOSS if _lossy(aim) else _PROBES
         return measure(
             doors,
@@ -191,7 +191,7 @@ class Witness:
 
 
 def _lossy(aim: Aim) -> bool:
-    return aim.link is not None and any(way.loss for way in links.ways(aim.link))
+    return aim.link is not None and any(way.loss for way in network_evidence.ways(aim.link))
 
 
 def _hit(aim: Aim, victim: Replica, *, listed: bool) -> Evidence:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from chaos.targets.effects import Link, Traffic
-from chaos.targets.local import links
+from chaos.targets.local import network_evidence
 from chaos.targets.local.round_trips import RoundTrips
 
 
@@ -13,7 +13,7 @@ def trips(*network_s: float, direct_s: float = 0.01) -> RoundTrips:
     return RoundTrips(tuple(direct_s + each for each in network_s), (direct_s,) * len(network_s))
 
 
-QUIET = links.Before.of(trips(0.002), trips(0.003), beside_s=0.0)
+QUIET = network_evidence.Before.of(trips(0.002), trips(0.003), beside_s=0.0)
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,12 @@ def test_a_delay_is_told_from_noise_by_the_fastest_requests(
     now: RoundTrips, delay_s: float, verified: bool
 ) -> None:
     link = Link(to_replica=Traffic(delay_s=delay_s))
-    assert links.hit("one", link, QUIET, now, beside_s=0.0).verified is verified
-    assert not links.hit("one", link, None, now, beside_s=0.0).verified
-    noisy = links.Before.of(trips(0.002), trips(0.152), beside_s=0.0)
-    assert not links.hit("one", link, noisy, now, beside_s=0.0).verified, "noise as large as the delay"
+    assert network_evidence.hit("one", link, QUIET, now, beside_s=0.0).verified is verified
+    assert not network_evidence.hit("one", link, None, now, beside_s=0.0).verified
+    noisy = network_evidence.Before.of(trips(0.002), trips(0.152), beside_s=0.0)
+    assert not network_evidence.hit("one", link, noisy, now, beside_s=0.0).verified, (
+        "noise as large as the delay"
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,10 @@ def test_a_loss_is_told_from_noise_by_how_many_requests_are_late(
     through = tuple(0.3 if number < late else 0.01 for number in range(100))
     direct = tuple(0.3 if number < beside else 0.01 for number in range(100))
     link = Link(to_replica=Traffic(loss=share))
-    assert links.hit("one", link, QUIET, RoundTrips(through, direct), beside_s=0.0).verified is verified
+    assert (
+        network_evidence.hit("one", link, QUIET, RoundTrips(through, direct), beside_s=0.0).verified
+        is verified
+    )
 
 
 def test_a_network_is_back_when_it_costs_what_it_did_or_when_nobody_is_behind_it() -> None:
@@ -75,4 +80,4 @@ def test_a_network_is_back_when_it_costs_what_it_did_or_when_nobody_is_behind_it
         (trips(math.inf), False),
         (RoundTrips((math.inf,), (math.inf,)), True),
     ]:
-        assert links.back("one", link, QUIET, now, beside_s=0.0).verified is verified
+        assert network_evidence.back("one", link, QUIET, now, beside_s=0.0).verified is verified
