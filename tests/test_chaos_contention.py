@@ -99,7 +99,7 @@ def test_a_disturbance_of_slow_answers_alone_may_be_the_machines() -> None:
     excuse = excused(assertion, deviated, run, samples(DURING))
     assert excuse.verdict is Verdict.INCONCLUSIVE
     assert "of the disturbance at" in (excuse.reason or "")
-    assert excused(assertion, deviated, measured, samples(BEFORE)) == deviated
+    assert excused(assertion, deviated, run, samples(BEFORE)) == deviated
 
 
 def test_the_reason_says_how_full_and_whose_work_it_was(kill: Measurements) -> None:
