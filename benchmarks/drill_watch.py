@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from chaos.prometheus import find_prometheus
 from chaos.targets.local.ports import free_port
+from chaos.targets.local.prometheus import find_prometheus
 from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB
 from tests.support.drill_page import Rule
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import psutil
 
-from chaos.targets.local.helpers import command
 from chaos.targets.local.ports import free_port
+from chaos.targets.local.processes import command
 
 TOY = Path(__file__).parent.parent / "tests" / "support" / "toy_replica.py"
 REPLICAS = 10

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from chaos.prometheus import PrometheusClient, find_prometheus
+from chaos.prometheus import PrometheusClient
 from chaos.targets.local.ports import free_port
+from chaos.targets.local.prometheus import find_prometheus
 from exporters.inference import InferenceMetrics, serve
 from exporters.registry import Registry, counter, gauge, histogram
 from exporters.series.family import Family, Kind

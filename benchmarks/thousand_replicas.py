@@ -25,8 +25,9 @@ import psutil
 import yaml
 
 from chaos.errors import InconclusiveError
-from chaos.prometheus import PrometheusClient, find_prometheus
+from chaos.prometheus import PrometheusClient
 from chaos.targets.local.ports import free_port
+from chaos.targets.local.prometheus import find_prometheus
 from dashboards.boards.catalogue import dashboards
 from dashboards.boards.panels import Panel
 from dashboards.config import bound

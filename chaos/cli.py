@@ -98,9 +98,18 @@ def _add_observe(verbs: _Verbs) -> None:
         epilog=f"{_OBSERVE_EXAMPLES}\n{_OBSERVE_EXIT_CODES}",
         formatter_class=_RAW,
     )
+    observe.add_argument(
+        "url", type=_url, metavar="URL", help="base URL of anything OpenAI-compatible, with or without /v1"
+    )
+    _add_observation(observe)
+    observe.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/observe-UTC)")
+    observe.set_defaults(command=_observe)
+
+
+def _add_observation(parser: argparse.ArgumentParser) -> None:
+    """How to load the service, and what of it is good."""
     usual = Observation(url="")
-    add = observe.add_argument
-    add("url", type=_url, metavar="URL", help="base URL of anything OpenAI-compatible, with or without /v1")
+    add = parser.add_argument
     add(
         "--rate",
         type=_read_with(load_rate),
@@ -134,8 +143,6 @@ def _add_observe(verbs: _Verbs) -> None:
         metavar="URL",
         help="exposition of a replica; may be repeated",
     )
-    add("--out", type=Path, metavar="DIR", help="run folder (default: runs/observe-UTC)")
-    observe.set_defaults(command=_observe)
 
 
 def _observe(options: argparse.Namespace) -> int:

@@ -52,7 +52,6 @@ def _values(asked: Observation, versions: Mapping[str, str]) -> dict[str, Any]:
         "url": asked.url,
         "model": asked.model,
         "api_key_env": asked.api_key_env,
-        "ignore_eos": asked.ignore_eos,
         "metrics": list(asked.metrics),
     }
     window_s = _window_s(asked.rate)
@@ -67,6 +66,7 @@ def _values(asked: Observation, versions: Mapping[str, str]) -> dict[str, Any]:
             "arrivals": "constant",
             "prompt_tokens": asked.prompt_tokens,
             "output_tokens": asked.output_tokens,
+            "ignore_eos": asked.ignore_eos,
             "timeouts": {
                 "ttft": duration_text(max(_GIVE_UP_AFTER * asked.ttft_s, _LEAST_TTFT_TIMEOUT_S)),
                 "deadline": duration_text(max(_GIVE_UP_AFTER * asked.e2e_s, _LEAST_DEADLINE_S)),

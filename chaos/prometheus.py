@@ -1,4 +1,4 @@
-"""An ephemeral Prometheus: its configuration, its command line, and the few queries that a run asks it.
+"""A Prometheus and the few queries that a run asks it.
 
 Prometheus explains a run, it never decides one (DESIGN: records decide). Two facts of its versions 2.42 to
 3.5 to know: the first scrape, and every change of targets, takes up to five seconds; and 3.x range selectors
@@ -7,130 +7,17 @@ leave out their left edge, so windows should span at least four scrapes.
 
 import json
 import math
-import re
-import shutil
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from chaos.errors import InconclusiveError, RefusedError
-from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB, RUN_JOB
+from chaos.errors import InconclusiveError
 
 SCRAPE_INTERVAL_S = 1.0
-
-_CONFIG = """\
-global:
-  scrape_interval: 1s
-  scrape_timeout: 900ms
-  evaluation_interval: 1s
-rule_files: [{rules}]
-scrape_configs:
-  - job_name: {replica_job}
-    metrics_path: /metrics
-    file_sd_configs:
-      - files: [{targets}]
-  - job_name: {gateway_job}
-    metrics_path: /metrics
-    static_configs:
-      - targets: [{gateway}]
-"""
-_RUN_JOB = """\
-  - job_name: {run_job}
-    metrics_path: /metrics
-    static_configs:
-      - targets: [{run}]
-"""
-_GLOB, _ESCAPED = re.compile(r"[\[\]*?\\]"), r"\\\g<0>"
-
-
-@dataclass(frozen=True, slots=True)
-class ScrapeTarget:
-    """One replica's metrics endpoint and the labels that its series get."""
-
-    address: str
-    labels: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerFiles:
-    """Where one ephemeral server keeps its configuration, its list of targets and its samples."""
-
-    folder: Path
-
-    @property
-    def config(self) -> Path:
-        """What to scrape, how often."""
-        return self.folder / "prometheus.yml"
-
-    @property
-    def targets(self) -> Path:
-        """The replicas of the moment; Prometheus watches this file."""
-        return self.folder / "replicas.json"
-
-    @property
-    def rules(self) -> Path:
-        """The folder whose rule files are evaluated, once they are there and the server was told to look."""
-        return self.folder / "rules"
-
-    def write_config(self, gateway_address: str, run_address: str | None = None) -> None:
-        """Write what the server reads when it starts; the address of the run's own series, where it has some."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        config = _CONFIG.format(
-            replica_job=REPLICA_JOB,
-            gateway_job=GATEWAY_JOB,
-            targets=json.dumps(str(self.targets)),  # JSON strings are YAML strings: any path is safe
-            rules=json.dumps(f"{_GLOB.sub(_ESCAPED, str(self.rules))}/*.yaml"),
-            gateway=json.dumps(gateway_address),
-        )
-        if run_address is not None:
-            config += _RUN_JOB.format(run_job=RUN_JOB, run=json.dumps(run_address))
-        self.config.write_text(config)
-
-    def write_rules(self, rules: Path) -> None:
-        """Copy a rule file to where the server looks for them when it reloads."""
-        self.rules.mkdir(parents=True, exist_ok=True)
-        shutil.copy(rules, self.rules / "live.yaml")
-
-    def write_targets(self, targets: Iterable[ScrapeTarget]) -> None:
-        """Replace the list of replicas in one step: Prometheus must not read half a file."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        rows = [{"targets": [target.address], "labels": dict(target.labels)} for target in targets]
-        fresh = self.targets.with_suffix(".tmp")
-        fresh.write_text(json.dumps(rows, indent=1))
-        fresh.replace(self.targets)
-
-    def command(self, program: str, port: int) -> tuple[str, ...]:
-        """The command line of the server."""
-        return (
-            program,
-            f"--config.file={self.config}",
-            f"--storage.tsdb.path={self.folder / 'data'}",
-            "--storage.tsdb.retention.time=1d",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--web.enable-lifecycle",
-            "--log.level=warn",
-        )
-
-
-def find_prometheus() -> str:
-    """The program on PATH.
-
-    Raises:
-        RefusedError: there is none.
-    """
-    program = shutil.which("prometheus")
-    if program is None:
-        raise RefusedError(
-            "prometheus is not on PATH",
-            hint="Debian, Ubuntu: apt install prometheus, then systemctl disable --now prometheus "
-            "(runs start their own); macOS: brew install prometheus",
-        )
-    return program
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ def load_config(
         **{name: getattr(load, name) for name in Offered.model_fields},
         url=endpoints.url,
         marks={**target.marks, **key},
-        ignore_eos=endpoints.ignore_eos,
         model=model,
         rate_per_s=rate_per_s,
         seed=experiment.spec.seed or 0,

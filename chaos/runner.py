@@ -88,6 +88,7 @@ class Run:
                     folder=self.folder.path,
                     seed=self.experiment.spec.seed or 0,
                     run_metrics_address=broadcast.address,
+                    ignore_eos=self.experiment.spec.load.ignore_eos,
                     on_progress=lambda ready, wanted: self.progress.update(ready=ready, wanted=wanted),
                 )
                 target = stack.enter_context((self.open_target or self.experiment.target.open)(opening))

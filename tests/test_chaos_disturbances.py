@@ -59,7 +59,7 @@ def found(seen: Timeline, criteria: Criteria = CRITERIA) -> tuple[Disturbance, .
 @given(
     start_s=st.floats(WARMUP_S + 3, 40.0),
     length_s=st.floats(0.5, 12.0),
-    rate=st.sampled_from([10.0, 25.0, 80.0]),
+    rate=st.sampled_from([10.0, 25.0, 50.0]),
     fate=st.sampled_from(["connect_refused", "http_503", "slow"]),
 )
 def test_an_outage_is_found_once_with_its_length_within_the_resolution(

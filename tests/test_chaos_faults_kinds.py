@@ -23,7 +23,7 @@ DELAY: dict[str, Any] = {
     "spec": {
         "action": "delay",
         "mode": "all",
-        "selector": {"labelSelectors": {"app": "reference-server"}},
+        "selector": {"namespaces": ["inference"], "labelSelectors": {"app": "reference-server"}},
         "direction": "both",
         "target": {"mode": "all", "selector": {"labelSelectors": {"app": "inference-gateway"}}},
         "delay": {"latency": "150ms", "jitter": "1.5ms", "correlation": "25"},
@@ -89,7 +89,7 @@ def test_a_delay_is_a_traffic_on_each_way_that_its_direction_names(tmp_path: Pat
 
 def test_what_a_delay_leaves_out_gets_the_webhooks_default(tmp_path: Path) -> None:
     manifest = deepcopy(DELAY)
-    manifest["spec"] = {"action": "delay", "mode": "one", "selector": {}, "delay": {"latency": "0.2s"}}
+    manifest["spec"] = {"action": "delay", "mode": "one", "selector": {}, "delay": {"latency": "200ms"}}
     assert read(tmp_path, manifest).effects == (Link(from_replica=Traffic(delay_s=0.2)),)
 
 
@@ -115,6 +115,22 @@ def test_a_sham_needs_nothing_and_lasts(tmp_path: Path) -> None:
         ("delay.latency", "-5ms", "spec.delay.latency: expected one number and its unit"),
         ("delay.latency", "150", "spec.delay.latency: expected one number and its unit"),
         ("delay.latency", 150, "spec.delay.latency: expected text: put it in quotes, got 150"),
+        ("delay.latency", "0.15s", "spec.delay.latency: expected a number from 1, such as 500ms"),
+        ("delay.jitter", ".5ms", "spec.delay.jitter: expected one number and its unit"),
+        ("delay.correlation", "nan", "spec.delay.correlation: expected a percentage 0..100 as text"),
+        ("delay.correlation", "", "spec.delay.correlation: expected a percentage 0..100 as text"),
+        (
+            "target.selector.nodes",
+            ["node-zone-a"],
+            "spec.target.selector.nodes: expected labelSelectors alone",
+        ),
+        ("target.selector.pods", {"a": ["b"]}, "spec.target.selector.pods: expected labelSelectors alone"),
+        (
+            "target.selector.namespaces",
+            ["edge"],
+            "spec.target.selector.namespaces: expected inference: the other",
+        ),
+        ("target.mode", "random-max-percent", "spec.target.mode: expected a mode that never means nobody"),
         ("delay.latencyy", "1ms", "spec.delay.latencyy: unknown key (did you mean latency?)"),
         ("delay.correlation", "101", "spec.delay.correlation: expected a percentage 0..100 as text"),
         ("delay.correlation", "a lot", "spec.delay.correlation: expected a percentage 0..100 as text"),

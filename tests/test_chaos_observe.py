@@ -91,7 +91,7 @@ def test_an_outage_by_somebody_elses_hand_is_named_with_its_length_and_its_recov
         assert lasts in flat
         assert f"from {one['ended_s']:.1f} s on" in flat
     assert "disturbed since" in told, "it is told while it goes on"
-    assert "good again at" in told
+    assert "good again since" in told
 
 
 def test_ending_an_observation_by_hand_reports_what_was_seen(

@@ -19,6 +19,7 @@ from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.publishing.broadcast import Broadcast
 from chaos.targets.effects import Termination
 from chaos.targets.local.target import LocalTarget
+from loadtests.plan import Plan
 from tests.conftest import Eventually, wait_until
 from tests.support.documented_grafana import TOKEN, State, grafana
 from tests.support.local_cluster import all_ready, toy_spec
@@ -70,7 +71,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                 target.evaluate(folder / "rules.yaml")
                 url = str(target.endpoints().prometheus_url)
                 client, zero_s = PrometheusClient(url), time.monotonic()
-                told.load_planned(config(folder, duration_s=60.0)).begin(zero_s)
+                load = config(folder, duration_s=60.0)
+                Plan.of(load).write(load.plan_path)
+                told.load_planned(load).begin(zero_s)
                 _reaches(client, 'ds_telemetry_targets_reporting{job_name="deepseek-metrics"} == 2')
                 _reaches(client, 'ALERTS{alertname="Always",alertstate="firing"}')
                 [victim] = target.replicas()[:1]

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from chaos.errors import InconclusiveError, RefusedError
-from chaos.prometheus import PrometheusClient, ScrapeTarget, Series, ServerFiles, WallClock, find_prometheus
+from chaos.prometheus import PrometheusClient, Series, WallClock
 from chaos.targets.identity import of_run
+from chaos.targets.local.prometheus import ScrapeTarget, ServerFiles, find_prometheus
 from chaos.targets.local.target import LocalTarget
 from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB
 from tests.conftest import Eventually

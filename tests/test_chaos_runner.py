@@ -40,7 +40,7 @@ SHAM = {
     "apiVersion": "aftershock.dev/v1alpha1",
     "kind": "Sham",
     "metadata": {"name": "sham", "namespace": "inference"},
-    "spec": {"mode": "fixed", "value": "1", "selector": SELECTOR},
+    "spec": {"mode": "fixed", "value": "1", "selector": SELECTOR, "duration": "1s"},
 }
 
 

@@ -15,9 +15,9 @@ import pytest
 
 from chaos.errors import InconclusiveError
 from chaos.targets.identity import RUNNER, ProcessId, marked, marks, of_run
-from chaos.targets.local.helpers import command
 from chaos.targets.local.lost_runs import end_lost_run, find_lost_runs
 from chaos.targets.local.ports import is_free
+from chaos.targets.local.processes import command
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
@@ -29,7 +29,7 @@ from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
 resource.setrlimit(resource.RLIMIT_NOFILE, (512, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 with LocalTarget(LocalSpec.from_wire(json.loads(sys.argv[1]))) as target:
-    print(target._link.pid, flush=True)
+    print(*target.pids()["supervisor"], flush=True)
     sys.stdin.read()
 """
 
@@ -159,8 +159,8 @@ def test_leaving_a_target_ends_what_others_started_for_the_run_though_its_superv
     with LocalTarget(spec) as target:
         stray = subprocess.Popen(SLEEP, env={**os.environ, **target.marks})
         wait_until(lambda: stray.pid in {process.pid for process in of_run(spec.run_id)}, within_s=30)
-        assert target._link
-        os.kill(target._link.pid, signal.SIGKILL)
+        (supervisor,) = target.pids()["supervisor"]
+        os.kill(supervisor, signal.SIGKILL)
     assert stray.wait() == -signal.SIGKILL
     assert of_run(spec.run_id) == []
 

@@ -320,11 +320,11 @@ def test_the_key_and_what_the_service_takes_are_in_the_first_request(
     service: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_KEY", "sk-1")
-    options = ExternalOptions(url=service.url(), api_key_env="SOME_KEY", ignore_eos=False)
+    options = ExternalOptions(url=service.url(), api_key_env="SOME_KEY")
     (tmp_path / "logs").mkdir()
-    with options.open(Opening("drill", tmp_path, 1)) as target:
+    with options.open(Opening("drill", tmp_path, 1, ignore_eos=False)) as target:
         endpoints = target.endpoints()
-    assert (endpoints.model, endpoints.api_key, endpoints.ignore_eos) == ("tiny", "sk-1", False)
+    assert (endpoints.model, endpoints.api_key) == ("tiny", "sk-1")
     assert "sk-1" not in repr(endpoints)
     _, headers, body = service.requests[-1]
     assert headers["authorization"] == "bearer sk-1"

@@ -10,8 +10,10 @@ import pytest
 
 from chaos.errors import RefusedError
 from chaos.targets import Replica
-from chaos.targets.effects import Nothing, Termination
-from chaos.targets.identity import of_run
+from chaos.targets.effects import Link, Nothing, Termination, Traffic
+from chaos.targets.identity import ProcessId, of_run
+from chaos.targets.local.link import SupervisorLink
+from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
 from tests.support.local_cluster import (
@@ -27,11 +29,35 @@ from tests.support.local_cluster import (
     toy_spec,
 )
 
+Forgery = Callable[..., dict[str, Any]]
+
+
+class ForgeableLink(SupervisorLink):
+    """A line on which a test can stand between the target and its supervisor."""
+
+    def __init__(self, spec: LocalSpec, runner: ProcessId) -> None:
+        super().__init__(spec, runner)
+        self.forge: Forgery | None = None
+        """Called with the honest way to ask, the order and its fields."""
+
+    def ask(self, op: str, **fields: Any) -> dict[str, Any]:
+        honest = super().ask
+        return honest(op, **fields) if self.forge is None else self.forge(honest, op, **fields)
+
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
+def links() -> list[ForgeableLink]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, links: list[ForgeableLink]) -> Iterator[LocalTarget]:
+    def connect(spec: LocalSpec, runner: ProcessId) -> ForgeableLink:
+        links.append(ForgeableLink(spec, runner))
+        return links[-1]
+
     spec = toy_spec(tmp_path_factory.mktemp("faults"), 4, "--fork")
-    with LocalTarget(spec) as started:
+    with LocalTarget(spec, link=connect) as started:
         yield started
     assert of_run(spec.run_id) == []
 
@@ -41,6 +67,14 @@ def target(cluster: LocalTarget) -> LocalTarget:
     """The module's one cluster of four, whole again after whatever the test before did to it."""
     wait_until(lambda: all_ready(cluster), within_s=30, what="four ready replicas")
     return cluster
+
+
+@pytest.fixture
+def link(target: LocalTarget, links: list[ForgeableLink]) -> Iterator[ForgeableLink]:
+    """The target's own, honest again afterwards."""
+    (only,) = links
+    yield only
+    only.forge = None
 
 
 def test_a_killed_replica_is_gone_and_replaced_under_a_new_name_that_serves(
@@ -120,43 +154,35 @@ def test_where_nothing_was_to_be_done_the_proof_is_that_nothing_changed(target: 
     assert [each.verified for each in target.verify("sham#1", within_s=0.3)] == [False, True]
 
 
-def test_a_mis_aimed_kill_fails_verification(target: LocalTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mis_aimed_kill_fails_verification(target: LocalTarget, link: ForgeableLink) -> None:
     aimed, hit = target.replicas()[:2]
-    link = target._link
-    assert link is not None
-    honest = link.ask
 
-    def lying(op: str, **fields: Any) -> dict[str, Any]:
+    def lying(honest: Forgery, op: str, **fields: Any) -> dict[str, Any]:
         """An injector that hits another replica and claims the one it was asked for."""
         if op != "kill":
             return honest(op, **fields)
         (killed,) = honest(op, **{**fields, "uids": [hit.uid]})["killed"]
         return {"killed": [{**killed, "uid": aimed.uid, "name": aimed.name}]}
 
-    monkeypatch.setattr(link, "ask", lying)
+    link.forge = lying
     (evidence,) = target.verify(terminate(target, [aimed]), within_s=0.5)
     assert not evidence.verified
     assert str(last(target, aimed.name)["pid"]) in evidence.how
     assert "still listed" in evidence.how
 
 
-def test_a_kill_of_the_process_alone_fails_verification(
-    target: LocalTarget, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_of_the_process_alone_fails_verification(target: LocalTarget, link: ForgeableLink) -> None:
     victim = target.replicas()[0]
     pid = last(target, victim.name)["pid"]
-    link = target._link
-    assert link is not None
-    honest = link.ask
 
-    def ask(op: str, **fields: Any) -> dict[str, Any]:
+    def lying(honest: Forgery, op: str, **fields: Any) -> dict[str, Any]:
         """An injector that kills the container and leaves the pod, which restarts it."""
         if op != "kill":
             return honest(op, **fields)
         os.killpg(pid, signal.SIGKILL)
         return {"killed": [{"uid": victim.uid, "name": victim.name, "at_s": time.monotonic()}]}
 
-    monkeypatch.setattr(link, "ask", ask)
+    link.forge = lying
     (evidence,) = target.verify(terminate(target, [victim]), within_s=0.5)
     assert not evidence.verified
     assert "none still live" in evidence.how
@@ -164,22 +190,20 @@ def test_a_kill_of_the_process_alone_fails_verification(
 
 
 def test_a_kill_that_only_deletes_the_name_fails_verification(
-    target: LocalTarget, monkeypatch: pytest.MonkeyPatch
+    target: LocalTarget, link: ForgeableLink
 ) -> None:
     victim = target.replicas()[0]
-    link = target._link
-    assert link is not None
-    monkeypatch.setattr(link, "ask", faithless(link.ask, victim))
+    link.forge = faithless(victim)
     (evidence,) = target.verify(terminate(target, [victim]), within_s=0.3)
     assert not evidence.verified
     assert "no longer listed" in evidence.how
 
 
-def faithless(honest: Callable[..., dict[str, Any]], victim: Replica) -> Callable[..., dict[str, Any]]:
+def faithless(victim: Replica) -> Forgery:
     """An injector that kills nothing and hides its victim from the list afterwards."""
     hidden = False
 
-    def ask(op: str, **fields: Any) -> dict[str, Any]:
+    def lying(honest: Forgery, op: str, **fields: Any) -> dict[str, Any]:
         nonlocal hidden
         if op == "kill":
             hidden = True
@@ -189,7 +213,29 @@ def faithless(honest: Callable[..., dict[str, Any]], victim: Replica) -> Callabl
             answer["replicas"] = [row for row in answer["replicas"] if row["replica"]["uid"] != victim.uid]
         return answer
 
-    return ask
+    return lying
+
+
+def test_a_delay_that_is_only_claimed_fails_verification(target: LocalTarget, link: ForgeableLink) -> None:
+    victim = target.replicas()[0]
+    link.forge = lambda honest, op, **fields: {} if op == "shape" else honest(op, **fields)
+    target.aim("claimed#1", [Link(to_replica=Traffic(delay_s=0.05))], [victim])
+    target.inject("claimed#1", [victim])
+    (evidence,) = target.verify("claimed#1", within_s=0.3)
+    assert not evidence.verified, evidence.how
+
+
+def test_a_recovery_that_is_only_claimed_fails_verification(target: LocalTarget, link: ForgeableLink) -> None:
+    victim = target.replicas()[0]
+    link.forge = lambda honest, op, **fields: {} if op == "unshape" else honest(op, **fields)
+    target.aim("stays#1", [Link(to_replica=Traffic(delay_s=0.05))], [victim])
+    target.inject("stays#1", [victim])
+    target.recover("stays#1")
+    (evidence,) = target.verify_recovered("stays#1", within_s=0.3)
+    assert not evidence.verified, evidence.how
+    link.forge = None
+    target.recover("stays#1")
+    assert target.verify_recovered("stays#1", within_s=5)[0].verified
 
 
 def test_a_grace_period_is_a_polite_signal_first_and_no_new_requests_meanwhile(

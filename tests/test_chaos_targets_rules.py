@@ -4,6 +4,7 @@ import math
 import socket
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.targets.local import naming
-from chaos.targets.local.lease import Lease
 from chaos.targets.local.ports import free_port, is_free
 from chaos.targets.local.probes import Judgement
-from chaos.targets.local.restarts import CrashLoop
 from chaos.targets.local.spec import LocalSpec, ProbeSpec, RestartSpec
+from chaos.targets.local.supervisor import Lease
 
 SPEC = LocalSpec("run-1", Path("runs/x"), 10, ("python", "-m", "server", "--port", "{port}"), name_seed=42)
 
@@ -131,13 +131,13 @@ def test_a_replacement_goes_to_a_zone_with_the_fewest(occupied: list[str]) -> No
     ids=["doubles", "is capped", "starts anew after ten minutes of life", "and not a second earlier"],
 )
 def test_the_back_off_is_the_kubelets(lived_s: list[float], delays_s: list[float]) -> None:
-    crashes = CrashLoop(RestartSpec(initial_s=10, max_s=300, reset_after_s=600))
-    assert [crashes.delay_s(lived) for lived in lived_s] == delays_s
+    restart = RestartSpec(initial_s=10, max_s=300, reset_after_s=600)
+    in_a_row = [*accumulate(lived_s, restart.in_a_row, initial=0)][1:]
+    assert [restart.wait_s(ends) for ends in in_a_row] == delays_s
 
 
 def test_a_process_that_never_stops_crashing_never_overflows_its_wait() -> None:
-    crashes = CrashLoop(RestartSpec())
-    assert all(math.isfinite(crashes.delay_s(0.0)) for _ in range(5000))
+    assert all(math.isfinite(RestartSpec().wait_s(ends)) for ends in range(5000))
 
 
 @pytest.mark.parametrize(

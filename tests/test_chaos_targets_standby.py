@@ -52,8 +52,8 @@ def standby_of(target: LocalTarget) -> psutil.Process:
 
 
 def supervisor_of(target: LocalTarget) -> psutil.Process:
-    assert target._link is not None
-    return psutil.Process(target._link.pid)
+    (pid,) = target.pids()["supervisor"]
+    return psutil.Process(pid)
 
 
 def test_the_standby_has_a_role_of_its_own_and_its_forks_are_replicas(target: LocalTarget) -> None:

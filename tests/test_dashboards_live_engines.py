@@ -14,9 +14,10 @@ import pytest
 import yaml
 
 from chaos.collecting import series as kept_series
-from chaos.prometheus import PrometheusClient, find_prometheus
+from chaos.prometheus import PrometheusClient
 from chaos.report import charts
 from chaos.targets.local.ports import free_port
+from chaos.targets.local.prometheus import find_prometheus
 from dashboards import engines
 from dashboards.boards.catalogue import dashboards
 from dashboards.boards.panels import Note, Query

@@ -1,12 +1,13 @@
 """What every NetworkChaos has: a direction and the other side. Each action is a file of its own beside this one."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from chaos.faults.manifest import FaultObject, FaultSpec, Selection, selection_problems
+from chaos.faults.manifest import FaultObject, FaultSpec, Selection, Selector, selection_problems
 from chaos.reading.documents import Problem
 from chaos.reading.quantities import go_duration_ns
 from chaos.reading.strict import Listed
@@ -19,25 +20,25 @@ FIDELITIES = {
 }
 
 
+_PERCENT = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
+_LATENCY = re.compile(r"\d+(\.\d+)?(ns|us|µs|ms|s|m|h)", re.ASCII)
+"""The pattern of the CRD: one number and one unit, no sign, no `1m30s`."""
+
+
 def _percent(text: str) -> str:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 100:
+    if not _PERCENT.fullmatch(text) or float(text) > 100:
         raise PydanticCustomError("percent", "a percentage 0..100 as text, such as '25'")
     return text
 
 
 def _latency(text: str) -> str:
-    # One number and one unit, as the pattern of the CRD wants it: no sign, no `1m30s`.
-    number = text.rstrip("nsuµmh")
-    try:
-        sound = number.replace(".", "", 1).isdecimal() and go_duration_ns(text) >= 0
-    except ValueError:
-        sound = False
-    if not sound:
+    if not _LATENCY.fullmatch(text):
         raise PydanticCustomError("latency", "one number and its unit, such as 100ms or 1.5s")
+    # Chaos Mesh's daemon compares it with "0ms" as text, and adds no delay to what comes before that.
+    if text < "0ms" and go_duration_ns(text):
+        raise PydanticCustomError(
+            "latency", "a number from 1, such as 500ms: Chaos Mesh takes one that starts with 0 for none"
+        )
     return text
 
 
@@ -105,5 +106,21 @@ def problems(spec: NetworkSpec) -> Iterator[Problem]:
         complaint = f"expected none with the direction {spec.direction}"
         yield Problem(("externalTargets",), complaint, list(spec.external_targets))
     if spec.target is not None:
-        for problem in selection_problems(spec.target):
+        for problem in (*selection_problems(spec.target), *_without_effect(spec.target, spec.selector)):
             yield Problem(("target", *problem.key_path), problem.complaint, problem.value)
+
+
+def _without_effect(target: Selection, own: Selector) -> Iterator[Problem]:
+    """What would have no effect: the callers of a replica live beside it, are known by labels, and are all meant."""
+    selector = target.selector
+    for key, value in selector.model_dump(by_alias=True, exclude_defaults=True).items():
+        if key not in ("labelSelectors", "namespaces"):
+            complaint = "expected labelSelectors alone: the other side is known by its labels here"
+            yield Problem(("selector", key), complaint, value)
+    if own.namespaces and selector.namespaces and not {*own.namespaces} & {*selector.namespaces}:
+        complaint = (
+            f"expected {' or '.join(own.namespaces)}: the other side lives beside the selected pods here"
+        )
+        yield Problem(("selector", "namespaces"), complaint, list(selector.namespaces))
+    if target.mode == "random-max-percent":
+        yield Problem(("mode",), "expected a mode that never means nobody", target.mode)

@@ -5,7 +5,7 @@ from typing import Literal
 from chaos.faults import network
 from chaos.faults.fault import Kind
 from chaos.faults.manifest import CHAOS_MESH, Camel
-from chaos.targets.effects import Link, Traffic
+from chaos.targets.effects import Link, Traffic, approximate
 
 
 class Loss(Camel):
@@ -48,5 +48,10 @@ KIND = Kind(
     problems=network.problems,
     plane="network",
     done="answered over a lossy network",
-    fidelities=network.FIDELITIES,
+    fidelities={
+        "local": approximate(
+            "a proxy in front of the replica, after TCP, has what lost packets carried wait for a "
+            "retransmission timeout; no window shrinks, and probes and scrapes do not pass it"
+        )
+    },
 )

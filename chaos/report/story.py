@@ -97,7 +97,7 @@ def tiles(journal: Journal) -> list[Tile]:
     """The figures that most readers come for."""
     planned = count(journal.load.planned, "planned arrival")
     if journal.observes:
-        return _observation_tiles(journal, planned)
+        return _observation_tiles(journal)
     return [
         _recovery_tile(journal, "service", "Goodput back after"),
         _recovery_tile(journal, "capacity", "Capacity back after"),
@@ -113,14 +113,14 @@ def tiles(journal: Journal) -> list[Tile]:
     ]
 
 
-def _observation_tiles(journal: Journal, planned: str) -> list[Tile]:
+def _observation_tiles(journal: Journal) -> list[Tile]:
     found = disturbances.of_run(journal)
     longest_s = max((one.length_s for one in found), default=None)
     whole = journal.phases[0]
     return [
         Tile("Disturbances", plain(len(found)), "whoever caused them"),
         Tile("The longest", seconds(longest_s), "from the first bad request to the hold"),
-        Tile("Requests not good", plain(whole.n - whole.good), f"of {planned}"),
+        Tile("Requests not good", plain(whole.n - whole.good), f"of {whole.n:,} after the warm-up"),
         Tile("TTFT p99", seconds(whole.ttft_p99_s), f"goodput {share(whole.goodput)}, n = {whole.n}"),
     ]
 

@@ -57,8 +57,6 @@ class Endpoints:
     model: str | None = None
     """What to ask for; None for the first model that the service lists."""
     api_key: str = field(default="", repr=False)
-    ignore_eos: bool = True
-    """Whether the service takes this key of vLLM and SGLang: exactly as many tokens as asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +170,8 @@ class Opening:
     seed: int
     run_metrics_address: str | None = None
     """Host and port of the run's own series, for the target's Prometheus."""
+    ignore_eos: bool = True
+    """Whether the load will ask for answers of an exact length."""
     on_progress: Callable[[int, int], None] = lambda _ready, _wanted: None
     """Told the ready and the wanted number of replicas while the target starts."""
 

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from chaos.targets import Replica
 from chaos.targets.effects import Termination
-from chaos.targets.local.helpers import command
 from chaos.targets.local.ports import free_port
+from chaos.targets.local.processes import command
 from chaos.targets.local.spec import LIVENESS, READINESS, LocalSpec, ProbeSpec
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import wait_until

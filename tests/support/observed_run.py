@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from chaos.prometheus import PrometheusClient, Series, ServerFiles, find_prometheus
+from chaos.prometheus import PrometheusClient, Series
 from chaos.targets.local.ports import free_port
+from chaos.targets.local.prometheus import ServerFiles, find_prometheus
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
 from dashboards.config import bound

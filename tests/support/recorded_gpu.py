@@ -8,8 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import time
 
-from chaos.prometheus import PrometheusClient, ScrapeTarget, ServerFiles, find_prometheus
+from chaos.prometheus import PrometheusClient
 from chaos.targets.local.ports import free_port
+from chaos.targets.local.prometheus import ScrapeTarget, ServerFiles, find_prometheus
 from tests.conftest import wait_until
 
 RECORDED = Path(__file__).parents[1] / "data" / "h200"

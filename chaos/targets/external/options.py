@@ -41,8 +41,6 @@ class ExternalOptions(TargetOptions):
     """which model to ask; absent: the first that the service lists"""
     api_key_env: Text | None = None
     """the environment variable that holds the API key; absent: OPENAI_API_KEY, if it is set"""
-    ignore_eos: bool = True
-    """ask for exactly `load.output_tokens` tokens; false for a service that refuses this key of vLLM and SGLang"""
     metrics: Listed[BaseUrl] = ()
     """expositions of its replicas, to learn which engine they are"""
     prometheus: BaseUrl | None = None
@@ -80,7 +78,7 @@ class ExternalOptions(TargetOptions):
             url=self.url,
             model=self.model,
             api_key=os.environ.get(self.api_key_env or _USUAL_KEY, ""),
-            ignore_eos=self.ignore_eos,
+            ignore_eos=opening.ignore_eos,
             metrics_urls=self.metrics,
             prometheus_url=self.prometheus,
             gateway_metrics_url=self.gateway_metrics,

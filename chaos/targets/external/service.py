@@ -13,7 +13,7 @@ from loadtests.endpoint import Endpoint, first_model
 _WITHIN_S = 30.0
 _BODY_LENGTH = 200
 _HINTS = {
-    400: "does it refuse ignore_eos? `target.external.ignore_eos: false`, or --no-ignore-eos",
+    400: "does it refuse ignore_eos? `load.ignore_eos: false`, or --no-ignore-eos",
     401: "name the variable that holds its key: `target.external.api_key_env`, or --api-key-env",
     403: "name the variable that holds its key: `target.external.api_key_env`, or --api-key-env",
     404: "is this the model's name, and the URL the one before /v1?",

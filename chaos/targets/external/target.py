@@ -117,7 +117,6 @@ class ExternalTarget:
             replica_metrics_urls=service.metrics_urls,
             model=self._model,
             api_key=service.api_key,
-            ignore_eos=service.ignore_eos,
         )
 
     def evaluate(self, rules: Path) -> None:

@@ -11,10 +11,9 @@ from typing import Any
 
 from chaos.events import Event
 from chaos.targets.local.deployment import Deployment
-from chaos.targets.local.helpers import Helper, command, must_live
-from chaos.targets.local.monitoring import Monitoring
 from chaos.targets.local.pod import Surroundings
-from chaos.targets.local.processes import ProcessTable
+from chaos.targets.local.processes import Helper, ProcessTable, command, must_live
+from chaos.targets.local.prometheus import Monitoring
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.standby import Standby
 from chaos.targets.local.wire import Caller

@@ -13,7 +13,7 @@ from typing import Any
 from chaos.errors import InconclusiveError, RefusedError
 from chaos.events import Event
 from chaos.targets.identity import ProcessId, marks
-from chaos.targets.local.helpers import command
+from chaos.targets.local.processes import command
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.wire import Message
 
@@ -51,11 +51,6 @@ class SupervisorLink:
         )
         self._reader.start()
         self._heart.start()
-
-    @property
-    def pid(self) -> int:
-        """The supervisor's pid."""
-        return self._process.pid
 
     def events(self) -> list[Event]:
         """Every event so far, in the order of their stamps."""

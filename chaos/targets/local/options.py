@@ -17,9 +17,10 @@ from chaos.reading.strict import Count, Listed, Strict, Text
 from chaos.targets import Asked, LostRun, Opening, Planned, Target, TargetOptions
 from chaos.targets.effects import Fidelity
 from chaos.targets.local import lost_runs, naming
+from chaos.targets.local.fidelity import KIND, fidelity
 from chaos.targets.local.spec import LIVENESS, READINESS, LocalSpec, ProbeSpec
 from chaos.targets.local.standby import works_here
-from chaos.targets.local.target import LocalTarget, fidelity
+from chaos.targets.local.target import LocalTarget
 
 PLACEHOLDERS = ("{port}", "{metrics_port}", "{name}")
 TARGET_LABELS = ("app", "zone", "pod-template-hash")
@@ -113,7 +114,7 @@ class Probes(Strict):
 class LocalOptions(TargetOptions):
     """A Deployment's worth of processes on this machine."""
 
-    kind: ClassVar[str] = "local"
+    kind: ClassVar[str] = KIND
 
     replicas: Count
     """how many replicas"""

@@ -20,7 +20,6 @@ from chaos.targets.local import naming
 from chaos.targets.local.ports import free_port, is_free
 from chaos.targets.local.probes import Judgement, watch
 from chaos.targets.local.processes import Child, ProcessTable
-from chaos.targets.local.restarts import CrashLoop
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.standby import Standby
 from chaos.targets.local.wire import Caller
@@ -84,14 +83,15 @@ class Pod:
     async def run(self) -> None:
         """Live until deleted."""
         self._emit("replica_created", node=naming.node_name(self.zone), zone=self.zone)
-        crashes = CrashLoop(self._around.spec.restart)
+        restart, ends_in_a_row = self._around.spec.restart, 0
         while not self.terminating:
             ports = self._take_ports()
             began_s = time.monotonic()
             await self._live_once(ports)
             if not self._was_ready.is_set() and not all(map(is_free, ports)):
                 continue  # another process had taken its port: other ports, at once
-            await self._wait_for_deletion(crashes.delay_s(time.monotonic() - began_s))
+            ends_in_a_row = restart.in_a_row(ends_in_a_row, time.monotonic() - began_s)
+            await self._wait_for_deletion(restart.wait_s(ends_in_a_row))
         if self.proxy_port is not None:
             await self._around.proxy.ask("remove", route=self.name)
         self._around.promised_ports.difference_update(self.ports or ())

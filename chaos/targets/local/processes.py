@@ -16,8 +16,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+from chaos.errors import AftershockError
 from chaos.targets.identity import of_group
+from chaos.targets.local.wire import Caller, Channel
 
 _PR_SET_PDEATHSIG = 1
 _REAP_WITHIN_S = 5.0
@@ -198,3 +201,41 @@ def _before_exec(niceness: int) -> Callable[[], None]:
 def _step_back(niceness: int) -> None:
     if niceness:
         os.nice(niceness)
+
+
+class HelperDiedError(AftershockError):
+    """A process that the cluster cannot do without ended by itself: what was measured since means nothing."""
+
+
+class Helper:
+    """A process at the other end of a JSON line: the proxy or the gateway."""
+
+    def __init__(self, name: str, child: Child, channel: Channel) -> None:
+        self.caller = Caller(channel)
+        self._name = name
+        self._child = child
+
+    @classmethod
+    async def over(cls, name: str, child: Child) -> Self:
+        """Talk to a child that was started with pipes."""
+        assert isinstance(child.process, subprocess.Popen)
+        assert child.process.stdout is not None
+        assert child.process.stdin is not None
+        return cls(name, child, await Channel.over(child.process.stdout, child.process.stdin))
+
+    async def attend(self) -> None:
+        """Deliver its answers for as long as it lives, then raise HelperDiedError."""
+        await self.caller.listen()
+        error = HelperDiedError(f"the {self._name} ended by itself: {await self._child.wait()}")
+        self.caller.fail(error)
+        raise error
+
+
+def command(module: str) -> tuple[str, ...]:
+    """How a module of this package is started; `-P` keeps a stranger's `chaos` in the current folder out."""
+    return (sys.executable, "-P", "-m", f"{__package__}.{module}")
+
+
+async def must_live(name: str, child: Child) -> None:
+    """Raise HelperDiedError when the child ends."""
+    raise HelperDiedError(f"{name} ended by itself: {await child.wait()}")

@@ -11,11 +11,10 @@ import asyncio
 from dataclasses import asdict
 
 from chaos.targets.effects import Traffic
+from chaos.targets.local.ports import HOST
 from chaos.targets.local.relay import Connection, Counters, End, Ways
 from chaos.targets.local.shaping import Shape
 from chaos.targets.local.wire import Channel, Message, answer
-
-_HOST = "127.0.0.1"
 
 
 class Route:
@@ -30,7 +29,7 @@ class Route:
 
     async def open(self) -> int:
         """Listen; returns the port."""
-        self._server = await asyncio.get_running_loop().create_server(self._accept, _HOST, 0, backlog=1024)
+        self._server = await asyncio.get_running_loop().create_server(self._accept, HOST, 0, backlog=1024)
         return int(self._server.sockets[0].getsockname()[1])
 
     def shape(self, occurrence: str, seed: str, up: Traffic | None, down: Traffic | None) -> None:
@@ -40,12 +39,11 @@ class Route:
                 way.shapes[occurrence] = Shape(traffic, f"{seed} {name}")
 
     def unshape(self, occurrence: str) -> None:
-        """Take it out of force; where nothing else is, whatever waits goes on now."""
-        ways = (self.ways.up, self.ways.down)
-        shaped = [way.shapes.pop(occurrence, None) for way in ways]
-        if any(shaped) and not any(way.shapes for way in ways):
+        """Take it out of force: whatever waits goes on when it would have gone without it."""
+        shaped = [way.shapes.pop(occurrence, None) for way in (self.ways.up, self.ways.down)]
+        if any(shaped):
             for connection in tuple(self._connections):
-                connection.flush()
+                connection.forget(occurrence)
 
     def shaped(self) -> dict[str, list[dict[str, int]]]:
         """What was done to packets by each occurrence in force, on either way."""
@@ -68,7 +66,7 @@ class Route:
 
     def _accept(self) -> End:
         connection = Connection(
-            (_HOST, self.upstream_port), self.counters, self.ways, self._connections.discard
+            (HOST, self.upstream_port), self.counters, self.ways, self._connections.discard
         )
         self._connections.add(connection)
         return connection.client

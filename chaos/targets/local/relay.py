@@ -134,9 +134,9 @@ class Direction:
         """Break the receiving side off, after what was sent before."""
         self._in_turn(self._reset)
 
-    def flush(self) -> None:
-        """Let everything that waits go on now."""
-        self._line.flush()
+    def forget(self, occurrence: str) -> None:
+        """Let everything that waits go on as if this occurrence had never been."""
+        self._line.forget(occurrence)
         self._balance()
 
     def hold(self) -> None:
@@ -150,11 +150,10 @@ class Direction:
         self._balance()
 
     def _in_turn(self, go: Callable[[], None], size: int = 0) -> None:
-        delay_s = self._way.delay_s(size) if self._way.shapes else 0.0
-        if self._line.empty and delay_s <= 0:
+        if self._line.empty and not self._way.shapes:
             go()
             return
-        self._line.add(delay_s, size, go)
+        self._line.add(self._way.delays_s(size), size, go)
         self._balance()
 
     def _write(self, data: bytes) -> None:
@@ -195,7 +194,7 @@ class Connection:
         ways: Ways,
         on_lost: Callable[["Connection"], None],
     ) -> None:
-        self.client = End(self._begin, self._lost_one)
+        self.client = End(self._open, self._lost_one)
         self._replica = End(lambda: None, self._lost_one)
         self._upstream = upstream
         self._counters = counters
@@ -203,6 +202,8 @@ class Connection:
         self._directions: tuple[Direction, ...] = ()
         self._on_lost = on_lost
         self._lost = 0
+        loop = asyncio.get_running_loop()
+        self._opening = Line(loop.call_at, loop.time)
         self._joining: asyncio.Task[None] | None = None
         counters.connections += 1
         counters.open += 1
@@ -213,27 +214,34 @@ class Connection:
             if end.transport is not None and not end.transport.is_closing():
                 reset(end.transport)
 
-    def flush(self) -> None:
-        """Let everything that waits go on now, in order."""
+    def forget(self, occurrence: str) -> None:
+        """Let everything that waits go on as if this occurrence had never been, the opening itself too."""
+        self._opening.forget(occurrence)
         for direction in self._directions:
-            direction.flush()
+            direction.forget(occurrence)
 
-    def _begin(self) -> None:
+    def _open(self) -> None:
+        """Opening a connection is a packet there and one back."""
+        up, down = (way.delays_s(0, handshake=True) for way in (self._ways.up, self._ways.down))
+        if not up and not down:
+            self._join_soon()
+            return
+        delays_s = {which: up.get(which, 0.0) + down.get(which, 0.0) for which in up.keys() | down.keys()}
+        self._opening.add(delays_s, 0, self._join_soon)
+
+    def _join_soon(self) -> None:
         self._joining = asyncio.ensure_future(self._join())
 
     async def _join(self) -> None:
         client = self.client.transport
         assert client is not None
-        # Opening a connection is a packet there and one back.
-        opening_s = sum(
-            way.delay_s(0, handshake=True) for way in (self._ways.up, self._ways.down) if way.shapes
-        )
-        if opening_s > 0:
-            await asyncio.sleep(opening_s)
+        if client.is_closing():  # reset by an order while the connection was being opened
+            self._lost_one()
+            return
         try:
             await asyncio.get_running_loop().create_connection(lambda: self._replica, *self._upstream)
         except OSError:  # nobody listens there: the client must see a dead address
-            self._lost += 1
+            self._lost_one()
             reset(client)
             return
         replica = self._replica.transport

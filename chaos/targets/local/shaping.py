@@ -9,14 +9,15 @@ Sources: Linux, `net/sched/sch_netem.c` (jitter uniform, correlation of first or
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from chaos.targets.effects import Traffic
 
 SEGMENT_BYTES = 1448
 """What one packet carries of a stream, on Ethernet."""
-_TIMEOUT_S = 0.2
+TIMEOUT_S = 0.2
+"""After which TCP sends a packet again that nothing told it was lost."""
 _HANDSHAKE_TIMEOUT_S = 1.0
 _FOLLOWERS_THAT_TELL = 3
 """Duplicate acknowledgements that have a lost packet sent again at once."""
@@ -67,7 +68,7 @@ class Shape:
         if traffic.jitter_s:
             delay_s = max(0.0, delay_s + traffic.jitter_s * (2 * self._jitter.draw() - 1))
         if traffic.loss:
-            timeout_s = _HANDSHAKE_TIMEOUT_S if handshake else _TIMEOUT_S
+            timeout_s = _HANDSHAKE_TIMEOUT_S if handshake else TIMEOUT_S
             delay_s += max(
                 self._retransmission_s(packets - number, timeout_s) for number in range(1, packets + 1)
             )
@@ -90,9 +91,20 @@ class Way:
 
     shapes: dict[str, Shape] = field(default_factory=dict)
 
-    def delay_s(self, size: int, *, handshake: bool = False) -> float:
-        """How much later this much goes on: the delays of all that is in force add up."""
-        return sum(shape.delay_s(size, handshake=handshake) for shape in self.shapes.values())
+    def delays_s(self, size: int, *, handshake: bool = False) -> dict[str, float]:
+        """How much later this much goes on because of each occurrence: they add up."""
+        return {
+            occurrence: shape.delay_s(size, handshake=handshake) for occurrence, shape in self.shapes.items()
+        }
+
+
+@dataclass(slots=True)
+class _Waiting:
+    since_s: float
+    delays_s: dict[str, float]
+    size: int
+    go: Callable[[], None]
+    due_s: float = 0.0
 
 
 class Line:
@@ -103,7 +115,7 @@ class Line:
     ) -> None:
         self._call_at = call_at
         self._now_s = now_s
-        self._waiting: deque[tuple[float, int, Callable[[], None]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._woken_for_s: float | None = None
 
@@ -117,39 +129,48 @@ class Line:
         """Whether the source has to wait."""
         return self._bytes > _QUEUE_BYTES
 
-    def add(self, delay_s: float, size: int, go: Callable[[], None]) -> None:
-        """Have `go` called when its time has come and everything before it has gone."""
-        due_s = self._now_s() + delay_s
-        if self._waiting:
-            due_s = max(due_s, self._waiting[-1][0])
-        self._waiting.append((due_s, size, go))
+    def add(self, delays_s: Mapping[str, float], size: int, go: Callable[[], None]) -> None:
+        """Have `go` called when its time has come and everything before it has gone.
+
+        Args:
+            delays_s: what keeps it, by occurrence.
+            size: bytes that it holds back.
+            go: called once; never, where the line is dropped.
+        """
+        waiting = _Waiting(self._now_s(), dict(delays_s), size, go)
+        self._set_due(waiting, self._waiting[-1].due_s if self._waiting else 0.0)
+        self._waiting.append(waiting)
         self._bytes += size
         self._wake()
 
-    def flush(self) -> None:
-        """Let everything go now, in order."""
-        while self._waiting:
-            self._take()()
+    def forget(self, occurrence: str) -> None:
+        """Let everything go when it would have gone without this occurrence: what is late already, now and in order."""
+        before_s = 0.0
+        for waiting in self._waiting:
+            waiting.delays_s.pop(occurrence, None)
+            before_s = self._set_due(waiting, before_s)
+        self._go()
 
     def drop(self) -> None:
         """Forget what waits: the connection is broken."""
         self._waiting.clear()
         self._bytes = 0
 
-    def _take(self) -> Callable[[], None]:
-        _, size, go = self._waiting.popleft()
-        self._bytes -= size
-        return go
+    def _set_due(self, waiting: _Waiting, before_s: float) -> float:
+        waiting.due_s = max(before_s, waiting.since_s + sum(waiting.delays_s.values()))
+        return waiting.due_s
 
     def _wake(self) -> None:
-        due_s = self._waiting[0][0]
+        due_s = self._waiting[0].due_s
         if self._woken_for_s is None or due_s < self._woken_for_s:
             self._woken_for_s = due_s
             self._call_at(due_s, self._go)
 
     def _go(self) -> None:
         self._woken_for_s = None
-        while self._waiting and self._waiting[0][0] <= self._now_s():
-            self._take()()
+        while self._waiting and self._waiting[0].due_s <= self._now_s():
+            first = self._waiting.popleft()
+            self._bytes -= first.size
+            first.go()
         if self._waiting:
             self._wake()

@@ -51,6 +51,20 @@ class RestartSpec:
                 f"restart waits need 0 <= initial_s <= max_s and a positive reset_after_s: {self}"
             )
 
+    def in_a_row(self, ends_before: int, lived_s: float) -> int:
+        """How many ends in a row it is with one more, of a process that lived so long."""
+        return 1 if lived_s >= self.reset_after_s else ends_before + 1
+
+    def wait_s(self, ends_in_a_row: int) -> float:
+        """Before the start after so many ends: none after the first, then initial, then doubling.
+
+        Kubernetes' pod lifecycle page, "container restarts"; that the first restart is immediate is the
+        kubelet's doing.
+        """
+        if ends_in_a_row <= 1:
+            return 0.0
+        return min(self.max_s, self.initial_s * 2.0 ** min(ends_in_a_row - 2, 64))
+
 
 @dataclass(frozen=True, slots=True)
 class LocalSpec:

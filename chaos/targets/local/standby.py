@@ -16,8 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from chaos.events import Event
-from chaos.targets.local.helpers import HelperDiedError
-from chaos.targets.local.processes import Child, ProcessTable
+from chaos.targets.local.processes import Child, HelperDiedError, ProcessTable
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.wire import Message
 

@@ -21,12 +21,35 @@ from chaos.errors import AftershockError
 from chaos.events import Event
 from chaos.targets.identity import RUN_ID, of_run
 from chaos.targets.local.cluster import Cluster
-from chaos.targets.local.lease import Lease
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.wire import Channel, Message, answer
 
 STOPPED = "the runner asked for it"
 _OPEN_FILES = 10_240  # macOS allows a process no more
+_TICKS = 20
+"""Into which a lease is divided."""
+
+
+class Lease:
+    """The runner's lease on the cluster: it lapses after `lasts_s` of silence, and then everything ends."""
+
+    def __init__(self, lasts_s: float) -> None:
+        self._tick_s = lasts_s / _TICKS
+        self._silent_ticks = 0
+
+    def renew(self) -> None:
+        """The runner was heard."""
+        self._silent_ticks = 0
+
+    async def lapse(self) -> None:
+        """Return once the runner was silent for the whole lease.
+
+        Silence is counted in ticks that this process lived through: after the whole machine was suspended, a
+        heartbeat that waits in the pipe is read before the lease can lapse.
+        """
+        while self._silent_ticks < _TICKS:
+            await asyncio.sleep(self._tick_s)
+            self._silent_ticks += 1
 
 
 class Supervisor:

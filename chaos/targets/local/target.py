@@ -16,64 +16,49 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from chaos.errors import InconclusiveError, InputError, RefusedError
+from chaos.errors import InconclusiveError, InputError
 from chaos.events import Event
-from chaos.prometheus import PrometheusClient, ServerFiles, find_prometheus
+from chaos.prometheus import PrometheusClient
 from chaos.targets import Asked, Endpoints, Evidence, Node, Replica
-from chaos.targets.effects import Effect, Fidelity, Link, Nothing, Termination, unsupported
+from chaos.targets.effects import Effect, Fidelity, Link, Termination
 from chaos.targets.identity import ProcessId, by_group, marks
 from chaos.targets.local import naming
+from chaos.targets.local.fidelity import KIND, fidelity
 from chaos.targets.local.link import SupervisorLink
 from chaos.targets.local.lost_runs import end_lost_run
+from chaos.targets.local.ports import HOST
+from chaos.targets.local.prometheus import ServerFiles, find_prometheus
 from chaos.targets.local.spec import LocalSpec
+from chaos.targets.local.start import until_ready, until_scraped
 from chaos.targets.local.wire import Message
 from chaos.targets.local.witness import Aim, Witness
 
-_LOOK_EVERY_S = 0.1
-_CRASHES_BEFORE_GIVING_UP = 3
 _STARTS = ("replica_running", "replica_restarted")
-_HOST = "http://127.0.0.1"
-
-
-def fidelity(fault: Asked) -> Fidelity:
-    """How close a local cluster comes to a fault, before there is one."""
-    for effect in fault.effects:
-        if not isinstance(effect, Nothing | Termination | Link):
-            return unsupported(f"a local cluster has no {type(effect).__name__}")
-        if isinstance(effect, Link) and (reason := _beyond_the_gateway(effect)):
-            return unsupported(reason)
-    return fault.fidelities.get(LocalTarget.kind, unsupported("it is not known what it would come to here"))
-
-
-def _beyond_the_gateway(link: Link) -> str | None:
-    """Why this network is none that replicas have here."""
-    if link.outside:
-        return f"replicas here talk to nobody outside: {', '.join(link.outside)}"
-    if {*link.devices} - {"eth0"}:
-        return f"replicas here have one network and no devices: {', '.join(link.devices)}"
-    if not (link.toward or {}).items() <= naming.GATEWAY_LABELS.items():
-        gateway = ", ".join(f"{key}: {value}" for key, value in naming.GATEWAY_LABELS.items())
-        return f"the gateway ({gateway}) is the only other side that replicas have here"
-    return None
+_HOST = f"http://{HOST}"
 
 
 class LocalTarget:
     """A local cluster, as `chaos.targets.Target` wants one. Once left, no process of the run lives."""
 
-    kind = "local"
+    kind = KIND
 
     def __init__(
-        self, spec: LocalSpec, on_progress: Callable[[int, int], None] = lambda _ready, _wanted: None
+        self,
+        spec: LocalSpec,
+        on_progress: Callable[[int, int], None] = lambda _ready, _wanted: None,
+        link: Callable[[LocalSpec, ProcessId], SupervisorLink] = SupervisorLink,
     ) -> None:
         """Prepare a target; nothing starts before it is entered.
 
         Args:
             spec: the cluster.
             on_progress: told the ready and the wanted number of replicas while the target starts.
+            link: starts the supervisor and talks to it.
         """
         self.wanted_replicas = spec.replicas
         self._spec = spec
         self._on_progress = on_progress
+        self._connect = link
         runner = ProcessId.of(os.getpid())
         assert runner is not None
         self._runner = runner
@@ -102,10 +87,11 @@ class LocalTarget:
         if self._spec.prometheus:
             find_prometheus()
         try:
-            self._link = SupervisorLink(self._spec, self._runner)
+            self._link = self._connect(self._spec, self._runner)
             deadline_s = time.monotonic() + self._spec.ready_within_s
-            self._wait_until_ready(deadline_s)
-            self._wait_until_scraped(deadline_s)
+            self._ports = until_ready(self._describe, self._spec, self._on_progress, deadline_s)
+            if url := self.endpoints().prometheus_url:
+                until_scraped(PrometheusClient(url), self._spec, deadline_s)
         except BaseException:
             self._end()
             raise
@@ -202,6 +188,7 @@ class LocalTarget:
                 at_s = min(row["at_s"] for row in hit)
             elif isinstance(effect, Link):
                 ways = {key: value for key, value in asdict(effect).items() if key.endswith("_replica")}
+                self._witness.in_force(occurrence, effect, uids)
                 self._ask("shape", occurrence=occurrence, uids=uids, **ways)
         return at_s
 
@@ -219,6 +206,7 @@ class LocalTarget:
         if aim is not None and aim.link is not None and self._stopped is None:
             with suppress(InconclusiveError):  # it has ended, and its proxy with it
                 self._ask("unshape", occurrence=occurrence)
+            self._witness.undone(occurrence)
 
     def verify_recovered(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
         """Look from outside whether each victim that still exists is as it was before."""
@@ -228,49 +216,6 @@ class LocalTarget:
         """Of the replicas that are there, each at its latest start."""
         starts = {e.replica: e.detail for e in self.events() if e.kind in _STARTS}
         return [starts[each.name]["metrics_port"] for each in self.replicas() if each.name in starts]
-
-    def _wait_until_ready(self, deadline_s: float) -> None:
-        while (
-            not (seen := self._describe())["complete"]
-            or ("prometheus" in seen["ports"]) < self._spec.prometheus
-        ):
-            rows = seen["replicas"]
-            self._on_progress(sum(row["replica"]["ready"] for row in rows), self.wanted_replicas)
-            for row in rows:
-                if row["restarts"] >= _CRASHES_BEFORE_GIVING_UP and not row["replica"]["ready"]:
-                    raise self._refusal(
-                        f"{row['replica']['name']} ends again and again", row["replica"]["name"]
-                    )
-            if time.monotonic() > deadline_s:
-                unready = [row["replica"]["name"] for row in rows if not row["replica"]["ready"]]
-                ready = len(rows) - len(unready)
-                raise self._refusal(
-                    f"{ready} of {self.wanted_replicas} replicas were ready within {self._spec.ready_within_s:g} s",
-                    *unready[:1],
-                )
-            time.sleep(_LOOK_EVERY_S)
-        self._ports = seen["ports"]
-        self._on_progress(self.wanted_replicas, self.wanted_replicas)
-
-    def _wait_until_scraped(self, deadline_s: float) -> None:
-        url = self.endpoints().prometheus_url
-        if url is None:
-            return
-        client = PrometheusClient(url)
-        wanted = self.wanted_replicas + 1 + (self._spec.run_metrics_address is not None)
-        while (up := sum(series.value for series in client.instant("up", time.time()))) < wanted:
-            if time.monotonic() > deadline_s:
-                raise self._refusal(
-                    f"Prometheus reaches {up:g} of {wanted} metrics endpoints: "
-                    "do the replicas serve /metrics at {metrics_port}?"
-                )
-            time.sleep(_LOOK_EVERY_S)
-
-    def _refusal(self, message: str, *suspects: str) -> RefusedError:
-        log = self._spec.log_folder / f"{suspects[0] if suspects else 'prometheus'}.log"
-        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-        last = next((line for line in reversed(lines) if line.strip()), "(it is empty)")
-        return RefusedError(message, hint=f"the last line of {log}: {last}")
 
     def _describe(self) -> Message:
         return self._ask("describe")
