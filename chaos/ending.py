@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from chaos.errors import AftershockError, ExitCode, InputError
+from chaos.errors import AftershockError, CleanupError, ExitCode, InputError
 from chaos.interrupts import Interrupted
 
 LOST = "the runner itself was lost: it left no word of how the run ended"
@@ -31,6 +31,24 @@ class Ending:
     def write(self, path: Path) -> None:
         """As JSON."""
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+
+def deciding(error: AftershockError | Interrupted) -> AftershockError | Interrupted:
+    """Of errors that came one in the handling of another, the one that says how the run ended.
+
+    That is the first; but what may still be there is louder than all others.
+    """
+    first: AftershockError | Interrupted = error
+    before: BaseException | None = error
+    while (
+        before is not None and not before.__suppress_context__
+    ):  # else it was raised in place of what it came from
+        before = before.__context__
+        if isinstance(first, CleanupError):
+            break
+        if isinstance(before, AftershockError | Interrupted):
+            first = before
+    return first
 
 
 def read(path: Path) -> Ending | None:

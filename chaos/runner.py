@@ -20,7 +20,7 @@ from chaos.collecting import series as kept_series
 from chaos.collecting.counts import GatewayCounts, counts_before
 from chaos.collecting.engine import Engine
 from chaos.collecting.processor import ProcessorWatch
-from chaos.ending import Ending
+from chaos.ending import Ending, deciding
 from chaos.errors import AbortedError, AftershockError, InconclusiveError, RefusedError
 from chaos.events import Event, EventKind, write_events
 from chaos.experiment.experiment import Experiment
@@ -95,8 +95,9 @@ class Run:
                 self._under_load(target, broadcast)
                 self.progress.phase("cleanup", "ending every process of the run")
         except (AftershockError, Interrupted) as error:
-            self._end_early(error)
-            raise
+            decides = deciding(error)
+            self._end_early(decides)
+            raise decides from None
         return self._judge()
 
     def _under_load(self, target: Target, broadcast: Broadcast) -> None:

@@ -139,7 +139,9 @@ def test_the_fault_phase_ends_when_the_disturbance_does(
 ) -> None:
     run = timeline(BOTH_SERVE, *events, faults=faults)
     assert fault_end_s(run, CRITERIA) == pytest.approx(end_s)
-    baseline, fault, recovery = phases(run, SLO, CRITERIA)
+    baseline, fault, *occurrences, recovery = phases(run, SLO, CRITERIA)
+    assert [each.of_occurrence for each in occurrences] == [each.id for each in faults]
+    assert max(each.end_s for each in occurrences) == fault.end_s
     assert (baseline.start_s, baseline.end_s) == (5.0, FAULT_S - SLO.e2e_s)
     assert (fault.start_s, fault.end_s) == (FAULT_S, recovery.start_s)
     assert recovery.end_s == PLAN_END_S

@@ -169,7 +169,9 @@ def test_instants_on_the_charts_are_those_of_the_journal(tmp_path: Path) -> None
     data = Page(report_of(tmp_path).read_text()).data
     journal, marks = data["journal"], data["charts"]["clock"]["marks"]
     fault_s, recovery = journal["faults"][0]["started_s"], journal["recovery"]
-    expected = [fault_s, fault_s + recovery["service_s"], fault_s + recovery["capacity_s"]]
+    assert recovery["capacity_status"] == "recovered"
+    recovered = [name for name in ("service", "capacity") if recovery[f"{name}_status"] == "recovered"]
+    expected = [fault_s, *(fault_s + recovery[f"{name}_s"] for name in recovered)]
     assert [mark["at_s"] for mark in marks] == pytest.approx(expected)
 
 

@@ -86,9 +86,8 @@ def run(
     path.write_text(yaml.safe_dump(values))
     out = create("small", folder / "run")
     out.experiment.write_text(path.read_text())
-    for manifest in folder.glob("*Chaos.yaml"):
-        (out.path / manifest.name).write_text(manifest.read_text())
-    (out.path / "Sham.yaml").write_text((folder / "Sham.yaml").read_text())
+    for file in ("NetworkChaos.yaml", "Sham.yaml"):
+        (out.path / file).write_text((folder / file).read_text())
     with ScriptedServer() as server, (folder / "screen").open("w") as screen:
         target.url = server.url(script)
         runner = Run(

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from chaos.prometheus import SCRAPE_INTERVAL_S, PrometheusClient, Series, WallClock
+from chaos.record.cluster import Alert
 from chaos.record.observed import alert
-from chaos.record.sections import Alert
 from dashboards.queries.run import alerts_firing
 
 _GAP_S = 2.5 * SCRAPE_INTERVAL_S

@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from chaos.prometheus import PrometheusClient, Series
+from chaos.record.cluster import Reconciliation, ReplicaCounts
 from chaos.record.observed import replica_counts
-from chaos.record.sections import Reconciliation, ReplicaCounts
 from chaos.targets import Endpoints
 from dashboards.queries import run as run_queries
 from exporters.series import gateway as gateway_series

@@ -11,12 +11,13 @@ from chaos.measuring.disturbances import Disturbances
 from chaos.measuring.measurements import Measurements, PhaseSlis
 from chaos.measuring.processor import FULL_AT, FULL_SHARE
 from chaos.measuring.quantiles import needed_for_interval, quantile
-from chaos.measuring.recovery import Criteria
+from chaos.measuring.recovery import NOTHING_INJECTED, Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
+from chaos.record.cluster import Alert, Reconciliation
+from chaos.record.costs import Processor
 from chaos.record.journal import SCHEMA, Journal
 from chaos.record.sections import (
-    Alert,
     Assertion,
     Capacity,
     Disturbance,
@@ -24,13 +25,19 @@ from chaos.record.sections import (
     Generator,
     Load,
     Phase,
-    Processor,
-    Reconciliation,
     Recovery,
     Slo,
     UsualLevel,
 )
 from loadtests.rows import OK
+
+_NOT_THERE = {
+    "engine": "the replicas were not asked",
+    "alerts": "Prometheus was not asked",
+    "cut_short": "the run came to its end",
+    "reconciliation": "no gateway told of itself, or the run did not come to ask it",
+    "processor": "the run kept no samples of the processor over any of its phases",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +106,8 @@ def build(run: RunFacts, measurements: Measurements, judgement: Judgement) -> Jo
         "definitions": definitions(measurements.objectives, measurements.criteria),
         "versions": run.versions,
     }
-    reasons = {
-        "disturbances": told.reason,
-        "usual_level": told.reason,
-        "engine": "the replicas were not asked",
-        "alerts": "Prometheus was not asked",
-        "cut_short": "the run came to its end",
-        "reconciliation": "no gateway told of itself, or the run did not come to ask it",
-        "processor": "the run kept no samples of the processor over any of its phases",
-    }
-    return Journal.of(values, reasons)
+    looked_for = {"disturbances": told.reason, "usual_level": told.reason}
+    return Journal.of(values, {**_NOT_THERE, **looked_for})
 
 
 def definitions(objectives: Objectives, criteria: Criteria) -> dict[str, str]:
@@ -206,15 +205,24 @@ def _recovery(measurements: Measurements) -> Recovery:
         "relapse_s": service.relapse_s,
         "lost_requests": measurements.lost_requests,
     }
-    one_shot = "not every fault was one that lasts and was undone: there is no end to count from"
     reasons = {
         **dict.fromkeys(entry, service.reason),
-        "service_after_end_s": one_shot if after_end is None else after_end.reason,
+        "service_after_end_s": _no_end(measurements.timeline.faults)
+        if after_end is None
+        else after_end.reason,
         "capacity_s": capacity.reason,
         "relapse_s": service.reason or "no window failed after the full hold",
     }
     never = {f"{key}_reason": reasons[key] for key in ("service_s", "capacity_s") if entry[key] == math.inf}
     return Recovery.of({**entry, **never, **asdict(measurements.criteria)}, reasons)
+
+
+def _no_end(faults: Sequence[FaultWindow]) -> str:
+    if not faults:
+        return NOTHING_INJECTED
+    if all(fault.lasts for fault in faults):
+        return "a fault was in force when the run ended"
+    return "a one-shot fault has no end to count from"
 
 
 def _disturbances(told: Disturbances) -> list[Disturbance] | None:

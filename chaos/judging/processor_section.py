@@ -6,7 +6,7 @@ from dataclasses import asdict
 from chaos.judging.contention import note
 from chaos.measuring.measurements import Measurements
 from chaos.measuring.processor import FULL_AT, FULL_SHARE, Sample, Usage, of_phase
-from chaos.record.sections import Processor, ProcessorPhase, RoleCost
+from chaos.record.costs import Processor, ProcessorPhase, RoleCost
 
 _REASONS = {
     "throttled_share": "no CPU quota is over this run",

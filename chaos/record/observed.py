@@ -10,8 +10,8 @@ from typing import Annotated, TypeVar
 from pydantic import AliasChoices, BeforeValidator, Field, JsonValue, TypeAdapter, ValidationError
 
 from chaos.errors import InputError
+from chaos.record.cluster import Alert, Reconciliation, ReplicaCounts
 from chaos.record.entry import Entry, Number
-from chaos.record.sections import Alert, Reconciliation, ReplicaCounts
 from chaos.run_folder import RunFolder
 
 _STILL_FIRING = "it was firing when the run ended"

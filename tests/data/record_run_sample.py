@@ -26,7 +26,8 @@ SHORTER = {
     "recovery.capacity <= 15s": "recovery.capacity <= 10s",
 }
 KEPT = ("experiment.yaml", "manifest.yaml", "timetable.json", "plan.jsonl", "requests.jsonl", "events.jsonl",
-        "load.json", "series.json", "alerts.json", "engine.json", "counts.json", "processor.jsonl", "journal.json")  # fmt: skip
+        "load.json", "series.json", "alerts.json", "engine.json", "counts.json", "processor.jsonl",
+        "journal.json")  # fmt: skip
 
 
 def main() -> int:
