@@ -162,12 +162,19 @@ def test_a_hold_that_the_observation_cuts_short_is_not_an_end_but_is_told() -> N
     assert one.good_again_s == pytest.approx(56.0)
 
 
-def test_a_bad_request_shortly_before_an_outage_does_not_make_it_begin_earlier() -> None:
-    def fate(at_s: float) -> str:
-        return "slow" if at_s == 18.75 else during((20, 25))(at_s)
+@pytest.mark.parametrize("fate", ["slow", "http_503"])
+def test_a_bad_request_shortly_before_an_outage_does_not_make_it_begin_earlier(fate: str) -> None:
+    outage = during((20, 25), fate=fate)
+    [one] = found(timeline(evenly(80), lambda at_s: fate if at_s == 18.75 else outage(at_s)))
+    assert one.start_s == pytest.approx(20.0, abs=0.002)
 
-    [one] = found(timeline(evenly(80), fate))
-    assert one.start_s == pytest.approx(20.001)
+
+def test_a_disturbance_does_not_end_before_it_began_where_a_window_sheds_older_bad_requests() -> None:
+    # The window fails because of both stretches, of which the later one is the change; it passes for a moment between.
+    seen = timeline(evenly(10), during((20, 20.5), (21.3, 22), fate="slow"))
+    [one] = found(seen, replace(CRITERIA, goodput=0.5))
+    assert one.start_s == pytest.approx(21.3)
+    assert one.ended_s == pytest.approx(22.0)
 
 
 def test_requests_in_flight_when_a_server_dies_fail_then_and_not_when_they_were_planned() -> None:
