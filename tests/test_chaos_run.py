@@ -271,11 +271,11 @@ def test_missing_rows_make_the_run_inconclusive(copy: Path) -> None:
 
 
 def test_counts_that_disagree_make_the_run_inconclusive(copy: Path) -> None:
-    kept = json.loads((copy / "metrics.json").read_text())
-    kept["reconciliation"]["problems"] = ["the client sent 9 requests, the gateway counted 8"]
-    (copy / "metrics.json").write_text(json.dumps(kept))
+    counts = json.loads((copy / "counts.json").read_text())
+    counts["problems"] = ["the client sent 9 requests, the gateway counted 8"]
+    (copy / "counts.json").write_text(json.dumps(counts))
     assert main(["report", str(copy)]) == ExitCode.INCONCLUSIVE
-    assert kept["reconciliation"]["problems"][0] in json.loads((copy / "journal.json").read_text())["reasons"]
+    assert counts["problems"][0] in json.loads((copy / "journal.json").read_text())["reasons"]
 
 
 def test_the_journal_names_the_engine_and_the_alerts_of_the_run_with_their_times(
