@@ -137,10 +137,7 @@ def _late(taken_s: Sequence[float], usual_s: float) -> int:
 
 
 def _costs(before: Before, now: RoundTrips) -> str:
-    return (
-        f"a round trip through its network took {_ms(before.network_s)} longer than one beside it before the fault, "
-        f"and {_ms(now.network_s)} now"
-    )
+    return f"its network added {_ms(before.network_s)} to a round trip before the fault, and {_ms(now.network_s)} now"
 
 
 def _ms(seconds: float) -> str:
