@@ -34,6 +34,7 @@ from chaos.measuring.timeline import align
 from chaos.progress import Progress
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.publishing.broadcast import Broadcast
+from chaos.record.details import FaultDetail
 from chaos.record.journal import Journal
 from chaos.record.observed import Observed
 from chaos.run_folder import RunFolder
@@ -186,7 +187,8 @@ class Run:
                 raise AbortedError(f"aborted after injection: {error}", hint=error.hint) from error
 
     def _fault_began(self, broadcast: Broadcast, injected: Event) -> None:
-        self._done = f"{', '.join(injected.detail['targets'])} {injected.detail['done']}"
+        fault = FaultDetail.of_event(injected)
+        self._done = f"{', '.join(fault.targets)} {fault.done}"
         broadcast.fault_began(injected)
 
     def _watch(self, name: str, view: LiveView, zero_s: float, until_s: float, detail: str = "") -> None:

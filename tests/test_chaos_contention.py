@@ -9,9 +9,10 @@ from chaos.experiment.assertions import TERMS, parse
 from chaos.judging.contention import excused, note, tolerated_share
 from chaos.judging.evaluation import evaluate
 from chaos.judging.processor_section import section
-from chaos.judging.verdict import Verdict, judge
+from chaos.judging.verdict import judge
 from chaos.measuring.measurements import Measurements
 from chaos.measuring.processor import FULL_SHARE
+from chaos.record.verdict import Verdict
 from tests.support.killed_run import LIFE, measured, rows_of_a_kill
 from tests.support.processor_samples import Rates, always, full_from, samples, usage
 

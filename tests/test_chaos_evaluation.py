@@ -5,11 +5,11 @@ import pytest
 
 from chaos.experiment.assertions import TERMS, parse
 from chaos.judging.evaluation import evaluate
-from chaos.judging.verdict import Verdict
 from chaos.measuring.measurements import Measurements, measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import Timeline
+from chaos.record.verdict import Verdict
 from tests.support.killed_run import FAULT, LIFE, measured, row, rows_of_a_kill
 
 

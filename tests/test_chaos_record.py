@@ -8,7 +8,7 @@ import pytest
 
 from chaos.events import Event, EventKind, read_events
 from chaos.record import documentation, observed
-from chaos.record.details import DETAILS, FaultDetail, Looked, of_event, told
+from chaos.record.details import DETAILS, FaultDetail, Looked, told
 from chaos.record.journal import Journal
 from chaos.run_folder import RunFolder
 
@@ -53,14 +53,14 @@ def test_every_kind_of_event_has_a_type_of_detail_and_a_recorded_run_fits_them()
     seen = {event.kind for event in events}
     assert seen >= {"target_opened", "load_started", "fault_injected", "fault_verified", "replica_gone"}
     for event in events:
-        detail = of_event(event)
+        detail = DETAILS[event.kind].of_event(event)
         known = type(detail).model_fields.keys() | {"port", "metrics_port"}
         assert event.detail.keys() <= known, event
 
 
 def test_a_detail_that_lacks_what_its_kind_says_is_named() -> None:
     with pytest.raises(ValueError, match=r"event fault_ended at 3\.000 s.*\n.*id"):
-        of_event(Event(3.0, "fault_ended"))
+        DETAILS["fault_ended"].of_event(Event(3.0, "fault_ended"))
 
 
 def test_details_of_runs_with_one_fault_per_experiment_are_still_understood() -> None:

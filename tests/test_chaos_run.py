@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -106,11 +105,12 @@ def test_a_run_with_loose_bounds_passes_and_exits_0(
     finished: tuple[Path, subprocess.CompletedProcess[str]], journal: dict[str, Any]
 ) -> None:
     _, process = finished
+    assert [one["verdict"] for one in journal["assertions"]] == ["passed"] * 4, journal["assertions"]
     # A starved machine may make the generator late; that is inconclusive, and must be said as that.
-    assert (process.returncode, journal["verdict"]) in {(0, "passed"), (3, "inconclusive")}, process.stderr
-    assert all("generator lagged" in r or "unstable baseline" in r for r in journal["reasons"]), journal[
-        "reasons"
-    ]
+    late = [r for r in journal["reasons"] if "generator lagged" in r or "unstable baseline" in r]
+    assert journal["reasons"] == late
+    expected = ("inconclusive", 3) if late else ("passed", 0)
+    assert (journal["verdict"], process.returncode) == expected, process.stderr
 
 
 def test_every_planned_arrival_has_exactly_one_row_with_one_outcome(
@@ -210,84 +210,11 @@ def test_judging_the_same_records_again_gives_the_same_journal(copy: Path, journ
     assert json.loads((copy / "journal.json").read_text()) == journal
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [
-        ("recovery.capacity <= 18s", "recovery.capacity <= 0s", ExitCode.DEVIATED),
-        ("p99(ttft, baseline) <= 2s", "p99.9(ttft, all) <= 2s", ExitCode.INCONCLUSIVE),
-    ],
-    ids=["a bound of 0 s deviates", "too few requests for a claim are inconclusive"],
-)
-def test_exit_code_follows_the_records_and_the_bound(
-    copy: Path, journal: dict[str, Any], old: str, new: str, expected: ExitCode
-) -> None:
-    if journal["reasons"]:
-        expected = ExitCode.INCONCLUSIVE  # unsound data decides nothing, whatever the bound
-    (copy / "processor.jsonl").unlink()  # nor does a machine that is known to have been full
-    experiment = (copy / "experiment.yaml").read_text()
-    assert old in experiment
-    (copy / "experiment.yaml").write_text(experiment.replace(old, new))
-    assert main(["report", str(copy)]) == expected
-
-
-def test_a_deviation_on_a_machine_that_was_full_is_inconclusive_and_says_so(
-    copy: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    experiment = (copy / "experiment.yaml").read_text()
-    (copy / "experiment.yaml").write_text(
-        experiment.replace("recovery.capacity <= 18s", "recovery.capacity <= 0s")
-    )
-    samples = [json.loads(line) for line in (copy / "processor.jsonl").read_text().splitlines()]
-    for sample in samples:
-        sample["busy_s"] = sample["machine_cores"] * (sample["at_s"] - samples[0]["at_s"])
-    (copy / "processor.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in samples))
-    assert main(["report", str(copy)]) == ExitCode.INCONCLUSIVE
-    journal = json.loads((copy / "journal.json").read_text())
-    [capacity] = [one for one in journal["assertions"] if one["expression"] == "recovery.capacity <= 0s"]
-    assert capacity["verdict"] == "inconclusive"
-    assert capacity["reason"].startswith("the machine was full for 100% of the time from the fault")
-    assert journal["processor"]["note"].startswith("the machine was full for 100% of the fault phase")
-    assert "The machine was full for 100%" in (copy / "summary.md").read_text()
-    assert "machine   full for " in capsys.readouterr().out
-
-
-def test_a_folder_without_samples_of_the_processor_is_judged_as_before(
-    copy: Path, journal: dict[str, Any]
-) -> None:
-    (copy / "processor.jsonl").unlink()
-    main(["report", str(copy)])
-    again = json.loads((copy / "journal.json").read_text())
-    assert again["processor"] is None
-    assert "no samples" in again["processor_reason"]
-    assert again["phases"] == journal["phases"]
-
-
-def test_missing_rows_make_the_run_inconclusive(copy: Path) -> None:
-    rows = (copy / "requests.jsonl").read_text().splitlines(keepends=True)
-    (copy / "requests.jsonl").write_text("".join(rows[:-1]))
-    assert main(["report", str(copy)]) == ExitCode.INCONCLUSIVE
-    reasons = json.loads((copy / "journal.json").read_text())["reasons"]
-    assert any(re.match(r"1 of \d+ planned arrivals have no row", reason) for reason in reasons)
-
-
-def test_counts_that_disagree_make_the_run_inconclusive(copy: Path) -> None:
-    counts = json.loads((copy / "counts.json").read_text())
-    counts["problems"] = ["the client sent 9 requests, the gateway counted 8"]
-    (copy / "counts.json").write_text(json.dumps(counts))
-    assert main(["report", str(copy)]) == ExitCode.INCONCLUSIVE
-    assert counts["problems"][0] in json.loads((copy / "journal.json").read_text())["reasons"]
-
-
-def test_the_journal_names_the_engine_and_the_alerts_of_the_run_with_their_times(
-    journal: dict[str, Any],
-) -> None:
+def test_the_journal_names_the_engine_and_asked_for_alerts(journal: dict[str, Any]) -> None:
     assert journal["engine"] == {"engine": "reference"}
-    for alert in journal["alerts"]:
-        assert alert["severity"] in ("page", "ticket")
-        assert alert["resolved_s"] is None or alert["fired_s"] < alert["resolved_s"]
-    # A replica that is back within the alert's hold and two scrapes need not be missed.
-    if journal["recovery"]["capacity_s"] > 10.0:
-        assert "ReplicasMissing" in {alert["name"] for alert in journal["alerts"]}
+    # A replica that is back soon enough need not be missed by an alert; Prometheus was asked all the same.
+    assert isinstance(journal["alerts"], list)
+    assert "alerts_reason" not in journal
 
 
 def test_grafana_has_the_fault_as_one_region_that_ends_when_capacity_is_back(

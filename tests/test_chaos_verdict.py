@@ -6,11 +6,12 @@ import pytest
 from chaos.errors import ExitCode
 from chaos.events import Event
 from chaos.experiment.assertions import Dimension
-from chaos.judging.verdict import AssertionResult, Verdict, judge, unsound
+from chaos.judging.verdict import AssertionResult, judge, unsound
 from chaos.measuring.measurements import measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
+from chaos.record.verdict import Verdict
 from loadtests.rows import Row
 
 SLO = Objectives(ttft_s=0.5, e2e_s=1.0)
@@ -69,7 +70,7 @@ def test_a_sound_run_has_no_reason_against_it() -> None:
             timeline(faults=(replace(FAULT, verified=False),)), "fault kill: not every target", id="no proof"
         ),
         pytest.param(
-            timeline(events=(*LIFE, Event(12.0, "standby_gone", detail={"how": "SIGKILL"}))),
+            timeline(events=(*LIFE, Event(12.0, "standby_gone", detail={"pid": 7, "how": "SIGKILL"}))),
             "the process that replicas are forked from ended by itself at 12.0 s (SIGKILL)",
             id="standby lost",
         ),

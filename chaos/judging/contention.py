@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from chaos.experiment.assertions import Assertion, Term
-from chaos.judging.verdict import AssertionResult, Verdict
+from chaos.judging.verdict import AssertionResult
 from chaos.measuring.disturbances import SLOW
 from chaos.measuring.measurements import Measurements
 from chaos.measuring.processor import FULL_SHARE, Sample, Usage, of_phase
 from chaos.measuring.timeline import Phase
+from chaos.record.verdict import Verdict
 from loadtests.rows import SILENT_OUTCOMES
 
 _MADE_BY_THE_PLAN = frozenset({"requests"})

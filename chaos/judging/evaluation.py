@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chaos.experiment.assertions import Assertion, Term
-from chaos.judging.verdict import AssertionResult, Verdict
+from chaos.judging.verdict import AssertionResult
 from chaos.measuring.measurements import Measurements, PhaseSlis
 from chaos.measuring.quantiles import needed_for_claim, quantile
 from chaos.measuring.recovery import NOTHING_INJECTED, RecoveryTime, Status
 from chaos.measuring.slis import samples
 from chaos.measuring.timeline import fewest_ready, ready_steps
+from chaos.record.verdict import Verdict
 from loadtests.rows import Row
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {

@@ -8,15 +8,17 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from chaos.errors import ExitCode
+from chaos.events import EventKind
 from chaos.experiment.assertions import Dimension
 from chaos.measuring.measurements import Measurements, phase_slis
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.recovery import NOTHING_INJECTED
 from chaos.measuring.slis import samples
 from chaos.measuring.timeline import Phase, fewest_ready, ready_steps
+from chaos.record.details import ProcessEnded, told
+from chaos.record.verdict import Verdict
 
 LAG_SHARE = 0.05
 """P99 of the generator's lag may be this share of the TTFT bound."""
@@ -24,15 +26,6 @@ NOT_OFFERED_SHARE = 0.001
 """This share of the arrivals may be dropped by the client, or leave later than the whole TTFT bound."""
 DRIFT_SHARE = 0.1
 """Median TTFT of the baseline's halves may differ by this share of the TTFT bound."""
-
-
-class Verdict(StrEnum):
-    """What an assertion, or a run, comes to."""
-
-    PASSED = "passed"
-    DEVIATED = "deviated"
-    INCONCLUSIVE = "inconclusive"
-
 
 EXIT_CODES = {
     Verdict.PASSED: ExitCode.PASSED,
@@ -106,13 +99,11 @@ def unsound(measurements: Measurements) -> Iterator[str]:
 
 
 def _unsound_target(measurements: Measurements) -> Iterator[str]:
-    for event in measurements.timeline.events:
-        if event.kind == "standby_gone":
-            how = event.detail.get("how")
-            yield (
-                f"the process that replicas are forked from ended by itself at {event.at_s:.1f} s ({how}): the start "
-                "of another one ran beside the replicas"
-            )
+    for event, standby in told(measurements.timeline.events, ProcessEnded, EventKind.STANDBY_GONE):
+        yield (
+            f"the process that replicas are forked from ended by itself at {event.at_s:.1f} s ({standby.how}): "
+            "the start of another one ran beside the replicas"
+        )
 
 
 def _unsound_rows(measurements: Measurements) -> Iterator[str]:

@@ -12,6 +12,7 @@ from chaos.prometheus import WallClock
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.publishing.load_series import LoadCollector
 from chaos.publishing.run_series import RunSeries
+from chaos.record.details import FaultDetail, FaultEnded
 from chaos.targets import Target
 from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB, RUN_JOB
 
@@ -61,16 +62,16 @@ class Broadcast:
 
     def fault_began(self, injected: Event) -> None:
         """A fault is in force, since `at_s` of the event on the monotonic clock."""
-        detail = injected.detail
-        occurrence, name, kind, targets = (detail[key] for key in ("id", "name", "kind", "targets"))
-        self._in_force[occurrence] = detail["lasts"]
-        self._series.fault_began(occurrence, name, kind, targets)
+        fault = FaultDetail.of_event(injected)
+        told = fault.occurrence, fault.name, fault.kind, fault.targets
+        self._in_force[fault.occurrence] = fault.lasts
+        self._series.fault_began(*told)
         if self._grafana is not None:
-            self._grafana.fault_began(occurrence, name, kind, targets, self._clock.wall_s(injected.at_s))
+            self._grafana.fault_began(*told, self._clock.wall_s(injected.at_s))
 
     def fault_ended(self, ended: Event) -> None:
         """It was undone; harmless when it was not in force."""
-        self._end(ended.detail["id"], ended.at_s)
+        self._end(FaultEnded.of_event(ended).id, ended.at_s)
 
     def capacity_restored(self) -> None:
         """Every wanted replica is ready: what a fault that was over at once had taken is there again."""

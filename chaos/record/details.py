@@ -1,7 +1,7 @@
 """What each kind of event says beside its instant and its replica: the types of `detail` in `events.jsonl`."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from pydantic import AliasChoices, ConfigDict, Field, ValidationError
 
@@ -15,6 +15,18 @@ class Detail(Entry):
     """A detail; what a version to come adds to one is no error."""
 
     model_config = ConfigDict(extra="ignore")
+
+    @classmethod
+    def of_event(cls, event: Event) -> Self:
+        """The detail of an event whose kind says this.
+
+        Raises:
+            ValueError: it lacks something that its kind says.
+        """
+        try:
+            return cls.model_validate(event.detail)
+        except ValidationError as error:
+            raise ValueError(f"event {event.kind} at {event.at_s:.3f} s: {error}") from error
 
 
 class TargetOpened(Detail):
@@ -164,18 +176,6 @@ DETAILS: Mapping[str, type[Detail]] = {
 """What each kind of event says."""
 
 
-def of_event(event: Event) -> Detail:
-    """The detail of an event as the type of its kind.
-
-    Raises:
-        ValueError: it lacks something that its kind says.
-    """
-    try:
-        return DETAILS[event.kind].model_validate(event.detail)
-    except ValidationError as error:
-        raise ValueError(f"event {event.kind} at {event.at_s:.3f} s: {error}") from error
-
-
 def told(events: Iterable[Event], said: type[Said], *kinds: EventKind) -> Iterator[tuple[Event, Said]]:
     """The events of these kinds with their details, which are of this type.
 
@@ -184,6 +184,4 @@ def told(events: Iterable[Event], said: type[Said], *kinds: EventKind) -> Iterat
     """
     for event in events:
         if event.kind in kinds:
-            detail = of_event(event)
-            assert isinstance(detail, said)
-            yield event, detail
+            yield event, said.of_event(event)

@@ -6,11 +6,11 @@ from pathlib import Path
 from pydantic import Field, JsonValue, ValidationError
 
 from chaos.errors import ExitCode, InputError
-from chaos.judging.verdict import Verdict
 from chaos.record.cluster import Alert, Reconciliation
 from chaos.record.costs import Processor
 from chaos.record.entry import Entry
 from chaos.record.sections import Assertion, Disturbance, Fault, Load, Phase, Recovery, Slo, UsualLevel
+from chaos.record.verdict import Verdict
 
 SCHEMA = 2
 """1 was a journal without `cut_short`, `load.sent` and phases of single occurrences."""

@@ -5,10 +5,10 @@ Seconds are floats on the run clock, unless a key says since when they count.
 
 from pydantic import ConfigDict
 
-from chaos.judging.verdict import Verdict
 from chaos.measuring.recovery import Status
 from chaos.measuring.timeline import OCCURRENCE
 from chaos.record.entry import Entry, Number
+from chaos.record.verdict import Verdict
 
 
 class Slo(Entry):

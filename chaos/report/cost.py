@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from chaos.judging.verdict import Verdict
 from chaos.record.costs import ProcessorPhase, RoleCost
 from chaos.record.journal import Journal
+from chaos.record.verdict import Verdict
 from chaos.report.words import plain, seconds, share
 
 _ROLES = ("replicas", "standby", "gateway", "proxy", "load", "prometheus", "supervisor", "runner")

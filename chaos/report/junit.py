@@ -6,9 +6,9 @@ Green exactly when the exit code is 0: deviated is a failure, and what decides n
 import re
 from xml.etree import ElementTree as ET
 
-from chaos.judging.verdict import Verdict
 from chaos.record.journal import Journal
 from chaos.record.sections import Assertion
+from chaos.record.verdict import Verdict
 from chaos.report import story
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chaos.errors import ExitCode
-from chaos.judging.verdict import Verdict
 from chaos.measuring.recovery import Status
 from chaos.record.journal import Journal
 from chaos.record.sections import Assertion, Capacity, Recovery
+from chaos.record.verdict import Verdict
 from chaos.report import disturbances
 from chaos.report.words import NOTHING, count, measured, plain, seconds, share
 

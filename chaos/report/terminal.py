@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chaos.judging.verdict import Verdict
 from chaos.record.journal import Journal
+from chaos.record.verdict import Verdict
 from chaos.report import cost, disturbances, story
 from chaos.report.lifecycle import short_names
 from chaos.report.words import count, seconds
