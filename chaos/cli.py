@@ -193,7 +193,10 @@ def _add_afterwards(verbs: _Verbs) -> None:
     recover = verbs.add_parser(
         "recover",
         help="end whatever lost runs left behind",
-        description="Find processes of runs whose runner is gone, end them, and say what was done.",
+        description=(
+            "Find processes and faults of runs whose runner is gone, end the ones and undo the others, and say what "
+            "was done."
+        ),
     )
     recover.add_argument("--dry-run", action="store_true", help="only say what would be ended")
     recover.set_defaults(command=lambda options: commands.recover(dry_run=options.dry_run))

@@ -316,6 +316,25 @@ def test_a_service_that_does_not_answer_is_refused_on_entering(
         pytest.fail("entered")
 
 
+@pytest.mark.parametrize(
+    ("url", "key", "complaint"),
+    [
+        pytest.param("http://127.0.0.1:1/metrics", "metrics", "metrics.0.: nothing answers at", id="nobody"),
+        pytest.param("{status-404}", "prometheus", "prometheus: .* answers 404", id="not there"),
+        pytest.param("{ok}/v1/models", "gateway_metrics", "expected an aftershock gateway's", id="another's"),
+    ],
+)
+def test_another_url_that_does_not_serve_what_its_key_promises_is_wrong_input(
+    service: ScriptedServer, tmp_path: Path, url: str, key: str, complaint: str
+) -> None:
+    found = url.replace("{ok}", service.url()).replace("{status-404}", service.url("status-404"))
+    options = ExternalOptions.model_validate(
+        {"url": service.url(), key: (found,) if key == "metrics" else found}
+    )
+    with pytest.raises(InputError, match=complaint), options.open(Opening("drill", tmp_path, 1)):
+        pytest.fail("entered")
+
+
 def test_the_key_and_what_the_service_takes_are_in_the_first_request(
     service: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -171,6 +172,22 @@ def test_bytes_on_an_open_connection_wait_and_arrive_as_they_were_through_fault_
     toggles.start()
     assert sent_and_received(client, server, payload) == payload
     toggles.join()
+    client.close()
+    server.close()
+
+
+def test_a_sender_has_to_wait_while_much_waits_for_its_time_and_nothing_of_it_is_lost(proxy: Helper) -> None:
+    client, server = joined(proxy, "much")
+    shape(proxy, "much", "hour#1", 3600.0)
+    client.settimeout(0.5)
+    sent, block = bytearray(), Random(3).randbytes(1_000_003)
+    with suppress(TimeoutError):
+        while len(sent) < 64 * len(block):
+            sent += block[: client.send(block)]
+    assert 4_000_000 < len(sent) < 40_000_000, "what waits in the proxy, and what the sockets hold"
+    proxy.ask("unshape", occurrence="hour#1")
+    client.shutdown(socket.SHUT_WR)
+    assert b"".join(iter(lambda: server.recv(65536), b"")) == sent
     client.close()
     server.close()
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from chaos.errors import InputError, RefusedError
+from exporters.series.gateway import GATEWAY_REQUESTS
 from loadtests.completions import PATH, request_body
 from loadtests.endpoint import Endpoint, first_model
 
 _WITHIN_S = 30.0
 _BODY_LENGTH = 200
+_MOST_BYTES = 64_000_000
+_GATEWAY = "gateway_metrics"
 _HINTS = {
     400: "does it refuse ignore_eos? `load.ignore_eos: false`, or --no-ignore-eos",
     401: "name the variable that holds its key: `target.external.api_key_env`, or --api-key-env",
@@ -39,7 +42,7 @@ class Service:
         if self.prometheus_url is not None:
             yield "prometheus", self.prometheus_url
         if self.gateway_metrics_url is not None:
-            yield "gateway_metrics", self.gateway_metrics_url
+            yield _GATEWAY, self.gateway_metrics_url
 
 
 def require_answer(service: Service) -> str:
@@ -57,7 +60,8 @@ def require_answer(service: Service) -> str:
     try:
         asked = service.model or first_model(endpoint, _WITHIN_S)
     except ValueError as error:
-        raise RefusedError(f"no service at {where}: {error}") from error
+        hint = "does it want a key, or the model's name? --api-key-env, --model, or the same in `target.external`"
+        raise RefusedError(f"no service at {where}: {error}", hint=hint) from error
     status, body = _post(endpoint, where, request_body(asked, "Hello", 1, ignore_eos=service.ignore_eos))
     if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR or status == http.HTTPStatus.TOO_MANY_REQUESTS:
         raise RefusedError(f"{where} answers a request to {asked} with {status}: {body}")
@@ -72,12 +76,18 @@ def _require_exposition(key: str, url: str) -> None:
     try:
         connection = _connection(Endpoint.parse(url))
         connection.request("GET", urlsplit(url).path or "/")
-        status = connection.getresponse().status
+        answer = connection.getresponse()
+        body = answer.read(_MOST_BYTES)
         connection.close()
     except (OSError, http.client.HTTPException) as error:
         raise InputError(f"target.external.{key}: nothing answers at {url}: {error}") from error
-    if status >= http.HTTPStatus.BAD_REQUEST:
-        raise InputError(f"target.external.{key}: {url} answers {status}")
+    if answer.status >= http.HTTPStatus.BAD_REQUEST:
+        raise InputError(f"target.external.{key}: {url} answers {answer.status}")
+    if key == _GATEWAY and GATEWAY_REQUESTS.name.encode() not in body:
+        raise InputError(
+            f"target.external.{key}: expected an aftershock gateway's series ({GATEWAY_REQUESTS.name}), got {url}",
+            hint="leave the key out for any other gateway: its counts cannot be compared with the client's",
+        )
 
 
 def _post(endpoint: Endpoint, where: str, body: bytes) -> tuple[int, str]:
