@@ -125,7 +125,7 @@ def test_help_teaches_every_verb_and_exit_code(capsys: pytest.CaptureFixture[str
 def test_an_unhealthy_baseline_is_refused_before_injection_and_its_report_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = TOYS.replace("ttft: 2s, e2e: 4s", "ttft: 1us, e2e: 4s").replace("baseline: 16s", "baseline: 3s")
+    text = TOYS.replace("ttft: 2s, e2e: 4s", "ttft: 1us, e2e: 4s").replace("baseline: 18s", "baseline: 3s")
     out = tmp_path / "out"
     assert (
         main(["run", str(write_experiment(tmp_path / "in", text)), "--out", str(out)])
@@ -141,7 +141,7 @@ def test_an_unhealthy_baseline_is_refused_before_injection_and_its_report_says_s
 
 def test_a_load_that_dies_after_injection_aborts_the_run_with_4(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    text = TOYS.replace("baseline: 16s", "baseline: 3s")
+    text = TOYS.replace("baseline: 18s", "baseline: 3s")
     experiment = write_experiment(tmp_path / "in", text)
     with subprocess.Popen(
         [sys.executable, "-m", "chaos", "run", str(experiment), "--out", str(out)],

@@ -229,7 +229,7 @@ def test_a_share_becomes_a_number_that_stands_in_file_journal_reports_and_on_the
     text = TOO_FAST.replace("rate: 90", "rate: 60% of capacity").replace(
         "p99(ttft, baseline)", "p50(ttft, baseline)"
     )
-    text = text.replace("warmup: 4s, baseline: 16s", "warmup: 1s, baseline: 3s")
+    text = text.replace("warmup: 4s, baseline: 18s", "warmup: 1s, baseline: 3s")
     out = tmp_path / "out"
     done = aftershock(write_experiment(tmp_path, text), out)
     assert (out / "journal.json").is_file(), done.stderr

@@ -62,7 +62,7 @@ class Measurements:
             return phase_slis(
                 self.timeline,
                 self.objectives,
-                Phase("all", self.timeline.warmup_s, self.timeline.plan_end_s),
+                Phase("all", self.timeline.warmup_s, max(self.timeline.warmup_s, self.timeline.plan_end_s)),
             )
         return next((slis for slis in self.phases if slis.phase.name == name), None)
 

@@ -100,7 +100,8 @@ def phases(timeline: Timeline, objectives: Objectives, criteria: Criteria) -> tu
     start_s = timeline.fault_start_s
     if start_s is None:
         name = "observation" if timeline.observes else "baseline"
-        return (Phase(name, timeline.warmup_s, timeline.plan_end_s),)
+        # A run that was cut short may not have come to the end of its warm-up.
+        return (Phase(name, timeline.warmup_s, max(timeline.warmup_s, timeline.plan_end_s)),)
     end_s = fault_end_s(timeline, criteria)
     return (
         Phase("baseline", timeline.warmup_s, max(timeline.warmup_s, start_s - objectives.e2e_s)),
