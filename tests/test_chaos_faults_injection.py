@@ -143,6 +143,15 @@ def test_a_proof_that_fails_to_look_keeps_nothing_in_force(tmp_path: Path) -> No
     assert target.effects == {}
 
 
+def test_a_disk_that_refuses_the_intent_keeps_nothing_in_force(tmp_path: Path) -> None:
+    target = FakeTarget()
+    with injector(tmp_path, target, planned(tmp_path)) as running:
+        running.apply(step("inject"))
+        (tmp_path / "state.jsonl").unlink()
+        (tmp_path / "state.jsonl").mkdir()
+    assert target.effects == {}
+
+
 def test_nothing_is_undone_of_a_fault_that_is_over_at_once(tmp_path: Path) -> None:
     target = FakeTarget()
     with injector(tmp_path, target, planned(tmp_path, "PodChaos")) as running:

@@ -7,7 +7,7 @@ run, so that a step is never late because an earlier fault takes its time to be 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from random import Random
 from types import TracebackType
@@ -145,7 +145,8 @@ class Injector:
             self._undo_now(occurrence)
 
     def _undo_now(self, occurrence: str) -> None:
-        self.folder.intend("recover", id=occurrence)
+        with suppress(OSError):  # a full disk must not keep a fault in force
+            self.folder.intend("recover", id=occurrence)
         self.target.recover(occurrence)
         ended = Event(time.monotonic(), "fault_ended", detail={"id": occurrence})
         del self.in_force[occurrence]
