@@ -59,6 +59,8 @@ def test_an_occurrence_is_injected_verified_undone_and_verified_again_under_its_
         *("fault_ended", "end_verified", "end_verified"),
     ]
     assert {event.detail["id"] for event in running.events} == {"drill#1"}
+    stamps = [event.at_s for event in running.events]
+    assert stamps == sorted(stamps), "what was seen is stamped when it was seen, not when it was noted"
     assert intents(tmp_path) == [("inject", "drill#1"), ("recover", "drill#1")]
     assert target.history == ["inject drill#1", "recover drill#1"]
 
