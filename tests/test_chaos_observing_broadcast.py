@@ -85,6 +85,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                     "kind": "PodChaos/pod-kill",
                     "targets": [victim.name],
                     "lasts": False,
+                    "fidelity": "exact",
+                    "candidates": 2,
                 }
                 told.fault_began(Event(began_s, "fault_injected", detail=fault))
                 _reaches(client, 'ALERTS{alertname="FaultInForce",alertstate="firing"}')
