@@ -59,6 +59,8 @@ def test_an_occurrence_is_injected_verified_undone_and_verified_again_under_its_
         *("fault_ended", "end_verified", "end_verified"),
     ]
     assert {event.detail["id"] for event in running.events} == {"drill#1"}
+    stamps = [event.at_s for event in running.events]
+    assert stamps == sorted(stamps), "what was seen is stamped when it was seen, not when it was noted"
     assert intents(tmp_path) == [("inject", "drill#1"), ("recover", "drill#1")]
     assert target.history == ["inject drill#1", "recover drill#1"]
 
@@ -140,6 +142,15 @@ def test_a_proof_that_fails_to_look_keeps_nothing_in_force(tmp_path: Path) -> No
     running.apply(step("inject"))
     with pytest.raises(InconclusiveError, match="nobody can be seen"):
         running.apply(step("recover"))
+    assert target.effects == {}
+
+
+def test_a_disk_that_refuses_the_intent_keeps_nothing_in_force(tmp_path: Path) -> None:
+    target = FakeTarget()
+    with injector(tmp_path, target, planned(tmp_path)) as running:
+        running.apply(step("inject"))
+        (tmp_path / "state.jsonl").unlink()
+        (tmp_path / "state.jsonl").mkdir()
     assert target.effects == {}
 
 

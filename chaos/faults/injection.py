@@ -7,7 +7,7 @@ run, so that a step is never late because an earlier fault takes its time to be 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from random import Random
 from types import TracebackType
@@ -51,7 +51,7 @@ class Injector:
     """Victims by occurrence; of a fault that is over at once until the run ends."""
     hit: tuple[str, ...] = ()
     """Names of everyone who was hit so far."""
-    _proofs: dict[str, Future[Sequence[Evidence]]] = field(default_factory=dict)
+    _proofs: dict[str, Future[Sequence[Event]]] = field(default_factory=dict)
     _looking: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(thread_name_prefix="proof")
     )
@@ -118,7 +118,7 @@ class Injector:
         self.hit += tuple(names)
         self.on_began(injected)
         within_s = _grace_s(fault) + _PROOF_WITHIN_S
-        self._proofs[occurrence] = self._looking.submit(self.target.verify, occurrence, within_s)
+        self._proofs[occurrence] = self._looking.submit(self._look, occurrence, within_s)
 
     def _drawn(self, planned: PlannedFault, number: int) -> tuple[tuple[Replica, ...], int]:
         """The victims, of how many candidates; none, of the one service, where the fault hits it as a whole."""
@@ -129,11 +129,15 @@ class Injector:
         draw = selection.draw(found, chosen.mode, chosen.value, victims_rng(self.seed, number))
         return blast_radius.targets(draw), draw.candidates_count
 
+    def _look(self, occurrence: str, within_s: float) -> Sequence[Event]:
+        """What is seen of a fault in force, stamped when it was seen."""
+        return [*_looked("fault", occurrence, self.target.verify(occurrence, within_s))]
+
     def _proved(self, occurrence: str) -> None:
         """Wait until it was looked whether the fault is in force, and note what was seen."""
         proof = self._proofs.pop(occurrence, None)
         if proof is not None:
-            self.events += _looked("fault", occurrence, proof.result())
+            self.events += proof.result()
 
     def recover(self, fault: Fault, occurrence: str) -> None:
         """Undo a fault and look whether it is gone; nothing a second time, nor for one that is over at once."""
@@ -145,7 +149,8 @@ class Injector:
             self._undo_now(occurrence)
 
     def _undo_now(self, occurrence: str) -> None:
-        self.folder.intend("recover", id=occurrence)
+        with suppress(OSError):  # a full disk must not keep a fault in force
+            self.folder.intend("recover", id=occurrence)
         self.target.recover(occurrence)
         ended = Event(time.monotonic(), "fault_ended", detail={"id": occurrence})
         del self.in_force[occurrence]
