@@ -19,7 +19,6 @@ from chaos.report import words
         (15.0, "15 s"),
         (9.996, "10 s"),
         (1234.5, "1234 s"),
-        ("inf", "inf"),
         (math.inf, "inf"),
         (None, "\N{EN DASH}"),
     ],
