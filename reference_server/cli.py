@@ -80,7 +80,7 @@ def _serve(argv: Sequence[str]) -> int:
     if standby is not None:
         from reference_server.standby import keep_nursery
 
-        return keep_nursery(standby)
+        return keep_nursery(standby, main)
     settings = settings_from(flags, os.environ)
     if front is not None:
         from reference_server.standby import replica_from

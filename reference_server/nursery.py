@@ -39,6 +39,8 @@ NEEDED = (
 """What a replica or a rank would import: it brings the rest."""
 
 Message = dict[str, Any]
+Serve = Callable[[Sequence[str]], int]
+"""Be a replica with these options; returns the exit code."""
 
 _HEADER = struct.Struct("<I")
 _MOST_FDS = 3
@@ -82,7 +84,10 @@ def _read(control: socket.socket, size: int) -> bytes:
 class Nursery:
     """Forks, signals, buries and tells, until nobody is left who could ask."""
 
-    def __init__(self, listener: socket.socket | None, connections: Iterable[socket.socket]) -> None:
+    def __init__(
+        self, serve: Serve, listener: socket.socket | None, connections: Iterable[socket.socket]
+    ) -> None:
+        self._serve_replica = serve
         self._selector = selectors.DefaultSelector()
         self._listener = listener
         self._connections: set[socket.socket] = set()
@@ -142,7 +147,7 @@ class Nursery:
     def _obey(self, connection: socket.socket, message: Message, fds: Sequence[int]) -> Message:
         match message["op"]:
             case "replica":
-                life = _replica(message, fds)
+                life = _replica(message, fds, self._serve_replica)
                 if message.get("adopted"):
                     return {"pid": fork_for_parent(life)}
             case "rank":
@@ -186,7 +191,7 @@ def _tell(connection: socket.socket, message: Message) -> None:
         send(connection, message)
 
 
-def _replica(message: Message, fds: Sequence[int]) -> Callable[[], object]:
+def _replica(message: Message, fds: Sequence[int], serve: Serve) -> Callable[[], object]:
     argv = message["argv"]
     options = argv[1 + len(COMMAND) :]
     if tuple(argv[1 : 1 + len(COMMAND)]) != COMMAND:
@@ -195,13 +200,11 @@ def _replica(message: Message, fds: Sequence[int]) -> Callable[[], object]:
         raise WrongRequestError(f"two file descriptors are expected, for output and errors, not {len(fds)}")
     place = Place(message["env"], message["cwd"])
 
-    def serve() -> int:
-        from reference_server.cli import main
-
+    def live() -> int:
         sys.argv = argv[2:]
-        return main(options)
+        return serve(options)
 
-    return lambda: live_as_process(place, fds, serve)
+    return lambda: live_as_process(place, fds, live)
 
 
 def _rank(message: Message, fds: Sequence[int]) -> Callable[[], object]:
@@ -213,14 +216,20 @@ def _rank(message: Message, fds: Sequence[int]) -> Callable[[], object]:
     return live
 
 
-def run(listener: socket.socket | None, connections: Iterable[socket.socket] = ()) -> None:
-    """Import what replicas and ranks need, say so, and tend until nobody is left who could ask."""
+def run(serve: Serve, listener: socket.socket | None, connections: Iterable[socket.socket] = ()) -> None:
+    """Import what replicas and ranks need, say so, and tend until nobody is left who could ask.
+
+    Args:
+        serve: is a replica, for these options; called in each that is forked.
+        listener: where to be asked.
+        connections: who asks already.
+    """
     began_s = time.monotonic()
     gc.disable()
     _preload()
     gc.freeze()  # children share these pages until somebody writes to them, as a collection would
     print(f"standby: imported in {time.monotonic() - began_s:.2f} s", file=sys.stderr, flush=True)
-    nursery = Nursery(listener, connections)
+    nursery = Nursery(serve, listener, connections)
     try:
         nursery.tend()
     finally:

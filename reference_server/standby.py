@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reference_server.errors import ConfigError
-from reference_server.nursery import COMMAND, receive, run, send
+from reference_server.nursery import COMMAND, Serve, receive, run, send
 
 STDIN = "-"
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def keep_nursery(address: str) -> int:
-    """Keep replicas a fork away, until told to end or, on the standard input, until that ends.
+def keep_nursery(address: str, serve: Serve) -> int:
+    """Keep replicas a fork away, each of which will `serve`, until told to end or the standard input ends.
 
     Raises:
         ConfigError: nobody can listen there.
@@ -31,11 +31,11 @@ def keep_nursery(address: str) -> int:
             signal.signal(ignored, signal.SIG_IGN)
         control = socket.socket(fileno=os.dup(sys.stdin.fileno()))
         os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
-        run(None, [control])
+        run(serve, None, [control])
         os._exit(0)  # nothing is left to be said, and torch takes its time
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _listening(address) as listener, suppress(KeyboardInterrupt):
-        run(listener)
+        run(serve, listener)
     return 0
 
 
