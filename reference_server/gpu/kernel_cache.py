@@ -6,6 +6,7 @@ start at once on an empty one compile everything ten times, each at a tenth of t
 
 import fcntl
 import hashlib
+import importlib
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,7 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 def identify_compiler() -> None:
-    """Have Triton read its compiler, 460 MB, to name it in the cache's keys: once per process, without touching a GPU.
+    """Have Triton read its compiler, 460 MB, to name it in the cache's keys, and import what it does at a first kernel.
+
+    Once per process, without touching a GPU.
 
     A process that others are forked from saves them that; on a thread it goes on beside the loading of weights.
     """
@@ -29,6 +32,8 @@ def identify_compiler() -> None:
         from triton.runtime.cache import triton_key
 
         triton_key()
+    with suppress(ImportError):
+        importlib.import_module("triton.experimental.gluon")
 
 
 def folder() -> Path:
