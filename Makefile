@@ -17,7 +17,7 @@ demo: .venv/.installed ## kill 30 % of ten replicas under load and prove how fas
 	$(BIN)/aftershock run $(EXPERIMENT)
 
 test: .venv/.installed-dev check ## everything CI runs, without `slow`, `gpu` and `cluster` tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: .venv/.installed-dev ## format, lint, types, import rules, generated files: seconds
 	$(BIN)/ruff format --check .
