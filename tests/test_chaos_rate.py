@@ -75,11 +75,11 @@ def test_a_baseline_without_claims_on_it_needs_nothing() -> None:
 
 def test_a_baseline_grows_where_the_rate_is_low_and_stays_where_it_is_not(tmp_path: Path) -> None:
     spec = read_experiment(write_experiment(tmp_path)).spec
-    assert spec.phases.baseline_s == 16.0
+    assert spec.phases.baseline_s == 18.0
     low, high = (settle(spec, CLAIMS, SHARE, measured(per_s)) for per_s in (10.0, 100.0))
     assert low.phases.baseline_s > 50
     assert low.load.capacity is not None
-    assert low.load.capacity.baseline_grew_from_s == 16.0
+    assert low.load.capacity.baseline_grew_from_s == 18.0
     assert high.phases == spec.phases
     assert high.load.capacity is not None
     assert high.load.capacity.baseline_grew_from_s is None
@@ -101,7 +101,7 @@ def test_the_copy_as_run_has_the_number_and_what_it_came_from_and_reads_back_the
         "at_least": False,
         "arrivals": 140,
         "took": "9.9s",
-        "baseline_grew_from": "16s",
+        "baseline_grew_from": "18s",
     }
     (tmp_path / "again").mkdir()
     again = write_as_run(settled, tmp_path / "again" / "experiment.yaml", seed=5, versions={})
