@@ -41,7 +41,7 @@ class Kind:
 
     @property
     def label(self) -> str:
-        """`PodChaos/pod-kill`."""
+        """`NetworkChaos/delay`."""
         return self.kind if self.action is None else f"{self.kind}/{self.action}"
 
 
