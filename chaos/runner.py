@@ -18,7 +18,7 @@ from chaos.collecting import alerts
 from chaos.collecting import counts as reconciliation
 from chaos.collecting import series as kept_series
 from chaos.collecting.counts import GatewayCounts, counts_before
-from chaos.collecting.engine import Engine
+from chaos.collecting.engine import RecognisedEngine
 from chaos.collecting.processor import ProcessorWatch
 from chaos.ending import Ending, deciding
 from chaos.errors import AbortedError, AftershockError, InconclusiveError, RefusedError
@@ -200,7 +200,7 @@ class Run:
             view.look(time.monotonic() - zero_s)
             self.stopping.wait(min(_LOOK_EVERY_S, left_s))
 
-    def _count(self, target: Target, before: GatewayCounts | None, engine: Engine) -> None:
+    def _count(self, target: Target, before: GatewayCounts | None, engine: RecognisedEngine) -> None:
         """Keep what only the living cluster can tell."""
         self.progress.phase("counts", "client, gateway and replicas, side by side")
         endpoints, zero_s, now_s = target.endpoints(), self._zero_s or 0.0, time.monotonic()

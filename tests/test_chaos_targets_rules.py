@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chaos.targets.local import naming
 from chaos.targets.local.ports import free_port, is_free
-from chaos.targets.local.probes import Judgement
+from chaos.targets.local.probes import Thresholds
 from chaos.targets.local.spec import LocalSpec, ProbeSpec, RestartSpec
 from chaos.targets.local.supervisor import Lease
 
@@ -154,8 +154,8 @@ def test_a_verdict_turns_after_enough_answers_in_a_row(
     verdict: bool, seen: Sequence[int], verdicts: Sequence[int]
 ) -> None:
     probe = ProbeSpec("/", 1.0, 1.0, failure_threshold=3, success_threshold=2)
-    judgement = Judgement(probe, verdict=verdict)
-    assert [judgement.observe(passed=bool(each)) for each in seen] == [bool(each) for each in verdicts]
+    thresholds = Thresholds(probe, verdict=verdict)
+    assert [thresholds.observe(passed=bool(each)) for each in seen] == [bool(each) for each in verdicts]
 
 
 def test_a_promised_or_used_port_is_not_handed_out() -> None:

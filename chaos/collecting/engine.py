@@ -19,7 +19,7 @@ _MAX_BYTES = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class RecognisedEngine:
     """What the replicas' own series say that they are."""
 
     source: str
@@ -60,14 +60,14 @@ class Engine:
             return path if path.is_file() else None
 
 
-def recognised(urls: Sequence[str]) -> Engine:
+def recognised(urls: Sequence[str]) -> RecognisedEngine:
     """What the first of these expositions that can be read is one of; nothing here fails a run."""
     reason = "no replica serves series"
     for url in urls:
         try:
             with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - of our own replicas
                 text = answer.read(_MAX_BYTES).decode(errors="replace")
-            return Engine(url, coverage(scraped_families(text), profiles()))
+            return RecognisedEngine(url, coverage(scraped_families(text), profiles()))
         except (OSError, ExpositionError, ProfileError) as error:
             reason = str(error).splitlines()[0]
-    return Engine("", None, reason)
+    return RecognisedEngine("", None, reason)

@@ -4,7 +4,7 @@ import time
 from contextlib import ExitStack
 from typing import Self
 
-from chaos.collecting.engine import Engine, recognised
+from chaos.collecting.engine import RecognisedEngine, recognised
 from chaos.events import Event
 from chaos.load import LoadConfig
 from chaos.progress import Progress
@@ -40,7 +40,7 @@ class Broadcast:
         """Of the run's own series."""
         return self._series.address
 
-    def target_started(self, target: Target) -> Engine:
+    def target_started(self, target: Target) -> RecognisedEngine:
         """Say what a foreign engine can tell, load the rules that fit it, and watch the scrapes; the engine."""
         endpoints = target.endpoints()
         engine = recognised(endpoints.replica_metrics_urls)

@@ -18,7 +18,7 @@ from chaos.targets import Replica
 from chaos.targets.identity import REPLICA_UID, own_marks
 from chaos.targets.local import naming
 from chaos.targets.local.ports import free_port, is_free
-from chaos.targets.local.probes import Judgement, watch
+from chaos.targets.local.probes import Thresholds, watch
 from chaos.targets.local.processes import Child, ProcessTable
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.standby import Standby
@@ -164,7 +164,7 @@ class Pod:
 
     async def _watch_readiness(self, port: int, child: Child) -> None:
         probe = self._around.spec.readiness
-        judgement = Judgement(probe, verdict=False)
+        thresholds = Thresholds(probe, verdict=False)
         async with aclosing(watch(probe, port, STARTUP_PERIOD_S)) as observations:
             async for seen in observations:
                 if child.end is not None or self.terminating:
@@ -172,16 +172,16 @@ class Pod:
                 if seen.passed:
                     self.probed_s = seen.began_s
                 self._set_ready(
-                    ready=judgement.observe(passed=seen.passed), why=f"readiness probe: {seen.what}"
+                    ready=thresholds.observe(passed=seen.passed), why=f"readiness probe: {seen.what}"
                 )
 
     async def _watch_liveness(self, port: int, child: Child) -> None:
         probe = self._around.spec.liveness
-        judgement = Judgement(probe, verdict=True)
+        thresholds = Thresholds(probe, verdict=True)
         await self._was_ready.wait()  # until then it starts, as long as that may take: a startup probe's part
         async with aclosing(watch(probe, port)) as observations:
             async for seen in observations:
-                if child.end is None and not judgement.observe(passed=seen.passed):
+                if child.end is None and not thresholds.observe(passed=seen.passed):
                     self._signal(signal.SIGKILL, f"liveness probe: {seen.what}")
                     return
 

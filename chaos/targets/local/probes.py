@@ -24,7 +24,7 @@ class Observation:
     """The status, or why there was none."""
 
 
-class Judgement:
+class Thresholds:
     """Turns single observations into a verdict by the probe's thresholds."""
 
     def __init__(self, probe: ProbeSpec, *, verdict: bool) -> None:
