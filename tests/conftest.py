@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -26,6 +27,14 @@ def wait_until(condition: Callable[[], T], *, within_s: float, what: str = "the 
         if time.monotonic() > deadline:
             pytest.fail(f"{what} did not come true within {within_s:g} s; last seen: {value!r}")
         time.sleep(0.02)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process is over; its entry may wait for a parent that never asks, or go while it is looked at."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE or not process.is_running()
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.fixture

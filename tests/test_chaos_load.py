@@ -22,7 +22,7 @@ from chaos.run_folder import RunFolder
 from loadtests.parts import parts_of
 from loadtests.plan import Plan
 from loadtests.rows import Row, read_rows
-from tests.conftest import Eventually
+from tests.conftest import Eventually, has_ended
 from tests.support.fake_target import FakeTarget
 from tests.support.scripted_server import ScriptedServer
 
@@ -228,7 +228,7 @@ def test_a_process_of_several_that_dies_is_noticed_and_the_rows_of_the_others_st
         eventually(both, within_s=60, what="rows of both")
         worker = psutil.Process(load.pids[1])
         worker.kill()
-        eventually(partial(is_gone, worker), within_s=10, what="its end")
+        eventually(partial(has_ended, worker), within_s=10, what="its end")
         with pytest.raises(InconclusiveError, match=f"ended before its plan: pid {worker.pid}; log: "):
             load.poll()
     indices = [row.index for row in RunFolder(config.rows_path.parent).rows()]
@@ -246,7 +246,7 @@ def test_the_rows_of_several_are_one_file_also_where_their_master_was_killed(
         master, *workers = map(psutil.Process, load.pids)
         master.kill()
         for worker in workers:
-            eventually(partial(is_gone, worker), within_s=30, what="the end of what it had forked")
+            eventually(partial(has_ended, worker), within_s=30, what="the end of what it had forked")
         with pytest.raises(InconclusiveError, match="ended before its plan"):
             load.poll()
     rows = list(read_rows(config.rows_path))
@@ -340,12 +340,7 @@ def test_a_runner_that_is_killed_takes_its_load_with_it(
         os.kill(runner.pid, signal.SIGKILL)
         runner.wait()
         for process in load:
-            eventually(partial(is_gone, process), within_s=30, what="the end of the load")
-
-
-def is_gone(process: psutil.Process) -> bool:
-    """Ended; its entry may wait for a parent that never asks."""
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+            eventually(partial(has_ended, process), within_s=30, what="the end of the load")
 
 
 def test_without_a_silence_every_arrival_is_ok(config: LoadConfig) -> None:

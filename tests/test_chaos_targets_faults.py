@@ -15,7 +15,7 @@ from chaos.targets.identity import ProcessId, of_run
 from chaos.targets.local.link import SupervisorLink
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.target import LocalTarget
-from tests.conftest import Eventually, wait_until
+from tests.conftest import Eventually, has_ended, wait_until
 from tests.support.local_cluster import (
     all_ready,
     complete,
@@ -122,9 +122,7 @@ def test_a_kill_takes_everything_that_the_replica_forked(target: LocalTarget, ev
     workers = leader.children()
     assert len(workers) == 1
     assert target.verify(terminate(target, [victim]), within_s=30)[0].verified
-    eventually(
-        lambda: not workers[0].is_running() or workers[0].status() == psutil.STATUS_ZOMBIE, within_s=30
-    )
+    eventually(lambda: has_ended(workers[0]), within_s=30)
 
 
 def test_an_incarnation_that_is_gone_is_refused_and_nothing_is_touched(target: LocalTarget) -> None:

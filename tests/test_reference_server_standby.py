@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from reference_server.nursery import receive, send
-from tests.conftest import Eventually, wait_until
+from tests.conftest import Eventually, has_ended, wait_until
 from tests.support.reference_replicas import STARTED
 
 SERVER = [sys.executable, "-m", "reference_server"]
@@ -84,10 +84,6 @@ def keeps(process: psutil.Process, address: Path) -> bool:
         return process.cmdline()[-2:] == ["--standby", str(address)]
     except psutil.Error:
         return False
-
-
-def gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_forked_replica_serves_as_its_own_environment_and_options_say(
@@ -210,7 +206,7 @@ def test_a_replica_ends_with_its_front(
 ) -> None:
     with front(shared[1], tmp_path / "log") as forked:
         forked.process.kill()
-        eventually(lambda: gone(forked.replica), within_s=10)
+        eventually(lambda: has_ended(forked.replica), within_s=10)
 
 
 def test_a_standby_that_is_killed_takes_its_replicas_along_and_their_fronts_say_so(
@@ -220,7 +216,7 @@ def test_a_standby_that_is_killed_takes_its_replicas_along_and_their_fronts_say_
         parent.kill()
         assert forked.process.wait(10) == 2
         assert "the standby is gone, and this replica with it" in forked.log.read_text()
-        eventually(lambda: gone(forked.replica), within_s=10)
+        eventually(lambda: has_ended(forked.replica), within_s=10)
 
 
 def test_a_standby_that_is_told_to_end_removes_its_socket_and_replaces_one_that_was_left(
