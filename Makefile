@@ -5,8 +5,8 @@ BIN := .venv/bin
 BENCHMARKS := open_versus_closed generator_lag path_overhead instrumentation_cost highest_rate scrape_cost kill_runner policies replica_step replica_start demo_runs
 SETUP := pyproject.toml constraints.txt .ci/setup $(wildcard .ci/*.py)
 EXPERIMENT ?= chaos/experiments/pod-kill-30.yaml
-# Files of tests at a time: most tests wait for real processes, and more than two of those measure each other.
-JOBS ?= 2
+# Files of tests at a time: most tests wait for real processes, so that two cores have room for three.
+JOBS ?= 3
 
 .PHONY: help demo test check slow benchmarks render setup upgrade clean
 
