@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from chaos.errors import InconclusiveError, InputError, RefusedError
@@ -152,12 +153,13 @@ def test_a_replica_whose_port_was_taken_starts_again_on_another_at_once(
     with LocalTarget(toy_spec(tmp_path, 1, restart=RestartSpec(initial_s=60, max_s=60))) as target:
         replica = target.replicas()[0]
         first = last(target, replica.name)
-        os.kill(first["pid"], signal.SIGSTOP)  # it cannot rebind before the thief is there
+        supervisor = psutil.Process(psutil.Process(first["pid"]).ppid())
         thief = socket.socket()
         with thief:
-            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            supervisor.suspend()  # nobody starts again before the thief is there
             os.kill(first["pid"], signal.SIGKILL)
             wait_until(lambda: taken(thief, first["port"]), within_s=30, what="the port")
+            supervisor.resume()
             eventually(lambda: last(target, replica.name)["port"] != first["port"], within_s=30)
             eventually(lambda: all_ready(target), within_s=30)
             assert complete(gateway_port(target)).status == 200
