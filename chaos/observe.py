@@ -9,6 +9,7 @@ from chaos.reading import documents
 from chaos.reading.quantities import CapacityShare, duration_text
 from chaos.run_folder import RunFolder
 from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
+from loadtests.spec import Offered
 
 NAME = "observe"
 _WARMUP_S = 2.0
@@ -28,11 +29,11 @@ class Observation:
     lasts_s: float = 60.0
     ttft_s: float = TTFT_BOUND_S
     e2e_s: float = E2E_BOUND_S
-    prompt_tokens: int = 64
-    output_tokens: int = 32
+    prompt_tokens: int = Offered.model_fields["prompt_tokens"].default
+    output_tokens: int = Offered.model_fields["output_tokens"].default
     model: str | None = None
     api_key_env: str | None = None
-    ignore_eos: bool = True
+    ignore_eos: bool = Offered.model_fields["ignore_eos"].default
     metrics: tuple[str, ...] = ()
     seed: int = 0
 

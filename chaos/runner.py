@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from chaos import rate
 from chaos.collecting import alerts
@@ -34,7 +33,7 @@ from chaos.measuring.timeline import align
 from chaos.progress import Progress
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.publishing.broadcast import Broadcast
-from chaos.record.details import FaultDetail
+from chaos.record.details import Detail, FaultDetail, LoadStarted, TargetOpened
 from chaos.record.journal import Journal
 from chaos.record.observed import Observed
 from chaos.run_folder import RunFolder
@@ -102,12 +101,8 @@ class Run:
         return self._judge()
 
     def _under_load(self, target: Target, broadcast: Broadcast) -> None:
-        self._note(
-            EventKind.TARGET_OPENED,
-            time.monotonic(),
-            target=target.kind,
-            wanted_replicas=target.wanted_replicas,
-        )
+        opened = TargetOpened(target=target.kind, wanted_replicas=target.wanted_replicas)
+        self._note(EventKind.TARGET_OPENED, time.monotonic(), opened)
         try:
             for planned in self.experiment.faults:
                 if planned.fault.selection is not None:
@@ -137,7 +132,8 @@ class Run:
         ):
             shown = broadcast.load_planned(config)
             zero_s = self._zero_s = load.start().start_monotonic_s
-            self._note(EventKind.LOAD_STARTED, zero_s, wall=datetime.now(UTC).isoformat(timespec="seconds"))
+            wall = datetime.now(UTC).isoformat(timespec="seconds")
+            self._note(EventKind.LOAD_STARTED, zero_s, LoadStarted(wall=wall))
             shown.begin(zero_s)
             try:
                 self.under_load = True
@@ -234,8 +230,8 @@ class Run:
         journal.write(self.folder.journal)
         return journal
 
-    def _note(self, kind: EventKind, at_s: float, **detail: Any) -> None:
-        self._events.append(Event(at_s, kind, detail=detail))
+    def _note(self, kind: EventKind, at_s: float, detail: Detail | None = None) -> None:
+        self._events.append(Event(at_s, kind, detail={} if detail is None else detail.model_dump()))
 
 
 def _pids(target: Target, load: Load) -> Mapping[str, Sequence[int]]:

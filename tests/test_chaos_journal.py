@@ -40,7 +40,7 @@ RUN = journaling.RunFacts(
     outcomes={"http_503": 20, "ok": 580},
 )
 FAULT = FaultWindow(
-    "kill", "pod-kill", "exact", 40.0, None, ("r0",), 2, verified=True, evidence=("pid gone",)
+    "kill", "pod-kill", "exact", 40.0, None, ("r0",), 2, verified=True, evidence=("pid gone",), id="kill#1"
 )
 EVENTS = (
     Event(-1.0, "replica_ready", "r0"),
@@ -97,7 +97,7 @@ def test_journal_has_every_key_that_readers_rely_on() -> None:
     assert found["load"]["offered_rate"] == 10.0
     assert found["load"]["lag_p99_s"] == 0.001
     assert found["faults"][0]["targets"] == ["r0"]
-    assert [phase["name"] for phase in found["phases"]] == ["baseline", "fault", "fault:kill", "recovery"]
+    assert [phase["name"] for phase in found["phases"]] == ["baseline", "fault", "fault:kill#1", "recovery"]
     baseline = found["phases"][0]
     assert {key: baseline[key] for key in ("start_s", "end_s", "n", "goodput", "error_ratio")} == {
         "start_s": 5.0,

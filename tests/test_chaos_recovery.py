@@ -16,7 +16,7 @@ FAULT_S = 20.0
 PLAN_END_S = 50.0
 SLO = Objectives(ttft_s=0.1, e2e_s=1.0)
 CRITERIA = Criteria(goodput=0.95, error_ratio=0.02, window_s=2.0, hold_s=5.0, within_s=25.0)
-KILL = FaultWindow("kill", "pod-kill", "exact", FAULT_S, None, ("r0",), 2, verified=True)
+KILL = FaultWindow("kill", "pod-kill", "exact", FAULT_S, None, ("r0",), 2, verified=True, id="kill#1")
 
 
 def constant(rate: float, end_s: float = PLAN_END_S) -> list[float]:

@@ -10,7 +10,9 @@ KILL_S = 30.0
 
 def run(events: list[Event], rows: tuple[Row, ...] = (), targets: tuple[str, ...] = ("a",)) -> Timeline:
     evidence = tuple(f"{target}: {target} is gone" for target in reversed(targets))
-    fault = FaultWindow("f", "pod-kill", "exact", KILL_S, None, targets, 3, verified=True, evidence=evidence)
+    fault = FaultWindow(
+        "f", "pod-kill", "exact", KILL_S, None, targets, 3, verified=True, evidence=evidence, id="f#1"
+    )
     return Timeline(rows, tuple(events), len(rows), 5.0, 70.0, 3, (fault,))
 
 

@@ -18,7 +18,7 @@ def timeline(*events: Event, rows: tuple[Row, ...] = (), faults: tuple[FaultWind
 
 
 def fault(started_s: float) -> FaultWindow:
-    return FaultWindow("kill", "pod-kill", "exact", started_s, None, ("a",), 2, verified=True)
+    return FaultWindow("kill", "pod-kill", "exact", started_s, None, ("a",), 2, verified=True, id="kill#1")
 
 
 KILL_AND_REPLACE = (

@@ -15,7 +15,7 @@ from chaos.record.verdict import Verdict
 from loadtests.rows import Row
 
 SLO = Objectives(ttft_s=0.5, e2e_s=1.0)
-FAULT = FaultWindow("kill", "pod-kill", "exact", 40.0, None, ("r0",), 2, verified=True)
+FAULT = FaultWindow("kill", "pod-kill", "exact", 40.0, None, ("r0",), 2, verified=True, id="kill#1")
 LIFE = (
     Event(-1.0, "replica_ready", "r0"),
     Event(-1.0, "replica_ready", "r1"),
@@ -67,7 +67,7 @@ def test_a_sound_run_has_no_reason_against_it() -> None:
     [
         pytest.param(timeline(faults=()), "nothing was injected", id="no fault"),
         pytest.param(
-            timeline(faults=(replace(FAULT, verified=False),)), "fault kill: not every target", id="no proof"
+            timeline(faults=(replace(FAULT, verified=False),)), "fault kill#1: not every target", id="no proof"
         ),
         pytest.param(
             timeline(events=(*LIFE, Event(12.0, "standby_gone", detail={"pid": 7, "how": "SIGKILL"}))),

@@ -89,7 +89,9 @@ def measured(folder: Path, silent_s: float) -> Measured:
         load.wait(within_s=40)
     began_s, ended_s = server.silences[0] if silent_s else (strikes_s, strikes_s)
     zero_s = started.start_monotonic_s
-    fault = FaultWindow("silence", "scripted", "exact", began_s - zero_s, None, ("server",), 1, True)
+    fault = FaultWindow(
+        "silence", "scripted", "exact", began_s - zero_s, None, ("server",), 1, True, id="silence#1"
+    )
     rows = tuple(read_rows(config.rows_path))
     timeline = Timeline(rows, (), started.planned, 1.0, started.duration_s, 1, (fault,))
     recovery = service_recovery(timeline, OBJECTIVES, CRITERIA)

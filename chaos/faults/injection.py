@@ -5,25 +5,28 @@ run, so that a step is never late because an earlier fault takes its time to be 
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from random import Random
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from chaos.errors import CleanupError
-from chaos.events import Event
+from chaos.events import Event, EventKind
 from chaos.faults import blast_radius, selection
 from chaos.faults.blast_radius import BlastRadius
 from chaos.faults.fault import Fault
 from chaos.faults.timetable import Step
+from chaos.record.details import FaultDetail, FaultEnded, Looked
 from chaos.run_folder import RunFolder
 from chaos.targets import SERVICE, Evidence, Replica, Target
 from chaos.targets.effects import Termination
 
 _PROOF_WITHIN_S = 5.0
+_IN_FORCE = {True: EventKind.FAULT_VERIFIED, False: EventKind.FAULT_UNVERIFIED}
+_OVER = {True: EventKind.END_VERIFIED, False: EventKind.END_UNVERIFIED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +93,21 @@ class Injector:
         victims, candidates_count = self._drawn(planned, number)
         names = [victim.name for victim in victims] if fault.kind.selects else [SERVICE]
         fidelity = self.target.fidelity(fault)
-        detail = {
-            "id": occurrence,
-            "name": fault.name,
-            "kind": fault.kind.label,
-            "plane": fault.kind.plane,
-            "lasts": fault.kind.lasts,
-            "done": fault.kind.done,
-            "fidelity": fidelity.level,
-            "fidelity_reason": fidelity.reason,
-            "candidates": candidates_count,
-            "targets": names,
-            "uids": [victim.uid for victim in victims],
-            **({"control": True} if planned.control else {}),
-        }
-        self.events.append(Event(time.monotonic(), "fault_intended", detail=detail))
+        detail = FaultDetail(
+            id=occurrence,
+            name=fault.name,
+            kind=fault.kind.label,
+            plane=fault.kind.plane,
+            lasts=fault.kind.lasts,
+            done=fault.kind.done,
+            fidelity=fidelity.level,
+            fidelity_reason=fidelity.reason,
+            candidates=candidates_count,
+            targets=tuple(names),
+            uids=tuple(victim.uid for victim in victims),
+            control=planned.control,
+        ).model_dump(mode="json")
+        self.events.append(Event(time.monotonic(), EventKind.FAULT_INTENDED, detail=detail))
         self.folder.intend("inject", **detail)
         self.target.aim(occurrence, fault.effects, victims)
         self._undo.callback(self.recover, fault, occurrence)
@@ -113,7 +116,7 @@ class Injector:
             at_s = time.monotonic()  # nobody to inject it into
         else:
             at_s = self.target.inject(occurrence, () if planned.control else victims)
-        injected = Event(at_s, "fault_injected", detail=detail)
+        injected = Event(at_s, EventKind.FAULT_INJECTED, detail=detail)
         self.events.append(injected)
         self.hit += tuple(names)
         self.on_began(injected)
@@ -131,7 +134,7 @@ class Injector:
 
     def _look(self, occurrence: str, within_s: float) -> Sequence[Event]:
         """What is seen of a fault in force, stamped when it was seen."""
-        return [*_looked("fault", occurrence, self.target.verify(occurrence, within_s))]
+        return [*_looked(_IN_FORCE, occurrence, self.target.verify(occurrence, within_s))]
 
     def _proved(self, occurrence: str) -> None:
         """Wait until it was looked whether the fault is in force, and note what was seen."""
@@ -152,12 +155,12 @@ class Injector:
         with suppress(OSError):  # a full disk must not keep a fault in force
             self.folder.intend("recover", id=occurrence)
         self.target.recover(occurrence)
-        ended = Event(time.monotonic(), "fault_ended", detail={"id": occurrence})
+        ended = Event(time.monotonic(), EventKind.FAULT_ENDED, detail=FaultEnded(id=occurrence).model_dump())
         del self.in_force[occurrence]
         self.events.append(ended)
         self.on_ended(ended)
         evidence = self.target.verify_recovered(occurrence, _PROOF_WITHIN_S)
-        self.events += _looked("end", occurrence, evidence)
+        self.events += _looked(_OVER, occurrence, evidence)
         still = [each for each in evidence if not each.verified]
         if still:
             raise CleanupError(
@@ -188,9 +191,10 @@ def _grace_s(fault: Fault) -> float:
     return max((effect.grace_s for effect in fault.effects if isinstance(effect, Termination)), default=0)
 
 
-def _looked(what: str, occurrence: str, evidence: Sequence[Evidence]) -> Iterator[Event]:
+def _looked(
+    kinds: Mapping[bool, EventKind], occurrence: str, evidence: Sequence[Evidence]
+) -> Iterator[Event]:
     looked_s = time.monotonic()
     for each in evidence:
-        kind = f"{what}_verified" if each.verified else f"{what}_unverified"
-        detail: dict[str, Any] = {"id": occurrence, "how": each.how}
-        yield Event(looked_s, kind, each.replica, detail)
+        detail = Looked(id=occurrence, how=each.how).model_dump()
+        yield Event(looked_s, kinds[each.verified], each.replica, detail)

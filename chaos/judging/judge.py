@@ -14,6 +14,7 @@ from chaos.judging.verdict import judge
 from chaos.measuring.measurements import measure
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
+from chaos.record.costs import Processor
 from chaos.record.journal import Journal
 from chaos.record.sections import Capacity
 from chaos.run_folder import RunFolder
@@ -40,17 +41,7 @@ def judge_records(run: Records) -> Journal:
     judgement = judge(measurements, results, found)
     if cut_short is not None:
         judgement = replace(judgement, exit_code=ExitCode(cut_short.exit_code))
-    facts = replace(
-        _facts(run),
-        planned=run.planned,
-        sent=sum(row.sent_s is not None for row in run.rows),
-        outcomes=dict(sorted(Counter(row.outcome for row in run.rows).items())),
-        cut_short=None if cut_short is None else cut_short.why,
-        rate_per_s=experiment.spec.load.rate_per_s,
-        capacity=made_of(experiment.spec, by_this_run=run.measured_capacity),
-        processor=section(samples, measurements),
-    )
-    return journaling.build(facts, measurements, judgement)
+    return journaling.build(_facts(run, section(samples, measurements)), measurements, judgement)
 
 
 def objectives(spec: ExperimentSpec) -> Objectives:
@@ -66,7 +57,7 @@ def criteria(spec: ExperimentSpec) -> Criteria:
     )
 
 
-def _facts(run: Records) -> journaling.RunFacts:
+def _facts(run: Records, processor: Processor | None) -> journaling.RunFacts:
     spec = run.experiment.spec
     return journaling.RunFacts(
         experiment=spec.experiment,
@@ -79,6 +70,13 @@ def _facts(run: Records) -> journaling.RunFacts:
         reconciliation=run.observed.reconciliation,
         engine=run.observed.engine,
         alerts=run.observed.alerts,
+        processor=processor,
+        rate_per_s=spec.load.rate_per_s,
+        planned=run.planned,
+        sent=sum(row.sent_s is not None for row in run.rows),
+        outcomes=dict(sorted(Counter(row.outcome for row in run.rows).items())),
+        cut_short=None if run.cut_short is None else run.cut_short.why,
+        capacity=made_of(spec, by_this_run=run.measured_capacity),
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.ending import LOST, Ending
@@ -10,7 +10,6 @@ from chaos.ending import read as read_ending
 from chaos.errors import ExitCode, InputError
 from chaos.events import Event, EventKind, read_events
 from chaos.experiment.experiment import Experiment, read_experiment
-from chaos.experiment.file import ExperimentSpec
 from chaos.measuring.processor import Sample, read_samples
 from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.record import observed
@@ -65,14 +64,21 @@ def read(folder: RunFolder) -> Records:
         every_row = [*all_rows(folder.requests)]
         rows = [row for row in every_row if row.intended_s < closed_s]
         planned = generator.planned - (len(every_row) - len(rows))
-        ends_s = min(generator.duration_s, closed_s)
         samples = read_samples(folder.processor, generator.start_monotonic_s or 0.0)
         target, wanted = _opened(events, experiment)
-        timeline = _timeline(rows, experiment.spec, ends_s, events, wanted, cut_short)
+        timeline = Timeline(
+            rows=tuple(rows if cut_short is None else filter(_says_something, rows)),
+            events=tuple(events),
+            planned=planned,
+            warmup_s=experiment.spec.phases.warmup_s,
+            plan_end_s=min(generator.duration_s, closed_s, _cut_at_s(cut_short)),
+            wanted_replicas=wanted,
+            faults=tuple(_faults(events)),
+            observes=experiment.spec.observes,
+            complete=cut_short is None,
+        )
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder.path}: not the records of a run: {error}") from error
-    if cut_short is None:
-        timeline = replace(timeline, planned=planned)
     return Records(
         experiment=experiment,
         target=target,
@@ -97,29 +103,13 @@ def _cut_short(folder: RunFolder, found: Observed | None) -> Ending | None:
     return None if why is None else Ending(why, int(ExitCode.INCONCLUSIVE))
 
 
-def _timeline(
-    rows: Sequence[Row],
-    spec: ExperimentSpec,
-    ends_s: float,
-    events: Sequence[Event],
-    wanted_replicas: int,
-    cut_short: Ending | None,
-) -> Timeline:
-    if cut_short is not None:
-        # What was not sent, or was given up because the run ended, says nothing about the server.
-        rows = [row for row in rows if row.dispatched_s is not None and row.outcome != CENSORED]
-        ends_s = min(ends_s, ends_s if cut_short.at_s is None else cut_short.at_s)
-    return Timeline(
-        rows=tuple(rows),
-        events=tuple(events),
-        planned=0,
-        warmup_s=spec.phases.warmup_s,
-        plan_end_s=ends_s,
-        wanted_replicas=wanted_replicas,
-        faults=tuple(_faults(events)),
-        observes=spec.observes,
-        complete=cut_short is None,
-    )
+def _cut_at_s(cut_short: Ending | None) -> float:
+    return math.inf if cut_short is None or cut_short.at_s is None else cut_short.at_s
+
+
+def _says_something(row: Row) -> bool:
+    """Not what was never sent, or was given up because the run ended: that is no word about the server."""
+    return row.dispatched_s is not None and row.outcome != CENSORED
 
 
 def _faults(events: Sequence[Event]) -> Iterator[FaultWindow]:

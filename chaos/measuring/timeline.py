@@ -5,7 +5,7 @@ Whatever decides a verdict is a pure function of a `Timeline`. t = 0 is the firs
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from chaos.events import Event
@@ -41,7 +41,7 @@ class FaultWindow:
     done: str = "were hit"
     """What became of the targets, after `3 of 10 replicas`."""
     fidelity_reason: str = ""
-    id: str = ""
+    id: str = field(kw_only=True)
     """Of this occurrence: `delay-30#2`."""
     lasts: bool = False
     """Whether it is in force until it is undone."""

@@ -128,7 +128,7 @@ def _victim(
         served_s = _first_served_s(timeline, born)
     return Victim(
         replica=name,
-        occurrence=fault.id or fault.name,
+        occurrence=fault.id,
         hit_s=hit_s,
         evidence=mine[0] if mine else None,
         gone=end is not None,

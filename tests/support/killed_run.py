@@ -12,7 +12,7 @@ from chaos.measuring.slis import Objectives
 from chaos.measuring.timeline import FaultWindow, Timeline
 from loadtests.rows import Row
 
-FAULT = FaultWindow("kill", "pod-kill", "exact", 40.0, None, ("r0",), 2, verified=True)
+FAULT = FaultWindow("kill", "pod-kill", "exact", 40.0, None, ("r0",), 2, verified=True, id="kill#1")
 LIFE = (
     Event(-1.0, "replica_ready", "r0"),
     Event(-1.0, "replica_ready", "r1"),
