@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from chaos.load import Load, LoadConfig, LoadSummary
+from chaos.load.process import Load, LoadConfig, LoadSummary
 
 DURATION_S = 20.0
 RATES_PER_S = (20.0, 200.0, 1000.0)

@@ -14,11 +14,11 @@ from pathlib import Path
 from chaos.experiment.experiment import read_experiment
 from chaos.judging.judge import objectives
 from chaos.judging.verdict import LAG_SHARE
-from chaos.load import Load
+from chaos.load.config import load_config, served_model
+from chaos.load.process import Load
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import good_count, samples
 from chaos.run_folder import RunFolder
-from chaos.run_load import load_config, served_model
 from chaos.targets import Opening
 from loadtests.rows import read_rows
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos.load import Load, LoadConfig
+from chaos.load.process import Load, LoadConfig
 from loadtests.rows import Row, read_rows
 from tests.support.scripted_server import ScriptedServer
 

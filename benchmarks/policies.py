@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.replica import replica
-from chaos.load import Load, LoadConfig
+from chaos.load.process import Load, LoadConfig
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import samples
 from loadtests.rows import read_rows

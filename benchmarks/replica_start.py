@@ -20,8 +20,8 @@ import psutil
 import yaml
 
 from benchmarks.replica import ROOT
-from chaos.load import Load, LoadConfig
-from chaos.run_load import served_model
+from chaos.load.config import served_model
+from chaos.load.process import Load, LoadConfig
 from chaos.targets.effects import Termination
 from chaos.targets.identity import of_run
 from chaos.targets.local.options import DEFAULT_COMMAND, STANDBY

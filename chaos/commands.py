@@ -10,6 +10,7 @@ from pathlib import Path
 from random import SystemRandom
 
 from chaos import run_folder
+from chaos.display.progress import for_stream
 from chaos.errors import ExitCode, InputError
 from chaos.experiment.experiment import Experiment, read_experiment, read_file, write_as_run
 from chaos.faults import blast_radius, selection
@@ -17,7 +18,6 @@ from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault, victims_rng
 from chaos.interrupts import interruptible
 from chaos.observe import NAME, Observation, write_observation
-from chaos.progress import for_stream
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.report import recorded, write, write_reports
 from chaos.report.terminal import print_summary

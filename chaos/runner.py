@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
-from chaos import rate
 from chaos.collecting import alerts
 from chaos.collecting import counts as reconciliation
 from chaos.collecting import series as kept_series
 from chaos.collecting.counts import GatewayCounts, counts_before
 from chaos.collecting.engine import RecognisedEngine
 from chaos.collecting.processor import ProcessorWatch
+from chaos.display.live import LiveView
+from chaos.display.progress import Progress
 from chaos.ending import Ending, deciding
 from chaos.errors import AbortedError, AftershockError, InconclusiveError, RefusedError
 from chaos.events import Event, EventKind, write_events
@@ -27,17 +28,16 @@ from chaos.faults.injection import Injector, candidates
 from chaos.faults.timetable import Timetable
 from chaos.interrupts import Interrupted
 from chaos.judging import judge
-from chaos.live import LiveView
-from chaos.load import Load
+from chaos.load import rate
+from chaos.load.config import load_config, served_model
+from chaos.load.process import Load
 from chaos.measuring.timeline import align
-from chaos.progress import Progress
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.publishing.broadcast import Broadcast
 from chaos.record.details import Detail, FaultDetail, LoadStarted, TargetOpened
 from chaos.record.journal import Journal
 from chaos.record.observed import Observed
 from chaos.run_folder import RunFolder
-from chaos.run_load import load_config, served_model
 from chaos.steady_state import require_healthy_baseline
 from chaos.targets import Opening, Target
 

@@ -1,7 +1,7 @@
 """The load, declared once: every setting with its type, default, bounds and meaning.
 
 Everything that spells a setting is made from these models: Locust's options and web form (`loadtests.settings`), the
-`load:` section of an experiment (`chaos.experiment.file`), what a run hands to its load (`chaos.load`). A test holds
+`load:` section of an experiment (`chaos.experiment.file`), what a run hands to it (`chaos.load.process`). A test holds
 the rows of docs/experiment-file.md to them. Neither Locust nor gevent in here: the analysis imports it.
 """
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.capacity import MOST_PER_S, Ramps
+from chaos.display.progress import QuietProgress
 from chaos.errors import ExitCode, RefusedError
-from chaos.load import LoadConfig
+from chaos.load.capacity import MOST_PER_S, Ramps
+from chaos.load.process import LoadConfig
 from chaos.measuring.capacity import Estimate, estimate, is_overloaded
 from chaos.measuring.slis import Objectives
-from chaos.progress import QuietProgress
 from chaos.run_folder import RunFolder
 from loadtests.arrivals import instants
 from loadtests.rows import Row, read_rows

@@ -2,10 +2,10 @@
 
 from typing import Unpack
 
-from chaos.disturbance_watch import DisturbanceWatch
+from chaos.display.disturbances import DisturbanceWatch
+from chaos.display.progress import Facts
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives
-from chaos.progress import Facts
 from loadtests.rows import Row
 
 OBJECTIVES = Objectives(ttft_s=0.2, e2e_s=1.0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.live import NEWEST, Latest
+from chaos.display.live import NEWEST, Latest
 from chaos.measuring.quantiles import quantile
 from loadtests.rows import Row
 

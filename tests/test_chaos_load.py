@@ -13,10 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
+from chaos.display.live import LiveView
+from chaos.display.progress import QuietProgress
 from chaos.errors import ExitCode, InconclusiveError
-from chaos.live import LiveView
-from chaos.load import Load, LoadConfig, LoadSummary
-from chaos.progress import QuietProgress
+from chaos.load.process import Load, LoadConfig, LoadSummary
 from chaos.publishing.load_series import LoadCollector
 from chaos.run_folder import RunFolder
 from loadtests.parts import parts_of
@@ -312,7 +312,7 @@ def test_configuration_of_other_locust_users_does_not_reach_the_child(
 RUNNER = """
 import sys, time
 from pathlib import Path
-from chaos.load import Load, LoadConfig
+from chaos.load.process import Load, LoadConfig
 url, folder = sys.argv[1], Path(sys.argv[2])
 config = LoadConfig(url=url, model="tiny", rate_per_s=20.0, duration_s=60.0, seed=1, plan_path=folder / "plan.jsonl",
                     rows_path=folder / "rows", summary_path=folder / "load.json", log_path=folder / "log",

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from chaos.collecting import alerts
+from chaos.display.progress import QuietProgress
 from chaos.events import Event
-from chaos.progress import QuietProgress
 from chaos.prometheus import PrometheusClient, Series, WallClock
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.publishing.broadcast import Broadcast

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.metrics_core import Metric
 
-from chaos.load import LoadConfig
+from chaos.load.process import LoadConfig
 from chaos.publishing.load_series import LoadCollector
 from chaos.publishing.run_series import RunSeries
 from exporters.series.groups import GROUPS

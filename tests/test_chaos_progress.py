@@ -20,7 +20,7 @@ from chaos.run_folder import RunFolder
 SAMPLE = RunFolder(Path(__file__).parent / "data" / "run-sample")
 RUN = """
 import sys
-from chaos.progress import for_stream
+from chaos.display.progress import for_stream
 progress = for_stream(sys.stderr)
 progress.phase("baseline", "steady load")
 progress.update(total_s=25.0, rate=18.25, ttft_p99_s=0.0421, errors=0, ready=10, wanted=10)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chaos.capacity import Capacity
 from chaos.errors import ExitCode
 from chaos.experiment.assertions import parse
 from chaos.experiment.experiment import read_experiment, rewrite, write_as_run
+from chaos.load.capacity import Capacity
+from chaos.load.rate import claims_need_s, settle
 from chaos.measuring.slis import Objectives
-from chaos.rate import claims_need_s, settle
 from chaos.reading.quantities import CapacityShare
 from chaos.record import sections
 from chaos.report import story

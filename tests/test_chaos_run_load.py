@@ -10,9 +10,9 @@ import yaml
 from chaos.errors import InputError
 from chaos.experiment.experiment import read_experiment, rewrite, write_as_run
 from chaos.experiment.file import Load, Timeouts
-from chaos.load import LoadConfig
+from chaos.load.config import load_config
+from chaos.load.process import LoadConfig
 from chaos.run_folder import RunFolder
-from chaos.run_load import load_config
 from loadtests import spec
 from loadtests.settings import as_options, settings
 from loadtests.spec import LoadSpec, Offered

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from chaos.cli import main
+from chaos.display.progress import QuietProgress
 from chaos.errors import CleanupError, ExitCode, RefusedError
 from chaos.events import read_events
 from chaos.experiment.experiment import read_experiment
-from chaos.progress import QuietProgress
 from chaos.record import journal as journals
 from chaos.record.journal import Journal
 from chaos.run_folder import RunFolder, create

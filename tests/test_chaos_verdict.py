@@ -67,7 +67,9 @@ def test_a_sound_run_has_no_reason_against_it() -> None:
     [
         pytest.param(timeline(faults=()), "nothing was injected", id="no fault"),
         pytest.param(
-            timeline(faults=(replace(FAULT, verified=False),)), "fault kill#1: not every target", id="no proof"
+            timeline(faults=(replace(FAULT, verified=False),)),
+            "fault kill#1: not every target",
+            id="no proof",
         ),
         pytest.param(
             timeline(events=(*LIFE, Event(12.0, "standby_gone", detail={"pid": 7, "how": "SIGKILL"}))),

@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from chaos.load import Load, LoadConfig
+from chaos.load.process import Load, LoadConfig
 from chaos.measuring.recovery import Criteria, RecoveryTime, Status, service_recovery
 from chaos.measuring.slis import Objectives, good_count
 from chaos.measuring.timeline import FaultWindow, Timeline

@@ -48,10 +48,6 @@ class FaultWindow:
     undone: bool | None = None
     """Whether independent evidence shows that it is over; None where nothing was to be undone."""
 
-    def __post_init__(self) -> None:
-        if not self.id:  # of a run with one fault, which needs no number
-            object.__setattr__(self, "id", self.name)
-
 
 @dataclass(frozen=True, slots=True)
 class Phase:

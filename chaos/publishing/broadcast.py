@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from typing import Self
 
 from chaos.collecting.engine import RecognisedEngine, recognised
+from chaos.display.progress import Progress
 from chaos.events import Event
-from chaos.load import LoadConfig
-from chaos.progress import Progress
+from chaos.load.process import LoadConfig
 from chaos.prometheus import WallClock
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.publishing.load_series import LoadCollector

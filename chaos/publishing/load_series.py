@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from prometheus_client.metrics_core import Metric
 
-from chaos.load import LoadConfig
+from chaos.load.process import LoadConfig
 from exporters.registry import Registry, counter, gauge, histogram
 from exporters.series.run import LOAD_IN_FLIGHT, LOAD_LAG, LOAD_PLANNED, LOAD_REQUESTS
 from loadtests.parts import RowTail

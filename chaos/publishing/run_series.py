@@ -11,7 +11,7 @@ from typing import Self
 
 from prometheus_client.metrics_core import Metric
 
-from chaos.load import LoadConfig
+from chaos.load.process import LoadConfig
 from chaos.prometheus import PrometheusClient
 from chaos.publishing.load_series import LoadCollector
 from dashboards.queries.run import answering

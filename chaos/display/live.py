@@ -4,12 +4,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from chaos.disturbance_watch import DisturbanceWatch
-from chaos.load import Load
+from chaos.display.disturbances import DisturbanceWatch
+from chaos.display.progress import Facts, Progress
+from chaos.load.process import Load
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives, samples
-from chaos.progress import Facts, Progress
 from chaos.targets import Target
 from loadtests.rows import Row
 

@@ -4,19 +4,19 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
-from chaos.capacity import MOST_PER_S, Capacity, Ramps
+from chaos.display.progress import Progress
 from chaos.errors import RefusedError
 from chaos.experiment.assertions import Assertion
 from chaos.experiment.experiment import Experiment, rewrite
 from chaos.experiment.file import ExperimentSpec, MeasuredCapacity
 from chaos.judging import judge
-from chaos.load import Load
+from chaos.load.capacity import MOST_PER_S, Capacity, Ramps
+from chaos.load.config import load_config
+from chaos.load.process import Load
 from chaos.measuring.quantiles import needed_for_claim
-from chaos.progress import Progress
 from chaos.reading.quantities import CapacityShare, duration_text
 from chaos.report import story
 from chaos.run_folder import RunFolder
-from chaos.run_load import load_config
 from chaos.steady_state import overloaded
 from chaos.targets import Target
 from loadtests.rows import Row

@@ -2,7 +2,7 @@
 
 from chaos.errors import RefusedError
 from chaos.experiment.experiment import Experiment
-from chaos.load import LoadConfig
+from chaos.load.process import LoadConfig
 from chaos.run_folder import RunFolder
 from chaos.targets import Endpoints, Target
 from loadtests.endpoint import Endpoint, first_model

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 
+from chaos.display.progress import Progress
 from chaos.measuring.disturbances import SLOW
 from chaos.measuring.recovery import Criteria
 from chaos.measuring.slis import Objectives, is_good
-from chaos.progress import Progress
 from loadtests.rows import Row
 
 _MOST_OUTCOMES = 3

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chaos.collecting.counts import left_in_flight
+from chaos.display.live import Latest
+from chaos.display.progress import Progress
 from chaos.errors import InconclusiveError, RefusedError
-from chaos.live import Latest
-from chaos.load import Load, LoadConfig
+from chaos.load.process import Load, LoadConfig
 from chaos.measuring.capacity import Estimate, estimate, is_overloaded
 from chaos.measuring.slis import Objectives
-from chaos.progress import Progress
 from chaos.run_folder import RunFolder
 from loadtests.spec import Timeouts
 

@@ -1,0 +1,1 @@
+"""The load of a run: from an experiment's words to a child process, and how much of it the cluster carries."""
