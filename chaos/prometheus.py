@@ -13,6 +13,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 
 from chaos.errors import InconclusiveError
@@ -85,19 +86,19 @@ class PrometheusClient:
         Raises:
             InconclusiveError: it cannot be reached, or does not take them.
         """
-        request = urllib.request.Request(f"{self._url}/-/reload", method="POST")  # noqa: S310 - our own server
+        request = urllib.request.Request(f"{self._url}/-/reload", method="POST")  # noqa: S310 - http(s), checked where it was read
         try:
             urllib.request.urlopen(request, timeout=self._timeout_s).close()  # noqa: S310 - see above
         except urllib.error.HTTPError as error:
             with error:
                 text = error.read().decode(errors="replace")
             raise InconclusiveError(f"Prometheus does not take its rules: {text.strip()}") from error
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             raise InconclusiveError(f"Prometheus did not reload: {error}") from error
 
     def _ask(self, endpoint: str, fields: Mapping[str, str]) -> list[dict[str, Any]]:
-        # By POST: queries may be longer than a URL may be. The scheme is our own child's: http.
-        request = urllib.request.Request(  # noqa: S310 - the URL is that of our own server
+        # By POST: queries may be longer than a URL may be.
+        request = urllib.request.Request(  # noqa: S310 - as above
             f"{self._url}/api/v1/{endpoint}", data=urllib.parse.urlencode(fields).encode()
         )
         try:
@@ -107,7 +108,7 @@ class PrometheusClient:
             with error:
                 text = error.read().decode(errors="replace")
             raise InconclusiveError(f"Prometheus refused {fields['query']!r}: {text.strip()}") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             raise InconclusiveError(f"Prometheus did not answer {fields['query']!r}: {error}") from error
         data = body["data"]
         if data["resultType"] not in ("vector", "matrix"):

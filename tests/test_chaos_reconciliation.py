@@ -1,5 +1,6 @@
 """The counts that a run begins with: taken at rest, whatever was asked a moment before."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -7,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from chaos.collecting.counts import counts_before
+from chaos.errors import InconclusiveError
 from chaos.targets import Endpoints
 from exporters.series import gateway
 
@@ -48,3 +50,27 @@ def test_a_request_that_is_counted_a_moment_after_its_client_has_it_belongs_to_t
     before = counts_before(endpoints, used=False)
     assert before is not None
     assert before.requests == 7
+
+
+def test_without_a_gateways_metrics_there_is_nothing_to_compare_with() -> None:
+    endpoints = Endpoints(url="http://127.0.0.1:9", prometheus_url=None, gateway_metrics_url=None)
+    assert counts_before(endpoints, used=True) is None
+
+
+@pytest.mark.parametrize("answer", [b"", b"no HTTP at all\r\n\r\n", b"HTTP/1.1 500 No\r\n\r\n"])
+def test_a_gateway_that_gives_no_metrics_ends_a_run_with_a_reason_and_not_with_a_traceback(
+    answer: bytes,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def once() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        threading.Thread(target=once, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/metrics"
+        endpoints = Endpoints(url="http://127.0.0.1:9", prometheus_url=None, gateway_metrics_url=url)
+        with pytest.raises(InconclusiveError, match=f"no metrics at {url}: "):
+            counts_before(endpoints, used=False)

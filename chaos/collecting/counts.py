@@ -1,13 +1,13 @@
 """Do client, gateway and replicas tell of the same requests? Counts kept by three programs, side by side."""
 
 import time
-import urllib.request
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from chaos.collecting.exposition import exposition
 from chaos.prometheus import PrometheusClient, Series
 from chaos.record.cluster import Reconciliation, ReplicaCounts
 from chaos.record.observed import replica_counts
@@ -21,6 +21,7 @@ _REACHED_NOTHING = "unreachable"
 _SCRAPED_WITHIN_S = 10.0
 _SETTLED_WITHIN_S = 3.0
 _LOOK_EVERY_S = 0.02
+_ANSWERS_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def gateway_counts(url: str) -> GatewayCounts:
     """Read the gateway's counters from its own endpoint, without waiting for a scrape.
 
     Raises:
-        OSError: the gateway cannot be reached.
+        InconclusiveError: the gateway cannot be reached.
     """
     samples = _gateway_samples(url)
     attempts: dict[str, int] = {}
@@ -69,7 +70,7 @@ def counts_before(endpoints: Endpoints, *, used: bool) -> GatewayCounts | None:
     counted a moment after its client has the answer, or gave it up.
 
     Raises:
-        OSError: the gateway cannot be reached.
+        InconclusiveError: the gateway cannot be reached.
     """
     gateway = endpoints.gateway_metrics_url
     if gateway is None:
@@ -88,7 +89,7 @@ def left_in_flight(url: str, within_s: float) -> int:
     """Wait until the gateway has answered every request to its end; how many are left when the time is over.
 
     Raises:
-        OSError: the gateway cannot be reached.
+        InconclusiveError: the gateway cannot be reached.
     """
     deadline_s = time.monotonic() + within_s
     while True:
@@ -101,9 +102,8 @@ def left_in_flight(url: str, within_s: float) -> int:
 
 
 def _gateway_samples(url: str) -> list[Sample]:
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - the URL is that of our own gateway
-        text = answer.read().decode()
-    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    families = text_string_to_metric_families(exposition(url, _ANSWERS_WITHIN_S))
+    return [sample for family in families for sample in family.samples]
 
 
 def reconcile(

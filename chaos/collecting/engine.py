@@ -1,12 +1,13 @@
 """Which inference engine the replicas are, read off their series: what it can tell, and which rules fit it."""
 
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from chaos.collecting.exposition import exposition
+from chaos.errors import InconclusiveError
 from exporters.profiles.coverage import Coverage, coverage
 from exporters.profiles.library import ProfileError, profiles
 from exporters.profiles.scraped import ExpositionError, scraped_families
@@ -15,7 +16,6 @@ from exporters.profiles.table import as_json, as_table
 REFERENCE = "reference"
 _RULES = "live.rules.yaml"
 _TIMEOUT_S = 5.0
-_MAX_BYTES = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,8 @@ def recognised(urls: Sequence[str]) -> RecognisedEngine:
     reason = "no replica serves series"
     for url in urls:
         try:
-            with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - of our own replicas
-                text = answer.read(_MAX_BYTES).decode(errors="replace")
+            text = exposition(url, _TIMEOUT_S)
             return RecognisedEngine(url, coverage(scraped_families(text), profiles()))
-        except (OSError, ExpositionError, ProfileError) as error:
+        except (InconclusiveError, ExpositionError, ProfileError) as error:
             reason = str(error).splitlines()[0]
     return RecognisedEngine("", None, reason)
