@@ -99,20 +99,29 @@ def stopped(pid: int) -> bool:
     return state.stdout.startswith("T")
 
 
+def journal_of(path: Path, folder: Path, *, exits: int) -> tuple[dict[str, Any], str]:
+    """Run an experiment to its end; its journal, and what the terminal said of it."""
+    command = [*_RUN, "run", str(path), "--out", str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == exits, ended.stderr + ended.stdout
+    return json.loads((folder / "journal.json").read_text()), ended.stdout
+
+
+def faulty(folder: Path, url: str, pid: int, eventually: Eventually) -> "subprocess.Popen[bytes]":
+    """A run whose fault is in force, and will be for long."""
+    spec, phases = {"duration": "60s"}, {"warmup": "1s", "baseline": "3s", "observe": "80s"}
+    path = experiment(folder, url, pid, spec=spec, phases=phases)
+    running = subprocess.Popen([*_RUN, "run", str(path), "--out", str(folder / "run")])
+    eventually(lambda: stopped(pid), within_s=60, what="the fault")
+    return running
+
+
 def test_a_fault_made_of_commands_is_injected_proved_undone_and_recovered_from(
     paused: "subprocess.Popen[bytes]", tmp_path: Path, record: Path, eventually: Eventually
 ) -> None:
     url = url_of(tmp_path, eventually)
     path, folder = experiment(tmp_path, url, paused.pid), tmp_path / "run"
-    said = subprocess.run(
-        [*_RUN, "run", str(path), "--out", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert said.returncode == 0, said.stderr + said.stdout
-    journaled = json.loads((folder / "journal.json").read_text())
+    journaled, said = journal_of(path, folder, exits=0)
     [fault] = journaled["faults"]
     assert (fault["kind"], fault["fidelity"], fault["plane"]) == ("Command", "exact", "application")
     assert (fault["verified"], fault["targets"], fault["candidates"]) == (True, ["the service"], 1)
@@ -121,7 +130,7 @@ def test_a_fault_made_of_commands_is_injected_proved_undone_and_recovered_from(
     assert one["start_s"] == pytest.approx(fault["started_s"], abs=0.6)
     assert journaled["recovery"]["capacity_s"] is None
     assert journaled["recovery"]["service_s"] == pytest.approx(one["ended_s"] - fault["started_s"], abs=0.01)
-    assert "after the service had a command run on it" in " ".join(said.stdout.split())
+    assert "after the service had a command run on it" in " ".join(said.split())
     assert not list(record.iterdir())
     again = subprocess.run([*_RUN, "report", str(folder)], capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
@@ -133,15 +142,7 @@ def test_its_control_is_injected_into_nobody_and_proves_nothing(
     url = url_of(tmp_path, eventually)
     fault = {"manifest": "pause.yaml", "max_targets": 1, "control": True}
     path, folder = experiment(tmp_path, url, paused.pid, fault=fault), tmp_path / "run"
-    said = subprocess.run(
-        [*_RUN, "run", str(path), "--out", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert said.returncode == 3, said.stderr + said.stdout
-    journaled = json.loads((folder / "journal.json").read_text())
+    journaled, _ = journal_of(path, folder, exits=3)
     assert [fault["verified"] for fault in journaled["faults"]] == [False]
     assert journaled["disturbances"] == []
     log = (folder / "logs" / "pause#1.log").read_text()
@@ -152,24 +153,19 @@ def test_a_run_that_is_killed_under_its_fault_leaves_the_service_as_it_was(
     paused: "subprocess.Popen[bytes]", tmp_path: Path, record: Path, eventually: Eventually
 ) -> None:
     url = url_of(tmp_path, eventually)
-    spec, phases = {"duration": "60s"}, {"warmup": "1s", "baseline": "3s", "observe": "80s"}
-    path = experiment(tmp_path, url, paused.pid, spec=spec, phases=phases)
-    running = subprocess.Popen([*_RUN, "run", str(path), "--out", str(tmp_path / "run")])
-    eventually(lambda: stopped(paused.pid), within_s=60, what="the fault")
+    running = faulty(tmp_path, url, paused.pid, eventually)
     running.send_signal(signal.SIGKILL)
     running.wait(10)
     eventually(lambda: not stopped(paused.pid), within_s=30, what="its undoing")
     eventually(lambda: not list(record.glob("*.json")), within_s=30, what="an empty record")
+    assert paused.poll() is None, "the service lives, and goes on"
 
 
 def test_an_interrupted_run_undoes_its_fault(
     paused: "subprocess.Popen[bytes]", tmp_path: Path, record: Path, eventually: Eventually
 ) -> None:
     url = url_of(tmp_path, eventually)
-    spec, phases = {"duration": "60s"}, {"warmup": "1s", "baseline": "3s", "observe": "80s"}
-    path = experiment(tmp_path, url, paused.pid, spec=spec, phases=phases)
-    running = subprocess.Popen([*_RUN, "run", str(path), "--out", str(tmp_path / "run")])
-    eventually(lambda: stopped(paused.pid), within_s=60, what="the fault")
+    running = faulty(tmp_path, url, paused.pid, eventually)
     os.kill(running.pid, signal.SIGINT)
     assert running.wait(60) == 130
     assert not stopped(paused.pid)
@@ -184,15 +180,7 @@ def test_an_experiment_that_injects_nothing_says_so_and_is_an_observation(
     begins, ends = values.index("fault:"), values.index("slo:")
     path.write_text(values[:begins] + "faults: []\n" + values[ends:])
     folder = tmp_path / "run"
-    said = subprocess.run(
-        [*_RUN, "run", str(path), "--out", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert said.returncode == 0, said.stderr + said.stdout
-    journaled = json.loads((folder / "journal.json").read_text())
+    journaled, _ = journal_of(path, folder, exits=0)
     assert [phase["name"] for phase in journaled["phases"]] == ["observation"]
     assert len(list(read_rows(folder / "requests.jsonl"))) == 14 * 60
 

@@ -355,3 +355,4 @@ def test_recovery_is_harmless_when_the_cluster_has_ended(tmp_path: Path) -> None
         target.aim("late#1", [BOTH], victims)
         target.inject("late#1", victims)
     target.recover("late#1")
+    assert target.events()[-1].kind == "target_stopped"
