@@ -29,7 +29,12 @@ class Guard:
         """Start it; `log` takes what it has to say of its own."""
         with log.open("ab") as said:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "chaos.targets.external.guardian"],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "chaos.targets.external.guardian",
+                ],  # no `chaos` of the current folder
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
