@@ -55,37 +55,40 @@ def read(folder: RunFolder) -> Records:
     experiment = read_experiment(folder.experiment)
     found = observed.read(folder)
     cut_short = _cut_short(folder, found)
-    generator = _generator(folder.load)
     try:
-        events = read_events(folder.events) if folder.events.is_file() else []
-        closed_s = min(
-            (event.at_s for event in events if event.kind == EventKind.LOAD_CLOSED), default=math.inf
-        )
-        every_row = [*all_rows(folder.requests)]
-        rows = [row for row in every_row if row.intended_s < closed_s]
-        planned = generator.planned - (len(every_row) - len(rows))
-        samples = read_samples(folder.processor, generator.start_monotonic_s or 0.0)
-        target, wanted = _opened(events, experiment)
-        timeline = Timeline(
-            rows=tuple(rows if cut_short is None else filter(_says_something, rows)),
-            events=tuple(events),
-            planned=planned,
-            warmup_s=experiment.spec.phases.warmup_s,
-            plan_end_s=min(generator.duration_s, closed_s, _cut_at_s(cut_short)),
-            wanted_replicas=wanted,
-            faults=tuple(_faults(events)),
-            observes=experiment.spec.observes,
-            complete=cut_short is None,
-        )
+        return _read(folder, experiment, found, cut_short)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder.path}: not the records of a run: {error}") from error
+
+
+def _read(
+    folder: RunFolder, experiment: Experiment, found: Observed | None, cut_short: Ending | None
+) -> Records:
+    generator = _generator(folder.load)
+    events = read_events(folder.events) if folder.events.is_file() else []
+    closed_s = min((event.at_s for event in events if event.kind == EventKind.LOAD_CLOSED), default=math.inf)
+    every_row = [*all_rows(folder.requests)]
+    rows = [row for row in every_row if row.intended_s < closed_s]
+    target, wanted = _opened(events, experiment)
+    planned = generator.planned - (len(every_row) - len(rows))
+    timeline = Timeline(
+        rows=tuple(rows if cut_short is None else filter(_says_something, rows)),
+        events=tuple(events),
+        planned=planned,
+        warmup_s=experiment.spec.phases.warmup_s,
+        plan_end_s=min(generator.duration_s, closed_s, _cut_at_s(cut_short)),
+        wanted_replicas=wanted,
+        faults=tuple(_faults(events)),
+        observes=experiment.spec.observes,
+        complete=cut_short is None,
+    )
     return Records(
         experiment=experiment,
         target=target,
         started_at=_started_at(events),
         rows=rows,
         timeline=timeline,
-        samples=samples,
+        samples=read_samples(folder.processor, generator.start_monotonic_s or 0.0),
         generator=generator,
         planned=planned,
         observed=found or Observed(),
