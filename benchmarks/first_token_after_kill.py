@@ -12,6 +12,7 @@ from pathlib import Path
 from chaos.measuring.timeline import created_between
 from chaos.report.recorded import judged
 from chaos.run_folder import existing
+from loadtests.parts import all_rows
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
         capacity_s = run.journal.recovery.capacity_s
         print(f"{folder}: capacity recovered after {capacity_s} s")
         for name in sorted(created_between(run.timeline, killed_s, run.timeline.plan_end_s)):
-            rows = [row for row in run.timeline.rows if row.replica == name and row.token_s]
+            rows = [row for row in all_rows(folder.requests) if row.replica == name and row.token_s]
             ready_s = [e.at_s for e in run.timeline.events if e.kind == "replica_ready" and e.replica == name]
             if not rows or not ready_s:
                 print(f"  {name}: never served")

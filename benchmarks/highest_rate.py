@@ -11,13 +11,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from chaos.experiment.experiment import read_experiment
 from chaos.judging.judge import objectives
-from chaos.judging.verdict import LAG_SHARE
 from chaos.load.config import load_config, served_model
 from chaos.load.process import Load
+from chaos.measuring.columns import columns
+from chaos.measuring.evidence import LATE_SHARE
+from chaos.measuring.objectives import is_good
 from chaos.measuring.quantiles import quantile
-from chaos.measuring.slis import good_count, samples
+from chaos.measuring.slis import samples
 from chaos.run_folder import RunFolder
 from chaos.targets import Opening
 from loadtests.rows import read_rows
@@ -50,13 +54,16 @@ def main() -> int:
                     load.start()
                     load.wait(options.seconds + 60)
                 rows = [row for row in read_rows(folder.requests) if row.intended_s >= SETTLE_S]
-                good = good_count(rows, slo) / len(rows)
-                ttft_s, e2e_s, lag_s = (samples(rows, metric) for metric in ("ttft", "e2e", "lag"))
+                good = sum(is_good(row, slo) for row in rows) / len(rows)
+                of_rows = columns(rows)
+                ttft_s, e2e_s, lag_s = (
+                    np.sort(samples(of_rows, metric)) for metric in ("ttft", "e2e", "lag")
+                )
                 lag_p99_s = quantile(lag_s, 99)
                 latencies_s = (quantile(ttft_s, 50), quantile(ttft_s, 99), quantile(e2e_s, 99))
                 told = " ".join(f"{1000 * each_s:7.0f} ms" for each_s in latencies_s)
                 print(f"{rate:6.1f} {good:6.1%} {told} {1000 * lag_p99_s:6.1f} ms", flush=True)
-                if good >= HELD_SHARE and lag_p99_s <= LAG_SHARE * slo.ttft_s:
+                if good >= HELD_SHARE and lag_p99_s <= LATE_SHARE * slo.ttft_s:
                     held = rate
     print(
         f"highest rate held within ttft <= {slo.ttft_s:g} s and e2e <= {slo.e2e_s:g} s: {held:g} requests/s"

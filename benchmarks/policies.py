@@ -15,8 +15,11 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.replica import replica
 from chaos.load.process import Load, LoadConfig
+from chaos.measuring.columns import columns
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import samples
 from loadtests.rows import read_rows
@@ -63,7 +66,10 @@ def measure(url: str, rate_per_s: float, options: argparse.Namespace) -> dict[st
             load.start()
             load.wait(options.seconds + 90)
         rows = [row for row in read_rows(config.rows_path) if row.intended_s >= SETTLE_S]
-    ttft_s, itl_s, e2e_s, lag_s = (samples(rows, metric) for metric in ("ttft", "itl", "e2e", "lag"))
+    of_rows = columns(rows)
+    ttft_s, itl_s, e2e_s, lag_s = (
+        np.sort(samples(of_rows, metric)) for metric in ("ttft", "itl", "e2e", "lag")
+    )
     return {
         "rate": rate_per_s,
         "arrivals": len(rows),

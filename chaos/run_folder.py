@@ -8,9 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from chaos.errors import InconclusiveError, InputError
-from loadtests.parts import all_rows
-from loadtests.rows import Row
+from chaos.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +113,6 @@ class RunFolder:
     def intents(self) -> Path:
         """What was about to be done, written before it was done."""
         return self.path / "state.jsonl"
-
-    def rows(self) -> tuple[Row, ...]:
-        """Every row that is there, of whichever process; none where the load ended before its first one.
-
-        Raises:
-            InconclusiveError: a line is not one.
-        """
-        try:
-            return tuple(all_rows(self.requests))
-        except (OSError, ValueError) as error:
-            raise InconclusiveError(f"the load left no readable rows: {error}") from error
 
     def intend(self, intent: str, **facts: Any) -> None:
         """Append one intent and force it to disk; only then may its effect be caused.

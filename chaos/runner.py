@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
+import numpy as np
+
 from chaos.collecting import alerts
 from chaos.collecting import counts as reconciliation
 from chaos.collecting import series as kept_series
@@ -37,8 +39,9 @@ from chaos.publishing.broadcast import Broadcast
 from chaos.record.details import Detail, FaultDetail, LoadStarted, TargetOpened
 from chaos.record.journal import Journal
 from chaos.record.observed import Observed
+from chaos.record.rows_file import read_columns
 from chaos.run_folder import RunFolder
-from chaos.steady_state import require_healthy_baseline
+from chaos.steady_state import overdue, require_healthy_baseline
 from chaos.targets import Opening, Target
 
 _LOOK_EVERY_S = 0.2
@@ -160,9 +163,12 @@ class Run:
             return
         rate.require_carried(self.experiment, self.folder, target, load, view.rows, self.progress)
         self._watch("baseline", view, zero_s, zero_s + warmup_s + baseline_s)
+        objectives = judge.objectives(spec)
+        rows = [row for row in view.rows if row.intended_s >= warmup_s]
         require_healthy_baseline(
-            [row for row in view.rows if row.intended_s >= warmup_s],
-            judge.objectives(spec),
+            rows,
+            overdue(rows, load.plan.offsets_s, warmup_s, time.monotonic() - zero_s, objectives),
+            objectives,
             spec.recovery.goodput,
             spec.recovery.error_ratio,
         )
@@ -211,7 +217,7 @@ class Run:
             alerts=alerts.fired(url, since_s, zero_s, now_s) if url else None,
             engine=engine.journaled(),
             reconciliation=reconciliation.reconcile(
-                self.folder.rows(), before, endpoints, gone, now_s - since_s
+                _sent(self.folder), before, endpoints, gone, now_s - since_s
             ),
         ).write(self.folder)
 
@@ -232,6 +238,14 @@ class Run:
 
     def _note(self, kind: EventKind, at_s: float, detail: Detail | None = None) -> None:
         self._events.append(Event(at_s, kind, detail={} if detail is None else detail.model_dump()))
+
+
+def _sent(folder: RunFolder) -> int:
+    """How many requests left; InconclusiveError when the load left no readable rows."""
+    try:
+        return int(np.sum(~np.isnan(read_columns(folder.requests).sent_s)))
+    except (OSError, ValueError) as error:
+        raise InconclusiveError(f"the load left no readable rows: {error}") from error
 
 
 def _pids(target: Target, load: Load) -> Mapping[str, Sequence[int]]:

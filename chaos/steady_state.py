@@ -4,8 +4,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from chaos.errors import RefusedError
-from chaos.measuring.quantiles import binomial_point
-from chaos.measuring.slis import Objectives, is_good
+from chaos.measuring.objectives import Objectives, is_good
+from chaos.measuring.quantiles import binomial_point, quantile
 from loadtests.rows import Row
 
 _FEWEST_TO_TELL = 10
@@ -13,12 +13,17 @@ _FALSE_ALARM = 0.001
 
 
 def require_healthy_baseline(
-    rows: Sequence[Row], objectives: Objectives, goodput: float, error_ratio: float
+    rows: Sequence[Row],
+    overdue: int,
+    objectives: Objectives,
+    goodput: float,
+    error_ratio: float,
 ) -> None:
-    """Refuse unless the baseline's ended requests meet what recovery will be held to.
+    """Refuse unless the baseline's requests meet what recovery will be held to.
 
     Args:
         rows: the baseline's requests that have ended so far.
+        overdue: how many more are waiting for so long that they are bad already; see `overdue`.
         objectives: what makes a request good.
         goodput: least share of good requests, 0..1.
         error_ratio: largest share of failed requests, 0..1.
@@ -26,16 +31,42 @@ def require_healthy_baseline(
     Raises:
         RefusedError: naming both shares; nothing was injected.
     """
-    if not rows:
+    decided = len(rows) + overdue
+    if not decided:
         raise RefusedError("no baseline request has ended: the cluster is not serving, nothing was injected")
-    failed = sum(not row.ok for row in rows) / len(rows)
-    good = sum(is_good(row, objectives) for row in rows) / len(rows)
-    if failed > error_ratio or good < goodput:
+    failed = sum(not row.ok for row in rows)
+    good = sum(is_good(row, objectives) for row in rows)
+    if failed > round(error_ratio * decided, 6) or good < round(goodput * decided, 6):
+        waiting = f", {overdue} of them are waiting for longer than they may" if overdue else ""
         raise RefusedError(
-            f"the baseline is unhealthy, nothing was injected: {good:.1%} of {len(rows)} requests met "
-            f"the objectives (at least {goodput:.1%} wanted), {failed:.1%} failed (at most {error_ratio:.1%})",
+            f"the baseline is unhealthy, nothing was injected: {good} of {decided} requests met the objectives "
+            f"(at least {goodput:.6g} of them wanted{waiting}), {failed} failed (at most {error_ratio:.6g} may)",
             hint="lower load.rate, or widen slo; logs/ in the run folder has every process's output",
         )
+
+
+def overdue(
+    rows: Sequence[Row], offsets_s: Sequence[float], since_s: float, now_s: float, objectives: Objectives
+) -> int:
+    """How many arrivals planned since an instant have no row, though they must be bad by now.
+
+    Without a first token within its bound an arrival is bad, but rows tell of it at its end only: one is overdue once
+    that bound and what an answer takes have passed, or its end-to-end bound.
+
+    Args:
+        rows: what has ended so far.
+        offsets_s: the plan.
+        since_s: arrivals from this instant of the run clock on count.
+        now_s: on the run clock.
+        objectives: what makes a request good.
+    """
+    took_s = sorted(row.e2e_s or 0.0 for row in rows if is_good(row, objectives))
+    patience_s = (
+        min(objectives.e2e_s, objectives.ttft_s + quantile(took_s, 90)) if took_s else objectives.e2e_s
+    )
+    ended = {row.index for row in rows}
+    due = range(bisect_left(offsets_s, since_s), bisect_left(offsets_s, now_s - patience_s))
+    return sum(index not in ended for index in due)
 
 
 def overloaded(

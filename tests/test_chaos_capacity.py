@@ -14,7 +14,7 @@ from chaos.errors import ExitCode, RefusedError
 from chaos.load.capacity import MOST_PER_S, Ramps
 from chaos.load.process import LoadConfig
 from chaos.measuring.capacity import Estimate, estimate, is_overloaded
-from chaos.measuring.slis import Objectives
+from chaos.measuring.objectives import Objectives
 from chaos.run_folder import RunFolder
 from loadtests.arrivals import instants
 from loadtests.rows import Row, read_rows

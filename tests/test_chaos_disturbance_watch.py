@@ -4,8 +4,8 @@ from typing import Unpack
 
 from chaos.display.disturbances import DisturbanceWatch
 from chaos.display.progress import Facts
-from chaos.measuring.recovery import Criteria
-from chaos.measuring.slis import Objectives
+from chaos.measuring.objectives import Objectives
+from chaos.measuring.recovery_time import Criteria
 from loadtests.rows import Row
 
 OBJECTIVES = Objectives(ttft_s=0.2, e2e_s=1.0)

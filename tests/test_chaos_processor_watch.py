@@ -14,6 +14,7 @@ import pytest
 from chaos.collecting.processor import ProcessorWatch
 from chaos.collecting.quota import Quota, folders, quota
 from chaos.errors import InconclusiveError
+from chaos.measuring.columns import columns
 from chaos.measuring.processor import Sample, Usage, of_phase, read_samples
 from chaos.measuring.timeline import Phase, Timeline
 from chaos.targets.identity import of_run
@@ -21,7 +22,7 @@ from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually
 from tests.support.local_cluster import all_ready, complete, gateway_port, terminate, toy_spec
 
-NOTHING_ASKED = Timeline((), (), 0, 0.0, 0.0, wanted_replicas=0)
+NOTHING_ASKED = Timeline(columns(()), (), 0, 0.0, 0.0, wanted_replicas=0)
 BUSY = "while True: pass"
 UNDER_QUOTA = """
 import os, sys, time

@@ -14,7 +14,7 @@ from chaos.experiment.assertions import parse
 from chaos.experiment.experiment import read_experiment, rewrite, write_as_run
 from chaos.load.capacity import Capacity
 from chaos.load.rate import claims_need_s, settle
-from chaos.measuring.slis import Objectives
+from chaos.measuring.objectives import Objectives
 from chaos.reading.quantities import CapacityShare
 from chaos.record import sections
 from chaos.report import story

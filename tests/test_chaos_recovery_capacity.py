@@ -5,8 +5,12 @@ from dataclasses import replace
 import pytest
 
 from chaos.events import Event
-from chaos.measuring.recovery import Criteria, Status, capacity_recovery, fault_end_s, phases
-from chaos.measuring.slis import Objectives
+from chaos.measuring.capacity_recovery import capacity_recovery
+from chaos.measuring.columns import columns
+from chaos.measuring.evidence import evidence
+from chaos.measuring.objectives import Objectives
+from chaos.measuring.phases import fault_end_s, phases
+from chaos.measuring.recovery_time import Criteria, Status
 from chaos.measuring.timeline import FaultWindow, Timeline
 from loadtests.rows import Row
 
@@ -23,7 +27,7 @@ READY = Event(FAULT_S + 4.0, "replica_ready", "r2")
 
 
 def timeline(rows: Sequence[Row], *events: Event, faults: tuple[FaultWindow, ...] = (KILL,)) -> Timeline:
-    return Timeline(tuple(rows), events, len(rows), 5.0, PLAN_END_S, wanted_replicas=2, faults=faults)
+    return Timeline(columns(rows), events, len(rows), 5.0, PLAN_END_S, wanted_replicas=2, faults=faults)
 
 
 def served(*answers: tuple[str, float]) -> list[Row]:
@@ -139,14 +143,15 @@ def test_the_fault_phase_ends_when_the_disturbance_does(
 ) -> None:
     run = timeline(BOTH_SERVE, *events, faults=faults)
     assert fault_end_s(run, CRITERIA) == pytest.approx(end_s)
-    baseline, fault, *occurrences, recovery = phases(run, SLO, CRITERIA)
+    baseline, fault, *occurrences, recovery = phases(run, evidence(run, SLO), CRITERIA)
     assert [each.of_occurrence for each in occurrences] == [each.id for each in faults]
     assert max(each.end_s for each in occurrences) == fault.end_s
-    assert (baseline.start_s, baseline.end_s) == (5.0, FAULT_S - SLO.e2e_s)
+    assert (baseline.start_s, baseline.end_s) == (5.0, FAULT_S)
     assert (fault.start_s, fault.end_s) == (FAULT_S, recovery.start_s)
     assert recovery.end_s == PLAN_END_S
 
 
 def test_without_a_fault_everything_after_the_warm_up_is_baseline() -> None:
-    (baseline,) = phases(timeline(BOTH_SERVE, faults=()), SLO, CRITERIA)
+    run = timeline(BOTH_SERVE, faults=())
+    (baseline,) = phases(run, evidence(run, SLO), CRITERIA)
     assert (baseline.name, baseline.start_s, baseline.end_s) == ("baseline", 5.0, PLAN_END_S)

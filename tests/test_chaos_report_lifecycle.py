@@ -1,6 +1,7 @@
 import pytest
 
 from chaos.events import Event
+from chaos.measuring.columns import columns
 from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.report.lifecycle import MOST_LANES, Span, lanes, short_names, victims
 from loadtests.rows import Row
@@ -13,7 +14,7 @@ def run(events: list[Event], rows: tuple[Row, ...] = (), targets: tuple[str, ...
     fault = FaultWindow(
         "f", "pod-kill", "exact", KILL_S, None, targets, 3, verified=True, evidence=evidence, id="f#1"
     )
-    return Timeline(rows, tuple(events), len(rows), 5.0, 70.0, 3, (fault,))
+    return Timeline(columns(rows), tuple(events), len(rows), 5.0, 70.0, 3, (fault,))
 
 
 def served(index: int, replica: str, ended_s: float) -> Row:

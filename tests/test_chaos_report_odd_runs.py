@@ -15,9 +15,10 @@ from chaos.experiment.assertions import parse
 from chaos.judging import journaling, records
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import judge
+from chaos.measuring.columns import columns
 from chaos.measuring.measurements import measure
-from chaos.measuring.recovery import Criteria
-from chaos.measuring.slis import Objectives
+from chaos.measuring.objectives import Objectives
+from chaos.measuring.recovery_time import Criteria
 from chaos.measuring.timeline import Timeline
 from chaos.record import journal as journals
 from chaos.report import recorded, write
@@ -43,7 +44,7 @@ ASSERTIONS = (
 def _all_fail(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(
         row
-        if row.intended_s < FAULT.started_s - 1
+        if row.intended_s < FAULT.started_s
         else Row(row.index, row.intended_s, "connect_refused", row.intended_s, ended_s=row.intended_s + 0.1)
         for row in rows
     )
@@ -79,18 +80,19 @@ def _without_replacements(events: Sequence[Event]) -> tuple[Event, ...]:
     return tuple(event for event in events if event.kind != "replica_ready" or event.at_s < FAULT.started_s)
 
 
-OUTAGE = replace(RECORDED, rows=_short_outage(ROWS))
+OUTAGE = replace(RECORDED, rows=columns(_short_outage(ROWS)))
+ENDED = replace(FAULT, ended_s=FAULT.started_s + 3, lasts=True, undone=True)
 LASTING = replace(FAULT, done="answered slowly", ended_s=FAULT.started_s + 5, undone=True)
 ODD_RUNS = {
-    "no-rows": replace(OUTAGE, rows=()),
-    "nothing-at-all": replace(OUTAGE, rows=(), events=(), faults=(), planned=0),
+    "no-rows": replace(OUTAGE, rows=columns(())),
+    "nothing-at-all": replace(OUTAGE, rows=columns(()), events=(), faults=(), planned=0),
     "no-events": replace(OUTAGE, events=()),
     "nothing-injected": replace(OUTAGE, faults=()),
     "fault-not-proved": replace(OUTAGE, faults=(replace(FAULT, verified=False, evidence=()),)),
     "fault-that-lasts": replace(OUTAGE, faults=(LASTING,)),
-    "not-recovered": replace(OUTAGE, rows=_all_fail(ROWS), events=_without_replacements(EVENTS)),
-    "no-impact": replace(OUTAGE, rows=_calm(ROWS)),
-    "relapse": replace(OUTAGE, rows=_second_outage(ROWS)),
+    "not-recovered": replace(OUTAGE, rows=columns(_all_fail(ROWS)), events=_without_replacements(EVENTS)),
+    "no-impact": replace(OUTAGE, rows=columns(_calm(ROWS))),
+    "relapse": replace(OUTAGE, rows=columns(_second_outage(ROWS)), faults=(ENDED,)),
 }
 FINDINGS = {
     "no-rows": "INCONCLUSIVE: how fast goodput was back after 3 of 10 replicas were killed is not known",

@@ -1,6 +1,7 @@
 import pytest
 
 from chaos.events import Event
+from chaos.measuring.columns import columns
 from chaos.measuring.timeline import (
     FaultWindow,
     Timeline,
@@ -14,7 +15,9 @@ from loadtests.rows import Row
 
 
 def timeline(*events: Event, rows: tuple[Row, ...] = (), faults: tuple[FaultWindow, ...] = ()) -> Timeline:
-    return Timeline(rows, events, len(rows), warmup_s=0.0, plan_end_s=60.0, wanted_replicas=2, faults=faults)
+    return Timeline(
+        columns(rows), events, len(rows), warmup_s=0.0, plan_end_s=60.0, wanted_replicas=2, faults=faults
+    )
 
 
 def fault(started_s: float) -> FaultWindow:
@@ -47,7 +50,7 @@ def test_aligned_events_count_from_the_start_of_the_arrival_plan() -> None:
 def test_rows_and_events_are_sorted_whatever_order_they_came_in() -> None:
     rows = tuple(Row(index, at_s, "ok") for index, at_s in ((1, 2.0), (0, 1.0), (2, 3.0)))
     run = timeline(*reversed(KILL_AND_REPLACE), rows=rows)
-    assert [row.index for row in run.rows] == [0, 1, 2]
+    assert run.rows.index.tolist() == [0, 1, 2]
     assert run.events == KILL_AND_REPLACE
 
 
@@ -65,7 +68,7 @@ def test_rows_between_two_instants_are_those_intended_then(
 ) -> None:
     stamps_s = (1.0, 2.0, 2.0, 3.0)
     run = timeline(rows=tuple(Row(index, at_s, "ok") for index, at_s in enumerate(stamps_s)))
-    assert [row.index for row in run.between(start_s, end_s)] == indices
+    assert run.rows.index[run.rows.between(start_s, end_s)].tolist() == indices
 
 
 @pytest.mark.parametrize(

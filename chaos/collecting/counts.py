@@ -15,7 +15,6 @@ from chaos.targets import Endpoints
 from dashboards.queries import run as run_queries
 from exporters.series import gateway as gateway_series
 from exporters.series.jobs import REPLICA_JOB
-from loadtests.rows import Row
 
 _REACHED_NOTHING = "unreachable"
 _SCRAPED_WITHIN_S = 10.0
@@ -107,7 +106,7 @@ def _gateway_samples(url: str) -> list[Sample]:
 
 
 def reconcile(
-    rows: Sequence[Row],
+    sent: int,
     before: GatewayCounts | None,
     endpoints: Endpoints,
     gone: Collection[str],
@@ -118,7 +117,7 @@ def reconcile(
     None where no gateway tells of itself.
 
     Args:
-        rows: every row of the run.
+        sent: requests that the client sent.
         before: the gateway's counters when the load started.
         endpoints: the target's, still up.
         gone: replicas that died: their last requests were never scraped, so they may have counted fewer.
@@ -126,7 +125,6 @@ def reconcile(
     """
     if before is None or endpoints.gateway_metrics_url is None:
         return None
-    sent = sum(row.sent_s is not None for row in rows)
     after = _settled(endpoints.gateway_metrics_url, before.requests + sent)
     own = _replica_requests(endpoints.prometheus_url, gone, run_s)
     return _compared(sent, before, after, own, gone)

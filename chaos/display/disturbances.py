@@ -10,8 +10,8 @@ from itertools import takewhile
 
 from chaos.display.progress import Progress
 from chaos.measuring.disturbances import SLOW
-from chaos.measuring.recovery import Criteria
-from chaos.measuring.slis import Objectives, is_good
+from chaos.measuring.objectives import Objectives, is_good
+from chaos.measuring.recovery_time import Criteria
 from loadtests.rows import Row
 
 _MOST_OUTCOMES = 3

@@ -1,5 +1,6 @@
 """What can be said of a run while it goes on: rows as they end, for the gate before injection and the display."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,9 +8,9 @@ from dataclasses import dataclass, field
 from chaos.display.disturbances import DisturbanceWatch
 from chaos.display.progress import Facts, Progress
 from chaos.load.process import Load
+from chaos.measuring.objectives import Objectives
 from chaos.measuring.quantiles import quantile
-from chaos.measuring.recovery import Criteria
-from chaos.measuring.slis import Objectives, samples
+from chaos.measuring.recovery_time import Criteria
 from chaos.targets import Target
 from loadtests.rows import Row
 
@@ -37,7 +38,7 @@ class Latest:
         while self._ended_s and self._ended_s[0] < now_s - self.over_s:
             self._ended_s.popleft()
         for row in fresh:
-            self._ttft_s.extend(samples((row,), "ttft"))
+            self._ttft_s.append(row.ttft_s if row.ok and row.ttft_s is not None else math.inf)
             self._failed += not row.ok
         return Facts(
             rate=len(self._ended_s) / min(self.over_s, max(now_s, 1.0)),

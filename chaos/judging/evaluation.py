@@ -1,19 +1,24 @@
-"""What an assertion comes to on the measurements of a run: missing data and few samples are inconclusive."""
+"""What an assertion comes to on the measurements of a run: it is decided on the interval of a value, not on the value.
+
+Passed when the whole interval meets the bound, deviated when none of it does, inconclusive between the two.
+"""
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from chaos.experiment.assertions import Assertion, Term
 from chaos.judging.verdict import AssertionResult
+from chaos.measuring.columns import CODES, Flags, Ints
 from chaos.measuring.measurements import Measurements, PhaseSlis
-from chaos.measuring.quantiles import needed_for_claim, quantile
-from chaos.measuring.recovery import NOTHING_INJECTED, RecoveryTime, Status
+from chaos.measuring.quantiles import needed_for_interval, quantile, quantile_bounds, wilson_interval
+from chaos.measuring.recovery_time import NOTHING_INJECTED, RecoveryTime
 from chaos.measuring.slis import samples
 from chaos.measuring.timeline import fewest_ready, ready_steps
 from chaos.record.verdict import Verdict
-from loadtests.rows import Row
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -27,75 +32,107 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Observed:
-    """A value, or none; with a reason it decides nothing."""
+    """A value with its interval, or none; without an interval it decides nothing."""
 
     value: float | None
+    interval: tuple[float, float] | None = None
     n: int | None = None
     reason: str | None = None
+    """Why there is no value, or why its interval is as wide as it is."""
 
 
 def evaluate(assertion: Assertion, measurements: Measurements) -> AssertionResult:
     """The verdict on one assertion: what could not be had, or claimed, is inconclusive, never passed."""
-    if assertion.term.name.startswith("recovery."):
-        observed = _recovery(assertion, measurements)
-    elif assertion.term.name == "lost_requests":
-        observed = _lost_requests(measurements)
-    elif assertion.term.name == "disturbances":
-        found = measurements.disturbances
-        observed = _Observed(None if found.reason else len(found.found), reason=found.reason)
-    else:
-        observed = _in_phase(assertion.term, measurements)
+    observed = _observed(assertion.term, measurements)
     # Differences of stamps carry the noise of floats: 0.3 s must not exceed 300 ms.
     value = None if observed.value is None else round(observed.value, 9)
-    if observed.reason is not None or value is None:
-        verdict = Verdict.INCONCLUSIVE
-    elif _COMPARE[assertion.operator](value, assertion.bound):
-        verdict = Verdict.PASSED
-    else:
-        verdict = Verdict.DEVIATED
+    interval = None
+    if observed.interval is not None:
+        interval = (round(observed.interval[0], 9), round(observed.interval[1], 9))
+    verdict = _verdict(assertion, interval)
+    reason = None
+    if verdict is Verdict.INCONCLUSIVE:
+        reason = observed.reason or "its interval holds the bound: more requests would tell"
     return AssertionResult(
         expression=assertion.expression,
         verdict=verdict,
         dimension=assertion.term.dimension,
         observed=value,
+        interval=interval,
         bound=assertion.bound,
         n=observed.n,
-        reason=observed.reason,
+        reason=reason,
     )
 
 
-def _recovery(assertion: Assertion, measurements: Measurements) -> _Observed:
-    if assertion.term.name == "recovery.capacity":
+def _verdict(assertion: Assertion, interval: tuple[float, float] | None) -> Verdict:
+    if interval is None:
+        return Verdict.INCONCLUSIVE
+    low, high = interval
+    holds = _COMPARE[assertion.operator]
+    if assertion.operator in ("==", "!="):
+        # One number alone can equal another; and an interval beside the bound never does.
+        certain = low == high or not low <= assertion.bound <= high
+        if not certain:
+            return Verdict.INCONCLUSIVE
+        return Verdict.PASSED if holds(low, assertion.bound) else Verdict.DEVIATED
+    if holds(low, assertion.bound) and holds(high, assertion.bound):
+        return Verdict.PASSED
+    if not holds(low, assertion.bound) and not holds(high, assertion.bound):
+        return Verdict.DEVIATED
+    return Verdict.INCONCLUSIVE
+
+
+def _observed(term: Term, measurements: Measurements) -> _Observed:
+    if term.name.startswith("recovery."):
+        return _recovery(term, measurements)
+    if term.name == "lost_requests":
+        return _lost_requests(measurements)
+    if term.name == "disturbances":
+        found = measurements.disturbances
+        return _Observed(None, reason=found.reason) if found.reason else _exactly(len(found.found))
+    return _in_phase(term, measurements)
+
+
+def _exactly(value: float, n: int | None = None) -> _Observed:
+    """What was counted is a fact about this run, and no estimate."""
+    return _Observed(value, (value, value), n)
+
+
+def _recovery(term: Term, measurements: Measurements) -> _Observed:
+    if term.name == "recovery.capacity":
         time = measurements.capacity
-    elif assertion.term.name == "recovery.service_after_end":
+    elif term.name == "recovery.service_after_end":
         if measurements.service_after_end is None:
             return _Observed(None, reason="a fault without an end: count from its start, recovery.service")
         time = measurements.service_after_end
     else:
         time = measurements.service
-    value_s = time.first_touch_s if assertion.term.name == "recovery.first_touch" else time.value_s
-    if value_s is not None and value_s < math.inf:
-        return _Observed(value_s)
-    return _not_seen(time, assertion.bound)
+    if term.name == "recovery.first_touch":
+        return _first_touch(time)
+    return _Observed(time.value_s, time.interval_s, reason=time.reason or _between(time))
 
 
-def _not_seen(time: RecoveryTime, bound_s: float) -> _Observed:
-    """A recovery that was not seen decides only against bounds that the observation has ruled out."""
-    proved_longer = bound_s < time.at_least_s or (
-        bound_s == time.at_least_s and time.status is Status.NOT_RECOVERED
+def _between(time: RecoveryTime) -> str:
+    low_s, high_s = time.interval_s
+    if math.isinf(high_s):
+        return f"it took at least {low_s:.3f} s; too few requests followed to prove that it was over"
+    return f"all that is proved is that it took {low_s:.3f} to {high_s:.3f} s: more requests per second would tell"
+
+
+def _first_touch(time: RecoveryTime) -> _Observed:
+    if time.first_touch_s is None:
+        return _Observed(None, time.interval_s, reason=time.reason)
+    return _Observed(
+        time.first_touch_s, (max(0.0, time.first_touch_s - (time.resolution_s or 0.0)), time.first_touch_s)
     )
-    if proved_longer:
-        return _Observed(math.inf)
-    if time.status is Status.NOT_RECOVERED:
-        return _Observed(math.inf, reason=f"{time.reason}: the bound of {bound_s:g} s lies beyond")
-    return _Observed(None, reason=time.reason)
 
 
 def _lost_requests(measurements: Measurements) -> _Observed:
     lost, all_requests = measurements.lost_requests, measurements.phase("all")
     if lost is None or all_requests is None:
         return _Observed(None, reason=NOTHING_INJECTED)
-    return _Observed(lost, all_requests.n)
+    return _exactly(lost, all_requests.n)
 
 
 def _in_phase(term: Term, measurements: Measurements) -> _Observed:
@@ -104,43 +141,63 @@ def _in_phase(term: Term, measurements: Measurements) -> _Observed:
     if slis is None:
         return _Observed(None, reason=f"the run has no {name} phase")
     if slis.n == 0 and term.name not in ("requests", "ready"):
-        return _Observed(None, 0, f"no planned arrival in the {name} phase")
-    if term.name == "ready":
-        return _fewest_ready(measurements, slis)
-    rows = measurements.timeline.within(slis.phase)
-    value: float | None
+        return _Observed(None, n=0, reason=f"no planned arrival in the {name} phase")
+    found, places = measurements.evidence, measurements.evidence.within(slis.phase)
     match term.name:
+        case "ready":
+            observed = _fewest_ready(measurements, slis)
         case "requests":
-            value = slis.n
+            observed = _exactly(slis.n, slis.n)
         case "outcome":
-            value = sum(row.outcome == term.arguments[0] for row in rows)
+            of_it = found.rows.outcome[places] == CODES[term.arguments[0]]
+            observed = _exactly(int(np.sum(of_it)), slis.n)
         case "goodput":
-            value = slis.goodput
+            observed = _share(found.good[places], found.unknown[places])
         case "goodput_rate":
-            value = slis.goodput_rate
+            observed = _per_second(_share(found.good[places], found.unknown[places]), slis)
         case "error_ratio":
-            value = slis.error_ratio
+            observed = _share(found.failed[places], found.unknown[places])
         case _:
-            return _of_samples(term, rows)
-    return _Observed(value, slis.n)
+            observed = _of_samples(term, measurements, places)
+    return observed
+
+
+def _share(flags: Flags, unknown: Flags) -> _Observed:
+    """A share of requests; those that say nothing of the service may have been either."""
+    n = len(flags)
+    lowest = wilson_interval(int(np.sum(flags & ~unknown)), n)
+    highest = wilson_interval(int(np.sum(flags | unknown)), n)
+    if lowest is None or highest is None:
+        return _Observed(None, n=n)
+    return _Observed(float(np.mean(flags)), (lowest[0], highest[1]), n)
+
+
+def _per_second(share: _Observed, slis: PhaseSlis) -> _Observed:
+    if share.interval is None or share.value is None or slis.phase.length_s <= 0:
+        return _Observed(None, n=slis.n, reason="the phase has no length")
+    rate = slis.n / slis.phase.length_s
+    low, high = share.interval
+    return _Observed(share.value * rate, (low * rate, high * rate), slis.n)
 
 
 def _fewest_ready(measurements: Measurements, slis: PhaseSlis) -> _Observed:
     steps = ready_steps(measurements.timeline)
     if not steps:
         return _Observed(None, reason="no event tells which replicas were ready")
-    return _Observed(fewest_ready(steps, slis.phase.start_s, slis.phase.end_s))
+    return _exactly(fewest_ready(steps, slis.phase.start_s, slis.phase.end_s))
 
 
-def _of_samples(term: Term, rows: Sequence[Row]) -> _Observed:
-    metric = term.arguments[0]
-    values = samples(rows, metric)
+def _of_samples(term: Term, measurements: Measurements, places: Ints) -> _Observed:
+    metric, rows = term.arguments[0], measurements.timeline.rows
+    values = np.sort(samples(rows, metric, places))
     # Gaps of one answer are not independent of each other: requests are what a claim about ITL rests on.
-    n = len(rows) if metric == "itl" else len(values)
-    if not values:
-        return _Observed(None, n, f"no request has a {metric}")
+    n = len(places) if metric == "itl" else len(values)
+    if not len(values):
+        return _Observed(None, n=n, reason=f"no request has a {metric}")
     if term.percent is None:
-        return _Observed(values[-1], n)
-    needed = needed_for_claim(term.percent)
-    too_few = f"{term.name} needs {needed} requests, there are {n}" if n < needed else None
-    return _Observed(quantile(values, term.percent), n, too_few)
+        return _exactly(float(values[-1]), n)
+    needed = needed_for_interval(term.percent)
+    wide = (
+        f"{term.name} needs {needed} requests to be bounded from above, there are {n}" if n < needed else None
+    )
+    return _Observed(quantile(values, term.percent), quantile_bounds(values, term.percent, n), n, wide)

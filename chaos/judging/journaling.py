@@ -4,15 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+import numpy as np
 from pydantic import JsonValue
 
 from chaos.judging.verdict import AssertionResult, Judgement
 from chaos.measuring.disturbances import Disturbances
 from chaos.measuring.measurements import Measurements, PhaseSlis
+from chaos.measuring.objectives import Objectives
 from chaos.measuring.processor import FULL_AT, FULL_SHARE
 from chaos.measuring.quantiles import needed_for_interval, quantile
-from chaos.measuring.recovery import NOTHING_INJECTED, Criteria
-from chaos.measuring.slis import Objectives
+from chaos.measuring.recovery_time import NOTHING_INJECTED, Criteria
 from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.record.cluster import Alert, Reconciliation
 from chaos.record.costs import Processor
@@ -119,28 +120,31 @@ def definitions(objectives: Objectives, criteria: Criteria) -> dict[str, str]:
             f"within {objectives.e2e_s:g} s of its planned instant{gap}"
         ),
         "goodput": "good arrivals per planned arrivals, by planned instant",
-        "error ratio": "failures, by the instant of the failure, per planned arrivals",
+        "error ratio": "failures per planned arrivals, by planned instant",
+        "instant": "a request counts when it was planned; one that a fault struck in flight counts when that started",
         "quantiles": "over every planned arrival, failures as +inf, rank ceil(q n), no interpolation",
         "baseline": (
-            f"from the end of the warm-up to {objectives.e2e_s:g} s before the fault: what arrives then "
-            "is good or bad before the fault strikes"
+            "from the end of the warm-up to the oldest request that was in flight when the fault struck: what was "
+            "planned before is good or bad before the fault"
         ),
         "service recovery": (
-            "from the start of the fault to the first good arrival from which every window of "
-            f"{criteria.window_s:g} s passes for {criteria.hold_s:g} s: goodput at least "
-            f"{criteria.goodput:g} of the baseline's, error ratio at most {criteria.error_ratio:g}; "
-            f"later than {criteria.within_s:g} s is not recovered"
+            "from the start of the fault to the first arrival after its last disturbance: a stretch of requests of "
+            f"which more are bad than {criteria.goodput:g} of the baseline's goodput allows, or more failed than the "
+            f"baseline's share and {criteria.error_ratio:g}, and more than its noise explains; {criteria.hold_s:g} s "
+            f"without one must follow; later than {criteria.within_s:g} s is not recovered"
         ),
         "capacity recovery": (
             f"from the start of the fault to all wanted replicas ready for {criteria.hold_s:g} s, each new "
             "one having completed a request"
         ),
         "disturbance": (
-            f"from the first request that went wrong in a failing window of {criteria.window_s:g} s to the first "
-            f"good arrival from which every window passes for {criteria.hold_s:g} s: goodput at least "
-            f"{criteria.goodput:g} of the usual level, error ratio at most {criteria.error_ratio:g}"
+            "from the first request that went wrong to the first arrival after the last bad one of a stretch in which "
+            f"more requests were bad than {criteria.goodput:g} of the usual goodput allows, or more failed than "
+            f"{criteria.error_ratio:g} beyond the usual, and more than noise explains; less than {criteria.hold_s:g} s "
+            "apart they are one"
         ),
-        "lost requests": "arrivals after the warm-up that failed once the fault had started",
+        "lost requests": "requests that failed, in flight when the fault started or planned later",
+        "interval": "at least and at most so much, with 95 % confidence; verdicts are decided on it",
         "full": (
             f"between two samples: {FULL_AT:.0%} of the cores busy or kept by a hypervisor, or of a CPU quota used "
             f"by this run; and every period that ended with the quota used up. A phase is full from "
@@ -150,8 +154,8 @@ def definitions(objectives: Objectives, criteria: Criteria) -> dict[str, str]:
 
 
 def _load(timeline: Timeline, run: RunFacts) -> Load:
-    rows = timeline.rows
-    lags_s = sorted(row.lag_s for row in rows if row.lag_s is not None)
+    lags_s = timeline.rows.lag_s
+    lags_s = np.sort(lags_s[~np.isnan(lags_s)])
     load = {
         "planned": run.planned,
         "sent": run.sent,
@@ -160,7 +164,7 @@ def _load(timeline: Timeline, run: RunFacts) -> Load:
         "rate": run.rate_per_s,
         "capacity": run.capacity,
         "offered_rate": len(lags_s) / timeline.plan_end_s if timeline.plan_end_s > 0 else None,
-        "lag_p99_s": quantile(lags_s, 99) if lags_s else None,
+        "lag_p99_s": quantile(lags_s, 99) if len(lags_s) else None,
         "warmup_s": timeline.warmup_s,
         "plan_end_s": timeline.plan_end_s,
         "generator": run.generator,
@@ -196,6 +200,7 @@ def _recovery(measurements: Measurements) -> Recovery:
     after_end = measurements.service_after_end
     entry = {
         "service_s": service.value_s,
+        "service_interval_s": service.interval_s,
         "service_status": service.status,
         "service_after_end_s": None if after_end is None else after_end.value_s,
         "capacity_s": capacity.value_s,
@@ -211,7 +216,7 @@ def _recovery(measurements: Measurements) -> Recovery:
         if after_end is None
         else after_end.reason,
         "capacity_s": capacity.reason,
-        "relapse_s": service.reason or "no window failed after the full hold",
+        "relapse_s": service.reason or "nothing disturbed it after the full hold",
     }
     never = {f"{key}_reason": reasons[key] for key in ("service_s", "capacity_s") if entry[key] == math.inf}
     return Recovery.of({**entry, **never, **asdict(measurements.criteria)}, reasons)
@@ -235,4 +240,5 @@ def _disturbances(told: Disturbances) -> list[Disturbance] | None:
 
 def _assertion(result: AssertionResult) -> Assertion:
     no_n = "it does not rest on a number of requests"
-    return Assertion.of(asdict(result), {"observed": result.reason, "n": no_n})
+    nothing = result.reason or "nothing is known of it"
+    return Assertion.of(asdict(result), {"observed": nothing, "interval": nothing, "n": no_n})

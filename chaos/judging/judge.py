@@ -1,7 +1,8 @@
 """From the raw files of a run folder to its journal: what `run` does at its end, and `report` at any later time."""
 
-from collections import Counter
 from dataclasses import replace
+
+import numpy as np
 
 from chaos.errors import ExitCode
 from chaos.experiment.file import ExperimentSpec
@@ -11,13 +12,15 @@ from chaos.judging.evaluation import evaluate
 from chaos.judging.processor_section import section
 from chaos.judging.records import Records
 from chaos.judging.verdict import judge
+from chaos.measuring.columns import Ints
 from chaos.measuring.measurements import measure
-from chaos.measuring.recovery import Criteria
-from chaos.measuring.slis import Objectives
+from chaos.measuring.objectives import Objectives
+from chaos.measuring.recovery_time import Criteria
 from chaos.record.costs import Processor
 from chaos.record.journal import Journal
 from chaos.record.sections import Capacity
 from chaos.run_folder import RunFolder
+from loadtests.rows import OUTCOMES
 
 
 def judge_folder(folder: RunFolder) -> Journal:
@@ -73,11 +76,17 @@ def _facts(run: Records, processor: Processor | None) -> journaling.RunFacts:
         processor=processor,
         rate_per_s=spec.load.rate_per_s,
         planned=run.planned,
-        sent=sum(row.sent_s is not None for row in run.rows),
-        outcomes=dict(sorted(Counter(row.outcome for row in run.rows).items())),
+        sent=int(np.sum(~np.isnan(run.rows.sent_s))),
+        outcomes=counted(run.rows.outcome),
         cut_short=None if run.cut_short is None else run.cut_short.why,
         capacity=made_of(spec, by_this_run=run.measured_capacity),
     )
+
+
+def counted(outcomes: Ints) -> dict[str, int]:
+    """How many requests had which outcome, by name; those that occurred."""
+    counts = np.bincount(outcomes, minlength=len(OUTCOMES))
+    return {name: int(count) for name, count in sorted(zip(OUTCOMES, counts, strict=True)) if count}
 
 
 def made_of(spec: ExperimentSpec, *, by_this_run: bool) -> Capacity | None:

@@ -5,20 +5,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from chaos.ending import LOST, Ending
 from chaos.ending import read as read_ending
 from chaos.errors import ExitCode, InputError
 from chaos.events import Event, EventKind, read_events
 from chaos.experiment.experiment import Experiment, read_experiment
+from chaos.measuring.columns import CODES, Columns, Flags, taken
 from chaos.measuring.processor import Sample, read_samples
 from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.record import observed
 from chaos.record.details import FaultDetail, FaultEnded, LoadStarted, Looked, TargetOpened, told
 from chaos.record.observed import Observed
+from chaos.record.rows_file import read_columns
 from chaos.record.sections import Generator
 from chaos.run_folder import RunFolder
-from loadtests.parts import all_rows
-from loadtests.rows import CENSORED, Row
+from loadtests.rows import CENSORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Records:
     """The kind of target."""
     started_at: str
     """UTC, ISO 8601; empty when the load never began."""
-    rows: Sequence[Row]
+    rows: Columns
     """All of them, of arrivals too that were never sent."""
     timeline: Timeline
     samples: Sequence[Sample]
@@ -67,12 +70,12 @@ def _read(
     generator = _generator(folder.load)
     events = read_events(folder.events) if folder.events.is_file() else []
     closed_s = min((event.at_s for event in events if event.kind == EventKind.LOAD_CLOSED), default=math.inf)
-    every_row = [*all_rows(folder.requests)]
-    rows = [row for row in every_row if row.intended_s < closed_s]
+    every_row = read_columns(folder.requests)
+    rows = taken(every_row, np.flatnonzero(every_row.intended_s < closed_s))
     target, wanted = _opened(events, experiment)
     planned = generator.planned - (len(every_row) - len(rows))
     timeline = Timeline(
-        rows=tuple(rows if cut_short is None else filter(_says_something, rows)),
+        rows=rows if cut_short is None else taken(rows, np.flatnonzero(_says_something(rows))),
         events=tuple(events),
         planned=planned,
         warmup_s=experiment.spec.phases.warmup_s,
@@ -110,9 +113,9 @@ def _cut_at_s(cut_short: Ending | None) -> float:
     return math.inf if cut_short is None or cut_short.at_s is None else cut_short.at_s
 
 
-def _says_something(row: Row) -> bool:
+def _says_something(rows: Columns) -> Flags:
     """Not what was never sent, or was given up because the run ended: that is no word about the server."""
-    return row.dispatched_s is not None and row.outcome != CENSORED
+    return ~np.isnan(rows.dispatched_s) & np.not_equal(rows.outcome, CODES[CENSORED])
 
 
 def _faults(events: Sequence[Event]) -> Iterator[FaultWindow]:

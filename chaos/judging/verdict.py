@@ -5,27 +5,31 @@ then one inconclusive; only then is the run passed.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from chaos.errors import ExitCode
 from chaos.events import EventKind
 from chaos.experiment.assertions import Dimension
-from chaos.measuring.measurements import Measurements, phase_slis
+from chaos.measuring.evidence import LATE_SHARE
+from chaos.measuring.measurements import Measurements, PhaseSlis, phase_slis
 from chaos.measuring.quantiles import quantile
-from chaos.measuring.recovery import NOTHING_INJECTED
+from chaos.measuring.recovery_time import NOTHING_INJECTED
+from chaos.measuring.scan import FALSE_ALARM, PRUDENT, chance_below, share_at_most
 from chaos.measuring.slis import samples
 from chaos.measuring.timeline import Phase, fewest_ready, ready_steps
 from chaos.record.details import ProcessEnded, told
 from chaos.record.verdict import Verdict
 
-LAG_SHARE = 0.05
-"""P99 of the generator's lag may be this share of the TTFT bound."""
 NOT_OFFERED_SHARE = 0.001
 """This share of the arrivals may be dropped by the client, or leave later than the whole TTFT bound."""
 DRIFT_SHARE = 0.1
 """Median TTFT of the baseline's halves may differ by this share of the TTFT bound."""
+
+_MANY_DEVIATIONS = 3.3
+"""Standard deviations that two halves of one service differ by once in a thousand baselines."""
 
 EXIT_CODES = {
     Verdict.PASSED: ExitCode.PASSED,
@@ -43,6 +47,8 @@ class AssertionResult:
     dimension: Dimension
     observed: float | None
     """In seconds, per second, or a plain number; +inf is a value, None is not."""
+    interval: tuple[float, float] | None
+    """At least and at most so much, with 95 % confidence; equal where it was counted; None where nothing is known."""
     bound: float
     n: int | None
     """Requests that the observed value rests on; None for a recovery time or a count of replicas."""
@@ -110,26 +116,26 @@ def _unsound_rows(measurements: Measurements) -> Iterator[str]:
     timeline = measurements.timeline
     if not timeline.complete:
         return
-    counts = Counter(row.index for row in timeline.rows)
-    missing = sum(index not in counts for index in range(timeline.planned))
+    arrivals, counts = np.unique(timeline.rows.index, return_counts=True)
+    foreign = int(np.sum((arrivals < 0) | (arrivals >= timeline.planned)))
+    missing = timeline.planned - (len(arrivals) - foreign)
     if missing:
         yield f"{missing} of {timeline.planned} planned arrivals have no row"
-    repeated = sum(count > 1 for count in counts.values())
+    repeated = int(np.sum(counts > 1))
     if repeated:
         yield f"{repeated} planned arrivals have more than one row"
-    foreign = sum(not 0 <= index < timeline.planned for index in counts)
     if foreign:
         yield f"{foreign} rows are of no planned arrival"
 
 
 def _unsound_generator(measurements: Measurements) -> Iterator[str]:
     timeline, bound_s = measurements.timeline, measurements.objectives.ttft_s
-    lags_s = samples(timeline.between(timeline.warmup_s, math.inf), "lag")
-    dispatched_s = [lag_s for lag_s in lags_s if lag_s < math.inf]
-    if dispatched_s and quantile(dispatched_s, 99) > LAG_SHARE * bound_s:
-        lag_ms = 1000 * quantile(dispatched_s, 99)
-        yield f"the generator lagged: p99 {lag_ms:.1f} ms, more than {LAG_SHARE:.0%} of the TTFT bound"
-    not_offered = sum(lag_s > bound_s for lag_s in lags_s)
+    rows = timeline.rows
+    lags_s = samples(rows, "lag", rows.between(timeline.warmup_s, math.inf))
+    dispatched_s = np.sort(lags_s[lags_s < math.inf])
+    if len(dispatched_s) and (lag_s := quantile(dispatched_s, 99)) > LATE_SHARE * bound_s:
+        yield f"the generator lagged: p99 {1000 * lag_s:.1f} ms, more than {LATE_SHARE:.0%} of the TTFT bound"
+    not_offered = int(np.sum(lags_s > bound_s))
     if not_offered > NOT_OFFERED_SHARE * len(lags_s):
         yield (
             f"offered rate not held: {not_offered} of {len(lags_s)} arrivals were dropped by the client "
@@ -140,14 +146,23 @@ def _unsound_generator(measurements: Measurements) -> Iterator[str]:
 def _unsound_baseline(measurements: Measurements) -> Iterator[str]:
     criteria, timeline = measurements.criteria, measurements.timeline
     baseline = measurements.phases[0]
-    if baseline.goodput is None or baseline.error_ratio is None:
-        yield "the baseline has no planned arrival that must have ended before the fault"
+    if not baseline.n:
+        yield "the baseline has no planned arrival that was decided before the fault"
         return
-    if baseline.goodput < criteria.goodput:
-        yield f"unhealthy baseline: goodput {baseline.goodput:.1%}, less than {criteria.goodput:.1%}"
-    if baseline.error_ratio > criteria.error_ratio:
-        worst = f"{criteria.error_ratio:.1%}"
-        yield f"unhealthy baseline: error ratio {baseline.error_ratio:.1%}, more than {worst}"
+    # In whole requests: 0.55 * 100 is a little more than 55 in floats.
+    if baseline.good < round(criteria.goodput * baseline.n, 6):
+        found, wanted = (
+            f"{baseline.good} of {baseline.n} requests good",
+            f"{criteria.goodput:.6g} of them wanted",
+        )
+        yield f"unhealthy baseline: {found}, {wanted}"
+    if baseline.failed > round(criteria.error_ratio * baseline.n, 6):
+        found, worst = (
+            f"{baseline.failed} of {baseline.n} requests failed",
+            f"{criteria.error_ratio:.6g} of them",
+        )
+        yield f"unhealthy baseline: {found}, at most {worst} may"
+    yield from _failing_before(measurements, baseline)
     steps = ready_steps(timeline)
     ready = fewest_ready(steps, baseline.phase.start_s, baseline.phase.end_s)
     if steps and ready < timeline.wanted_replicas:
@@ -155,17 +170,35 @@ def _unsound_baseline(measurements: Measurements) -> Iterator[str]:
     yield from _drift(measurements, baseline.phase)
 
 
+def _failing_before(measurements: Measurements, baseline: PhaseSlis) -> Iterator[str]:
+    """Whether the service was failing already between the baseline's end and the fault."""
+    found, timeline = measurements.evidence, measurements.timeline
+    fault_s = timeline.fault_start_s
+    if fault_s is None:
+        return
+    after = found.between(baseline.phase.end_s, fault_s)
+    bad = int(np.sum(~found.good[after] & ~found.unknown[after]))
+    planned = timeline.rows.between(baseline.phase.end_s, fault_s)
+    usual = share_at_most(baseline.n - baseline.good, baseline.n, PRUDENT)
+    if bad and chance_below(bad, planned.stop - planned.start, usual) > 1 - FALSE_ALARM:
+        before_s = fault_s - baseline.phase.end_s
+        yield f"unhealthy baseline: {bad} requests had gone bad in the {before_s:.1f} s before the fault"
+
+
 def _drift(measurements: Measurements, baseline: Phase) -> Iterator[str]:
     """Whether the halves of the baseline disagree by as much as would count as an impact."""
     middle_s = (baseline.start_s + baseline.end_s) / 2
     first, second = (
-        phase_slis(measurements.timeline, measurements.objectives, Phase("half", start_s, end_s))
+        phase_slis(measurements.evidence, Phase("half", start_s, end_s))
         for start_s, end_s in ((baseline.start_s, middle_s), (middle_s, baseline.end_s))
     )
     if first.goodput is None or second.goodput is None:
         yield "unstable baseline: one half has no planned arrival"
         return
-    if abs(first.goodput - second.goodput) > 1 - measurements.criteria.goodput:
+    differs = abs(first.goodput - second.goodput)
+    pooled = (first.good + second.good) / (first.n + second.n)
+    by_chance = _MANY_DEVIATIONS * math.sqrt(pooled * (1 - pooled) * (1 / first.n + 1 / second.n))
+    if differs > max(1 - measurements.criteria.goodput, by_chance):
         yield f"unstable baseline: goodput {first.goodput:.1%} in one half, {second.goodput:.1%} in the other"
     low_s, high_s = sorted((first.ttft_p50_s or 0.0, second.ttft_p50_s or 0.0))
     if high_s - low_s > DRIFT_SHARE * measurements.objectives.ttft_s:

@@ -15,7 +15,7 @@ from chaos.display.progress import Progress
 from chaos.errors import InconclusiveError, RefusedError
 from chaos.load.process import Load, LoadConfig
 from chaos.measuring.capacity import Estimate, estimate, is_overloaded
-from chaos.measuring.slis import Objectives
+from chaos.measuring.objectives import Objectives
 from chaos.run_folder import RunFolder
 from loadtests.spec import Timeouts
 

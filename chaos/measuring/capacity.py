@@ -8,8 +8,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from chaos.measuring.objectives import Objectives, is_good
 from chaos.measuring.quantiles import quantile
-from chaos.measuring.slis import Objectives, is_good
 from loadtests.rows import CENSORED, Row
 
 HELD = 0.9

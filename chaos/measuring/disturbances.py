@@ -1,40 +1,34 @@
 """Disturbances: every stretch in which the service was worse than it usually is, whoever caused it, and its end.
 
-Found in the rows alone, with the windows and the hold of service recovery. Defined in docs/measurement.md.
+Found in the rows alone, by the scan and the hold of service recovery. Defined in docs/measurement.md.
 """
 
-from bisect import bisect_left, bisect_right
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
-from statistics import median
 from typing import Literal
 
-from chaos.measuring.recovery import Criteria, phases
-from chaos.measuring.slis import Objectives, good_count, observed_until_s
+import numpy as np
+
+from chaos.measuring import scan
+from chaos.measuring.baseline import Levels, levels
+from chaos.measuring.columns import Flags, Floats, Ints
+from chaos.measuring.evidence import Evidence, observed_until_s
+from chaos.measuring.objectives import Objectives
+from chaos.measuring.phases import phases
+from chaos.measuring.recovery_time import Criteria
+from chaos.measuring.scan import Stretch
 from chaos.measuring.timeline import Timeline
-from chaos.measuring.windows import (
-    MICROSECONDS,
-    Hold,
-    Tolerance,
-    Traffic,
-    failing_stretches,
-    gap_around_us,
-    has_empty_window,
-    microseconds,
-    next_hold,
-    traffic,
-)
-from loadtests.rows import Row
+from loadtests.rows import OUTCOMES
 
 SLOW = "slow"
 """What an arrival was that was answered, but not within the objectives."""
-_FINEST_US = 1_000
+_FINEST_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class Usual:
     """How good the service is when nothing disturbs it."""
 
     goodput: float
@@ -45,20 +39,22 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """One stretch from the first request that went wrong to the first full hold of passing windows."""
+    """One stretch from the first request that went wrong to the first of a full hold that is as good as usual."""
 
     start_s: float
     """When the first of its bad requests failed; of one that was slow, when it was planned."""
     ended_s: float | None
-    """The good arrival from which every window of a full hold passes; None when no such hold was seen."""
+    """The good arrival that a full hold without a disturbance follows; None when no such hold was seen."""
     good_again_s: float | None
-    """Where a hold begins that the end of the observation cut short."""
+    """The good arrival behind it where the end of the observation cut that hold short."""
     length_s: float
     """Up to its end, or for as long as it was observed."""
+    length_interval_s: tuple[float, float]
+    """At least and at most so long, with 95 % confidence; +inf where no end is proved."""
     resolution_s: float
     """Largest gap between the arrivals around its start and its end: it is known no finer."""
     arrivals: int
-    """Planned in it, and those planned before it that failed in it."""
+    """Requests that count in it."""
     bad: int
     """Those of them that were not good."""
     outcomes: Mapping[str, int] = field(default_factory=dict)
@@ -70,12 +66,14 @@ class Disturbances:
     """All disturbances of one run, in order."""
 
     found: tuple[Disturbance, ...] = ()
-    level: Level | None = None
+    level: Usual | None = None
     reason: str | None = None
     """Why they could not be looked for; `found` then says nothing."""
 
 
-def disturbances(timeline: Timeline, objectives: Objectives, criteria: Criteria) -> Disturbances:
+def disturbances(
+    timeline: Timeline, found: Evidence, objectives: Objectives, criteria: Criteria
+) -> Disturbances:
     """Every disturbance from the end of the warm-up on; never fails for lack of data, which is a reason."""
     start_s, end_s = timeline.warmup_s, observed_until_s(timeline, objectives)
     if end_s - start_s < criteria.window_s:
@@ -83,156 +81,133 @@ def disturbances(timeline: Timeline, objectives: Objectives, criteria: Criteria)
         return Disturbances(
             reason=f"observed for {observed_s:.3f} s, less than a window of {criteria.window_s:g} s"
         )
-    seen = traffic(timeline, objectives, start_s, end_s)
-    if has_empty_window(seen, microseconds(criteria.window_s)):
-        return Disturbances(
-            reason=f"a window of {criteria.window_s:g} s has no planned arrival: widen it, or raise the rate"
-        )
-    level = _level(timeline, objectives, criteria, seen)
-    tolerance = Tolerance(
-        microseconds(criteria.window_s), criteria.goodput * level.goodput, criteria.error_ratio
-    )
-    search = _Search(
-        seen, tolerance, microseconds(criteria.hold_s), timeline, [*timeline.between(start_s, end_s)]
-    )
-    return Disturbances(tuple(search.all()), level)
+    places = found.between(start_s, end_s)
+    if not len(places):
+        return Disturbances(reason="no request was planned after the warm-up")
+    usual, held_to = _usual(timeline, found, criteria, places, (start_s, end_s))
+    if held_to.bad.threshold(len(places)) is None:
+        return Disturbances(reason=f"{len(places)} requests cannot tell noise from a disturbance")
+    merged = _apart(found, places, held_to, criteria.hold_s)
+    search = _Search(found, places, held_to, end_s, criteria.hold_s)
+    return Disturbances(tuple(search.all(merged)), usual)
 
 
-def _level(timeline: Timeline, objectives: Objectives, criteria: Criteria, seen: Traffic) -> Level:
+def _usual(
+    timeline: Timeline, found: Evidence, criteria: Criteria, places: Ints, observed_s: tuple[float, float]
+) -> tuple[Usual, Levels]:
     """The baseline's goodput where there is a fault to have a baseline before, else the median window's."""
     if timeline.fault_start_s is not None:
-        baseline = timeline.within(phases(timeline, objectives, criteria)[0])
-        good = good_count(baseline, objectives)
-        if good:
-            return Level(good / len(baseline), "baseline")
-    usual = median(_window_goodputs(seen, microseconds(criteria.window_s)))
+        baseline = found.within(phases(timeline, found, criteria)[0])
+        held_to = levels(found, baseline, criteria)
+        if len(baseline) and held_to.bad.threshold(len(places)) is not None:
+            return Usual(1 - held_to.bad.noise.share, "baseline"), held_to
+    median = _median_goodput(found, places, observed_s, criteria.window_s)
     # What misses the objectives most of the time has no healthy level of its own: it is held to what was asked for.
-    return Level(usual, "median") if usual >= criteria.goodput else Level(1.0, "objective")
+    usual = Usual(median, "median") if median >= criteria.goodput else Usual(1.0, "objective")
+    held_to = levels(found, places, criteria, usual.goodput)
+    if usual.source == "objective" or held_to.bad.threshold(len(places)) is None:
+        return usual, held_to
+    # The noise is what is left beside the disturbances: windows that are all good do not say that there is none.
+    disturbed = np.zeros(len(places), dtype=bool)
+    for stretch in _apart(found, places, held_to, criteria.hold_s):
+        disturbed[stretch.first : stretch.last + 1] = True
+    quiet = levels(found, places[~disturbed], criteria)
+    return usual, quiet if quiet.bad.threshold(len(places)) is not None else held_to
 
 
-def _window_goodputs(seen: Traffic, window_us: int) -> Iterator[float]:
-    """Goodput of one window after the other, none overlapping, none empty."""
-    good = (0, *accumulate(seen.good))
-    for start_us in range(seen.start_us, seen.end_us - window_us + 1, window_us):
-        first, beyond = _between(seen.arrivals_us, start_us, start_us + window_us)
-        yield (good[beyond] - good[first]) / (beyond - first)
+def _median_goodput(found: Evidence, places: Ints, observed_s: tuple[float, float], window_s: float) -> float:
+    """Of one window after the other; of those that hold a request."""
+    start_s, end_s = observed_s
+    window = ((found.at_s[places] - start_s) / window_s).astype(np.int64)
+    whole = max(1, int((end_s - start_s) / window_s))
+    planned = np.bincount(window, minlength=whole)[:whole]
+    good = np.bincount(window, weights=found.good[places], minlength=whole)[:whole]
+    return float(np.median((good[planned > 0]) / planned[planned > 0])) if np.any(planned) else 0.0
 
 
-def _between(instants_us: Sequence[int], start_us: int, end_us: int) -> tuple[int, int]:
-    """Which of ascending instants lie in [start, end): the first, and the one after the last."""
-    return bisect_left(instants_us, start_us), bisect_left(instants_us, end_us)
+def _apart(found: Evidence, places: Ints, held_to: Levels, hold_s: float) -> list[Stretch]:
+    """The disturbed stretches, those less than a hold apart as one."""
+    at_s, n = found.at_s[places], len(places)
+    known = ~found.unknown[places]
+    kinds = [(held_to.bad, ~found.good[places] & known)]
+    if held_to.failed is not None:
+        kinds.append((held_to.failed, found.failed[places] & known))
+    ascending: list[Stretch] = []
+    for level, flags in kinds:
+        least = level.threshold(n)
+        ascending += [] if least is None else scan.stretches(flags, level.tolerated, least)
+    merged: list[Stretch] = []
+    for each in sorted(ascending, key=lambda stretch: (stretch.first, stretch.last)):
+        if merged and at_s[each.first] - at_s[min(merged[-1].last + 1, n - 1)] < hold_s:
+            merged[-1] = Stretch(merged[-1].first, max(merged[-1].last, each.last))
+        else:
+            merged.append(each)
+    return merged
 
 
-@dataclass(frozen=True, slots=True)
-class _Onset:
-    at_us: int
-    from_us: int
-    """Where the first affected request was planned; before `at_us` where it was in flight then."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Search:
-    """One pass over the failing windows, from each disturbance to the next."""
+    """From stretches of requests to disturbances."""
 
-    seen: Traffic
-    tolerance: Tolerance
-    hold_us: int
-    timeline: Timeline
-    rows: Sequence[Row]
-    """Beside each arrival of `seen`."""
+    found: Evidence
+    places: Ints
+    """Of the requests that were looked at, in the order of their instants."""
+    held_to: Levels
+    end_s: float
+    hold_s: float
 
-    def all(self) -> Iterator[Disturbance]:
-        failing = failing_stretches(self.seen, self.tolerance)
-        until_us = [stretch.until_us for stretch in failing]
-        next_failing = 0
-        while next_failing < len(failing):
-            first = failing[next_failing]
-            onset = self._onset(first.after_us + 1)
-            # Not before its own first bad request: a window that has shed an older one may pass for a moment.
-            earliest_us = max(first.until_us, onset.from_us) + 1
-            hold = next_hold(self.seen, failing, self.tolerance.window_us, self.hold_us, earliest_us)
-            yield self._told(onset, hold)
-            if hold.begins_us is None:
-                return
-            next_failing = bisect_left(until_us, hold.begins_us)
+    @property
+    def at_s(self) -> Floats:
+        return self.found.at_s[self.places]
 
-    def _onset(self, window_us: int) -> _Onset:
-        """When it went wrong in the first window that fails, which begins long before that."""
-        seen, end_us = self.seen, window_us + self.tolerance.window_us
-        first, beyond = _between(seen.arrivals_us, window_us, end_us)
-        needed, good = self.tolerance.goodput, seen.good[first:beyond]
-        if sum(good) < needed * len(good):
-            change = first + _change_point([is_one - needed for is_one in good])
-            bad = [index for index in range(change, beyond) if not seen.good[index]]
-            return _Onset(min(self._went_bad_us(index) for index in bad), seen.arrivals_us[bad[0]])
-        # Only failures of requests that were planned earlier make it fail.
-        failed_from, failed_to = _between(seen.failures_us, window_us, end_us)
-        events = sorted(
-            [(at_us, self.tolerance.error_ratio) for at_us in seen.arrivals_us[first:beyond]]
-            + [(at_us, -1.0) for at_us in seen.failures_us[failed_from:failed_to]]
-        )
-        change = _change_point([weight for _, weight in events])
-        at_us = next(at_us for at_us, weight in events[change:] if weight < 0)
-        return _Onset(at_us, at_us)
+    def all(self, stretches: Sequence[Stretch]) -> Iterator[Disturbance]:
+        beyond = [each.first for each in stretches[1:]]
+        for stretch, next_first in zip(stretches, [*beyond, len(self.places)], strict=False):
+            yield self._disturbance(stretch, next_first)
 
-    def _went_bad_us(self, index: int) -> int:
-        row = self.rows[index]
-        return microseconds(row.intended_s if row.failed_at_s is None else row.failed_at_s)
-
-    def _told(self, onset: _Onset, hold: Hold) -> Disturbance:
-        seen = self.seen
-        end_us = seen.end_us if hold.begins_us is None else hold.begins_us
-        if onset.at_us >= end_us:  # its requests failed long after others were good again
-            onset = _Onset(onset.from_us, onset.from_us)
-        affected = [*self._affected(onset, end_us)]
-        bad = Counter(outcome for outcome in affected if outcome is not None)
-        asked_us = seen.arrivals_us[max(0, bisect_right(seen.arrivals_us, onset.from_us) - 1)]
-        around = (asked_us,) if hold.begins_us is None else (asked_us, hold.begins_us)
+    def _disturbance(self, stretch: Stretch, next_first: int) -> Disturbance:
+        at_s, after = self.at_s, stretch.last + 1
+        back_s = float(at_s[after]) if after < len(at_s) else None
+        held = back_s is not None and back_s + self.hold_s <= self.end_s
+        inside = self.places[stretch.first : after]
+        bad = inside[~self.found.good[inside]]
+        start_s = min(float(np.min(self._went_bad_s(bad))), back_s or math.inf)
+        end_s = back_s if held and back_s is not None else self.end_s
         return Disturbance(
-            start_s=onset.at_us / MICROSECONDS,
-            ended_s=_seconds(hold.begins_us),
-            good_again_s=_seconds(self._good_again_us(onset, hold)),
-            length_s=(end_us - onset.at_us) / MICROSECONDS,
-            resolution_s=max(_FINEST_US, *(gap_around_us(seen, at_us) for at_us in around)) / MICROSECONDS,
-            arrivals=len(affected),
-            bad=bad.total(),
-            outcomes=dict(bad.most_common()),
+            start_s=start_s,
+            ended_s=back_s if held else None,
+            good_again_s=None if held else back_s,
+            length_s=max(0.0, end_s - start_s),
+            length_interval_s=self._length_interval_s(stretch, start_s, next_first),
+            resolution_s=max(_FINEST_S, self._gap_s(stretch.first), self._gap_s(after)),
+            arrivals=len(inside),
+            bad=len(bad),
+            outcomes=self._outcomes(bad),
         )
 
-    def _good_again_us(self, onset: _Onset, hold: Hold) -> int | None:
-        """The good arrival from which all that is left passes, where that is less than a hold."""
-        seen = self.seen
-        for at_us in seen.good_arrivals_us:
-            if hold.cut_short_us is None or at_us < max(hold.cut_short_us, onset.from_us):
-                continue
-            first, failed = bisect_left(seen.arrivals_us, at_us), bisect_left(seen.failures_us, at_us)
-            planned = len(seen.arrivals_us) - first
-            failures = len(seen.failures_us) - failed
-            good = sum(seen.good[first:])
-            if good >= self.tolerance.goodput * planned and failures <= self.tolerance.error_ratio * planned:
-                return at_us
-        return None
+    def _went_bad_s(self, bad: Ints) -> Floats:
+        rows = self.found.rows
+        failed_s = rows.failed_at_s[bad]
+        return np.where(np.isnan(failed_s), rows.intended_s[bad], failed_s)
 
-    def _affected(self, onset: _Onset, end_us: int) -> Iterator[str | None]:
-        """What became of each request of the disturbance; None for a good one."""
-        first, beyond = _between(self.seen.arrivals_us, onset.from_us, end_us)
-        for row, good in zip(self.rows[first:beyond], self.seen.good[first:beyond], strict=True):
-            yield None if good else SLOW if row.ok else row.outcome
-        planned_before = self.timeline.between(0.0, onset.from_us / MICROSECONDS)
-        yield from _failed_between(planned_before, onset.at_us, end_us)
+    def _outcomes(self, bad: Ints) -> dict[str, int]:
+        rows = self.found.rows
+        names = [SLOW if rows.ok[place] else OUTCOMES[rows.outcome[place]] for place in bad]
+        return dict(Counter(names).most_common())
 
+    def _length_interval_s(self, stretch: Stretch, start_s: float, next_first: int) -> tuple[float, float]:
+        bad: Flags = ~self.found.good[self.places[:next_first]]
+        tolerated = self.held_to.bad.tolerated
+        least = self.held_to.bad.threshold(len(self.places)) or 0.0
+        earliest = scan.earliest_end(bad, stretch, tolerated, least)
+        proved = scan.proved_from(bad, stretch.last, tolerated)
+        before_s = float(self.at_s[stretch.first - 1]) if stretch.first else start_s
+        low_s = float(self.at_s[max(earliest, 0)]) - start_s
+        high_s = float(self.at_s[proved]) - before_s if proved < next_first else math.inf
+        return max(0.0, low_s), high_s
 
-def _failed_between(rows: Iterable[Row], start_us: int, end_us: int) -> Iterator[str]:
-    for row in rows:
-        if row.failed_at_s is not None and start_us <= microseconds(row.failed_at_s) < end_us:
-            yield row.outcome
-
-
-def _change_point(weights: Sequence[float]) -> int:
-    """After how many of these their running sum is largest, the later of equals: from there on it falls."""
-    sums = [0.0, *accumulate(weights)]
-    return max(range(len(sums)), key=lambda taken: (sums[taken], taken))
-
-
-def _seconds(at_us: int | None) -> float | None:
-    return None if at_us is None else at_us / MICROSECONDS
+    def _gap_s(self, place: int) -> float:
+        """Between the request at this place and the one before."""
+        if not 0 < place < len(self.places):
+            return 0.0
+        return float(self.at_s[place] - self.at_s[place - 1])

@@ -2,42 +2,46 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from chaos.measuring.capacity_recovery import capacity_recovery
+from chaos.measuring.columns import CODES, Ints
 from chaos.measuring.disturbances import Disturbances, disturbances
+from chaos.measuring.evidence import Evidence, evidence
+from chaos.measuring.objectives import Objectives
+from chaos.measuring.phases import phases
 from chaos.measuring.quantiles import quantile, quantile_interval, wilson_interval
-from chaos.measuring.recovery import (
-    Criteria,
-    RecoveryTime,
-    capacity_recovery,
-    phases,
-    service_recovery,
-    service_recovery_after_end,
-)
-from chaos.measuring.slis import Objectives, failures, good_count, samples
+from chaos.measuring.recovery import after_end, service_recovery
+from chaos.measuring.recovery_time import Criteria, RecoveryTime
+from chaos.measuring.slis import samples
 from chaos.measuring.timeline import Phase, Timeline
+from loadtests.rows import CLIENT_DROPPED
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseSlis:
-    """The indicators of one phase; None where it has no planned arrival."""
+    """The indicators of one phase; None where it has no request."""
 
     phase: Phase
     n: int
-    """Planned arrivals."""
+    """Requests that count in the phase."""
     good: int
     failed: int
-    """Requests that failed in the phase, whenever they arrived."""
+    """Those of them that failed."""
     goodput: float | None
     """Good per planned arrivals."""
     goodput_interval: tuple[float, float] | None
-    """Wilson's 95 % interval."""
+    """95 % interval."""
     goodput_rate: float | None
     """Good arrivals per second; None for a phase without length."""
     error_ratio: float | None
     """Failures per planned arrivals."""
+    error_ratio_interval: tuple[float, float] | None
+    """95 % interval."""
     ttft_p50_s: float | None
     ttft_p99_s: float | None
     ttft_p99_interval_s: tuple[float, float] | None
-    """Distribution-free 95 % interval; None below 368 arrivals."""
+    """Distribution-free 95 % interval; None below 368 requests."""
     e2e_p99_s: float | None
 
 
@@ -48,47 +52,47 @@ class Measurements:
     timeline: Timeline
     objectives: Objectives
     criteria: Criteria
+    evidence: Evidence
     phases: tuple[PhaseSlis, ...]
     service: RecoveryTime
     service_after_end: RecoveryTime | None
     capacity: RecoveryTime
     lost_requests: int | None
-    """Arrivals after the warm-up that failed once the fault had started; None when nothing was injected."""
+    """Requests that the fault struck, or that were planned later, and that failed; None when nothing was injected."""
     disturbances: Disturbances
 
     def phase(self, name: str) -> PhaseSlis | None:
         """A phase by name, `all` being everything after the warm-up; None when the run had no such phase."""
         if name == "all":
-            return phase_slis(
-                self.timeline,
-                self.objectives,
-                Phase("all", self.timeline.warmup_s, max(self.timeline.warmup_s, self.timeline.plan_end_s)),
-            )
+            timeline = self.timeline
+            whole = Phase("all", timeline.warmup_s, max(timeline.warmup_s, timeline.plan_end_s))
+            return phase_slis(self.evidence, whole)
         return next((slis for slis in self.phases if slis.phase.name == name), None)
 
 
 def measure(timeline: Timeline, objectives: Objectives, criteria: Criteria) -> Measurements:
     """Measure a whole run; never fails for lack of data, which becomes None or `unknown` with its reason."""
+    found = evidence(timeline, objectives)
+    service = service_recovery(timeline, found, objectives, criteria)
     return Measurements(
         timeline=timeline,
         objectives=objectives,
         criteria=criteria,
-        phases=tuple(
-            phase_slis(timeline, objectives, phase) for phase in phases(timeline, objectives, criteria)
-        ),
-        service=service_recovery(timeline, objectives, criteria),
-        service_after_end=service_recovery_after_end(timeline, objectives, criteria),
+        evidence=found,
+        phases=tuple(phase_slis(found, phase) for phase in phases(timeline, found, criteria)),
+        service=service,
+        service_after_end=after_end(timeline, service),
         capacity=capacity_recovery(timeline, criteria),
-        lost_requests=_lost_requests(timeline),
-        disturbances=disturbances(timeline, objectives, criteria),
+        lost_requests=_lost_requests(timeline, found),
+        disturbances=disturbances(timeline, found, objectives, criteria),
     )
 
 
-def phase_slis(timeline: Timeline, objectives: Objectives, phase: Phase) -> PhaseSlis:
+def phase_slis(found: Evidence, phase: Phase) -> PhaseSlis:
     """The indicators of any stretch of the run."""
-    rows = timeline.within(phase)
-    n, good, failed = len(rows), good_count(rows, objectives), failures(timeline, phase)
-    ttft_s, e2e_s = samples(rows, "ttft"), samples(rows, "e2e")
+    places: Ints = found.within(phase)
+    n, good, failed = len(places), int(np.sum(found.good[places])), int(np.sum(found.failed[places]))
+    ttft_s, e2e_s = (np.sort(samples(found.rows, metric, places)) for metric in ("ttft", "e2e"))
     return PhaseSlis(
         phase=phase,
         n=n,
@@ -98,6 +102,7 @@ def phase_slis(timeline: Timeline, objectives: Objectives, phase: Phase) -> Phas
         goodput_interval=wilson_interval(good, n),
         goodput_rate=good / phase.length_s if phase.length_s > 0 else None,
         error_ratio=failed / n if n else None,
+        error_ratio_interval=wilson_interval(failed, n),
         ttft_p50_s=quantile(ttft_s, 50) if n else None,
         ttft_p99_s=quantile(ttft_s, 99) if n else None,
         ttft_p99_interval_s=quantile_interval(ttft_s, 99),
@@ -105,12 +110,9 @@ def phase_slis(timeline: Timeline, objectives: Objectives, phase: Phase) -> Phas
     )
 
 
-def _lost_requests(timeline: Timeline) -> int | None:
+def _lost_requests(timeline: Timeline, found: Evidence) -> int | None:
     start_s = timeline.fault_start_s
     if start_s is None:
         return None
-    return sum(
-        row.failed_at_s is not None and row.failed_at_s >= start_s
-        for row in timeline.rows
-        if row.intended_s >= timeline.warmup_s
-    )
+    dropped = found.rows.outcome == CODES[CLIENT_DROPPED]  # the generator's, and no word about the service
+    return int(np.sum(found.failed & ~dropped & (found.at_s >= start_s)))

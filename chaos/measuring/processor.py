@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from chaos.measuring.timeline import Phase, Timeline
 
 FULL_AT = 0.95
@@ -119,8 +121,9 @@ def of_phase(samples: Sequence[Sample], timeline: Timeline, phase: Phase) -> Usa
         return None
     phase = replace(phase, start_s=start_s, end_s=end_s)
     first, last = (_at(samples, at_s) for at_s in (phase.start_s, phase.end_s))
-    requests = len(timeline.within(phase))
-    tokens = sum(phase.start_s <= at_s < phase.end_s for row in timeline.rows for at_s in row.token_s)
+    arrivals, token_s = timeline.rows.between(phase.start_s, phase.end_s), timeline.rows.token_s
+    requests = arrivals.stop - arrivals.start
+    tokens = int(np.sum((phase.start_s <= token_s) & (token_s < phase.end_s)))
     roles = {
         role: RoleCost(spent_s / phase.length_s, 1000 * spent_s / requests if requests else None)
         for role, spent_s in _spent(first, last).items()

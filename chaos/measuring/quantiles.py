@@ -8,20 +8,25 @@ from collections.abc import Sequence
 from fractions import Fraction
 from statistics import NormalDist
 
+import numpy as np
+from numpy.typing import NDArray
+
+Ordered = Sequence[float] | NDArray[np.float64]
+
 CONFIDENCE = 0.95
 _Z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2)
 """Two-sided 95 % point of the normal distribution."""
 
 
-def quantile(ordered: Sequence[float], percent: float) -> float:
+def quantile(ordered: Ordered, percent: float) -> float:
     """The value at rank ceil(q n) of ascending samples: one that occurred, never one in between.
 
     Raises:
         ValueError: there are no samples.
     """
-    if not ordered:
+    if not len(ordered):
         raise ValueError(f"P{percent:g} of no samples")
-    return ordered[max(1, math.ceil(_fraction(percent) * len(ordered))) - 1]
+    return float(ordered[max(1, math.ceil(_fraction(percent) * len(ordered))) - 1])
 
 
 def needed_for_claim(percent: float) -> int:
@@ -52,12 +57,28 @@ def interval_ranks(n: int, percent: float) -> tuple[int, int]:
     return binomial_point(n, percent / 100, tail), binomial_point(n, percent / 100, 1 - tail) + 1
 
 
-def quantile_interval(ordered: Sequence[float], percent: float) -> tuple[float, float] | None:
+def quantile_interval(ordered: Ordered, percent: float) -> tuple[float, float] | None:
     """A distribution-free 95 % interval for the quantile of ascending samples; None for too few of them."""
     if len(ordered) < needed_for_interval(percent):
         return None
     lower, upper = interval_ranks(len(ordered), percent)
-    return ordered[lower - 1], ordered[upper - 1]
+    return float(ordered[lower - 1]), float(ordered[upper - 1])
+
+
+def quantile_bounds(ordered: Ordered, percent: float, requests: int) -> tuple[float, float]:
+    """The same with what can be said of few samples: below the number that an interval needs, one end is open.
+
+    Args:
+        ordered: ascending samples; not empty.
+        percent: which quantile.
+        requests: independent ones that the samples come from, at most as many.
+    """
+    tail = (1 - CONFIDENCE) / 2
+    lower = binomial_point(requests, percent / 100, tail)
+    upper = binomial_point(requests, percent / 100, 1 - tail) + 1
+    n = len(ordered)
+    low = 0.0 if lower < 1 else float(ordered[math.ceil(lower * n / requests) - 1])
+    return low, math.inf if upper > requests else float(ordered[math.ceil(upper * n / requests) - 1])
 
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float] | None:

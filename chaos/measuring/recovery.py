@@ -1,267 +1,217 @@
-"""Recovery, two of them: when the service was good again and held, and when the wanted capacity served again.
+"""Service recovery: when the service was as good as its baseline again, and for how long that cannot be known finer.
 
-Both are told in seconds from the start of the first fault. Defined in docs/measurement.md.
+Told in seconds from the start of the first fault, or from the end of the last. Defined in docs/measurement.md.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from functools import partial
-from itertools import pairwise
 
-from chaos.measuring.slis import Objectives, good_count, observed_until_s
-from chaos.measuring.timeline import (
-    FaultWindow,
-    Phase,
-    ReadyStep,
-    Timeline,
-    created_between,
-    ready_at,
-    ready_steps,
-)
-from chaos.measuring.windows import (
-    MICROSECONDS,
-    Hold,
-    Tolerance,
-    Traffic,
-    first_hold,
-    gap_around_us,
-    has_empty_window,
-    microseconds,
-    traffic,
-)
+import numpy as np
 
-NOTHING_INJECTED = "nothing was injected"
-_FINEST_US = 1_000
+from chaos.measuring import scan
+from chaos.measuring.baseline import Level, Levels, levels
+from chaos.measuring.columns import Flags, Floats
+from chaos.measuring.evidence import Evidence, observed_until_s
+from chaos.measuring.objectives import Objectives
+from chaos.measuring.phases import fault_end_s, phases
+from chaos.measuring.recovery_time import NOTHING_INJECTED, Criteria, RecoveryTime, Status, never, unknown
+from chaos.measuring.scan import Stretch
+from chaos.measuring.timeline import Timeline
+
+_LATER_S = 1e-6
+"""The precision of rows."""
+_EDGE_S = 1e-7
+"""Less than the precision of rows, more than the noise of floats: what is on an edge stays on its side."""
+_FINEST_S = 0.001
 """No recovery is told more finely than a millisecond."""
 
 
-class Status(StrEnum):
-    """What kind of answer a recovery time is."""
-
-    RECOVERED = "recovered"
-    NO_IMPACT = "no impact"
-    NOT_RECOVERED = "not recovered"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Criteria:
-    """When a service counts as recovered."""
-
-    goodput: float = 0.95
-    """Share of the baseline's goodput that a window must reach."""
-    error_ratio: float = 0.02
-    """Failures per planned arrival that a window may have."""
-    window_s: float = 2.0
-    hold_s: float = 5.0
-    """How long every window must pass."""
-    within_s: float = 30.0
-    """Later than this is not recovered."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.goodput <= 1 or not 0 <= self.error_ratio <= 1:
-            raise ValueError(f"goodput and error_ratio are ratios, not {self.goodput} and {self.error_ratio}")
-        if not 0 < self.window_s <= self.hold_s:
-            raise ValueError(
-                f"hold must be at least one window of {self.window_s:g} s, not {self.hold_s:g} s"
-            )
-        if self.within_s <= 0:
-            raise ValueError(f"within must be above 0 s, not {self.within_s:g} s")
-
-
-@dataclass(frozen=True, slots=True)
-class RecoveryTime:
-    """One recovery, in seconds from where it is counted."""
-
-    status: Status
-    value_s: float | None
-    """0.0 without impact, +inf when not recovered, None when unknown."""
-    at_least_s: float
-    """What the observation proves: recovery took at least so long; longer, when not recovered."""
-    resolution_s: float | None = None
-    """Largest gap between the arrivals around the instant: it is known no finer."""
-    first_touch_s: float | None = None
-    """When a window first passed again; earlier than the value when the service flapped."""
-    relapse_s: float | None = None
-    """Start of the first window that failed after the full hold; None when none did."""
-    reason: str | None = None
-    """Why the value is missing or infinite."""
-
-
-def phases(timeline: Timeline, objectives: Objectives, criteria: Criteria) -> tuple[Phase, ...]:
-    """Baseline, fault, the window of each occurrence, and recovery; only a baseline when nothing was injected.
-
-    That is all of an observation, and then its name.
-
-    The baseline ends one end-to-end bound before the fault, which would strike later arrivals in flight.
-    """
-    start_s = timeline.fault_start_s
+def service_recovery(
+    timeline: Timeline, found: Evidence, objectives: Objectives, criteria: Criteria
+) -> RecoveryTime:
+    """From the start of the first fault to the end of what it did to the service; unknown with its reason."""
+    start_s, end_s = timeline.fault_start_s, observed_until_s(timeline, objectives)
     if start_s is None:
-        name = "observation" if timeline.observes else "baseline"
-        # A run that was cut short may not have come to the end of its warm-up.
-        return (Phase(name, timeline.warmup_s, max(timeline.warmup_s, timeline.plan_end_s)),)
-    end_s = fault_end_s(timeline, criteria)
-    return (
-        Phase("baseline", timeline.warmup_s, max(timeline.warmup_s, start_s - objectives.e2e_s)),
-        Phase("fault", start_s, end_s),
-        *(
-            Phase.occurrence(fault, fault_end_s(replace(timeline, faults=(fault,)), criteria))
-            for fault in timeline.faults
-        ),
-        Phase("recovery", end_s, timeline.plan_end_s),
+        return unknown(NOTHING_INJECTED)
+    places = found.between(start_s, end_s)
+    held_to = levels(found, found.within(phases(timeline, found, criteria)[0]), criteria)
+    too_little = _too_little(held_to, len(places), end_s - start_s, criteria)
+    if too_little:
+        return unknown(too_little)
+    search = _Search(
+        at_s=found.at_s[places],
+        struck=int(np.sum(found.rows.intended_s[places] < start_s)),
+        held_to=held_to,
+        start_s=start_s,
+        disturbed_s=fault_end_s(timeline, criteria),
+        end_s=end_s,
+        criteria=criteria,
     )
+    bad, failed, doubtful = ~found.good[places], found.failed[places], found.unknown[places]
+    worst = search.recovery(bad, failed)
+    if not np.any(doubtful):
+        return worst
+    best = search.recovery(bad & ~doubtful, failed & ~doubtful)
+    return _between(best, worst, found.at_s[places][doubtful] - start_s)
 
 
-def fault_end_s(timeline: Timeline, criteria: Criteria) -> float:
-    """When the disturbance was over; a one-shot fault lasts until capacity has recovered."""
-    capacity_s = capacity_recovery(timeline, criteria).value_s
-    start_s = timeline.fault_start_s
-    restored_s = math.inf if start_s is None or capacity_s is None else start_s + capacity_s
-    ends_s = (_ended_s(fault, restored_s) for fault in timeline.faults)
-    return min(timeline.plan_end_s, max(ends_s, default=math.inf))
+def _too_little(held_to: Levels, requests: int, observed_s: float, criteria: Criteria) -> str | None:
+    """Why nothing can be said; None when it can."""
+    if observed_s < criteria.hold_s:
+        return f"observed for {max(0.0, observed_s):.3f} s, less than a hold of {criteria.hold_s:g} s"
+    if not requests:
+        return "no request was planned after the fault"
+    noise = held_to.bad.noise
+    if noise.bad == noise.n:
+        return "the baseline has no good arrival to compare with"
+    if held_to.bad.threshold(requests) is None:
+        return (
+            f"a baseline of {noise.n} requests cannot tell noise from an impact: {noise.bad} of them were bad, "
+            f"and {held_to.bad.tolerated:.1%} are tolerated"
+        )
+    return None
 
 
-def _ended_s(fault: FaultWindow, restored_s: float) -> float:
-    if fault.ended_s is not None:
-        return fault.ended_s
-    return math.inf if fault.lasts else restored_s
-
-
-def capacity_recovery(timeline: Timeline, criteria: Criteria) -> RecoveryTime:
-    """When all wanted replicas were ready for a full hold, and each new one had completed a request."""
-    start_s = timeline.fault_start_s
-    if start_s is None or not timeline.wanted_replicas:
-        return _unknown(NOTHING_INJECTED if start_s is None else "the target does not show its replicas")
-    horizon_s = min(criteria.within_s, timeline.plan_end_s - start_s)
-    steps = ready_steps(timeline)
-    if not steps:
-        return _unknown("no event tells which replicas were ready")
-    short = _short_of(steps, timeline, start_s)
-    if not short:
-        return RecoveryTime(Status.NO_IMPACT, 0.0, 0.0, first_touch_s=0.0)
-    next_short_s = [*(begin_s for begin_s, _ in short[1:]), timeline.plan_end_s]
-    for (_, back_s), until_s in zip(short, next_short_s, strict=True):
-        if until_s - back_s >= criteria.hold_s:
-            return _serving_again(timeline, ready_at(steps, back_s), back_s, horizon_s)
-    last_s, back_s = short[-1]
-    if back_s < timeline.plan_end_s:
-        reason = f"ready again, but the plan ended before a hold of {criteria.hold_s:g} s"
-        return _unknown(reason, back_s - start_s)
-    ready = len(ready_at(steps, last_s))
-    return _never(horizon_s, f"{ready} of {timeline.wanted_replicas} replicas ready when the plan ended")
-
-
-def service_recovery(timeline: Timeline, objectives: Objectives, criteria: Criteria) -> RecoveryTime:
-    """When the good arrival came from which every window of a full hold passes, since the first fault."""
-    start_s = timeline.fault_start_s
-    if start_s is None:
-        return _unknown(NOTHING_INJECTED)
-    return _service_recovery_from(start_s, timeline, objectives, criteria)
-
-
-def service_recovery_after_end(
-    timeline: Timeline, objectives: Objectives, criteria: Criteria
-) -> RecoveryTime | None:
+def after_end(timeline: Timeline, service: RecoveryTime) -> RecoveryTime | None:
     """The same since the last fault ended; None unless every fault lasts: a one-shot fault has no end."""
     ends_s = [fault.ended_s for fault in timeline.faults if fault.ended_s is not None]
     if not ends_s or len(ends_s) < len(timeline.faults):
         return None
-    return _service_recovery_from(max(ends_s), timeline, objectives, criteria)
+    lasted_s = max(ends_s) - (timeline.fault_start_s or 0.0)
+    low_s, high_s = service.interval_s
 
+    def since_end_s(value_s: float | None) -> float | None:
+        return None if value_s is None else max(0.0, value_s - lasted_s)
 
-def _short_of(steps: Sequence[ReadyStep], timeline: Timeline, start_s: float) -> list[tuple[float, float]]:
-    """Stretches of [start_s, plan end) with fewer replicas ready than wanted."""
-    edges_s = [start_s, *(step.at_s for step in steps if start_s < step.at_s < timeline.plan_end_s)]
-    short: list[tuple[float, float]] = []
-    for begin_s, end_s in pairwise([*edges_s, timeline.plan_end_s]):
-        if len(ready_at(steps, begin_s)) >= timeline.wanted_replicas:
-            continue
-        if short and short[-1][1] == begin_s:
-            short[-1] = (short[-1][0], end_s)
-        else:
-            short.append((begin_s, end_s))
-    return short
-
-
-def _serving_again(
-    timeline: Timeline, ready: frozenset[str], back_s: float, horizon_s: float
-) -> RecoveryTime:
-    """Capacity recovery once enough replicas are ready: when the last new one has completed a request."""
-    start_s = timeline.fault_start_s or 0.0
-    created = created_between(timeline, start_s, back_s)
-    created = {name: at_s for name, at_s in created.items() if name in ready}
-    served_s: dict[str, float] = {}
-    for row in timeline.rows:
-        name = row.replica
-        if name in created and row.ok and row.ended_s is not None and row.ended_s >= created[name]:
-            served_s[name] = min(row.ended_s, served_s.get(name, math.inf))
-    idle = sorted(created.keys() - served_s.keys())
-    first_touch_s = back_s - start_s
-    if idle and not any(row.replica for row in timeline.rows):
-        return _unknown("no row names the replica that answered", first_touch_s, first_touch_s)
-    if idle:
-        return _never(horizon_s, f"ready, but completed no request: {', '.join(idle)}", first_touch_s)
-    value_s = max([back_s, *served_s.values()]) - start_s
-    if value_s > horizon_s:
-        return _never(horizon_s, f"recovered only after {value_s:.3f} s", first_touch_s)
-    return RecoveryTime(Status.RECOVERED, value_s, value_s, first_touch_s=first_touch_s)
-
-
-def _service_recovery_from(
-    start_s: float, timeline: Timeline, objectives: Objectives, criteria: Criteria
-) -> RecoveryTime:
-    end_s = observed_until_s(timeline, objectives)
-    if end_s - start_s < criteria.hold_s:
-        return _unknown(f"observed for {end_s - start_s:.3f} s, less than a hold of {criteria.hold_s:g} s")
-    seen = traffic(timeline, objectives, start_s, end_s)
-    if has_empty_window(seen, microseconds(criteria.window_s)):
-        return _unknown(f"a window of {criteria.window_s:g} s has no planned arrival: widen it")
-    baseline = timeline.within(phases(timeline, objectives, criteria)[0])
-    good = good_count(baseline, objectives)
-    if not good:
-        return _unknown("the baseline has no good arrival to compare with")
-    tolerance = Tolerance(
-        microseconds(criteria.window_s), criteria.goodput * good / len(baseline), criteria.error_ratio
-    )
-    disturbed_us = microseconds(max(start_s, fault_end_s(timeline, criteria)))
-    return _told(seen, first_hold(seen, tolerance, microseconds(criteria.hold_s), disturbed_us), criteria)
-
-
-def _told(seen: Traffic, hold: Hold, criteria: Criteria) -> RecoveryTime:
-    """A search of the windows, in seconds from where the traffic starts."""
-    since_start_s = partial(_seconds_between, seen.start_us)
-    first_touch_s = math.inf if hold.touched_us is None else since_start_s(hold.touched_us)
-    observed_s = min(criteria.within_s, since_start_s(seen.end_us))
-    if hold.begins_us is None:
-        if hold.cut_short_us is None or since_start_s(hold.cut_short_us) > criteria.within_s:
-            return _never(observed_s, f"not within the {observed_s:g} s observed", first_touch_s)
-        good_s = since_start_s(hold.cut_short_us)
-        reason = f"good again after {good_s:.3f} s, but the plan ended before a hold of {criteria.hold_s:g} s"
-        return _unknown(reason, good_s, first_touch_s)
-    value_s = 0.0 if hold.untouched else since_start_s(hold.begins_us)
-    if value_s > criteria.within_s:
-        return _never(criteria.within_s, f"recovered only after {value_s:.3f} s", first_touch_s)
-    return RecoveryTime(
-        status=Status.NO_IMPACT if hold.untouched else Status.RECOVERED,
-        value_s=value_s,
-        at_least_s=value_s,
-        resolution_s=max(gap_around_us(seen, hold.begins_us), _FINEST_US) / MICROSECONDS,
-        first_touch_s=0.0 if hold.untouched else first_touch_s,
-        relapse_s=None if hold.relapsed_us is None else since_start_s(hold.relapsed_us),
+    return replace(
+        service,
+        value_s=since_end_s(service.value_s),
+        interval_s=(max(0.0, low_s - lasted_s), max(0.0, high_s - lasted_s)),
+        first_touch_s=since_end_s(service.first_touch_s),
+        relapse_s=since_end_s(service.relapse_s),
     )
 
 
-def _seconds_between(start_us: int, at_us: int) -> float:
-    return (at_us - start_us) / MICROSECONDS
+@dataclass(frozen=True, slots=True, eq=False)
+class _Search:
+    """One look over the requests from the fault on; seconds of results are since then."""
+
+    at_s: Floats
+    struck: int
+    """How many of the first ones were in flight when the fault began."""
+    held_to: Levels
+    start_s: float
+    disturbed_s: float
+    """When the last fault was over, or capacity was back: until a hold after it every disturbance is the fault's."""
+    end_s: float
+    criteria: Criteria
+
+    def recovery(self, bad: Flags, failed: Flags) -> RecoveryTime:
+        kinds = [(self.held_to.bad, bad), *([(self.held_to.failed, failed)] if self.held_to.failed else [])]
+        found = [
+            (stretch, level, flags) for level, flags in kinds for stretch in self._stretches(level, flags)
+        ]
+        struck = self._struck(bad)
+        if struck is not None:
+            found.append((struck, self.held_to.bad, bad))
+        found.sort(key=lambda each: (each[0].first, each[0].last))
+        members, relapse = self._of_the_fault([stretch for stretch, _, _ in found])
+        beyond = len(self.at_s) if relapse is None else relapse.first
+        relapse_s = None if relapse is None else self._since_s(relapse.first)
+        ends = [each for each in found if each[0] in members]
+        low_s, high_s = self._interval(ends, bad[:beyond])
+        if not members:
+            return RecoveryTime(
+                Status.NO_IMPACT,
+                0.0,
+                (0.0, high_s),
+                self._resolution_s(0),
+                first_touch_s=0.0,
+                relapse_s=relapse_s,
+            )
+        last = max(stretch.last for stretch in members)
+        touch_s = self._first_touch_s(members[0].first, bad)
+        return replace(self._status(last, low_s, high_s), first_touch_s=touch_s, relapse_s=relapse_s)
+
+    def _stretches(self, level: Level, flags: Flags) -> Sequence[Stretch]:
+        least = level.threshold(len(flags))
+        return () if least is None else scan.stretches(flags, level.tolerated, least)
+
+    def _struck(self, bad: Flags) -> Stretch | None:
+        """Those that the fault struck in flight, where more of them are bad than noise explains."""
+        n, noise = self.struck, self.held_to.bad.noise.prudent_share
+        chance = 1 - scan.chance_below(int(np.sum(bad[:n])), n, noise)
+        return Stretch(0, n - 1) if n and chance < scan.FALSE_ALARM else None
+
+    def _of_the_fault(self, ascending: Sequence[Stretch]) -> tuple[list[Stretch], Stretch | None]:
+        """What belongs to the fault: until a whole hold has passed without; and what came after that."""
+        members: list[Stretch] = []
+        over_s = self.disturbed_s
+        for stretch in ascending:
+            if self.at_s[stretch.first] > over_s + self.criteria.hold_s:
+                return members, stretch
+            members.append(stretch)
+            over_s = max(over_s, float(self.at_s[stretch.last]))
+        return members, None
+
+    def _interval(self, ends: Sequence[tuple[Stretch, Level, Flags]], bad: Flags) -> tuple[float, float]:
+        """At least and at most: the latest of what goodput and errors say."""
+        lows_s, highs_s = [0.0], []
+        lasts = {id(level): (stretch, level, flags) for stretch, level, flags in ends}
+        for stretch, level, flags in lasts.values():
+            least = level.threshold(len(flags)) or 0.0
+            earliest = scan.earliest_end(flags, stretch, level.tolerated, least)
+            lows_s.append(self._since_s(earliest) if earliest >= 0 else 0.0)
+            highs_s.append(self._since_s(scan.proved_from(flags[: len(bad)], stretch.last, level.tolerated)))
+        if id(self.held_to.bad) not in lasts:
+            highs_s.append(self._since_s(scan.proved_from(bad, -1, self.held_to.bad.tolerated)))
+        high_s = max(highs_s)
+        return max(lows_s), high_s if self.start_s + high_s + self.criteria.hold_s <= self.end_s else math.inf
+
+    def _status(self, last: int, low_s: float, high_s: float) -> RecoveryTime:
+        criteria, observed_s = self.criteria, min(self.criteria.within_s, self.end_s - self.start_s)
+        value_s = self._since_s(last + 1)
+        # Later than the bound of a claim that is as long as what was waited for.
+        at_least_s = low_s if low_s < observed_s else observed_s + _LATER_S
+        if math.isinf(value_s):
+            return never(at_least_s, f"not within the {observed_s:g} s observed")
+        if value_s > criteria.within_s:
+            return never(at_least_s, f"recovered only after {value_s:.3f} s")
+        if self.start_s + value_s + criteria.hold_s > self.end_s:
+            return unknown(
+                f"good again after {value_s:.3f} s, but the plan ended before a hold of {criteria.hold_s:g} s",
+                low_s,
+            )
+        return RecoveryTime(Status.RECOVERED, value_s, (low_s, high_s), self._resolution_s(last + 1))
+
+    def _first_touch_s(self, first: int, bad: Flags) -> float:
+        """When the first good request came whose own window has no more bad ones than tolerated."""
+        first += int(np.argmax(bad[first:]))
+        begin, counts = np.arange(first, len(bad)), np.concatenate([[0], np.cumsum(bad)])
+        beyond = np.searchsorted(self.at_s, self.at_s[begin] + self.criteria.window_s - _EDGE_S)
+        passes = counts[beyond] - counts[begin] <= self.held_to.bad.tolerated * (beyond - begin)
+        whole = self.at_s[begin] + self.criteria.window_s <= self.end_s + _EDGE_S
+        touches = np.flatnonzero(passes & whole & ~bad[begin])
+        return self._since_s(first + int(touches[0])) if len(touches) else math.inf
+
+    def _since_s(self, place: int) -> float:
+        """When the request at this place counts; inf behind the last."""
+        return float(self.at_s[place]) - self.start_s if place < len(self.at_s) else math.inf
+
+    def _resolution_s(self, place: int) -> float:
+        """From the request before to this one: nothing was asked in between."""
+        before_s = float(self.at_s[place - 1]) if place else self.start_s
+        return max(float(self.at_s[place]) - before_s, _FINEST_S)
 
 
-def _never(at_least_s: float, reason: str, first_touch_s: float | None = None) -> RecoveryTime:
-    return RecoveryTime(
-        Status.NOT_RECOVERED, math.inf, at_least_s, first_touch_s=first_touch_s, reason=reason
+def _between(best: RecoveryTime, worst: RecoveryTime, doubtful_s: Floats) -> RecoveryTime:
+    """What holds whether or not the requests that the generator sent late, or dropped, would have been good."""
+    interval_s = (min(best.interval_s[0], worst.interval_s[0]), max(best.interval_s[1], worst.interval_s[1]))
+    if best.status is worst.status and best.value_s == worst.value_s:
+        return replace(worst, interval_s=interval_s)
+    reason = (
+        f"it hangs on {len(doubtful_s)} requests, {doubtful_s.min():.3f} to {doubtful_s.max():.3f} s after the fault, "
+        "that the generator sent late or dropped"
     )
-
-
-def _unknown(reason: str, at_least_s: float = 0.0, first_touch_s: float | None = None) -> RecoveryTime:
-    return RecoveryTime(Status.UNKNOWN, None, at_least_s, first_touch_s=first_touch_s, reason=reason)
+    return replace(unknown(reason, interval_s[0]), interval_s=interval_s)

@@ -1,29 +1,19 @@
-"""Service level indicators: which arrivals are good, what failed when, latency samples, the run by seconds.
+"""Service level indicators: latency samples of any requests, and the run second by second.
 
-Defined in docs/measurement.md. Arrivals count by intended start, failures by the instant of the failure.
+Defined in docs/measurement.md.
 """
 
 import math
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from chaos.measuring.columns import Columns, Floats, Ints
+from chaos.measuring.evidence import Evidence
 from chaos.measuring.quantiles import quantile
-from chaos.measuring.timeline import Phase, Timeline, ready_at, ready_steps
-from loadtests.rows import CENSORED, Row
+from chaos.measuring.timeline import Timeline, ready_at, ready_steps
 
 METRICS = ("ttft", "e2e", "tpot", "itl", "lag")
-
-
-@dataclass(frozen=True, slots=True)
-class Objectives:
-    """The SLO of one request: upper bounds in seconds, inclusive."""
-
-    ttft_s: float
-    e2e_s: float
-    itl_s: float | None = None
-    """Bound of the largest gap between two tokens; None leaves gaps unbounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,91 +39,64 @@ class Bin:
     ttft_p99_s: float | None
 
 
-def is_good(row: Row, objectives: Objectives) -> bool:
-    """Whether the arrival was answered completely and within every bound."""
-    if not row.ok or row.ttft_s is None or row.e2e_s is None:
-        return False
-    if row.ttft_s > objectives.ttft_s or row.e2e_s > objectives.e2e_s:
-        return False
-    return objectives.itl_s is None or max(row.itl_s, default=0.0) <= objectives.itl_s
+def samples(rows: Columns, metric: str, places: Ints | slice = slice(None)) -> Floats:
+    """Samples of one of `METRICS` in seconds, in the order of the places, failures as +inf.
 
-
-def good_count(rows: Sequence[Row], objectives: Objectives) -> int:
-    """How many of the rows are good."""
-    return sum(is_good(row, objectives) for row in rows)
-
-
-def failures(timeline: Timeline, phase: Phase) -> int:
-    """Requests that failed within the phase; the drain belongs to a phase that ends with the plan."""
-    end_s = math.inf if phase.end_s >= timeline.plan_end_s else phase.end_s
-    return sum(
-        row.failed_at_s is not None and phase.start_s <= row.failed_at_s < end_s for row in timeline.rows
-    )
-
-
-def samples(rows: Sequence[Row], metric: str) -> list[float]:
-    """Ascending samples of one of `METRICS` in seconds, failures as +inf.
-
-    TPOT leaves out answers of fewer than two tokens, where it is undefined. ITL pools every gap, and a failed
-    request adds one that never ended. Lag is the generator's: only an arrival never dispatched is +inf.
+    TPOT leaves out answers of fewer than two tokens, where it is undefined. ITL pools every gap; a failed request
+    lacks gaps that never ended: as many as it has fewer than the median answer, one at least. Lag is the generator's:
+    only an arrival never dispatched is +inf.
     """
-    values: list[float] = []
-    for row in rows:
-        if metric == "lag":
-            values.append(_or_inf(row.lag_s))
-        elif metric == "itl":
-            values.extend(row.itl_s)
-            values.extend(() if row.ok else (math.inf,))
-        elif not row.ok:
-            values.append(math.inf)
-        elif metric == "tpot":
-            values.extend(() if row.tpot_s is None else (row.tpot_s,))
-        else:
-            values.append(_or_inf(row.ttft_s if metric == "ttft" else row.e2e_s))
-    return sorted(values)
+    if metric == "itl":
+        chosen = np.arange(len(rows))[places]
+        return np.concatenate([rows.gaps_s(chosen), np.full(_missing_gaps(rows, chosen), np.inf)])
+    if metric == "lag":
+        return _or_inf(rows.lag_s[places])
+    ok = rows.ok[places]
+    if metric == "tpot":
+        tokens = rows.tokens[places]
+        apart = np.maximum(rows.output_tokens[places] - 1, 1)
+        tpot_s = (rows.last_token_s[places] - rows.first_token_s[places]) / apart
+        defined = ~ok | ((tokens > 1) & (rows.output_tokens[places] > 1))
+        return np.where(ok, tpot_s, np.inf)[defined]
+    reached_s = rows.first_token_s if metric == "ttft" else rows.ended_s
+    return np.where(ok, _or_inf(reached_s[places] - rows.intended_s[places]), np.inf)
 
 
-def observed_until_s(timeline: Timeline, objectives: Objectives) -> float:
-    """Up to when every arrival is known to be good or bad.
-
-    A censored request is known to be bad once its end-to-end bound has passed; the first one cut off earlier
-    ends the observation.
-    """
-    undecided = (
-        row.intended_s
-        for row in timeline.rows
-        if row.outcome == CENSORED
-        and (row.ended_s if row.ended_s is not None else timeline.plan_end_s) - row.intended_s
-        <= objectives.e2e_s
-    )
-    return min(undecided, default=timeline.plan_end_s)
+def _missing_gaps(rows: Columns, chosen: Ints) -> int:
+    ok, gaps = rows.ok[chosen], np.maximum(rows.tokens[chosen] - 1, 0)
+    usual = int(np.median(gaps[ok])) if np.any(ok) else 0
+    return int(np.sum(np.maximum(usual - gaps[~ok], 1)))
 
 
-def per_second(timeline: Timeline, objectives: Objectives) -> tuple[Bin, ...]:
+def per_second(timeline: Timeline, found: Evidence) -> tuple[Bin, ...]:
     """The run second by second, from 0 to the last thing that happened to a request, drain included.
 
     Each row is planned in one bin; each failure is failed in one, each success completed in one.
     """
-    rows = timeline.rows
-    failed = _by_second(row.failed_at_s for row in rows)
-    completed = _by_second(row.ended_s for row in rows if row.ok)
-    dispatched_s = _ascending(row.dispatched_s for row in rows)
-    ended_s = _ascending(row.ended_s for row in rows if row.dispatched_s is not None)
-    steps = ready_steps(timeline)
-    last = max((*failed, *completed), default=0)
+    rows, steps = timeline.rows, ready_steps(timeline)
+    failed_s, completed_s = rows.failed_at_s[~rows.ok], rows.ended_s[rows.ok]
+    last_s = max(np.max(failed_s, initial=0.0), np.max(completed_s, initial=0.0))
+    seconds = max(math.ceil(timeline.plan_end_s), math.floor(last_s) + 1)
+    failed, completed = _counts(failed_s, seconds), _counts(completed_s, seconds)
+    edges = np.arange(1, seconds + 1)
+    begun = np.searchsorted(np.sort(rows.dispatched_s[~np.isnan(rows.dispatched_s)]), edges, side="right")
+    left = rows.ended_s[~np.isnan(rows.dispatched_s) & ~np.isnan(rows.ended_s)]
+    in_flight = begun - np.searchsorted(np.sort(left), edges, side="right")
+    ttft_s = samples(rows, "ttft")
     bins = []
-    for start in range(max(math.ceil(timeline.plan_end_s), last + 1)):
-        arrivals = timeline.between(start, start + 1)
-        ttft_s = samples(arrivals, "ttft")
-        p50, p95, p99 = (quantile(ttft_s, percent) if ttft_s else None for percent in (50, 95, 99))
+    for start in range(seconds):
+        arrivals = rows.between(start, start + 1)
+        planned = arrivals.stop - arrivals.start
+        ordered = np.sort(ttft_s[arrivals])
+        p50, p95, p99 = (quantile(ordered, percent) if planned else None for percent in (50, 95, 99))
         bins.append(
             Bin(
                 start_s=start,
-                planned=len(arrivals),
-                good=good_count(arrivals, objectives),
-                failed=failed[start],
-                completed=completed[start],
-                in_flight=bisect_right(dispatched_s, start + 1) - bisect_right(ended_s, start + 1),
+                planned=planned,
+                good=int(np.sum(found.good[arrivals])),
+                failed=int(failed[start]),
+                completed=int(completed[start]),
+                in_flight=int(in_flight[start]),
                 ready=len(ready_at(steps, start + 1)),
                 ttft_p50_s=p50,
                 ttft_p95_s=p95,
@@ -143,13 +106,10 @@ def per_second(timeline: Timeline, objectives: Objectives) -> tuple[Bin, ...]:
     return tuple(bins)
 
 
-def _ascending(instants_s: Iterable[float | None]) -> list[float]:
-    return sorted(at_s for at_s in instants_s if at_s is not None)
+def _counts(instants_s: Floats, seconds: int) -> Ints:
+    whole = np.floor(instants_s[instants_s >= 0]).astype(np.int64)
+    return np.bincount(whole, minlength=seconds)[:seconds]
 
 
-def _by_second(instants_s: Iterable[float | None]) -> Counter[int]:
-    return Counter(math.floor(at_s) for at_s in instants_s if at_s is not None)
-
-
-def _or_inf(value: float | None) -> float:
-    return math.inf if value is None else value
+def _or_inf(values: Floats) -> Floats:
+    return np.where(np.isnan(values), np.inf, values)

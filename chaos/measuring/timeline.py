@@ -3,13 +3,13 @@
 Whatever decides a verdict is a pure function of a `Timeline`. t = 0 is the first instant of the arrival plan.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 from chaos.events import Event
-from loadtests.rows import Row
+from chaos.measuring.columns import Columns
 
 _LEAVES_SERVICE = frozenset({"replica_unready", "replica_killed", "replica_gone", "replica_restarted"})
 OCCURRENCE = "fault:"
@@ -51,7 +51,7 @@ class FaultWindow:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A half-open stretch [start_s, end_s) of the run; an arrival belongs to it by its intended start."""
+    """A half-open stretch [start_s, end_s) of the run; a request belongs to it by its instant (`evidence.py`)."""
 
     name: str
     """baseline, fault, fault:<id of an occurrence>, recovery, observation, or all."""
@@ -78,7 +78,7 @@ class Phase:
 class Timeline:
     """Everything that was recorded of one run, sorted, on the run clock."""
 
-    rows: tuple[Row, ...]
+    rows: Columns
     events: tuple[Event, ...]
     planned: int
     """Arrivals in the plan, whether or not each has a row."""
@@ -94,22 +94,12 @@ class Timeline:
 
     def __post_init__(self) -> None:
         # Sorted here, once, so that no function over a timeline has to ask.
-        object.__setattr__(self, "rows", tuple(sorted(self.rows, key=_intended_s)))
         object.__setattr__(self, "events", tuple(sorted(self.events, key=lambda event: event.at_s)))
 
     @property
     def fault_start_s(self) -> float | None:
         """When the first fault started; None when nothing was injected."""
         return min((fault.started_s for fault in self.faults), default=None)
-
-    def between(self, start_s: float, end_s: float) -> Sequence[Row]:
-        """The rows whose intended start lies in [start_s, end_s)."""
-        first = bisect_left(self.rows, start_s, key=_intended_s)
-        return self.rows[first : bisect_left(self.rows, end_s, lo=first, key=_intended_s)]
-
-    def within(self, phase: Phase) -> Sequence[Row]:
-        """The rows of a phase."""
-        return self.between(phase.start_s, phase.end_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +153,3 @@ def created_between(timeline: Timeline, start_s: float, end_s: float) -> dict[st
         for event in timeline.events
         if start_s <= event.at_s <= end_s and event.kind in _COMES_INTO_BEING and event.replica is not None
     }
-
-
-def _intended_s(row: Row) -> float:
-    return row.intended_s

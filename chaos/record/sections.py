@@ -5,10 +5,13 @@ Seconds are floats on the run clock, unless a key says since when they count.
 
 from pydantic import ConfigDict
 
-from chaos.measuring.recovery import Status
+from chaos.measuring.recovery_time import Status
 from chaos.measuring.timeline import OCCURRENCE
 from chaos.record.entry import Entry, Number
 from chaos.record.verdict import Verdict
+
+OLDER = "older than this figure"
+"""Why a journal lacks what later ones have."""
 
 
 class Slo(Entry):
@@ -142,12 +145,12 @@ class Phase(Entry):
     """Planned arrivals; of a run that was cut short, those that were sent and had their answer by then."""
     good: int
     failed: int
-    """Requests that failed in the phase, whenever they arrived."""
+    """Those of them that failed."""
     goodput: Number | None
     """Good per planned arrivals."""
     goodput_reason: str | None = None
     goodput_interval: tuple[Number, Number] | None
-    """Wilson's 95 % interval."""
+    """95 % interval."""
     goodput_interval_reason: str | None = None
     goodput_rate: Number | None
     """Good arrivals per second."""
@@ -155,6 +158,9 @@ class Phase(Entry):
     error_ratio: Number | None
     """Failures per planned arrivals."""
     error_ratio_reason: str | None = None
+    error_ratio_interval: tuple[Number, Number] | None = None
+    """95 % interval."""
+    error_ratio_interval_reason: str | None = OLDER
     ttft_p50_s: Number | None
     ttft_p50_s_reason: str | None = None
     ttft_p99_s: Number | None
@@ -178,6 +184,9 @@ class Recovery(Entry):
     """0 without impact, inf when not recovered."""
     service_s_reason: str | None = None
     """Stands beside inf as well."""
+    service_interval_s: tuple[Number, Number] | None = None
+    """At least and at most so long, with 95 % confidence; inf where no end is proved."""
+    service_interval_s_reason: str | None = OLDER
     service_status: Status
     service_after_end_s: Number | None
     """The same since the last fault ended."""
@@ -188,25 +197,25 @@ class Recovery(Entry):
     """Stands beside inf as well."""
     capacity_status: Status
     first_touch_s: Number | None
-    """When a window first passed again: earlier than `service_s` when the service flapped."""
+    """When the first disturbance ended: earlier than `service_s` when the service flapped."""
     first_touch_s_reason: str | None = None
     resolution_s: Number | None
-    """Largest gap between the arrivals around the recovery: it is known no finer."""
+    """The gap between the last bad arrival and the next one: nothing was asked between them."""
     resolution_s_reason: str | None = None
     relapse_s: Number | None
-    """Start of the first window that failed after the full hold."""
+    """Start of the first disturbance after the full hold."""
     relapse_s_reason: str | None = None
     lost_requests: int | None
-    """Arrivals after the warm-up that failed once the fault had started."""
+    """Requests that failed and were in flight when the fault started, or planned later."""
     lost_requests_reason: str | None = None
     goodput: Number
-    """Share of the baseline's goodput that a window must reach."""
+    """Share of the baseline's goodput that must be reached."""
     error_ratio: Number
-    """Failures per planned arrival that a window may have."""
+    """Failures per planned arrival beyond the baseline's that are tolerated."""
     window_s: Number
-    """How long a window is."""
+    """How long a partial loss is of which the design speaks."""
     hold_s: Number
-    """How long every window must pass."""
+    """How long after its end a disturbance must not come back."""
     within_s: Number
     """Later than this is not recovered."""
 
@@ -243,17 +252,20 @@ class Disturbance(Entry):
     start_s: Number
     """When the first of its bad requests failed; of one that was slow, when it was planned."""
     ended_s: Number | None
-    """The good arrival from which every window of a full hold passes."""
+    """The good arrival that a full hold without a disturbance follows."""
     ended_s_reason: str | None = None
     good_again_s: Number | None
-    """Where a hold begins that the end of the observation cut short."""
+    """The good arrival behind it where the end of the observation cut that hold short."""
     good_again_s_reason: str | None = None
     length_s: Number
     """Up to its end, or for as long as it was observed."""
+    length_interval_s: tuple[Number, Number] | None = None
+    """At least and at most so long, with 95 % confidence."""
+    length_interval_s_reason: str | None = OLDER
     resolution_s: Number
     """Largest gap between the arrivals around its start and its end: it is known no finer."""
     arrivals: int
-    """Planned in it, and those planned before it that failed in it."""
+    """Requests that count in it."""
     bad: int
     """Those of them that were not good."""
     outcomes: dict[str, int]
@@ -269,6 +281,9 @@ class Assertion(Entry):
     """duration, ratio, count or rate: what the two numbers are."""
     observed: Number | None
     observed_reason: str | None = None
+    interval: tuple[Number, Number] | None = None
+    """At least and at most so much, with 95 % confidence; equal where it was counted."""
+    interval_reason: str | None = OLDER
     bound: Number
     n: int | None
     """Requests that the observed value rests on."""

@@ -8,13 +8,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chaos.measuring.recovery import Status
-from chaos.measuring.slis import Bin, Objectives
+import numpy as np
+
+from chaos.measuring.objectives import Objectives
+from chaos.measuring.recovery_time import Status
+from chaos.measuring.slis import Bin
 from chaos.measuring.timeline import Timeline, ready_steps
 from chaos.record.observed import KeptSeries
 from chaos.report import disturbances, story
 from chaos.report.recorded import Recorded
 from chaos.report.words import seconds
+from loadtests.rows import OUTCOMES
 
 Chart = dict[str, Any]
 """What the page's script is given."""
@@ -167,12 +171,15 @@ def _ttft(bins: Sequence[Bin], objectives: Objectives) -> Chart:
 
 
 def _errors(timeline: Timeline, bins: Sequence[Bin]) -> Chart:
-    totals = Counter(row.outcome for row in timeline.rows if not row.ok)
+    rows = timeline.rows
+    failed = np.flatnonzero(~rows.ok)
+    seconds_of = np.floor(rows.failed_at_s[failed]).astype(int).tolist()
+    outcomes = [OUTCOMES[code] for code in rows.outcome[failed].tolist()]
+    totals = Counter(outcomes)
     shown = [outcome for outcome, _ in totals.most_common(len(_OUTCOME_COLOURS))]
     by_second = Counter(
-        (row.outcome if row.outcome in shown else "other", math.floor(row.failed_at_s))
-        for row in timeline.rows
-        if row.failed_at_s is not None
+        (outcome if outcome in shown else "other", second)
+        for outcome, second in zip(outcomes, seconds_of, strict=True)
     )
     names = [*shown, *(["other"] if len(totals) > len(shown) else [])]
     series: list[Chart] = [

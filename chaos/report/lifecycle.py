@@ -154,9 +154,8 @@ def _lane(timeline: Timeline, replica: str, life: Sequence[Event], end_s: float)
 
 def _first_served_s(timeline: Timeline, born: Event) -> float | None:
     """When the incarnation that came into being with `born` completed its first request."""
-    ends_s = (
-        row.ended_s
-        for row in timeline.rows
-        if row.ok and row.replica == born.replica and row.ended_s is not None and row.ended_s >= born.at_s
-    )
-    return min(ends_s, default=None)
+    rows = timeline.rows
+    if born.replica not in rows.replicas:
+        return None
+    ends_s = rows.ended_s[rows.ok & (rows.replica == rows.replicas.index(born.replica))]
+    return min(ends_s[ends_s >= born.at_s].tolist(), default=None)

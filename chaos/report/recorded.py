@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from chaos.judging import records
 from chaos.judging.judge import judge_records
-from chaos.measuring.slis import Bin, Objectives, per_second
+from chaos.measuring.evidence import evidence
+from chaos.measuring.objectives import Objectives
+from chaos.measuring.slis import Bin, per_second
 from chaos.measuring.timeline import Timeline
 from chaos.record import journal as journals
 from chaos.record.journal import Journal
@@ -51,4 +53,6 @@ def of(journal: Journal, timeline: Timeline, series: Mapping[str, KeptSeries]) -
     """The same of what was read already."""
     slo = journal.slo
     objectives = Objectives(slo.ttft_s, slo.e2e_s, slo.itl_s)
-    return Recorded(journal, timeline, objectives, per_second(timeline, objectives), series)
+    return Recorded(
+        journal, timeline, objectives, per_second(timeline, evidence(timeline, objectives)), series
+    )

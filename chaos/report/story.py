@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chaos.errors import ExitCode
-from chaos.measuring.recovery import Status
+from chaos.measuring.recovery_time import Status
 from chaos.record.journal import Journal
 from chaos.record.sections import Assertion, Capacity, Recovery
 from chaos.record.verdict import Verdict

@@ -6,9 +6,10 @@ Ten arrivals a second with three tokens each; goodput is back at 42 s, capacity 
 from collections.abc import Sequence
 
 from chaos.events import Event
+from chaos.measuring.columns import columns
 from chaos.measuring.measurements import Measurements, measure
-from chaos.measuring.recovery import Criteria
-from chaos.measuring.slis import Objectives
+from chaos.measuring.objectives import Objectives
+from chaos.measuring.recovery_time import Criteria
 from chaos.measuring.timeline import FaultWindow, Timeline
 from loadtests.rows import Row
 
@@ -46,5 +47,5 @@ def rows_of_a_kill() -> list[Row]:
 
 
 def measured(rows: Sequence[Row], *events: Event, faults: tuple[FaultWindow, ...] = (FAULT,)) -> Measurements:
-    run = Timeline(tuple(rows), events, len(rows), 5.0, 60.0, wanted_replicas=2, faults=faults)
+    run = Timeline(columns(rows), events, len(rows), 5.0, 60.0, wanted_replicas=2, faults=faults)
     return measure(run, Objectives(0.5, 1.0), Criteria(window_s=2.0, hold_s=5.0, within_s=12.0))

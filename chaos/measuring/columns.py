@@ -1,0 +1,192 @@
+"""Rows as columns: a million requests in some hundred megabytes, and functions over them that take no loop.
+
+An instant that was never reached is NaN. All columns are in order of the planned instants.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtests.rows import OK, OUTCOMES, SILENT_OUTCOMES, Row
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+CODES = {name: code for code, name in enumerate(OUTCOMES)}
+"""The number that stands for each outcome."""
+_SILENT = np.array([name in SILENT_OUTCOMES for name in OUTCOMES])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """Requests of a run, one element of each column per planned arrival. See `loadtests.rows.Row` for the stamps."""
+
+    index: Ints
+    intended_s: Floats
+    outcome: Ints
+    """A code of `CODES`."""
+    dispatched_s: Floats
+    sent_s: Floats
+    ended_s: Floats
+    progress_s: Floats
+    """The last that was seen of it before it ended: token, headers, sent, connected or dispatched."""
+    output_tokens: Floats
+    """As the server counted them, else token events."""
+    replica: Ints
+    """Its place in `replicas`; -1 where nobody named it."""
+    tokens: Ints
+    """Token events."""
+    token_from: Ints
+    """Where those of each request begin in `token_s`."""
+    token_s: Floats
+    """The stamps of all token events, one request after the other."""
+    replicas: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Planned arrivals that have a row."""
+        return len(self.index)
+
+    @property
+    def ok(self) -> Flags:
+        """Whether the answer came complete."""
+        return np.equal(self.outcome, CODES[OK])
+
+    @property
+    def lag_s(self) -> Floats:
+        """Dispatch minus planned instant."""
+        return self.dispatched_s - self.intended_s
+
+    @property
+    def first_token_s(self) -> Floats:
+        """When its first token came."""
+        return self._token(self.token_from)
+
+    @property
+    def last_token_s(self) -> Floats:
+        """When its last token came."""
+        return self._token(self.token_from + self.tokens - 1)
+
+    @property
+    def failed_at_s(self) -> Floats:
+        """When a failed request failed: at its error or, for silence, at the last progress; NaN for one that is ok."""
+        silent = _SILENT[self.outcome] | np.isnan(self.ended_s)
+        seen_s = np.where(np.isnan(self.progress_s), self.intended_s, self.progress_s)
+        return np.where(self.ok, np.nan, np.where(silent, seen_s, self.ended_s))
+
+    def between(self, start_s: float, end_s: float) -> slice:
+        """The places of those whose planned instant lies in [start_s, end_s)."""
+        first, beyond = np.searchsorted(self.intended_s, (start_s, end_s))
+        return slice(int(first), max(int(first), int(beyond)))
+
+    def first_gap_above(self, bound_s: float) -> Floats:
+        """When the first gap between two tokens of each request had lasted for `bound_s`; NaN where none did."""
+        found = np.full(len(self), np.nan)
+        gaps = self._gaps_s()
+        wide = np.flatnonzero(gaps > bound_s)
+        owners = np.searchsorted(self.token_from + self.tokens, wide, side="right")
+        # From the last to the first: what is written last is the first gap of its request.
+        found[owners[::-1]] = self.token_s[wide[::-1]] + bound_s
+        return found
+
+    def gaps_s(self, places: Ints) -> Floats:
+        """Every gap between tokens of these requests, pooled."""
+        chosen = np.zeros(len(self), dtype=bool)
+        chosen[places] = True
+        gaps = self._gaps_s()
+        return gaps[np.repeat(chosen, self.tokens) & (gaps >= 0)]
+
+    def _gaps_s(self) -> Floats:
+        """Beside each token the gap to the next one of its request; -1 beside its last."""
+        gaps = np.diff(self.token_s, append=0.0)
+        gaps[(self.token_from + self.tokens - 1)[self.tokens > 0]] = -1.0
+        return gaps
+
+    def _token(self, place: Ints) -> Floats:
+        found = np.full(len(self), np.nan)
+        has = self.tokens > 0
+        found[has] = self.token_s[place[has]]
+        return found
+
+
+def columns(rows: Iterable[Row]) -> Columns:
+    """The columns of rows in any order."""
+    return in_order(unordered([*rows]))
+
+
+def unordered(rows: Sequence[Row]) -> Columns:
+    """The columns of rows, as they come."""
+    names = sorted({row.replica for row in rows if row.replica is not None})
+    places = {name: place for place, name in enumerate(names)}
+    counts = np.array([len(row.token_s) for row in rows], dtype=np.int64)
+    token_s = np.fromiter(chain.from_iterable(row.token_s for row in rows), float, int(counts.sum()))
+    token_from = np.cumsum(counts) - counts
+    dispatched_s, sent_s = _stamps(row.dispatched_s for row in rows), _stamps(row.sent_s for row in rows)
+    connected_s, headers_s = _stamps(row.connected_s for row in rows), _stamps(row.headers_s for row in rows)
+    last_s = np.full(len(rows), np.nan)
+    last_s[counts > 0] = token_s[(token_from + counts - 1)[counts > 0]]
+    output = _stamps(row.output_tokens for row in rows)
+    return Columns(
+        index=np.array([row.index for row in rows], dtype=np.int64),
+        intended_s=_stamps(row.intended_s for row in rows),
+        outcome=np.array([CODES[row.outcome] for row in rows], dtype=np.int64),
+        dispatched_s=dispatched_s,
+        sent_s=sent_s,
+        ended_s=_stamps(row.ended_s for row in rows),
+        progress_s=np.fmax.reduce([dispatched_s, connected_s, sent_s, headers_s, last_s]),
+        output_tokens=np.where(output > 0, output, counts),
+        replica=np.array([places.get(row.replica or "", -1) for row in rows], dtype=np.int64),
+        tokens=counts,
+        token_from=token_from,
+        token_s=token_s,
+        replicas=tuple(names),
+    )
+
+
+def joined(chunks: Sequence[Columns]) -> Columns:
+    """One after the other, as they come."""
+    if len(chunks) < 2:
+        return chunks[0] if chunks else unordered(())
+    names = sorted({name for chunk in chunks for name in chunk.replicas})
+    replica = [
+        # -1, nobody, takes the last element.
+        np.array([*map(names.index, chunk.replicas), -1], dtype=np.int64)[chunk.replica]
+        for chunk in chunks
+    ]
+    tokens = np.concatenate([chunk.tokens for chunk in chunks])
+    rest = (each.name for each in fields(Columns) if each.name not in ("replicas", "replica", "token_from"))
+    return Columns(
+        **{name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in rest},
+        replica=np.concatenate(replica),
+        token_from=np.cumsum(tokens) - tokens,
+        replicas=tuple(names),
+    )
+
+
+def in_order(found: Columns) -> Columns:
+    """The same by planned instant; of equal ones the first stays first."""
+    if np.all(np.diff(found.intended_s) >= 0):
+        return found
+    return taken(found, np.argsort(found.intended_s, kind="stable"))
+
+
+def taken(found: Columns, places: Ints) -> Columns:
+    """Some of the requests, in the order of `places`."""
+    tokens = found.tokens[places]
+    token_from = np.cumsum(tokens) - tokens
+    where = np.repeat(found.token_from[places] - token_from, tokens) + np.arange(int(tokens.sum()))
+    rest = (each.name for each in fields(Columns) if each.name not in ("replicas", "token_from", "token_s"))
+    return Columns(
+        **{name: getattr(found, name)[places] for name in rest},
+        token_from=token_from,
+        token_s=found.token_s[where],
+        replicas=found.replicas,
+    )
+
+
+def _stamps(values: Iterable[float | None]) -> Floats:
+    return np.array([math.nan if value is None else value for value in values], dtype=float)

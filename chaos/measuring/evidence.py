@@ -1,0 +1,106 @@
+"""What each request is evidence of: good or bad, at which instant, and whether it says anything about the service.
+
+One rule for the instant, for goodput and errors alike: a request counts when it was planned, and one that was in flight
+when a fault struck counts then. Defined in docs/measurement.md.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chaos.measuring.columns import CODES, Columns, Flags, Floats, Ints
+from chaos.measuring.objectives import Objectives
+from chaos.measuring.timeline import Phase, Timeline
+from loadtests.rows import CENSORED, CLIENT_DROPPED
+
+LATE_SHARE = 0.05
+"""An arrival that leaves later than this share of the TTFT bound is late by its generator."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """The requests of a run; every column is beside those of `rows`, in order of planned instants."""
+
+    rows: Columns
+    good: Flags
+    """Answered completely and within every objective."""
+    failed: Flags
+    """Not answered completely."""
+    unknown: Flags
+    """Bad, but dropped or sent late by the generator: no word about the service."""
+    decided_s: Floats
+    """From when on it was known to be good or bad: its end, or the first bound that it missed."""
+    at_s: Floats
+    """Where it counts: its planned instant, or the start of the latest fault that struck it in flight."""
+    order: Ints
+    """Places of the rows by `at_s`, and by planned instant among equals."""
+
+    def within(self, phase: Phase) -> Ints:
+        """The places of the requests that count in a phase, in the order of their instants."""
+        return self.between(phase.start_s, phase.end_s)
+
+    def between(self, start_s: float, end_s: float) -> Ints:
+        """The places of those that count in [start_s, end_s), in the order of their instants."""
+        first, beyond = np.searchsorted(self.at_s, (start_s, end_s), sorter=self.order)
+        return self.order[first : max(first, beyond)]
+
+
+def evidence(timeline: Timeline, objectives: Objectives) -> Evidence:
+    """Read every request against the objectives and the faults."""
+    rows = timeline.rows
+    good, decided_s = decisions(rows, objectives)
+    at_s = rows.intended_s.copy()
+    for start_s in sorted(fault.started_s for fault in timeline.faults):
+        struck = (rows.intended_s < start_s) & (decided_s > start_s)
+        at_s[struck] = start_s
+    late = ~(rows.lag_s <= LATE_SHARE * objectives.ttft_s) & ~np.isnan(rows.dispatched_s)
+    dropped = rows.outcome == CODES[CLIENT_DROPPED]
+    return Evidence(
+        rows=rows,
+        good=good,
+        failed=~rows.ok,
+        unknown=~good & (late | dropped),
+        decided_s=decided_s,
+        at_s=at_s,
+        order=np.argsort(at_s, kind="stable"),
+    )
+
+
+def decisions(rows: Columns, objectives: Objectives) -> tuple[Flags, Floats]:
+    """Which requests are good, and from when on each was known to be good or bad."""
+    first_s, planned_s = rows.first_token_s, rows.intended_s
+    # Differences of stamps carry the noise of floats: 0.3 s must not exceed 300 ms.
+    ttft_s, e2e_s = np.round(first_s - planned_s, 9), np.round(rows.ended_s - planned_s, 9)
+    good = rows.ok & (ttft_s <= objectives.ttft_s) & (e2e_s <= objectives.e2e_s)
+    missed_s = [
+        np.where(ttft_s <= objectives.ttft_s, np.inf, planned_s + objectives.ttft_s),
+        np.where(e2e_s <= objectives.e2e_s, np.inf, planned_s + objectives.e2e_s),
+    ]
+    if objectives.itl_s is not None:
+        gap_s = rows.first_gap_above(round(objectives.itl_s, 9) + 5e-10)
+        good &= np.isnan(gap_s)
+        # What failed in silence behind a token: its gap was too wide long before the client gave up.
+        silent_s = np.where(~rows.ok & (rows.tokens > 0), rows.last_token_s + objectives.itl_s, np.inf)
+        missed_s += [np.where(np.isnan(gap_s), np.inf, gap_s), silent_s]
+    ended_s = np.where(np.isnan(rows.ended_s), np.inf, rows.ended_s)
+    never_sent = np.isnan(rows.dispatched_s)
+    decided_s = np.where(good, ended_s, np.minimum.reduce([ended_s, *missed_s]))
+    return good, np.where(never_sent, planned_s, decided_s)
+
+
+def baseline_end_s(found: Evidence, fault_s: float) -> float:
+    """Up to where every request was decided when the first fault struck: later ones would be the short ones alone."""
+    undecided = (found.rows.intended_s < fault_s) & (found.decided_s > fault_s)
+    return float(np.min(found.rows.intended_s[undecided], initial=fault_s))
+
+
+def observed_until_s(timeline: Timeline, objectives: Objectives) -> float:
+    """Up to when every arrival is known to be good or bad.
+
+    A censored request is known to be bad once its end-to-end bound has passed; the first one cut off earlier
+    ends the observation.
+    """
+    rows = timeline.rows
+    until_s = np.where(np.isnan(rows.ended_s), timeline.plan_end_s, rows.ended_s)
+    cut_off = (rows.outcome == CODES[CENSORED]) & (until_s - rows.intended_s <= objectives.e2e_s)
+    return float(np.min(rows.intended_s[cut_off], initial=timeline.plan_end_s))

@@ -1,0 +1,222 @@
+"""Where a service was worse than its baseline: a scan over good and bad requests that knows the baseline's own noise.
+
+Every bad request adds 1 - q to a running sum and every good one takes q from it, q being the share of bad ones that is
+tolerated. What noise alone can pile up is known (Karlin and Altschul, PNAS 87, 1990: the largest segment of n scores
+exceeds s with a probability of at most n exp(-lambda s), where lambda solves p e^(lambda (1 - q)) + (1 - p)
+e^(-lambda q) = 1); a stretch that piled up more is a disturbance. It ends with the bad request at which the sum is
+highest, which is the likeliest instant at which the share of bad ones fell below q, whatever way it fell.
+Defined in docs/measurement.md.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import NormalDist
+
+import numpy as np
+
+from chaos.measuring.columns import Flags, Ints
+
+FALSE_ALARM = 0.01
+"""Chance that noise alone shows a disturbance somewhere in a run."""
+_CONTRADICTS = 3.841
+"""Of twice a log likelihood ratio: the 95 % point of chi-square with one degree of freedom."""
+_CONTRADICTS_EARLIER = 6.635
+"""The 99 % point: a bad request of the noise right behind a disturbance must not make it seem to end later."""
+_MANY = 1_000
+PRUDENT = 0.75
+"""Confidence that the baseline's share of bad requests is not higher than it is taken to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """How bad the service is when nothing disturbs it."""
+
+    bad: int
+    n: int
+    peak: float = 0.0
+    """The most that its bad requests piled up, with the same tolerance; clustered noise piles up more."""
+
+    @property
+    def share(self) -> float:
+        """Bad requests per request."""
+        return self.bad / self.n if self.n else 0.0
+
+    @property
+    def prudent_share(self) -> float:
+        """What the share is at most, with 75 % confidence (Clopper and Pearson, Biometrika 26, 1934)."""
+        return share_at_most(self.bad, self.n, PRUDENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """From one bad request to another, as places in the sequence, both inclusive."""
+
+    first: int
+    last: int
+
+
+def threshold(noise: Noise, tolerated: float, n: int) -> float | None:
+    """What noise exceeds nowhere in n requests, but with a chance of `FALSE_ALARM`; None where nothing could show.
+
+    Nothing can where the noise may be as high as what is tolerated: too few requests were seen without a disturbance.
+    """
+    share = noise.prudent_share
+    if share >= tolerated:
+        return None
+    chances = math.log(max(n, 1) / FALSE_ALARM)
+    independent = chances / _decay(share, tolerated)
+    # Peaks of clustered noise fall off exponentially too, only slower: n of them reach ln(n) times their scale.
+    return max(independent, noise.peak * chances / math.log(max(noise.n, 2)))
+
+
+def peak(bad: Flags, tolerated: float) -> float:
+    """The most that the requests of a sequence piled up anywhere."""
+    sums = np.cumsum(np.where(bad, 1 - tolerated, -tolerated))
+    lows = np.minimum.accumulate(np.concatenate([[0.0], sums]))[:-1]
+    return float(np.max(sums - lows, initial=0.0))
+
+
+def stretches(bad: Flags, tolerated: float, least: float) -> list[Stretch]:
+    """The disturbed stretches of a sequence, in order and apart: those that piled up at least `least`.
+
+    A run of bad requests ends one if it is the end of requests that piled up so much, and every later part of these has
+    more than the tolerated share of bad ones: what was before adds nothing. So a request that turns bad can only make
+    stretches longer, or more. Each goes back no further than it must to pile up that much.
+    """
+    starts, ends = _runs(bad)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(bad, 1 - tolerated, -tolerated))])
+    tops, lows = sums[ends + 1].tolist(), sums[starts].tolist()
+    found: list[Stretch] = []
+    open_runs: list[tuple[float, float]] = []
+    """Of earlier runs: their sum, and the lowest one before it since a higher one."""
+    for run, (top, low_before) in enumerate(zip(tops, lows, strict=True)):
+        low = low_before
+        while open_runs and open_runs[-1][0] < top:
+            low = min(low, open_runs.pop()[1])
+        open_runs.append((top, low))
+        if top - low < least:
+            continue
+        begins = run
+        while top - lows[begins] < least:
+            begins -= 1
+        first = int(starts[begins])
+        while found and found[-1].last >= first:
+            first = min(first, found.pop().first)
+        found.append(Stretch(first, int(ends[run])))
+    return found
+
+
+def earliest_end(bad: Flags, stretch: Stretch, tolerated: float, least: float) -> int:
+    """The place of the earliest request at which the stretch may have ended, from the one before it on.
+
+    Its last requests, as many as pile up `least`, are disturbed by themselves, whatever was before. Among all ways in
+    which a share can fall within them, one that had passed below the tolerated share by then is no contradiction
+    (likelihood ratio of isotonic fits: Banerjee and Wellner, Annals of Statistics 29, 2001).
+    """
+    piled = np.cumsum(np.where(bad[stretch.first : stretch.last + 1], 1 - tolerated, -tolerated)[::-1])
+    enough = np.flatnonzero(piled >= min(least, float(np.max(piled))))
+    place, left = stretch.last, _CONTRADICTS_EARLIER
+    for k, n in reversed(_falling(bad[stretch.last - int(enough[0]) : stretch.last + 1])):
+        each = 2 * _divergence(k / n, tolerated) if k > tolerated * n else 0.0
+        # A run of bad ones alone may have ended at any of them, any other block as a whole or not at all.
+        back = min(n, int(left / each)) if k == n else n
+        left -= back * each
+        if left < 0:
+            break
+        place -= back
+        if back < n:
+            break
+    return place
+
+
+def proved_from(bad: Flags, last: int, tolerated: float) -> int:
+    """The place from which on the requests since `last` always show fewer bad ones than tolerated; len(bad) if never.
+
+    `last` is -1 for all of the sequence.
+    """
+    since = bad[last + 1 :]
+    n = np.arange(1, len(since) + 1)
+    share = np.cumsum(since) / n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        against = np.where(share > 0, share * np.log(share / tolerated), 0.0)
+        against += np.where(share < 1, (1 - share) * np.log((1 - share) / (1 - tolerated)), 0.0)
+    open_still = np.flatnonzero((share >= tolerated) | (2 * n * against <= _CONTRADICTS))
+    return last + 1 + (int(open_still[-1]) + 1 if len(open_still) else 0)
+
+
+def share_at_most(bad: int, n: int, confidence: float) -> float:
+    """The one-sided upper bound of a share by Clopper and Pearson; 1 without requests."""
+    if bad >= n:
+        return 1.0
+    if bad > _MANY:  # a normal tail to three digits
+        ratio, z = bad / n, NormalDist().inv_cdf(confidence)
+        return min(1.0, ratio + z * math.sqrt(ratio * (1 - ratio) / n))
+    low, high = bad / n, 1.0
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _binomial_below(bad, n, middle) > 1 - confidence else (low, middle)
+    return high
+
+
+def chance_below(k: int, n: int, probability: float) -> float:
+    """P(Binomial(n, probability) < k)."""
+    return _binomial_below(k - 1, n, probability) if k > 0 else 0.0
+
+
+def _runs(flags: Flags) -> tuple[Ints, Ints]:
+    """First and last place of each run of flags."""
+    before, after = np.concatenate([[False], flags[:-1]]), np.append(flags[1:], [False])
+    return np.flatnonzero(flags & ~before), np.flatnonzero(flags & ~after)
+
+
+def _falling(bad: Flags) -> list[tuple[int, int]]:
+    """Blocks of (bad ones, requests) whose shares fall: the isotonic fit, by pooling adjacent violators."""
+    edges = [0, *(np.flatnonzero(np.diff(bad)) + 1).tolist(), len(bad)]
+    blocks: list[tuple[int, int]] = []
+    for begin, end in pairwise(edges):
+        k, n = (end - begin if bad[begin] else 0), end - begin
+        while blocks and blocks[-1][0] * n < k * blocks[-1][1]:
+            earlier_k, earlier_n = blocks.pop()
+            k, n = k + earlier_k, n + earlier_n
+        blocks.append((k, n))
+    return blocks
+
+
+def _divergence(share: float, tolerated: float) -> float:
+    """Kullback-Leibler divergence of two shares, in nats."""
+    bad = share * math.log(share / tolerated) if share > 0 else 0.0
+    good = (1 - share) * math.log((1 - share) / (1 - tolerated)) if share < 1 else 0.0
+    return bad + good
+
+
+def _decay(share: float, tolerated: float) -> float:
+    """The positive lambda of the module's docstring; share < tolerated."""
+
+    def excess(rate: float) -> float:
+        return share * math.exp(rate * (1 - tolerated)) + (1 - share) * math.exp(-rate * tolerated) - 1
+
+    high = 1.0
+    while excess(high) < 0:
+        high *= 2
+    low = high
+    while excess(low) >= 0:
+        low /= 2
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if excess(middle) < 0 else (low, middle)
+    return high
+
+
+def _binomial_below(k: int, n: int, probability: float) -> float:
+    """P(Binomial(n, probability) <= k); 0 < probability < 1."""
+    return math.fsum(
+        math.exp(
+            math.lgamma(n + 1)
+            - math.lgamma(i + 1)
+            - math.lgamma(n - i + 1)
+            + i * math.log(probability)
+            + (n - i) * math.log1p(-probability)
+        )
+        for i in range(k + 1)
+    )
