@@ -12,6 +12,7 @@ from random import SystemRandom
 from chaos import run_folder
 from chaos.display.progress import for_stream
 from chaos.errors import ExitCode, InputError
+from chaos.experiment.design import require_decidable, sentences
 from chaos.experiment.experiment import Experiment, read_experiment, read_file, write_as_run
 from chaos.faults import blast_radius, selection
 from chaos.faults.fault import Fault
@@ -31,6 +32,7 @@ from dashboards.grafana.client import TOKEN_VARIABLE
 def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None) -> int:
     """Run an experiment, write its reports, print the summary; returns the exit code."""
     experiment = read_experiment(path)
+    require_decidable(experiment)
     grafana = None
     if grafana_url is not None:
         token = os.environ.get(TOKEN_VARIABLE, "")
@@ -80,6 +82,8 @@ def validate(paths: Sequence[Path]) -> int:
     for path in paths:
         try:
             found = read_file(path)
+            if isinstance(found, Experiment):
+                require_decidable(found)
         except InputError as error:
             wrong += 1
             print(f"{error}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
@@ -87,6 +91,8 @@ def validate(paths: Sequence[Path]) -> int:
         if isinstance(found, Experiment):
             about = f"experiment {found.spec.experiment}, {len(found.assertions)} assertions"
             print(f"{path}: " + ", ".join([about, *(_of(planned.fault) for planned in found.faults)]))
+            for sentence in sentences(found):
+                print(f"  {sentence}")
         else:
             print(f"{path}: " + "; ".join(_of(fault) for fault in found))
     return ExitCode.WRONG_INPUT if wrong else ExitCode.PASSED
@@ -95,6 +101,7 @@ def validate(paths: Sequence[Path]) -> int:
 def plan(path: Path, seed: int | None) -> int:
     """Say when which replicas could be hit by the experiment's faults, and which will be with this seed."""
     experiment = read_experiment(path)
+    require_decidable(experiment)
     chosen = experiment.spec.seed if seed is None else seed
     would_be = experiment.target.planned(chosen)
     steps = [step for step in experiment.timetable().steps if step.action == "inject"]
@@ -102,6 +109,8 @@ def plan(path: Path, seed: int | None) -> int:
         if len(steps) > 1:
             print(f"{step.occurrence}, {step.at_s:g} s on the run clock:")
         _print_reach(experiment.faults[step.fault], would_be, chosen, step.draw)
+    for sentence in sentences(experiment):
+        print(sentence)
     print(
         f"with seed {chosen}"
         if chosen is not None

@@ -57,6 +57,12 @@ def test_the_docs_name_every_term_operator_metric_phase_and_outcome() -> None:
         ("outcome(http_503,fault)!=3", "outcome(http_503, fault) != 3", 3.0),
         ("ready(min,fault)>=7", "ready(min, fault) >= 7", 7.0),
         ("max(itl, all) <= 0s", "max(itl, all) <= 0s", 0.0),
+        ("p95(ttft,after( 30 s ))<=1s", "p95(ttft, after(30s)) <= 1s", 1.0),
+        (
+            "goodput(after_end(5s,1m)) >= 99 % of  baseline",
+            "goodput(after_end(5s, 1m)) >= 99% of baseline",
+            0.99,
+        ),
     ],
 )
 def test_an_assertion_has_a_canonical_spelling_and_a_bound_in_base_units(
@@ -78,7 +84,10 @@ def test_an_assertion_has_a_canonical_spelling_and_a_bound_in_base_units(
         ("p99.999(ttft, all) <= 1s", "column 1: expected a quantile from p1 to p99.99, not 'p99.999'"),
         ("p99 <= 1s", r"column 5: expected '\(' after p99, not '<='"),
         ("p99(ttft) <= 1s", r"column 9: expected ',', not '\)'"),
-        ("p99(ttft, during) <= 1s", r"column 11: expected a phase \(baseline, .* or all\), not 'during'"),
+        (
+            "p99(ttft, during) <= 1s",
+            r"column 11: expected a phase \(baseline, .* or after_end\), not 'during'",
+        ),
         ("p99(ttft, all <= 1s", r"column 15: expected '\)', not '<='"),
         ("outcome(http_505, all) == 0", "column 9: expected an outcome .*did you mean http_503"),
         ("ready(max, all) >= 1", r"column 7: expected the word min \(min\), not 'max'"),
@@ -100,6 +109,12 @@ def test_an_assertion_has_a_canonical_spelling_and_a_bound_in_base_units(
         ("lost_requests <= \N{ARABIC-INDIC DIGIT ONE}", "column 18: expected a whole number"),
         (f"lost_requests <= {'9' * 400}", "column 18: expected a whole number"),
         ("requests(all) >= 10 requests(all)", "column 18: expected a whole number, not '10 requests"),
+        ("goodput(after) >= 95%", r"column 14: expected '\(' after after, not '\)'"),
+        ("goodput(after(5)) >= 95%", "column 15: expected a duration .* not '5\\)\\)'"),
+        ("goodput(after(5s, 5s)) >= 95%", "column 19: expected later than 5s, not '5s'"),
+        ("goodput(baseline) >= 95% of baseline", "column 22: expected a bound of its own"),
+        ("requests(all) >= 95% of baseline", "column 18: expected a bound of its own"),
+        ("recovery.service <= 95% of baseline", "column 21: expected a bound of its own"),
     ],
 )
 def test_a_wrong_assertion_is_refused_with_the_column_and_what_was_expected(

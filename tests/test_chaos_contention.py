@@ -54,6 +54,8 @@ DECIDED = [
     ("ready(min, fault) >= 2", DURING, Verdict.INCONCLUSIVE),
     ("requests(all) == 1", WHOLE, Verdict.DEVIATED),  # made by the plan, not by any machine
     ("p99(ttft, fault) <= 50ms", full_from(0, 0), Verdict.DEVIATED),
+    ("smooth_goodput(all) >= 99%", DURING, Verdict.DEVIATED),
+    ("recovery.cold_start <= 1s", DURING, Verdict.INCONCLUSIVE),
 ]
 
 

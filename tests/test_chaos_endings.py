@@ -19,12 +19,11 @@ from chaos.ending import deciding
 from chaos.errors import AbortedError, AftershockError, CleanupError, InconclusiveError, RefusedError
 from chaos.interrupts import Interrupted
 from tests.conftest import wait_until
-from tests.test_chaos_cli import TOYS
+from tests.test_chaos_cli import SHORTER
 from tests.test_chaos_run import processes_marked, write_experiment
 
-SHORT = TOYS.replace("baseline: 18s", "baseline: 3s")
-NEVER = SHORT.replace("rate: 25", "rate: 0.1, arrivals: constant").replace("warmup: 1s", "warmup: 30s")
-"""After the first one, no arrival for ten seconds."""
+NEVER = SHORTER.replace("rate: 25", "rate: 0.2, arrivals: constant").replace("baseline: 5s", "baseline: 400s")
+"""After the first one, no arrival for five seconds."""
 
 
 def load_processes(runner: int) -> list[psutil.Process]:
@@ -86,29 +85,29 @@ def ended(
 
 ENDINGS = [
     pytest.param(
-        SHORT, kill_the_load_before_its_first_row, 3, "load", id="the load died before its first row"
+        SHORTER, kill_the_load_before_its_first_row, 3, "load", id="the load died before its first row"
     ),
     pytest.param(NEVER, kill_the_load, 3, "load", id="the load died"),
-    pytest.param(SHORT, kill_the_load_after_injection, 4, "aborted after injection", id="aborted"),
-    pytest.param(SHORT, interrupt(signal.SIGINT), 130, "interrupted by SIGINT", id="Ctrl-C"),
-    pytest.param(SHORT, interrupt(signal.SIGTERM), 130, "interrupted by SIGTERM", id="SIGTERM"),
-    pytest.param(SHORT, interrupt(signal.SIGHUP), 130, "interrupted by SIGHUP", id="SIGHUP"),
+    pytest.param(SHORTER, kill_the_load_after_injection, 4, "aborted after injection", id="aborted"),
+    pytest.param(SHORTER, interrupt(signal.SIGINT), 130, "interrupted by SIGINT", id="Ctrl-C"),
+    pytest.param(SHORTER, interrupt(signal.SIGTERM), 130, "interrupted by SIGTERM", id="SIGTERM"),
+    pytest.param(SHORTER, interrupt(signal.SIGHUP), 130, "interrupted by SIGHUP", id="SIGHUP"),
     pytest.param(
-        SHORT.replace("rate: 25", "rate: 60% of capacity").replace("ttft: 2s", "ttft: 1us"),
+        SHORTER.replace("rate: 25", "rate: 60% of capacity").replace("ttft: 2s", "ttft: 1us"),
         nothing,
         3,
         "capacity",
         id="refused while capacity was measured",
     ),
     pytest.param(
-        SHORT.replace("ttft: 2s, e2e: 4s", "ttft: 1us, e2e: 4s"),
+        SHORTER.replace("ttft: 2s, e2e: 4s", "ttft: 1us, e2e: 4s"),
         nothing,
         3,
         "the baseline is unhealthy",
         id="refused on an unhealthy baseline",
     ),
     pytest.param(
-        SHORT.replace("replicas: 3,", "replicas: 3, ready_within: 3s,").replace(
+        SHORTER.replace("replicas: 3,", "replicas: 3, ready_within: 3s,").replace(
             "toy_replica", "no_such_module"
         ),
         nothing,

@@ -19,7 +19,7 @@ from chaos.measuring.evidence import LATE_SHARE
 from chaos.measuring.measurements import measure
 from chaos.measuring.objectives import Objectives
 from chaos.measuring.processor import FULL_AT, FULL_SHARE
-from chaos.measuring.quantiles import needed_for_claim, needed_for_interval
+from chaos.measuring.quantiles import needed_for_interval
 from chaos.measuring.recovery_time import Criteria
 from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.record import journal
@@ -78,7 +78,7 @@ EMPTY = Timeline(columns(()), (), 0, 5.0, 0.0, wanted_replicas=2)
 
 def made(run: Timeline) -> Journal:
     measurements = measure(run, SLO, Criteria(within_s=14.0))
-    texts = ("recovery.service <= 4s", "p95(ttft, baseline) <= 250ms", "p99(ttft, fault) <= 250ms")
+    texts = ("recovery.service <= 6s", "p95(ttft, baseline) <= 250ms", "p99(ttft, fault) <= 250ms")
     results = [evaluate(parse(text), measurements) for text in texts]
     return journaling.build(RUN, measurements, judge(measurements, results))
 
@@ -115,7 +115,7 @@ def test_journal_has_every_key_that_readers_rely_on() -> None:
     assert (recovery["window_s"], recovery["hold_s"], recovery["resolution_s"]) == (2.0, 5.0, 0.1)
     assert (recovery["first_touch_s"], recovery["lost_requests"]) == (2.0, 20)
     assert [entry["verdict"] for entry in found["assertions"]] == ["passed", "passed", "deviated"]
-    assert found["assertions"][0]["interval"] == [1.8, 3.7]
+    assert found["assertions"][0]["interval"] == [1.9, 5.7]
     assert found["assertions"][2]["interval"] == ["inf", "inf"]
 
 
@@ -204,10 +204,9 @@ DOC = (ROOT / "docs" / "measurement.md").read_text()
 
 
 def test_sample_sizes_of_the_docs_are_those_of_the_code() -> None:
-    table = re.findall(r"^\| p([0-9.]+) \| ([0-9,]+) \| ([0-9,]+) \|$", DOC, re.MULTILINE)
+    table = re.findall(r"^\| p([0-9.]+) \| ([0-9,]+) \|$", DOC, re.MULTILINE)
     assert len(table) == 5
-    for percent, claim, interval in table:
-        assert needed_for_claim(float(percent)) == int(claim.replace(",", ""))
+    for percent, interval in table:
         assert needed_for_interval(float(percent)) == int(interval.replace(",", ""))
 
 

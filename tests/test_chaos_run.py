@@ -35,7 +35,7 @@ hypothesis: Killing one of three replicas is noticed and survived.
 seed: 5
 target: {local: {replicas: 3, env: {DS_MODEL_NAME: tiny, DS_TORCH_THREADS: "1"}}}
 load: {rate: 25, output_tokens: 8}
-phases: {warmup: 1s, baseline: 18s, observe: 20s}
+phases: {warmup: 1s, baseline: 20s, observe: 20s}
 fault: {manifest: kill.yaml, max_targets: 1}
 slo: {ttft: 2s, e2e: 4s}
 recovery: {goodput: 50%, error_ratio: 50%, window: 1s, hold: 2s, within: 18s}

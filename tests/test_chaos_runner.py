@@ -191,7 +191,7 @@ def test_what_an_early_end_left_unsent_counts_against_nobody(tmp_path: Path) -> 
     assert isinstance(error, RefusedError)
     assert journal is not None
     [baseline] = journal.phases
-    assert journal.load.planned == 460
+    assert journal.load.planned == 500
     assert baseline.n <= journal.load.sent < 200
     assert (baseline.failed, baseline.error_ratio) == (0, 0.0)
     assert baseline.ttft_p99_s is not None

@@ -18,7 +18,7 @@ from chaos.measuring.quantiles import (
     quantile_interval,
     wilson_interval,
 )
-from chaos.measuring.slis import METRICS, per_second, samples
+from chaos.measuring.slis import METRICS, on_time, per_second, samples
 from chaos.measuring.timeline import Timeline
 from loadtests.rows import CENSORED, OUTCOMES, Row
 
@@ -245,3 +245,26 @@ def test_seconds_count_every_arrival_failure_and_completion_once(
     assert sum(second.failed for second in seconds) == sum(not row.ok for row in rows)
     assert sum(second.completed for second in seconds) == sum(row.ok for row in rows)
     assert all(second.in_flight >= 0 for second in seconds)
+
+
+@pytest.mark.parametrize(
+    ("tokens_s", "itl_s", "smooth"),
+    [
+        pytest.param((0.1, 0.2, 0.3), 0.25, True, id="early throughout"),
+        pytest.param((0.5, 0.75, 1.0), 0.25, True, id="each just in time"),
+        pytest.param((0.1, 0.2, 1.01), 0.25, False, id="the last one after its own deadline"),
+        pytest.param((0.51, 0.6, 0.7), 0.25, False, id="the first one"),
+        pytest.param(
+            (0.1, 0.9, 0.9), 0.25, False, id="held back and sent at once: within the end-to-end bound"
+        ),
+        pytest.param(
+            (0.1, 0.9, 0.9), None, True, id="without a bound for gaps evenly up to the end-to-end bound"
+        ),
+    ],
+)
+def test_every_token_has_a_deadline_of_its_own(
+    tokens_s: tuple[float, ...], itl_s: float | None, smooth: bool
+) -> None:
+    rows = columns([answered(0, 1.0, *tokens_s), failed(1, 2.0, "http_503")])
+    found = on_time(rows, np.array([0, 1]), Objectives(ttft_s=0.5, e2e_s=2.0, itl_s=itl_s))
+    assert found.tolist() == [smooth, False]

@@ -15,6 +15,8 @@ from chaos.reading import quantities
 from loadtests.rows import OUTCOMES
 
 PHASES = ("baseline", "fault", "recovery", "all")
+RELATIVE = ("after", "after_end")
+"""Words that begin a stretch of the run counted from the first fault's start, or the last one's end."""
 OPERATORS = ("<=", ">=", "==", "!=", "<", ">")
 
 
@@ -43,9 +45,11 @@ TERMS = {
     "recovery.service_after_end": Signature(Dimension.DURATION),
     "recovery.capacity": Signature(Dimension.DURATION),
     "recovery.first_touch": Signature(Dimension.DURATION),
+    "recovery.cold_start": Signature(Dimension.DURATION),
     "lost_requests": Signature(Dimension.COUNT),
     "max": _OF_SAMPLES,
     "goodput": Signature(Dimension.RATIO, (_PHASE,)),
+    "smooth_goodput": Signature(Dimension.RATIO, (_PHASE,)),
     "goodput_rate": Signature(Dimension.RATE, (_PHASE,)),
     "error_ratio": Signature(Dimension.RATIO, (_PHASE,)),
     "requests": Signature(Dimension.COUNT, (_PHASE,)),
@@ -55,7 +59,7 @@ TERMS = {
 }
 """Every term but the quantiles `p1` to `p99.99`, which share the signature of `max`."""
 
-OF_REPLICAS = ("recovery.capacity", "ready")
+OF_REPLICAS = ("recovery.capacity", "recovery.cold_start", "ready")
 """Terms that need replicas which can be seen."""
 
 _EXPECTED_BOUND = {
@@ -69,8 +73,10 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _OPERATOR = re.compile("|".join(OPERATORS))
 _QUANTILE = re.compile(r"p([1-9][0-9]?(?:\.[0-9]{1,2})?)")
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_DURATION = re.compile(rf"(?:{_NUMBER}\s*(?:ns|us|ms|s|m|h)\s*)+", re.ASCII)
+_OF_BASELINE = re.compile(rf"({_NUMBER})\s*%\s*of\s+baseline", re.ASCII)
 _BOUND = {
-    Dimension.DURATION: re.compile(rf"(?:{_NUMBER}\s*(?:ns|us|ms|s|m|h)\s*)+", re.ASCII),
+    Dimension.DURATION: _DURATION,
     # A bare 1 is refused, as in files: it could mean 1 % or all.
     Dimension.RATIO: re.compile(rf"{_NUMBER}\s*%|[0-9]+\.[0-9]+|0", re.ASCII),
     Dimension.COUNT: re.compile(r"[0-9]+"),
@@ -79,11 +85,23 @@ _BOUND = {
 
 
 @dataclass(frozen=True, slots=True)
+class Relative:
+    """A stretch of the run, [from_s, to_s) after the first fault began, or after the last one ended."""
+
+    origin: str
+    """A word of `RELATIVE`."""
+    from_s: float
+    to_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
     """What is measured: a name of `TERMS` or a quantile such as `p99.9`, and its arguments."""
 
     name: str
     arguments: tuple[str, ...] = ()
+    stretch: Relative | None = None
+    """What the last argument means where it is no phase but a stretch relative to a fault."""
 
     @property
     def percent(self) -> float | None:
@@ -110,6 +128,8 @@ class Assertion:
     """In seconds, per second, or a plain number."""
     bound_text: str
     """The bound in the unit of its author."""
+    of_baseline: bool = False
+    """Whether the bound is a share of what the same term is in the baseline."""
 
     @property
     def expression(self) -> str:
@@ -129,6 +149,8 @@ def parse(text: str) -> Assertion:
     reader = _Reader(text)
     term = _term(reader)
     operator = reader.take(_OPERATOR, f"an operator ({_listed(OPERATORS)})")
+    if share := _share_of_baseline(reader, term):
+        return Assertion(term, operator, float(share) / 100, f"{share}% of baseline", of_baseline=True)
     bound, bound_text = _bound(reader, term.dimension)
     return Assertion(term, operator, bound, bound_text)
 
@@ -140,17 +162,47 @@ def _term(reader: "_Reader") -> Term:
     if signature is None:
         quantile = "a quantile from p1 to p99.99" if re.match(r"p[0-9]", name) else "a term"
         raise reader.error(start, quantile, name, (*TERMS, "p50", "p90", "p95", "p99"))
-    arguments = []
+    arguments, stretch = [], None
     for position, (meaning, choices) in enumerate(signature.arguments):
         reader.take(re.compile("," if position else r"\("), "','" if position else f"'(' after {name}")
         start = reader.skip_space()
-        word = reader.take(_WORD, f"{meaning} ({_listed(choices)})")
-        if word not in choices:
-            raise reader.error(start, f"{meaning} ({_listed(choices)})", word, choices)
+        words = (*choices, *RELATIVE) if choices == PHASES else choices
+        word = reader.take(_WORD, f"{meaning} ({_listed(words)})")
+        if word not in words:
+            raise reader.error(start, f"{meaning} ({_listed(words)})", word, words)
+        if choices == PHASES and word in RELATIVE:
+            stretch, word = _relative(reader, word)
         arguments.append(word)
     if arguments:
         reader.take(re.compile(r"\)"), "')'")
-    return Term(name, tuple(arguments))
+    return Term(name, tuple(arguments), stretch)
+
+
+def _relative(reader: "_Reader", word: str) -> tuple[Relative, str]:
+    """`(30s)`: the first 30 s; `(10s, 40s)`: from there to there."""
+    reader.take(re.compile(r"\("), f"'(' after {word}")
+    edges_s: list[float] = []
+    texts: list[str] = []
+    while not edges_s or (len(edges_s) == 1 and reader.comes(",")):
+        start = reader.skip_space()
+        text = "".join(reader.take(_DURATION, _EXPECTED_BOUND[Dimension.DURATION]).split())
+        edges_s.append(quantities.go_duration_ns(text) / 1e9)
+        texts.append(text)
+        if len(edges_s) > 1 and edges_s[1] <= edges_s[0]:
+            raise reader.error(start, f"later than {texts[0]}", text)
+    reader.take(re.compile(r"\)"), "')'")
+    from_s, to_s = (0.0, edges_s[0]) if len(edges_s) == 1 else (edges_s[0], edges_s[1])
+    return Relative(word, from_s, to_s), f"{word}({', '.join(texts)})"
+
+
+def _share_of_baseline(reader: "_Reader", term: Term) -> str | None:
+    """The percentage of a bound such as `150% of baseline`; None where the bound is none."""
+    match = _OF_BASELINE.fullmatch(reader.text[reader.skip_space() :].rstrip())
+    if match is None:
+        return None
+    if not term.arguments or term.dimension is Dimension.COUNT or term.arguments[-1] == "baseline":
+        raise reader.error(reader.at, f"a bound of its own: {term} has no baseline to be held to", match[0])
+    return match[1]
 
 
 def _bound(reader: "_Reader", dimension: Dimension) -> tuple[float, str]:
@@ -187,6 +239,12 @@ class _Reader:
         match = _SPACE.match(self.text, self.at)
         self.at = match.end() if match else self.at
         return self.at
+
+    def comes(self, character: str) -> bool:
+        """Whether this is next; then it is taken."""
+        there = self.text.startswith(character, self.skip_space())
+        self.at += len(character) if there else 0
+        return there
 
     def take(self, pattern: re.Pattern[str], expected: str) -> str:
         match = pattern.match(self.text, self.skip_space())

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from chaos.errors import InputError
 from chaos.experiment.assertions import OF_REPLICAS, Assertion, parse
-from chaos.experiment.file import ExperimentSpec, FaultEntry
+from chaos.experiment.claims import claims_need_s
+from chaos.experiment.file import CHOSEN_S, ExperimentSpec, FaultEntry
 from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault
 from chaos.faults.kinds import read_fault
@@ -50,7 +51,7 @@ class Experiment:
 
 def entry_of(entry: FaultEntry, fault: Fault) -> Entry:
     """One fault of an experiment as the timetable wants it."""
-    return Entry(fault.name, entry.at_s, fault.kind.lasts, fault.duration_s, entry.until_s)
+    return Entry(fault.name, entry.at_s, fault.kind.lasts, fault.duration_s, entry.until_s, entry.jitter_s)
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -63,6 +64,7 @@ def read_experiment(path: Path) -> Experiment:
     document = documents.read_document(path)
     spec = build(document, ExperimentSpec)
     assertions, problems = _parsed(spec.assertions)
+    spec = _with_a_baseline(spec, assertions)
     planned_s = max((max(entry.at_s, entry.until_s or 0.0) for entry in spec.entries), default=0.0)
     problems += [*_window_problems(spec), *_observe_problems(spec, planned_s)]
     problems += [*_target_problems(spec), *_unseen_problems(spec, assertions), *_list_problems(spec)]
@@ -135,9 +137,19 @@ def _parsed(expressions: tuple[str, ...]) -> tuple[tuple[Assertion, ...], list[P
     return tuple(parsed), problems
 
 
+def _with_a_baseline(spec: ExperimentSpec, assertions: Sequence[Assertion]) -> ExperimentSpec:
+    """With a baseline that holds its claims where the file has none and the rate is known; 20 s until it is."""
+    if "baseline_s" in spec.phases.model_fields_set:
+        return spec
+    rate_per_s = spec.load.rate_per_s
+    needed_s = 0.0 if rate_per_s is None else claims_need_s(assertions, rate_per_s, spec.slo.e2e_s)
+    chosen_s = 0.0 if spec.observes else max(CHOSEN_S, needed_s)
+    return spec.model_copy(update={"phases": spec.phases.model_copy(update={"baseline_s": chosen_s})})
+
+
 def _window_problems(spec: ExperimentSpec) -> Iterator[Problem]:
     recovery = spec.recovery
-    if recovery.window_s > recovery.hold_s:
+    if recovery.window_s is not None and recovery.window_s > recovery.hold_s:
         complaint = f"expected at most recovery.hold = {duration_text(recovery.hold_s)}"
         yield Problem(("recovery", "window"), complaint, duration_text(recovery.window_s))
 

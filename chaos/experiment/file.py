@@ -78,13 +78,17 @@ class Load(loadtests.spec.Offered, Rate):
     """when the client gives a request up"""
 
 
+CHOSEN_S = 20.0
+"""Of a baseline whose length is left to us, at the least."""
+
+
 class Phases(Strict):
     """The plan, in order; faults are injected from the end of the baseline on."""
 
     warmup_s: DurationOrZero = Field(default=5.0, alias="warmup")
     """under load, but in no phase"""
-    baseline_s: DurationOrZero = Field(alias="baseline")
-    """what recovery is compared with; a P99 claim needs 299 requests in it; 0s only where nothing is injected"""
+    baseline_s: DurationOrZero = Field(default=CHOSEN_S, alias="baseline")
+    """what recovery is compared with; absent: as its claims need, 20 s at least; 0s where nothing is injected"""
     observe_s: Duration = Field(alias="observe")
     """under load after the baseline: at least `recovery.within` + `recovery.hold` after the last fault"""
 
@@ -98,6 +102,8 @@ class FaultEntry(Strict):
     """when, after the end of the baseline"""
     until_s: Duration | None = Field(default=None, alias="until")
     """when it is undone at the latest, after the end of the baseline; a fault that is over at once takes none"""
+    jitter_s: DurationOrZero = Field(default=1.0, alias="jitter")
+    """all of it is up to so much later, as the seed draws: no gap between two arrivals is where it always falls"""
     max_targets: Count
     """blast radius: refuse a fault that could hit more replicas than this"""
     protected_namespaces: Listed[DnsLabel] = ("kube-system",)
@@ -128,13 +134,13 @@ class Recovery(Strict):
     """When the service counts as recovered."""
 
     goodput: Ratio = 0.95
-    """least goodput of a window, as a share of the baseline's"""
+    """least goodput, as a share of the baseline's"""
     error_ratio: Ratio = 0.02
-    """largest share of failures in a window"""
-    window_s: Duration = Field(default=2.0, alias="window")
-    """length of one sliding window"""
+    """largest share of failures beyond the baseline's own"""
+    window_s: Duration | None = Field(default=None, alias="window")
+    """how long a partial loss is of which `plan` speaks; absent: as long as 100 requests take, from 2 s to a hold"""
     hold_s: Duration = Field(default=5.0, alias="hold")
-    """how long every window must pass"""
+    """how long after its end a disturbance must not come back"""
     within_s: Duration = Field(default=30.0, alias="within")
     """later than this after the fault is `not recovered`"""
 
@@ -171,6 +177,12 @@ class ExperimentSpec(Strict):
     def observes(self) -> bool:
         """Whether nothing is to be injected, and the file says so: `faults: []`."""
         return not self.entries and "faults" in self.model_fields_set
+
+    @property
+    def planned_s(self) -> float:
+        """From the first instant of the arrival plan to its end: as long as the latest jitter makes it."""
+        phases, latest_s = self.phases, max((entry.jitter_s for entry in self.entries), default=0.0)
+        return phases.warmup_s + phases.baseline_s + phases.observe_s + latest_s
 
     @property
     def entries(self) -> tuple[FaultEntry, ...]:

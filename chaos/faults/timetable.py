@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import Random
 from typing import Literal
 
 
@@ -20,6 +21,8 @@ class Entry:
     """As its manifest says."""
     until_s: float | None = None
     """As the experiment says."""
+    jitter_s: float = 0.0
+    """Everything of it is up to so much later, as the seed draws."""
 
     @property
     def ends_s(self) -> float | None:
@@ -76,7 +79,10 @@ def timetable(entries: Sequence[Entry], seed: int, baseline_ends_s: float) -> Ti
     for index, entry in enumerate(entries):
         count[entry.fault] = count.get(entry.fault, 0) + 1
         occurrence = f"{entry.fault}#{count[entry.fault]}"
-        steps.append(Step(baseline_ends_s + entry.at_s, "inject", index, occurrence, draw=index))
+        # An instant that every run shares may sit in the longest gap of the arrival plan, every time.
+        later_s = entry.jitter_s * Random(f"jitter {seed} {index}").random()  # noqa: S311 - repeatable
+        from_s = baseline_ends_s + round(later_s, 3)
+        steps.append(Step(from_s + entry.at_s, "inject", index, occurrence, draw=index))
         if entry.ends_s is not None:
-            steps.append(Step(baseline_ends_s + entry.ends_s, "recover", index, occurrence, draw=index))
+            steps.append(Step(from_s + entry.ends_s, "recover", index, occurrence, draw=index))
     return Timetable(seed, tuple(sorted(steps, key=lambda step: (step.at_s, step.action == "inject"))))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from chaos.experiment.assertions import Assertion, Term
+from chaos.judging.evaluation import phase_of
 from chaos.judging.verdict import AssertionResult
 from chaos.measuring.disturbances import SLOW
 from chaos.measuring.measurements import Measurements
@@ -73,8 +74,9 @@ def stretches(term: Term, result: AssertionResult, measurements: Measurements) -
     elif term.name == "disturbances":
         for one in measurements.disturbances.found:
             yield Phase(f"disturbance at {one.start_s:.1f} s", one.start_s, one.start_s + one.length_s)
-    elif (slis := measurements.phase(term.arguments[-1])) is not None:
-        name = "run" if slis.phase.name == "all" else f"{slis.phase.name} phase"
+    elif (slis := phase_of(term, measurements)) is not None:
+        named = slis.phase.name if term.stretch is not None else f"{slis.phase.name} phase"
+        name = "run" if slis.phase.name == "all" else named
         yield replace(slis.phase, name=name)
 
 

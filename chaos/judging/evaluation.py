@@ -6,7 +6,7 @@ Passed when the whole interval meets the bound, deviated when none of it does, i
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from chaos.measuring.columns import CODES, Flags, Ints
 from chaos.measuring.measurements import Measurements, PhaseSlis
 from chaos.measuring.quantiles import needed_for_interval, quantile, quantile_bounds, wilson_interval
 from chaos.measuring.recovery_time import NOTHING_INJECTED, RecoveryTime
-from chaos.measuring.slis import samples
-from chaos.measuring.timeline import fewest_ready, ready_steps
+from chaos.measuring.slis import on_time, samples
+from chaos.measuring.timeline import cold_starts_s, fewest_ready, ready_steps
 from chaos.record.verdict import Verdict
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -43,13 +43,24 @@ class _Observed:
 
 def evaluate(assertion: Assertion, measurements: Measurements) -> AssertionResult:
     """The verdict on one assertion: what could not be had, or claimed, is inconclusive, never passed."""
-    observed = _observed(assertion.term, measurements)
+    observed, bounds = _observed(assertion.term, measurements), (assertion.bound, assertion.bound)
+    if assertion.of_baseline:
+        in_baseline = replace(
+            assertion.term, arguments=(*assertion.term.arguments[:-1], "baseline"), stretch=None
+        )
+        usual = _observed(in_baseline, measurements)
+        low, high = usual.interval or (0.0, math.inf)
+        bounds = (assertion.bound * low, assertion.bound * high)
+        if usual.value is None:
+            observed = replace(observed, reason=usual.reason or observed.reason)
+        else:
+            assertion = replace(assertion, bound=assertion.bound * usual.value)
     # Differences of stamps carry the noise of floats: 0.3 s must not exceed 300 ms.
     value = None if observed.value is None else round(observed.value, 9)
     interval = None
     if observed.interval is not None:
         interval = (round(observed.interval[0], 9), round(observed.interval[1], 9))
-    verdict = _verdict(assertion, interval)
+    verdict = _verdict(assertion.operator, interval, bounds)
     reason = None
     if verdict is Verdict.INCONCLUSIVE:
         reason = observed.reason or "its interval holds the bound: more requests would tell"
@@ -65,22 +76,32 @@ def evaluate(assertion: Assertion, measurements: Measurements) -> AssertionResul
     )
 
 
-def _verdict(assertion: Assertion, interval: tuple[float, float] | None) -> Verdict:
+def _verdict(name: str, interval: tuple[float, float] | None, bounds: tuple[float, float]) -> Verdict:
+    """Whether the claim holds wherever in its interval the value is, and wherever in its own the bound is."""
     if interval is None:
         return Verdict.INCONCLUSIVE
-    low, high = interval
-    holds = _COMPARE[assertion.operator]
-    if assertion.operator in ("==", "!="):
-        # One number alone can equal another; and an interval beside the bound never does.
-        certain = low == high or not low <= assertion.bound <= high
+    holds = _COMPARE[name]
+    if name in ("==", "!="):
+        # One number alone can equal another; an interval beside the bound never does.
+        certain = (interval[0] == interval[1] and bounds[0] == bounds[1]) or (
+            interval[1] < bounds[0] or bounds[1] < interval[0]
+        )
         if not certain:
             return Verdict.INCONCLUSIVE
-        return Verdict.PASSED if holds(low, assertion.bound) else Verdict.DEVIATED
-    if holds(low, assertion.bound) and holds(high, assertion.bound):
-        return Verdict.PASSED
-    if not holds(low, assertion.bound) and not holds(high, assertion.bound):
-        return Verdict.DEVIATED
-    return Verdict.INCONCLUSIVE
+        return Verdict.PASSED if holds(interval[0], bounds[0]) else Verdict.DEVIATED
+    answers = {holds(value, bound) for value in interval for bound in bounds}
+    if len(answers) > 1:
+        return Verdict.INCONCLUSIVE
+    return Verdict.PASSED if answers.pop() else Verdict.DEVIATED
+
+
+def phase_of(term: Term, measurements: Measurements) -> PhaseSlis | None:
+    """The indicators of the phase, or of the stretch relative to a fault, that a term is about."""
+    if term.stretch is None:
+        return measurements.phase(term.arguments[-1])
+    stretch = term.stretch
+    ends = stretch.origin == "after_end"
+    return measurements.after(term.arguments[-1], stretch.from_s, stretch.to_s, ends=ends)
 
 
 def _observed(term: Term, measurements: Measurements) -> _Observed:
@@ -108,9 +129,22 @@ def _recovery(term: Term, measurements: Measurements) -> _Observed:
         time = measurements.service_after_end
     else:
         time = measurements.service
+    if term.name == "recovery.cold_start":
+        return _cold_start(measurements)
     if term.name == "recovery.first_touch":
         return _first_touch(time)
     return _Observed(time.value_s, time.interval_s, reason=time.reason or _between(time))
+
+
+def _cold_start(measurements: Measurements) -> _Observed:
+    """The longest time from the beginning of a new replica to its readiness."""
+    timeline = measurements.timeline
+    took_s = cold_starts_s(timeline)
+    if took_s is None:
+        return _Observed(None, reason=NOTHING_INJECTED)
+    if not took_s:
+        return _Observed(None, reason="no replica came into being after the fault")
+    return _exactly(max(took_s.values()))
 
 
 def _between(time: RecoveryTime) -> str:
@@ -136,10 +170,10 @@ def _lost_requests(measurements: Measurements) -> _Observed:
 
 
 def _in_phase(term: Term, measurements: Measurements) -> _Observed:
-    name = term.arguments[-1]
-    slis = measurements.phase(name)
+    name, slis = term.arguments[-1], phase_of(term, measurements)
     if slis is None:
-        return _Observed(None, reason=f"the run has no {name} phase")
+        what = f"no {name} phase" if term.stretch is None else "no fault with such an instant to count from"
+        return _Observed(None, reason=f"the run has {what}")
     if slis.n == 0 and term.name not in ("requests", "ready"):
         return _Observed(None, n=0, reason=f"no planned arrival in the {name} phase")
     found, places = measurements.evidence, measurements.evidence.within(slis.phase)
@@ -153,6 +187,9 @@ def _in_phase(term: Term, measurements: Measurements) -> _Observed:
             observed = _exactly(int(np.sum(of_it)), slis.n)
         case "goodput":
             observed = _share(found.good[places], found.unknown[places])
+        case "smooth_goodput":
+            smooth = found.good[places] & on_time(found.rows, places, measurements.objectives)
+            observed = _share(smooth, found.unknown[places])
         case "goodput_rate":
             observed = _per_second(_share(found.good[places], found.unknown[places]), slis)
         case "error_ratio":

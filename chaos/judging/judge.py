@@ -1,5 +1,6 @@
 """From the raw files of a run folder to its journal: what `run` does at its end, and `report` at any later time."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from chaos.judging.evaluation import evaluate
 from chaos.judging.processor_section import section
 from chaos.judging.records import Records
 from chaos.judging.verdict import judge
+from chaos.measuring import design
 from chaos.measuring.columns import Ints
 from chaos.measuring.measurements import measure
 from chaos.measuring.objectives import Objectives
@@ -55,9 +57,10 @@ def objectives(spec: ExperimentSpec) -> Objectives:
 def criteria(spec: ExperimentSpec) -> Criteria:
     """When the service counts as recovered."""
     recovery = spec.recovery
-    return Criteria(
-        recovery.goodput, recovery.error_ratio, recovery.window_s, recovery.hold_s, recovery.within_s
-    )
+    chosen_s = recovery.window_s
+    if chosen_s is None:
+        chosen_s = min(recovery.hold_s, design.window_s(spec.load.rate_per_s or math.inf))
+    return Criteria(recovery.goodput, recovery.error_ratio, chosen_s, recovery.hold_s, recovery.within_s)
 
 
 def _facts(run: Records, processor: Processor | None) -> journaling.RunFacts:

@@ -16,7 +16,7 @@ def load_config(
     experiment: Experiment, folder: RunFolder, target: Target, model: str, rate_per_s: float
 ) -> LoadConfig:
     """The load of a run, sent to its target at this rate."""
-    load, phases = experiment.spec.load, experiment.spec.phases
+    load = experiment.spec.load
     endpoints = target.endpoints()
     key = {_API_KEY: endpoints.api_key} if endpoints.api_key else {}
     return LoadConfig(
@@ -26,7 +26,7 @@ def load_config(
         model=model,
         rate_per_s=rate_per_s,
         seed=experiment.spec.seed or 0,
-        duration_s=phases.warmup_s + phases.baseline_s + phases.observe_s,
+        duration_s=experiment.spec.planned_s,
         drain_s=load.timeouts.deadline_s,
         plan_path=folder.plan,
         rows_path=folder.requests,

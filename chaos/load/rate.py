@@ -1,19 +1,19 @@
 """The rate of a run: from a share of what the cluster carries to a number, and whether a given number is carried."""
 
-import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from chaos.display.progress import Progress
 from chaos.errors import RefusedError
 from chaos.experiment.assertions import Assertion
+from chaos.experiment.claims import claims_need_s
+from chaos.experiment.design import require_decidable_at
 from chaos.experiment.experiment import Experiment, rewrite
 from chaos.experiment.file import ExperimentSpec, MeasuredCapacity
 from chaos.judging import judge
 from chaos.load.capacity import MOST_PER_S, Capacity, Ramps
 from chaos.load.config import load_config
 from chaos.load.process import Load
-from chaos.measuring.quantiles import needed_for_claim
 from chaos.reading.quantities import CapacityShare, duration_text
 from chaos.report import story
 from chaos.run_folder import RunFolder
@@ -22,8 +22,6 @@ from chaos.targets import Target
 from loadtests.rows import Row
 
 _SUGGESTED = "60% of capacity"
-_DEVIATIONS = 3.0
-"""How far the number of random arrivals may fall behind what is expected: one run in a thousand falls further."""
 
 
 def of(experiment: Experiment) -> float:
@@ -49,6 +47,7 @@ def known(
         "requests faster and faster, until they miss the objectives"
     )
     settled = settle(experiment.spec, experiment.assertions, share, found)
+    require_decidable_at(settled, experiment.assertions)
     made_of = judge.made_of(settled, by_this_run=True)
     progress.note(story.rate_sentence(settled.load.rate_per_s, made_of))
     return rewrite(experiment, settled)
@@ -74,22 +73,6 @@ def settle(
     )
     phases = spec.phases.model_copy(update={"baseline_s": needed_s} if grows else {})
     return spec.model_copy(update={"load": load, "phases": phases})
-
-
-def claims_need_s(assertions: Iterable[Assertion], rate_per_s: float, e2e_s: float) -> float:
-    """Whole seconds of baseline in which enough requests arrive for every quantile that is asserted on it.
-
-    Its last end-to-end bound does not count: what arrives there may be in flight when the fault strikes.
-    """
-    needed = max(
-        (
-            needed_for_claim(one.term.percent)
-            for one in assertions
-            if one.term.percent is not None and one.term.arguments[-1] == "baseline"
-        ),
-        default=0,
-    )
-    return math.ceil((needed + _DEVIATIONS * math.sqrt(needed)) / rate_per_s + e2e_s) if needed else 0.0
 
 
 def require_carried(

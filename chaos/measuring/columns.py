@@ -5,7 +5,7 @@ An instant that was never reached is NaN. All columns are in order of the planne
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 
 import numpy as np
@@ -43,6 +43,8 @@ class Columns:
     """Token events."""
     token_from: Ints
     """Where those of each request begin in `token_s`."""
+    stored: Ints
+    """The places of the requests in the order in which their tokens are stored."""
     token_s: Floats
     """The stamps of all token events, one request after the other."""
     replicas: tuple[str, ...]
@@ -88,7 +90,7 @@ class Columns:
         found = np.full(len(self), np.nan)
         gaps = self._gaps_s()
         wide = np.flatnonzero(gaps > bound_s)
-        owners = np.searchsorted(self.token_from + self.tokens, wide, side="right")
+        owners = self.stored[np.searchsorted(np.cumsum(self.tokens[self.stored]), wide, side="right")]
         # From the last to the first: what is written last is the first gap of its request.
         found[owners[::-1]] = self.token_s[wide[::-1]] + bound_s
         return found
@@ -98,7 +100,7 @@ class Columns:
         chosen = np.zeros(len(self), dtype=bool)
         chosen[places] = True
         gaps = self._gaps_s()
-        return gaps[np.repeat(chosen, self.tokens) & (gaps >= 0)]
+        return gaps[np.repeat(chosen[self.stored], self.tokens[self.stored]) & (gaps >= 0)]
 
     def _gaps_s(self) -> Floats:
         """Beside each token the gap to the next one of its request; -1 beside its last."""
@@ -111,6 +113,9 @@ class Columns:
         has = self.tokens > 0
         found[has] = self.token_s[place[has]]
         return found
+
+
+_OF_ALL = ("replicas", "token_from", "stored", "token_s")
 
 
 def columns(rows: Iterable[Row]) -> Columns:
@@ -142,6 +147,7 @@ def unordered(rows: Sequence[Row]) -> Columns:
         replica=np.array([places.get(row.replica or "", -1) for row in rows], dtype=np.int64),
         tokens=counts,
         token_from=token_from,
+        stored=np.arange(len(rows)),
         token_s=token_s,
         replicas=tuple(names),
     )
@@ -158,11 +164,13 @@ def joined(chunks: Sequence[Columns]) -> Columns:
         for chunk in chunks
     ]
     tokens = np.concatenate([chunk.tokens for chunk in chunks])
-    rest = (each.name for each in fields(Columns) if each.name not in ("replicas", "replica", "token_from"))
+    rest = (each.name for each in fields(Columns) if each.name not in (*_OF_ALL, "replica", "token_s"))
     return Columns(
         **{name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in rest},
         replica=np.concatenate(replica),
         token_from=np.cumsum(tokens) - tokens,
+        stored=np.arange(len(tokens)),
+        token_s=np.concatenate([chunk.token_s for chunk in chunks]),
         replicas=tuple(names),
     )
 
@@ -171,7 +179,10 @@ def in_order(found: Columns) -> Columns:
     """The same by planned instant; of equal ones the first stays first."""
     if np.all(np.diff(found.intended_s) >= 0):
         return found
-    return taken(found, np.argsort(found.intended_s, kind="stable"))
+    order = np.argsort(found.intended_s, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return replace(_rows(found, order), token_from=found.token_from[order], stored=place[found.stored])
 
 
 def taken(found: Columns, places: Ints) -> Columns:
@@ -179,13 +190,18 @@ def taken(found: Columns, places: Ints) -> Columns:
     tokens = found.tokens[places]
     token_from = np.cumsum(tokens) - tokens
     where = np.repeat(found.token_from[places] - token_from, tokens) + np.arange(int(tokens.sum()))
-    rest = (each.name for each in fields(Columns) if each.name not in ("replicas", "token_from", "token_s"))
-    return Columns(
-        **{name: getattr(found, name)[places] for name in rest},
+    return replace(
+        _rows(found, places),
         token_from=token_from,
+        stored=np.arange(len(places)),
         token_s=found.token_s[where],
-        replicas=found.replicas,
     )
+
+
+def _rows(found: Columns, places: Ints) -> Columns:
+    """What is said of each row, and the tokens as they are."""
+    each_row = (each.name for each in fields(Columns) if each.name not in _OF_ALL)
+    return replace(found, **{name: getattr(found, name)[places] for name in each_row})
 
 
 def _stamps(values: Iterable[float | None]) -> Floats:

@@ -69,6 +69,19 @@ class Measurements:
             return phase_slis(self.evidence, whole)
         return next((slis for slis in self.phases if slis.phase.name == name), None)
 
+    def after(self, name: str, from_s: float, to_s: float, *, ends: bool) -> PhaseSlis | None:
+        """The stretch [from_s, to_s) after the first fault began, or after the last one ended; None without such.
+
+        What is not in the plan any more is not in the stretch.
+        """
+        faults = self.timeline.faults
+        ended_s = [fault.ended_s for fault in faults if fault.ended_s is not None]
+        if not faults or (ends and len(ended_s) < len(faults)):
+            return None
+        origin_s = max(ended_s) if ends else min(fault.started_s for fault in faults)
+        end_s = min(origin_s + to_s, max(origin_s, self.timeline.plan_end_s))
+        return phase_slis(self.evidence, Phase(name, min(origin_s + from_s, end_s), end_s))
+
 
 def measure(timeline: Timeline, objectives: Objectives, criteria: Criteria) -> Measurements:
     """Measure a whole run; never fails for lack of data, which becomes None or `unknown` with its reason."""

@@ -156,16 +156,24 @@ class _Search:
         return members, None
 
     def _interval(self, ends: Sequence[tuple[Stretch, Level, Flags]], bad: Flags) -> tuple[float, float]:
-        """At least and at most: the latest of what goodput and errors say."""
-        lows_s, highs_s = [0.0], []
-        lasts = {id(level): (stretch, level, flags) for stretch, level, flags in ends}
-        for stretch, level, flags in lasts.values():
+        """At least and at most: the latest of what goodput and errors say.
+
+        Errors are bad requests as well. Where goodput falls for no less long, it says when both were over: so few
+        errors as are tolerated take many more requests to prove.
+        """
+        lows_s, highs_s, goodput_last = [0.0], [], -1
+        for stretch, level, flags in ends:
             least = level.threshold(len(flags)) or 0.0
             earliest = scan.earliest_end(flags, stretch, level.tolerated, least)
             lows_s.append(self._since_s(earliest) if earliest >= 0 else 0.0)
-            highs_s.append(self._since_s(scan.proved_from(flags[: len(bad)], stretch.last, level.tolerated)))
-        if id(self.held_to.bad) not in lasts:
-            highs_s.append(self._since_s(scan.proved_from(bad, -1, self.held_to.bad.tolerated)))
+            if level is self.held_to.bad:
+                goodput_last = max(goodput_last, stretch.last)
+        highs_s.append(self._since_s(scan.proved_from(bad, goodput_last, self.held_to.bad.tolerated)))
+        for stretch, level, flags in ends:
+            if level is not self.held_to.bad and stretch.last > goodput_last:
+                highs_s.append(
+                    self._since_s(scan.proved_from(flags[: len(bad)], stretch.last, level.tolerated))
+                )
         high_s = max(highs_s)
         return max(lows_s), high_s if self.start_s + high_s + self.criteria.hold_s <= self.end_s else math.inf
 

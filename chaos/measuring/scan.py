@@ -145,6 +145,11 @@ def proved_from(bad: Flags, last: int, tolerated: float) -> int:
     return last + 1 + (int(open_still[-1]) + 1 if len(open_still) else 0)
 
 
+def good_ones_that_prove(tolerated: float) -> int:
+    """How many good requests in a row contradict that the tolerated share of them is bad."""
+    return math.ceil(_CONTRADICTS / (-2 * math.log1p(-tolerated)))
+
+
 def share_at_most(bad: int, n: int, confidence: float) -> float:
     """The one-sided upper bound of a share by Clopper and Pearson; 1 without requests."""
     if bad >= n:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chaos.measuring.columns import Columns, Floats, Ints
+from chaos.measuring.columns import Columns, Flags, Floats, Ints
 from chaos.measuring.evidence import Evidence
+from chaos.measuring.objectives import Objectives
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.timeline import Timeline, ready_at, ready_steps
 
+_ROUNDING_S = 1e-6
+"""The precision of stamps."""
 METRICS = ("ttft", "e2e", "tpot", "itl", "lag")
 
 
@@ -60,6 +63,26 @@ def samples(rows: Columns, metric: str, places: Ints | slice = slice(None)) -> F
         return np.where(ok, tpot_s, np.inf)[defined]
     reached_s = rows.first_token_s if metric == "ttft" else rows.ended_s
     return np.where(ok, _or_inf(reached_s[places] - rows.intended_s[places]), np.inf)
+
+
+def on_time(rows: Columns, places: Ints, objectives: Objectives) -> Flags:
+    """Whether every token of these requests came by a deadline of its own, so that holding tokens back pays nobody.
+
+    The first one is due within the TTFT bound, each further one a bound for gaps later; without such a bound they are
+    spread evenly up to the end-to-end bound. (A deadline per token: Wang et al., Revisiting SLO and Goodput Metrics in
+    LLM Serving, 2024.)
+    """
+    counts, stored = rows.tokens, rows.stored
+    owner = np.repeat(stored, counts[stored])
+    nth = np.arange(len(owner)) - rows.token_from[owner]
+    if objectives.itl_s is not None:
+        pace_s = np.full(len(rows), objectives.itl_s)
+    else:
+        pace_s = (objectives.e2e_s - objectives.ttft_s) / np.maximum(counts - 1, 1)
+    late = rows.token_s > rows.intended_s[owner] + objectives.ttft_s + nth * pace_s[owner] + _ROUNDING_S
+    found = rows.ok & (counts > 0)
+    found[owner[late]] = False
+    return found[places]
 
 
 def _missing_gaps(rows: Columns, chosen: Ints) -> int:

@@ -61,6 +61,8 @@ class Entry(BaseModel):
     def _no_null_without_reason(self) -> Self:
         for name in type(self).model_fields:
             explained = name.removesuffix(_REASON)
+            if explained not in self.model_fields_set:
+                continue  # written before there was such a figure
             if explained != name and getattr(self, explained) is None and not getattr(self, name):
                 raise ValueError(f"{explained} is null, and nothing says why")
         return self
@@ -71,5 +73,5 @@ class Entry(BaseModel):
         return {
             key: value
             for key, value in serialize(self).items()
-            if value is not None or f"{key}{_REASON}" in fields
+            if value is not None or (f"{key}{_REASON}" in fields and key in self.model_fields_set)
         }

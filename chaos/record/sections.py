@@ -10,9 +10,6 @@ from chaos.measuring.timeline import OCCURRENCE
 from chaos.record.entry import Entry, Number
 from chaos.record.verdict import Verdict
 
-OLDER = "older than this figure"
-"""Why a journal lacks what later ones have."""
-
 
 class Slo(Entry):
     """What makes an answer good."""
@@ -160,7 +157,7 @@ class Phase(Entry):
     error_ratio_reason: str | None = None
     error_ratio_interval: tuple[Number, Number] | None = None
     """95 % interval."""
-    error_ratio_interval_reason: str | None = OLDER
+    error_ratio_interval_reason: str | None = None
     ttft_p50_s: Number | None
     ttft_p50_s_reason: str | None = None
     ttft_p99_s: Number | None
@@ -186,7 +183,7 @@ class Recovery(Entry):
     """Stands beside inf as well."""
     service_interval_s: tuple[Number, Number] | None = None
     """At least and at most so long, with 95 % confidence; inf where no end is proved."""
-    service_interval_s_reason: str | None = OLDER
+    service_interval_s_reason: str | None = None
     service_status: Status
     service_after_end_s: Number | None
     """The same since the last fault ended."""
@@ -261,7 +258,7 @@ class Disturbance(Entry):
     """Up to its end, or for as long as it was observed."""
     length_interval_s: tuple[Number, Number] | None = None
     """At least and at most so long, with 95 % confidence."""
-    length_interval_s_reason: str | None = OLDER
+    length_interval_s_reason: str | None = None
     resolution_s: Number
     """Largest gap between the arrivals around its start and its end: it is known no finer."""
     arrivals: int
@@ -283,7 +280,7 @@ class Assertion(Entry):
     observed_reason: str | None = None
     interval: tuple[Number, Number] | None = None
     """At least and at most so much, with 95 % confidence; equal where it was counted."""
-    interval_reason: str | None = OLDER
+    interval_reason: str | None = None
     bound: Number
     n: int | None
     """Requests that the observed value rests on."""

@@ -10,7 +10,7 @@ from chaos.record.journal import Journal
 from chaos.record.sections import Assertion, Capacity, Recovery
 from chaos.record.verdict import Verdict
 from chaos.report import disturbances
-from chaos.report.words import NOTHING, count, measured, plain, seconds, share
+from chaos.report.words import NOTHING, between, count, measured, plain, seconds, share
 
 MARKS = {Verdict.PASSED: "✓", Verdict.DEVIATED: "✗", Verdict.INCONCLUSIVE: "?"}
 """Beside each colour a sign, for those who see no colour."""
@@ -90,7 +90,11 @@ def disturbance(journal: Journal) -> str | None:
 def recovery_value(journal: Journal, name: str) -> str:
     """The service's or the capacity's recovery in words: `4.1 s`, or its status where that is no number."""
     status = journal.recovery.status(name)
-    return seconds(journal.recovery.seconds(name)) if status is Status.RECOVERED else str(status)
+    if status is not Status.RECOVERED:
+        return str(status)
+    return (
+        f"{_within(journal.recovery) if name == 'service' else ''}{seconds(journal.recovery.seconds(name))}"
+    )
 
 
 def tiles(journal: Journal) -> list[Tile]:
@@ -129,14 +133,19 @@ def recovery_terms(journal: Journal) -> str:
     """Under which terms goodput counts as back, in a phrase."""
     recovery = journal.recovery
     return (
-        f"{share(recovery.goodput)} of baseline goodput, at most {share(recovery.error_ratio)} errors, "
-        f"in every {seconds(recovery.window_s)} window for {seconds(recovery.hold_s)}"
+        f"{share(recovery.goodput)} of baseline goodput, at most {share(recovery.error_ratio)} errors beyond its own, "
+        f"for {seconds(recovery.hold_s)}"
     )
 
 
 def observed(assertion: Assertion) -> str:
     """What was observed, in the unit of the assertion."""
     return measured(assertion.observed, assertion.dimension)
+
+
+def interval(assertion: Assertion) -> str:
+    """At least and at most so much: `1.9 to 5.7 s`; empty for what was counted."""
+    return between(assertion.interval, assertion.dimension)
 
 
 def bound(assertion: Assertion) -> str:
@@ -202,10 +211,10 @@ def outcomes(journal: Journal) -> Sequence[tuple[str, int, str]]:
 def _recovery_tile(journal: Journal, name: str, title: str) -> Tile:
     recovery = journal.recovery
     terms = {
-        "service": f"resolution {seconds(recovery.resolution_s)}{_relapse(recovery)}",
+        "service": f"95 %: {between(recovery.service_interval_s, 'duration')}{_relapse(recovery)}",
         "capacity": "all wanted replicas ready and serving",
     }
-    held = terms[name] if recovery.status(name) is Status.RECOVERED else "never out of tolerance"
+    held = terms[name] if recovery.status(name) is Status.RECOVERED else _no_impact(recovery)
     return Tile(title, recovery_value(journal, name), recovery.reason(name) or held)
 
 
@@ -216,7 +225,8 @@ def _recovery_clause(journal: Journal) -> str:
     recovery = journal.recovery
     match recovery.service_status:
         case Status.RECOVERED:
-            return f"goodput was back {seconds(recovery.service_s)} after {done}{_relapse(recovery)}"
+            back = f"{_within(recovery)}{seconds(recovery.service_s)}"
+            return f"goodput was back {back} after {done}{_relapse(recovery)}"
         case Status.NO_IMPACT:
             kept = "never left" if recovery.relapse_s is None else "kept within"
             return f"goodput {kept} its tolerance when {done}{_relapse(recovery)}"
@@ -224,6 +234,19 @@ def _recovery_clause(journal: Journal) -> str:
             return f"goodput was not back within {seconds(recovery.within_s)} after {done}"
         case _:
             return f"how fast goodput was back after {done} is not known"
+
+
+def _within(recovery: Recovery) -> str:
+    """A recovery that is all resolution is an upper bound: nothing was asked before."""
+    took_s, gap_s = recovery.service_s, recovery.resolution_s
+    return "within " if took_s is not None and gap_s is not None and 0 < took_s <= gap_s * 1.000001 else ""
+
+
+def _no_impact(recovery: Recovery) -> str:
+    told = recovery.service_interval_s
+    if told is None or not math.isfinite(told[1]):
+        return "never out of tolerance"
+    return f"never out of tolerance; if there was an impact, it was over within {seconds(told[1])}"
 
 
 def _relapse(recovery: Recovery) -> str:

@@ -37,13 +37,14 @@ def _assertions(run: Recorded) -> str:
         (
             _code(one.expression),
             story.observed(one),
+            story.interval(one),
             plain(one.n),
             f"{story.MARKS[one.verdict]} {one.verdict}",
             _text(story.reason(run.journal, one)),
         )
         for one in run.journal.assertions
     )
-    return _table(("assertion", "observed", "n", "verdict", "reason"), rows)
+    return _table(("assertion", "observed", "95 % interval", "n", "verdict", "reason"), rows)
 
 
 def _recovery(run: Recorded) -> str:

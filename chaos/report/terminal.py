@@ -41,12 +41,14 @@ def _assertions(journal: Journal) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", expand=True)
     table.add_column("assertion", no_wrap=True, overflow="ellipsis", max_width=40)
     table.add_column("observed", justify="right", no_wrap=True)
+    table.add_column("95 %", no_wrap=True, style="dim")
     table.add_column("verdict", no_wrap=True, min_width=14)
     table.add_column("reason", no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
     ordered = sorted(journal.assertions, key=lambda one: _URGENCY.index(one.verdict))
     for one in ordered[:_MOST_ASSERTIONS]:
         verdict = Text(f"{story.MARKS[one.verdict]} {one.verdict}", style=_STYLES[one.verdict])
-        table.add_row(Text(one.expression), story.observed(one), verdict, Text(story.reason(journal, one)))
+        reason = Text(story.reason(journal, one))
+        table.add_row(Text(one.expression), story.observed(one), story.interval(one), verdict, reason)
     if len(ordered) > _MOST_ASSERTIONS:
         table.add_row(f"and {len(ordered) - _MOST_ASSERTIONS} more in the report")
     return table

@@ -53,6 +53,16 @@ def measured(figure: Figure, dimension: str) -> str:
     return {"duration": seconds, "ratio": share}.get(dimension, plain)(figure)
 
 
+def between(interval: tuple[float, float] | None, dimension: str) -> str:
+    """An interval: `1.9 s to 5.7 s`, `at least 4.1 s`; empty where it is one number or not known."""
+    if interval is None or interval[0] == interval[1]:
+        return ""
+    low, high = interval
+    if math.isinf(high):
+        return f"at least {measured(low, dimension)}"
+    return f"{measured(low, dimension)} to {measured(high, dimension)}"
+
+
 def count(value: int, singular: str) -> str:
     """`1 replica`, `3 replicas`, `1,260 requests`."""
     return f"{value:,} {singular}{'' if value == 1 else 's'}"
