@@ -1,0 +1,88 @@
+"""What the indicators of a world truly are: of its baseline in the long run, and its counts exactly."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from benchmarks.ground_truth.columns import Frame
+from benchmarks.ground_truth.play import SLOW_S, SPREAD, Run
+from benchmarks.ground_truth.queueing import queued
+from benchmarks.ground_truth.worlds import NOISES, World
+from loadtests.rows import OK
+
+_LONG = 400_000
+"""Requests of the long run that stands for a queue's steady state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The steady state before F."""
+
+    goodput: float
+    p99_s: float
+    share_above_2_s: float
+    """A bound on TTFT that 2 % are above: its P99 is above it."""
+    share_above_half_s: float
+    """A bound that 0.5 % are above: its P99 is below it."""
+
+
+@cache
+def true_baseline(world: World, rate: float) -> Baseline | None:
+    """The steady state of a world; None where it has none, or where a P99 lies at the edge of infinity."""
+    slow, failed = NOISES[world.noise]
+    if world.trend_s_per_s or world.long_streams or 0 < failed <= 0.02 <= slow + failed:
+        return None
+    if world.queue is not None:
+        return _of_queue(world, rate)
+
+    def above(ttft_s: float) -> float:
+        return failed + (1 - failed) * (
+            (1 - slow) * _tail(ttft_s, world.ttft_s) + slow * _tail(ttft_s - SLOW_S, world.ttft_s)
+        )
+
+    if failed >= 0.005:
+        return None
+    p99_s, loose_s, tight_s = (_solve(above, share) for share in (0.01, 0.02, 0.005))
+    return Baseline(1 - above(0.5), p99_s, loose_s, tight_s)
+
+
+def _tail(ttft_s: float, median_s: float) -> float:
+    if ttft_s <= 0:
+        return 1.0
+    return 0.5 * math.erfc(math.log(ttft_s / median_s) / SPREAD / math.sqrt(2))
+
+
+def _solve(above: Callable[[float], float], share: float) -> float:
+    low_s, high_s = 0.0, 60.0
+    for _ in range(60):
+        middle_s = (low_s + high_s) / 2
+        low_s, high_s = (middle_s, high_s) if above(middle_s) > share else (low_s, middle_s)
+    return high_s
+
+
+@cache
+def _of_queue(world: World, rate: float) -> Baseline | None:
+    assert world.queue is not None
+    rng = np.random.default_rng(12345)
+    arrivals_s = np.cumsum(rng.exponential(1 / rate, _LONG))
+    frame = Frame(0.0, float(arrivals_s[-1]) + 1, math.inf, None, 1.0)
+    columns, _ = queued(world.queue, rate, arrivals_s, rng.standard_normal(_LONG), frame)
+    ttft_s = np.sort((columns.first_s - columns.intended_s)[1000:])
+    p99_s, loose_s, tight_s = (float(ttft_s[math.ceil(q * len(ttft_s)) - 1]) for q in (0.99, 0.98, 0.995))
+    if p99_s - loose_s < 1e-6:  # nobody waits: every quantile is the same number
+        return None
+    return Baseline(float(np.mean(ttft_s <= 0.5)), p99_s, loose_s, tight_s)
+
+
+def expected_counts(run: Run) -> int | None:
+    """How many requests the fault cost; None where background failures are among them, or none can be told apart."""
+    if run.world.noise != "0" or run.world.drops:
+        return None
+    columns = run.columns
+    return sum(
+        outcome != OK and bool(ended_s >= run.frame.fault_s)
+        for outcome, ended_s in zip(columns.outcome, columns.ended_s.tolist(), strict=True)
+    )

@@ -1,0 +1,140 @@
+"""Scores of many runs as totals per world and rate, and as Markdown."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from benchmarks.ground_truth.scoring import Score
+from benchmarks.ground_truth.worlds import WORLDS
+
+ABOUT = ("recovery", "p99", "goodput", "errors")
+
+
+@dataclass(slots=True)
+class Cell:
+    """All runs of a world, a group of worlds, or everything, at one rate."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    errors_s: list[float] = field(default_factory=list)
+    """Told minus true, where both are finite."""
+    widths_s: list[float] = field(default_factory=list)
+
+    def add(self, score: Score) -> None:
+        """One more run."""
+        self.counts.update(score.counts)
+        self.statuses[score.status] += 1
+        if score.value_s is not None and math.isfinite(score.value_s) and math.isfinite(score.truth.low_s):
+            self.errors_s.append(score.value_s - score.truth.low_s)
+        if score.interval_s is not None and math.isfinite(score.interval_s[1]):
+            self.widths_s.append(score.interval_s[1] - score.interval_s[0])
+
+    def share(self, part: str, whole: str) -> float | None:
+        """Of two counts; None where there is nothing to be a share of."""
+        return self.counts[part] / self.counts[whole] if self.counts[whole] else None
+
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "counts": dict(sorted(self.counts.items())),
+            "statuses": dict(sorted(self.statuses.items())),
+            "bias_s": median(self.errors_s) if self.errors_s else None,
+            "width_s": median(self.widths_s) if self.widths_s else None,
+        }
+
+
+def cells(scores: Iterable[Score], key: str) -> dict[tuple[str, float], Cell]:
+    """By `world` or `group`, and rate."""
+    found: defaultdict[tuple[str, float], Cell] = defaultdict(Cell)
+    for score in scores:
+        name = score.world if key == "world" else WORLDS[score.world].group
+        found[name, score.rate].add(score)
+    return dict(found)
+
+
+def better_for_worse(scores: Sequence[Score]) -> dict[str, tuple[int, int]]:
+    """Of each world that is a worse case of another: how often its number was better, of how many pairs."""
+    values = {(score.world, score.rate, score.seed): score.value_s for score in scores}
+    found: dict[str, tuple[int, int]] = {}
+    for (name, rate, seed), value_s in values.items():
+        other = WORLDS[name].better
+        better_s = None if other is None else values.get((other, rate, seed))
+        if value_s is None or better_s is None:
+            continue
+        worse, of = found.get(name, (0, 0))
+        found[name] = worse + (value_s < better_s - 1e-6), of + 1
+    return found
+
+
+def markdown(scores: Sequence[Score]) -> str:
+    """The tables of the docs."""
+    lines = [_HEAD, _RULE]
+    for (name, rate), cell in cells(scores, "group").items():
+        lines.append(_line(name, rate, cell))
+    everything = Cell()
+    for score in scores:
+        everything.add(score)
+    lines.append(_line("**all**", math.nan, everything))
+    lines += ["", *_of_statistics(everything), "", *_of_pairs(scores)]
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = (
+    "| worlds | rate | runs | unsound | unknown | covered | false no impact | median error | width "
+    "| false pass | false fail | inconclusive |"
+)
+_RULE = "|---|---|---|---|---|---|---|---|---|---|---|---|"
+
+
+def _line(name: str, rate: float, cell: Cell) -> str:
+    claims = cell.counts["recovery false pass of"] + cell.counts["recovery false fail of"]
+    cells_ = (
+        name,
+        "" if math.isnan(rate) else f"{rate:g}/s",
+        str(cell.counts["runs"]),
+        _percent(cell.share("unsound", "runs")),
+        _percent(cell.share("unknown", "runs")),
+        _percent(cell.share("recovery covered", "recovery intervals")),
+        _percent(cell.share("false no impact", "recovery intervals")),
+        f"{median(cell.errors_s):+.2f} s" if cell.errors_s else "",
+        f"{median(cell.widths_s):.2f} s" if cell.widths_s else "",
+        _percent(cell.share("recovery false pass", "recovery false pass of")),
+        _percent(cell.share("recovery false fail", "recovery false fail of")),
+        _percent(cell.counts["recovery inconclusive"] / claims if claims else None),
+    )
+    return f"| {' | '.join(cells_)} |"
+
+
+def _of_statistics(cell: Cell) -> list[str]:
+    lines = [
+        "| claims about | interval covers | false pass | false fail | inconclusive |",
+        "|---|---|---|---|---|",
+    ]
+    for about in ABOUT:
+        claims = cell.counts[f"{about} false pass of"] + cell.counts[f"{about} false fail of"]
+        row = (
+            about,
+            _percent(cell.share(f"{about} covered", f"{about} intervals")),
+            _percent(cell.share(f"{about} false pass", f"{about} false pass of")),
+            _percent(cell.share(f"{about} false fail", f"{about} false fail of")),
+            _percent(cell.counts[f"{about} inconclusive"] / claims if claims else None),
+        )
+        lines.append(f"| {' | '.join(row)} |")
+    covers = _percent(cell.share("baseline goodput covered", "baseline goodput intervals"))
+    lines.append(f"| baseline goodput | {covers} | | | |")
+    lines.append(f"| lost requests, exactly | {_percent(cell.share('lost right', 'lost told'))} | | | |")
+    return lines
+
+
+def _of_pairs(scores: Sequence[Score]) -> list[str]:
+    lines = ["| a worse world | than | better number | pairs |", "|---|---|---|---|"]
+    for name, (worse, of) in better_for_worse(scores).items():
+        lines.append(f"| {name} | {WORLDS[name].better} | {worse} | {of} |")
+    return lines
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
