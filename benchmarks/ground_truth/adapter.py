@@ -10,7 +10,7 @@ from chaos.experiment.assertions import parse
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import unsound
 from chaos.measuring.measurements import Measurements, measure
-from chaos.measuring.recovery import Criteria, RecoveryTime, Status
+from chaos.measuring.recovery_time import Criteria, RecoveryTime, Status
 from chaos.record.verdict import Verdict
 
 
@@ -34,19 +34,10 @@ class Stated:
 
     @property
     def interval_s(self) -> tuple[float, float] | None:
-        """Where the recovery lies; None where the analysis says that it does not know.
-
-        An analysis that has no interval yet has a resolution, and states the stretch before the value.
-        """
+        """Where the recovery lies; None where the analysis says that it does not know."""
         if self.status is Status.UNKNOWN:
             return None
-        stated: tuple[float, float] | None = getattr(self.recovery, "interval_s", None)
-        if stated is not None:
-            return stated
-        value_s = self.recovery.value_s or 0.0
-        if math.isinf(value_s):
-            return self.recovery.at_least_s, math.inf
-        return max(0.0, value_s - (self.recovery.resolution_s or 0.0)), value_s
+        return self.recovery.interval_s
 
     def phase_end_s(self, name: str) -> float:
         """Where a phase ends, on the run clock."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmarks.ground_truth.truth import Floats
 from chaos.events import Event
+from chaos.measuring.columns import columns as rows_as_columns
 from chaos.measuring.timeline import FaultWindow, Timeline
 from loadtests.rows import CLIENT_DROPPED, OK, Row
 
@@ -42,7 +43,7 @@ class Frame:
 def timeline(columns: Columns, frame: Frame, token_gap_s: float) -> Timeline:
     """What a run folder would be read as. Tokens are at most `token_gap_s` apart."""
     return Timeline(
-        rows=_rows(columns, frame, token_gap_s),
+        rows=rows_as_columns(_rows(columns, frame, token_gap_s)),
         events=_events(frame),
         planned=len(columns.intended_s),
         warmup_s=frame.warmup_s,

@@ -10,8 +10,8 @@ from benchmarks.ground_truth.columns import Columns, Frame
 from benchmarks.ground_truth.queueing import queued, queued_service
 from benchmarks.ground_truth.truth import STEP_S, Flags, Floats, Service
 from benchmarks.ground_truth.worlds import NOISES, Episode, World
-from chaos.measuring.recovery import Criteria
-from chaos.measuring.slis import Objectives
+from chaos.measuring.objectives import Objectives
+from chaos.measuring.recovery_time import Criteria
 from loadtests.rows import CLIENT_DROPPED, OK
 
 SPREAD = 0.25

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.ground_truth.columns import Columns, Frame
 from benchmarks.ground_truth.truth import STEP_S, Floats, Service
 from benchmarks.ground_truth.worlds import Queue
-from chaos.measuring.slis import Objectives
+from chaos.measuring.objectives import Objectives
 from loadtests.rows import OK
 
 FIRST_TOKEN_S = 0.05

@@ -11,7 +11,7 @@ from benchmarks.ground_truth.indicators import expected_counts, true_baseline
 from benchmarks.ground_truth.play import Run, play
 from benchmarks.ground_truth.truth import STEP_S, Truth, recovery_truth
 from benchmarks.ground_truth.worlds import WORLDS, World
-from chaos.measuring.recovery import Criteria, Status
+from chaos.measuring.recovery_time import Criteria, Status
 from chaos.record.verdict import Verdict
 
 Task = tuple[str, float, int]

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from chaos.measuring.recovery import Criteria
+from chaos.measuring.recovery_time import Criteria
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
