@@ -51,6 +51,7 @@ def design(
     baseline = _expected(rate_per_s, max(0.0, baseline_s - in_flight_s))
     observed = _expected(rate_per_s, observe_s)
     tolerated = 1 - criteria.goodput
+    strictest = min(tolerated, criteria.error_ratio)
     least = scan.threshold(Noise(0, baseline), tolerated, observed) if tolerated else None
     in_window = rate_per_s * criteria.window_s
     partial = None if least is None or not in_window else tolerated + least / in_window
@@ -60,7 +61,7 @@ def design(
         observed=observed,
         outage_s=None if least is None else math.ceil(least / (1 - tolerated)) / rate_per_s,
         partial_loss=None if partial is None or partial > 1 else partial,
-        proof_s=scan.good_ones_that_prove(tolerated) / rate_per_s if tolerated else math.inf,
+        proof_s=scan.good_ones_that_prove(strictest) / rate_per_s if strictest else math.inf,
     )
 
 

@@ -109,18 +109,24 @@ class _Search:
 
     def recovery(self, bad: Flags, failed: Flags) -> RecoveryTime:
         kinds = [(self.held_to.bad, bad), *([(self.held_to.failed, failed)] if self.held_to.failed else [])]
-        found = [
-            (stretch, level, flags) for level, flags in kinds for stretch in self._stretches(level, flags)
-        ]
+        found = [(stretch, level, flags) for level, flags in kinds for stretch in level.disturbed(flags)[0]]
         struck = self._struck(bad)
         if struck is not None:
             found.append((struck, self.held_to.bad, bad))
         found.sort(key=lambda each: (each[0].first, each[0].last))
         members, relapse = self._of_the_fault([stretch for stretch, _, _ in found])
-        beyond = len(self.at_s) if relapse is None else relapse.first
+        # Up to another outage; a few bad ones of which nobody knows whether they are one are evidence like all others.
+        others = (
+            each
+            for each in found
+            if each[0] not in members and scan.is_certain(each[2], each[0], each[1].tolerated)
+        )
+        beyond = next((stretch.first for stretch, _, _ in others), len(self.at_s))
         relapse_s = None if relapse is None else self._since_s(relapse.first)
         ends = [each for each in found if each[0] in members]
-        low_s, high_s = self._interval(ends, bad[:beyond])
+        low_s, high_s = self._interval(kinds, ends, beyond)
+        if math.isinf(high_s) and self._holds(members):
+            return self._unproved(members, low_s)
         if not members:
             return RecoveryTime(
                 Status.NO_IMPACT,
@@ -133,10 +139,6 @@ class _Search:
         last = max(stretch.last for stretch in members)
         touch_s = self._first_touch_s(members[0].first, bad)
         return replace(self._status(last, low_s, high_s), first_touch_s=touch_s, relapse_s=relapse_s)
-
-    def _stretches(self, level: Level, flags: Flags) -> Sequence[Stretch]:
-        least = level.threshold(len(flags))
-        return () if least is None else scan.stretches(flags, level.tolerated, least)
 
     def _struck(self, bad: Flags) -> Stretch | None:
         """Those that the fault struck in flight, where more of them are bad than noise explains."""
@@ -155,25 +157,25 @@ class _Search:
             over_s = max(over_s, float(self.at_s[stretch.last]))
         return members, None
 
-    def _interval(self, ends: Sequence[tuple[Stretch, Level, Flags]], bad: Flags) -> tuple[float, float]:
-        """At least and at most: the latest of what goodput and errors say.
-
-        Errors are bad requests as well. Where goodput falls for no less long, it says when both were over: so few
-        errors as are tolerated take many more requests to prove.
-        """
-        lows_s, highs_s, goodput_last = [0.0], [], -1
+    def _interval(
+        self,
+        kinds: Sequence[tuple[Level, Flags]],
+        ends: Sequence[tuple[Stretch, Level, Flags]],
+        beyond: int,
+    ) -> tuple[float, float]:
+        """At least and at most: the latest of what goodput and errors say of the requests before `beyond`."""
+        lows_s, lasts = [0.0], dict[int, int]()
         for stretch, level, flags in ends:
-            least = level.threshold(len(flags)) or 0.0
-            earliest = scan.earliest_end(flags, stretch, level.tolerated, least)
-            lows_s.append(self._since_s(earliest) if earliest >= 0 else 0.0)
-            if level is self.held_to.bad:
-                goodput_last = max(goodput_last, stretch.last)
-        highs_s.append(self._since_s(scan.proved_from(bad, goodput_last, self.held_to.bad.tolerated)))
-        for stretch, level, flags in ends:
-            if level is not self.held_to.bad and stretch.last > goodput_last:
-                highs_s.append(
-                    self._since_s(scan.proved_from(flags[: len(bad)], stretch.last, level.tolerated))
-                )
+            lasts[id(level)] = max(stretch.last, lasts.get(id(level), -1))
+            certain = scan.certain_part(flags, stretch, level.tolerated)
+            if certain is not None:
+                least = level.threshold(len(flags)) or 0.0
+                earliest = scan.earliest_end(flags, certain, level.tolerated, least)
+                lows_s.append(self._since_s(earliest) if earliest >= 0 else 0.0)
+        highs_s = [
+            self._since_s(scan.proved_from(flags[:beyond], lasts.get(id(level), -1), level.tolerated))
+            for level, flags in kinds
+        ]
         high_s = max(highs_s)
         return max(lows_s), high_s if self.start_s + high_s + self.criteria.hold_s <= self.end_s else math.inf
 
@@ -192,6 +194,20 @@ class _Search:
                 low_s,
             )
         return RecoveryTime(Status.RECOVERED, value_s, (low_s, high_s), self._resolution_s(last + 1))
+
+    def _holds(self, members: Sequence[Stretch]) -> bool:
+        """Whether a whole hold was seen after the last disturbance, within the time that is waited for."""
+        over_s = self._since_s(max((each.last for each in members), default=-1) + 1)
+        return over_s <= self.criteria.within_s and self.start_s + over_s + self.criteria.hold_s <= self.end_s
+
+    def _unproved(self, members: Sequence[Stretch], low_s: float) -> RecoveryTime:
+        seen = "no disturbance was seen"
+        if members:
+            seen = f"good again after {self._since_s(max(each.last for each in members) + 1):.3f} s"
+        return unknown(
+            f"{seen}, but the requests since do not prove that goodput is back: too few, or too many bad",
+            low_s,
+        )
 
     def _first_touch_s(self, first: int, bad: Flags) -> float:
         """When the first good request came whose own window has no more bad ones than tolerated."""

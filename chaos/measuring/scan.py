@@ -9,13 +9,14 @@ Defined in docs/measurement.md.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
 
-from chaos.measuring.columns import Flags, Ints
+from chaos.measuring.columns import Flags, Floats, Ints
 
 FALSE_ALARM = 0.01
 """Chance that noise alone shows a disturbance somewhere in a run."""
@@ -24,6 +25,7 @@ _CONTRADICTS = 3.841
 _CONTRADICTS_EARLIER = 6.635
 """The 99 % point: a bad request of the noise right behind a disturbance must not make it seem to end later."""
 _MANY = 1_000
+_RUNS_LOOKED_AT = 200
 PRUDENT = 0.75
 """Confidence that the baseline's share of bad requests is not higher than it is taken to be."""
 
@@ -107,6 +109,43 @@ def stretches(bad: Flags, tolerated: float, least: float) -> list[Stretch]:
     return found
 
 
+def united(found: Iterable[Stretch]) -> list[Stretch]:
+    """In order, those that share a request as one."""
+    apart: list[Stretch] = []
+    for each in sorted(found, key=lambda stretch: (stretch.first, stretch.last)):
+        if apart and each.first <= apart[-1].last:
+            apart[-1] = Stretch(apart[-1].first, max(apart[-1].last, each.last))
+        else:
+            apart.append(each)
+    return apart
+
+
+def certain_part(bad: Flags, stretch: Stretch, tolerated: float) -> Stretch | None:
+    """The stretch up to the last run of bad requests with which it is beyond doubt; None where it is with none.
+
+    Of a stretch of very many runs the last ones are looked at.
+    """
+    _, ends = _runs(bad[stretch.first : stretch.last + 1])
+    for end in ends[: -_RUNS_LOOKED_AT - 1 : -1].tolist():
+        part = Stretch(stretch.first, stretch.first + end)
+        if is_certain(bad, part, tolerated):
+            return part
+    return None
+
+
+def is_certain(bad: Flags, stretch: Stretch, tolerated: float) -> bool:
+    """Whether its last requests, some number of them, could hardly be so bad if the share that is tolerated were bad.
+
+    By the likelihood ratio, as the largest of all stretches of the sequence must have it but for `FALSE_ALARM`.
+    """
+    own = bad[stretch.first : stretch.last + 1][::-1]
+    n = np.arange(1, len(own) + 1)
+    share = np.cumsum(own) / n
+    against = np.where(share > tolerated, n * _divergences(share, tolerated), 0.0)
+    chances = math.log(max(len(bad), 2) / FALSE_ALARM)
+    return bool(np.max(against) >= chances + math.log(chances))
+
+
 def earliest_end(bad: Flags, stretch: Stretch, tolerated: float, least: float) -> int:
     """The place of the earliest request at which the stretch may have ended, from the one before it on.
 
@@ -138,10 +177,8 @@ def proved_from(bad: Flags, last: int, tolerated: float) -> int:
     since = bad[last + 1 :]
     n = np.arange(1, len(since) + 1)
     share = np.cumsum(since) / n
-    with np.errstate(divide="ignore", invalid="ignore"):
-        against = np.where(share > 0, share * np.log(share / tolerated), 0.0)
-        against += np.where(share < 1, (1 - share) * np.log((1 - share) / (1 - tolerated)), 0.0)
-    open_still = np.flatnonzero((share >= tolerated) | (2 * n * against <= _CONTRADICTS))
+    against = 2 * n * _divergences(share, tolerated)
+    open_still = np.flatnonzero((share >= tolerated) | (against <= _CONTRADICTS))
     return last + 1 + (int(open_still[-1]) + 1 if len(open_still) else 0)
 
 
@@ -186,6 +223,14 @@ def _falling(bad: Flags) -> list[tuple[int, int]]:
             k, n = k + earlier_k, n + earlier_n
         blocks.append((k, n))
     return blocks
+
+
+def _divergences(share: Floats, tolerated: float) -> Floats:
+    """The same of many."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bad = np.where(share > 0, share * np.log(share / tolerated), 0.0)
+        good = np.where(share < 1, (1 - share) * np.log((1 - share) / (1 - tolerated)), 0.0)
+    return np.asarray(bad + good)
 
 
 def _divergence(share: float, tolerated: float) -> float:
