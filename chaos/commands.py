@@ -18,6 +18,7 @@ from chaos.faults import blast_radius, selection
 from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault, victims_rng
 from chaos.interrupts import interruptible
+from chaos.load import traffic
 from chaos.observe import NAME, Observation, write_observation
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.report import recorded, write, write_reports
@@ -91,7 +92,7 @@ def validate(paths: Sequence[Path]) -> int:
         if isinstance(found, Experiment):
             about = f"experiment {found.spec.experiment}, {len(found.assertions)} assertions"
             print(f"{path}: " + ", ".join([about, *(_of(planned.fault) for planned in found.faults)]))
-            for sentence in sentences(found):
+            for sentence in (*traffic.told(found), *sentences(found)):
                 print(f"  {sentence}")
         else:
             print(f"{path}: " + "; ".join(_of(fault) for fault in found))

@@ -7,15 +7,15 @@ later kind of load can say more of its own without changing the files that are t
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from loadtests.arrivals import instants
 from loadtests.spec import LoadSpec
+from loadtests.traffic.columns import columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,21 @@ class Arrival:
     output_tokens: int
     """How many are asked for."""
     seed: int
-    """Of its prompt, which is a function of seed, index and length."""
+    """Of its prompt, which is a function of what the arrival says (`loadtests.prompts`)."""
+    shared_tokens: int | None = None
+    """How many of its prompt's tokens others begin with too; None: half of them."""
+    prefix: int | None = None
+    """Which of several such beginnings it has; None where there is one."""
+    session: int | None = None
+    """The conversation that it is a turn of."""
+    turn: int | None = None
+    """Which one, from 0."""
+    think_s: float | None = None
+    """It leaves this long after the end of the session's turn before, `at_s` being the earliest instant that this
+    can be; None: it leaves at `at_s`."""
+    blocks: tuple[int, ...] | None = None
+    """Of its prompt: equal numbers are equal text, `block_tokens` of it each."""
+    block_tokens: int | None = None
 
     @property
     def line(self) -> str:
@@ -40,7 +54,13 @@ class Arrival:
 
 
 _FIELDS = tuple(field.name for field in fields(Arrival))
-_KINDS = {name: (int, float) if name == "at_s" else (int,) for name in _FIELDS}
+_OPTIONAL = frozenset(field.name for field in fields(Arrival) if field.default is not MISSING)
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_FIELDS, (int,)),
+    "at_s": (int, float),
+    "think_s": (int, float),
+    "blocks": (tuple,),
+}
 
 
 @dataclass(frozen=True)
@@ -57,17 +77,21 @@ class Plan:
             raise ValueError("the arrivals are not in order of their instants")
         if self.arrivals and not self.arrivals[0].at_s >= 0:
             raise ValueError(f"the first arrival is at {self.arrivals[0].at_s!r} s")
+        _require_sessions(self.arrivals)
 
     @classmethod
     def of(cls, spec: LoadSpec) -> Self:
-        """The plan that the numbers of a load describe; some 20 microseconds an arrival."""
-        offsets_s = instants(spec.arrivals, spec.rate_per_s, spec.duration_s, spec.seed, spec.rate_from_per_s)
-        return cls(
-            tuple(
-                Arrival(index, at_s, spec.prompt_tokens, spec.output_tokens, spec.seed)
-                for index, at_s in enumerate(offsets_s)
-            )
-        )
+        """The plan that a load describes; up to some 20 microseconds an arrival.
+
+        Raises:
+            OSError: the trace of the load cannot be read.
+            ValueError: it is no trace, or shorter than the load.
+        """
+        said = columns(spec)
+        number = len(said["at_s"])
+        values: list[Iterable[Any]] = [said.get(name, repeat(None)) for name in _FIELDS[1:]]
+        values[_FIELDS.index("seed") - 1] = repeat(spec.seed)
+        return cls(tuple(map(Arrival, range(number), *values)))
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -101,10 +125,19 @@ class Plan:
     def slice(self, worker: int, workers: int) -> Sequence[Arrival]:
         """The arrivals of one worker of several: those with index mod workers == worker.
 
-        Cutting one plan is exact for every process; giving each worker a plan of its own at rate / workers
-        is exact for Poisson alone.
+        Of sessions, those with session mod workers == worker: one turn waits for another. Cutting one plan is exact
+        for every process; giving each worker a plan of its own at rate / workers is exact for Poisson alone.
         """
-        return self.arrivals[worker::workers]
+        return [
+            arrival
+            for arrival in self.arrivals
+            if (arrival.index if arrival.session is None else arrival.session) % workers == worker
+        ]
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether some arrivals wait for others: the load is then partly open."""
+        return any(arrival.think_s is not None for arrival in self.arrivals)
 
     @property
     def _text(self) -> str:
@@ -129,6 +162,23 @@ def plan_of(spec: LoadSpec) -> Plan:
     return plan
 
 
+def _require_sessions(arrivals: Sequence[Arrival]) -> None:
+    """Whoever waits for a turn has one to wait for, the last of its session before it."""
+    latest: dict[int, int] = {}
+    for arrival in arrivals:
+        session, turn = arrival.session, arrival.turn
+        if session is None and arrival.think_s is None:
+            continue
+        before = None if session is None else latest.get(session)
+        if session is None or turn is None or (arrival.think_s is None) != (before is None):
+            raise ValueError(
+                f"arrival {arrival.index} waits for a turn before it, or should, and there is none such"
+            )
+        if before is not None and turn != before + 1:
+            raise ValueError(f"arrival {arrival.index} is turn {turn} after {before} of session {session}")
+        latest[session] = turn
+
+
 def _read(path: Path) -> Iterator[Arrival]:
     with path.open() as lines:
         for number, line in enumerate(lines, start=1):
@@ -139,8 +189,14 @@ def _read(path: Path) -> Iterator[Arrival]:
 
 
 def _arrival(line: str) -> Arrival:
-    arrival = Arrival(**json.loads(line))
+    said = json.loads(line)
+    if isinstance(said, dict) and isinstance(said.get("blocks"), list):
+        said["blocks"] = tuple(said["blocks"])
+    arrival = Arrival(**said)
     for name, kinds in _KINDS.items():
-        if type(value := getattr(arrival, name)) not in kinds:
+        value = getattr(arrival, name)
+        if type(value) not in kinds and not (value is None and name in _OPTIONAL):
             raise TypeError(f"{name} is {value!r}")
+    if not all(type(block) is int for block in arrival.blocks or ()):
+        raise TypeError(f"blocks are {arrival.blocks!r}")
     return arrival

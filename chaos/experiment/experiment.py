@@ -20,6 +20,8 @@ from chaos.reading.documents import Document, KeyPath, Problem
 from chaos.reading.quantities import duration_text
 from chaos.reading.strict import build
 from chaos.targets import TargetOptions
+from loadtests.spec import misfits
+from loadtests.traffic import traces
 
 MANIFEST_COPY = "manifest.yaml"
 """Lies beside the experiment in a run folder, so that the folder can be run again as it is; several are numbered."""
@@ -62,12 +64,17 @@ def read_experiment(path: Path) -> Experiment:
             experiment or, when that is sound, of its first wrong manifest.
     """
     document = documents.read_document(path)
-    spec = build(document, ExperimentSpec)
+    spec = _with_its_trace(build(document, ExperimentSpec), path)
     assertions, problems = _parsed(spec.assertions)
     spec = _with_a_baseline(spec, assertions)
     planned_s = max((max(entry.at_s, entry.until_s or 0.0) for entry in spec.entries), default=0.0)
     problems += [*_window_problems(spec), *_observe_problems(spec, planned_s)]
-    problems += [*_target_problems(spec), *_unseen_problems(spec, assertions), *_list_problems(spec)]
+    problems += [
+        *_target_problems(spec),
+        *_unseen_problems(spec, assertions),
+        *_list_problems(spec),
+        *_load_problems(spec),
+    ]
     for where, entry in _entries(spec):
         if not (path.parent / entry.manifest).is_file():
             complaint = f"expected a file, there is none at {path.parent / entry.manifest}"
@@ -78,7 +85,8 @@ def read_experiment(path: Path) -> Experiment:
     faults = tuple(_planned_fault(path.parent / entry.manifest, entry, target) for entry in spec.entries)
     if problems := [*_time_problems(spec, faults), *_fidelity_problems(spec, faults)]:
         raise document.refusal(problems)
-    rate_at = f"{path}:{document.marks['load', 'rate'].line}"
+    said_by = next(key for key in ("rate", "profile", "trace") if ("load", key) in document.marks)
+    rate_at = f"{path}:{document.marks['load', said_by].line}"
     return Experiment(path, spec, faults, assertions, rate_at)
 
 
@@ -158,6 +166,37 @@ def _target_problems(spec: ExperimentSpec) -> Iterator[Problem]:
     target = spec.target.chosen
     for problem in target.problems():
         yield Problem(("target", target.kind, *problem.key_path), problem.complaint, problem.value)
+
+
+def _with_its_trace(spec: ExperimentSpec, path: Path) -> ExperimentSpec:
+    """The same, its trace named in a way that holds in a run folder too."""
+    if spec.load.trace is None:
+        return spec
+    trace = spec.load.trace.model_copy(update={"file": (path.parent / spec.load.trace.file).absolute()})
+    return spec.model_copy(update={"load": spec.load.model_copy(update={"trace": trace})})
+
+
+def _load_problems(spec: ExperimentSpec) -> Iterator[Problem]:
+    load, phases = spec.load, spec.phases
+    for name, expected, value in misfits(load):
+        yield Problem(("load", name.removesuffix("_s")), f"expected {expected}", value)
+    if load.trace is None:
+        if load.rate is None:
+            meaning = "requests per second, or `N% of capacity`; a profile or a trace has its own"
+            yield Problem(("load", "rate"), f"expected this key ({meaning}), got nothing")
+        return
+    if load.rate is not None:
+        yield Problem(
+            ("load", "rate"), "expected none with a trace, which has its own: see trace.speed", load.rate
+        )
+    lasts_s = phases.warmup_s + phases.baseline_s + phases.observe_s
+    try:
+        traces.replay(load.trace, lasts_s, spec.seed or 0, load.length_scale)
+    except OSError as error:
+        complaint = f"expected a file that can be read: {error.strerror}"
+        yield Problem(("load", "trace", "file"), complaint, str(load.trace.file))
+    except ValueError as error:
+        yield Problem(("load", "trace"), f"expected a trace that can be replayed: {error}")
 
 
 def _list_problems(spec: ExperimentSpec) -> Iterator[Problem]:
