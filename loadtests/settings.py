@@ -12,6 +12,7 @@ from pydantic_core import from_json
 
 from loadtests.endpoint import Endpoint
 from loadtests.spec import LoadSpec, Option
+from loadtests.traffic.profiles import PROFILES
 
 _UNITS = {"_per_s": "per second", "_s": "seconds"}
 
@@ -104,6 +105,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         if setting.option.own:
             setting.added_to(parser)
     parser.add_argument(
+        "--profile",
+        choices=("", *PROFILES),
+        default="",
+        help="traffic as published (docs/traffic.md): it sets rate, arrivals and lengths that are left as they are",
+    )
+    parser.add_argument(
         "--exit-with-parent-fd",
         type=int,
         default=-1,
@@ -129,13 +136,15 @@ def read(host: str | None, options: Namespace) -> LoadSpec:
         ValueError: naming each option that makes no sense.
     """
     values: dict[str, Any] = {"url": host or ""}
+    profile = PROFILES.get(options.profile, {})
     for setting in settings():
         if setting.option.own:
             *sections, name = setting.path
             section = values
             for each in sections:
                 section = section.setdefault(each, {})
-            section[name] = setting.read(options)
+            value = setting.read(options)
+            section[name] = profile.get(name, value) if value == setting.default else value
     try:
         spec = LoadSpec.model_validate(values)
     except ValidationError as error:
@@ -163,4 +172,6 @@ def _complaint(detail: Mapping[str, Any]) -> str:
         return str(detail["msg"]).removeprefix("Value error, ")
     inner = ".".join(str(key) for key in where[len(known) :] if not str(key).startswith("["))
     expected = str(detail["msg"]).removeprefix("Input should be ")
+    if detail["type"] == "missing":
+        return f"{flags[known]}: {inner} is required"
     return f"{flags[known]}{': ' * bool(inner)}{inner} must be {expected}, not {detail['input']!r}"

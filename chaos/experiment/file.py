@@ -67,6 +67,8 @@ class Load(loadtests.spec.Offered, Rate):
     """requests wait for the next multiple of this time, and leave together"""
     rate_profile: RateProfile | None = None
     """how the rate changes over time, as a factor of `rate`; absent: not at all"""
+    shared_prefix: Ratio = loadtests.spec.SHARED_PREFIX
+    """share of each prompt that all prompts begin with, for prefix caches to hit"""
     sessions: Sessions | None = None
     """conversations in place of single requests; partly open: their later turns wait for answers"""
     trace: Trace | None = None

@@ -50,9 +50,9 @@ def read_trace(path: Path) -> Iterator[TraceRow]:
         ValueError: naming file, line, what was found and what was expected.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
-        file.seek(0)
         try:
+            first = file.readline()
+            file.seek(0)
             rows = _json_rows(file) if first.lstrip().startswith("{") else _csv_rows(file)
             yield from rows
         except _RowError as error:
