@@ -34,6 +34,8 @@ def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None)
     """Run an experiment, write its reports, print the summary; returns the exit code."""
     experiment = read_experiment(path)
     require_decidable(experiment)
+    for notice in traffic.notices(experiment):
+        print(notice, file=sys.stderr)
     grafana = None
     if grafana_url is not None:
         token = os.environ.get(TOKEN_VARIABLE, "")

@@ -8,7 +8,7 @@ later kind of load can say more of its own without changing the files that are t
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise, repeat
 from pathlib import Path
@@ -49,12 +49,15 @@ class Arrival:
     @property
     def line(self) -> str:
         """As one JSON object without a newline; its instant is exact, to the last bit."""
-        said = {key: value for key in _FIELDS if (value := getattr(self, key)) is not None}
-        return json.dumps(said, separators=(",", ":"))
+        # Numbers, written as `json` would, several times as fast: a plan may have a million lines.
+        said = [f'"{key}":{value!r}' for key in _NUMBERS if (value := getattr(self, key)) is not None]
+        if self.blocks is not None:
+            said.append(f'"blocks":[{",".join(map(repr, self.blocks))}]')
+        return f"{{{','.join(said)}}}"
 
 
 _FIELDS = tuple(field.name for field in fields(Arrival))
-_OPTIONAL = frozenset(field.name for field in fields(Arrival) if field.default is not MISSING)
+_NUMBERS = tuple(name for name in _FIELDS if name != "blocks")
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(_FIELDS, (int,)),
     "at_s": (int, float),
@@ -190,13 +193,14 @@ def _read(path: Path) -> Iterator[Arrival]:
 
 def _arrival(line: str) -> Arrival:
     said = json.loads(line)
-    if isinstance(said, dict) and isinstance(said.get("blocks"), list):
-        said["blocks"] = tuple(said["blocks"])
+    if not isinstance(said, dict):
+        raise TypeError(f"expected an object, got {said!r}")
+    if isinstance(blocks := said.get("blocks"), list):
+        said["blocks"] = tuple(blocks)
+        if not all(type(block) is int for block in blocks):
+            raise TypeError(f"blocks are {blocks!r}")
     arrival = Arrival(**said)
-    for name, kinds in _KINDS.items():
-        value = getattr(arrival, name)
-        if type(value) not in kinds and not (value is None and name in _OPTIONAL):
+    for name, value in said.items():
+        if type(value) not in _KINDS[name]:
             raise TypeError(f"{name} is {value!r}")
-    if not all(type(block) is int for block in arrival.blocks or ()):
-        raise TypeError(f"blocks are {arrival.blocks!r}")
     return arrival

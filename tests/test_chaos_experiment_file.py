@@ -46,10 +46,8 @@ def type_words(hint: Any) -> str:
     if named or section_in(hint):
         return named or "sections"
     origin, inner = get_origin(hint), get_args(hint)
-    if origin is Annotated and any(isinstance(each, Discriminator) for each in inner):
-        return LENGTH
     if origin is Annotated:
-        return type_words(inner[0])
+        return LENGTH if any(isinstance(each, Discriminator) for each in inner) else type_words(inner[0])
     if origin is Literal:
         return " or ".join(f"`{choice}`" for choice in inner)
     if origin in (Union, UnionType):

@@ -9,6 +9,7 @@ from chaos.errors import InputError
 from chaos.experiment.assertions import OF_REPLICAS, Assertion, parse
 from chaos.experiment.claims import claims_need_s
 from chaos.experiment.file import CHOSEN_S, ExperimentSpec, FaultEntry
+from chaos.experiment.load import keep_trace, load_problems, relative_trace, with_its_trace
 from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault
 from chaos.faults.kinds import read_fault
@@ -20,8 +21,6 @@ from chaos.reading.documents import Document, KeyPath, Problem
 from chaos.reading.quantities import duration_text
 from chaos.reading.strict import build
 from chaos.targets import TargetOptions
-from loadtests.spec import misfits
-from loadtests.traffic import traces
 
 MANIFEST_COPY = "manifest.yaml"
 """Lies beside the experiment in a run folder, so that the folder can be run again as it is; several are numbered."""
@@ -64,7 +63,7 @@ def read_experiment(path: Path) -> Experiment:
             experiment or, when that is sound, of its first wrong manifest.
     """
     document = documents.read_document(path)
-    spec = _with_its_trace(build(document, ExperimentSpec), path)
+    spec = with_its_trace(build(document, ExperimentSpec), path.parent)
     assertions, problems = _parsed(spec.assertions)
     spec = _with_a_baseline(spec, assertions)
     planned_s = max((max(entry.at_s, entry.until_s or 0.0) for entry in spec.entries), default=0.0)
@@ -73,7 +72,7 @@ def read_experiment(path: Path) -> Experiment:
         *_target_problems(spec),
         *_unseen_problems(spec, assertions),
         *_list_problems(spec),
-        *_load_problems(spec),
+        *load_problems(spec),
     ]
     for where, entry in _entries(spec):
         if not (path.parent / entry.manifest).is_file():
@@ -103,7 +102,7 @@ def read_file(path: Path) -> Experiment | tuple[Fault, ...]:
 
 
 def write_as_run(experiment: Experiment, path: Path, *, seed: int, versions: Mapping[str, str]) -> Experiment:
-    """Write the experiment as run, defaults spelled out, and its manifests beside it; returns it read back."""
+    """Write the experiment as run, defaults spelled out, with manifests and trace beside it; returns it read back."""
     copies = []
     for number, (entry, planned) in enumerate(
         zip(experiment.spec.entries, experiment.faults, strict=True), 1
@@ -114,12 +113,14 @@ def write_as_run(experiment: Experiment, path: Path, *, seed: int, versions: Map
         copies.append(entry.model_copy(update={"manifest": name}))
     single = experiment.spec.fault is not None
     faults = {"fault": copies[0]} if single else {"faults": tuple(copies)}
-    spec = experiment.spec.model_copy(update={"seed": seed, "versions": dict(versions), **faults})
+    spec = keep_trace(experiment.spec, path.parent)
+    spec = spec.model_copy(update={"seed": seed, "versions": dict(versions), **faults})
     return rewrite(replace(experiment, path=path), spec)
 
 
 def rewrite(experiment: Experiment, spec: ExperimentSpec) -> Experiment:
     """Put other values into the file of an experiment, its manifests left as they are; returns it read back."""
+    spec = relative_trace(spec, experiment.path.parent)
     values = spec.model_dump(by_alias=True, exclude_none=True)
     if spec.fault is not None:
         del values["faults"]
@@ -166,37 +167,6 @@ def _target_problems(spec: ExperimentSpec) -> Iterator[Problem]:
     target = spec.target.chosen
     for problem in target.problems():
         yield Problem(("target", target.kind, *problem.key_path), problem.complaint, problem.value)
-
-
-def _with_its_trace(spec: ExperimentSpec, path: Path) -> ExperimentSpec:
-    """The same, its trace named in a way that holds in a run folder too."""
-    if spec.load.trace is None:
-        return spec
-    trace = spec.load.trace.model_copy(update={"file": (path.parent / spec.load.trace.file).absolute()})
-    return spec.model_copy(update={"load": spec.load.model_copy(update={"trace": trace})})
-
-
-def _load_problems(spec: ExperimentSpec) -> Iterator[Problem]:
-    load, phases = spec.load, spec.phases
-    for name, expected, value in misfits(load):
-        yield Problem(("load", name.removesuffix("_s")), f"expected {expected}", value)
-    if load.trace is None:
-        if load.rate is None:
-            meaning = "requests per second, or `N% of capacity`; a profile or a trace has its own"
-            yield Problem(("load", "rate"), f"expected this key ({meaning}), got nothing")
-        return
-    if load.rate is not None:
-        yield Problem(
-            ("load", "rate"), "expected none with a trace, which has its own: see trace.speed", load.rate
-        )
-    lasts_s = phases.warmup_s + phases.baseline_s + phases.observe_s
-    try:
-        traces.replay(load.trace, lasts_s, spec.seed or 0, load.length_scale)
-    except OSError as error:
-        complaint = f"expected a file that can be read: {error.strerror}"
-        yield Problem(("load", "trace", "file"), complaint, str(load.trace.file))
-    except ValueError as error:
-        yield Problem(("load", "trace"), f"expected a trace that can be replayed: {error}")
 
 
 def _list_problems(spec: ExperimentSpec) -> Iterator[Problem]:

@@ -31,8 +31,14 @@ def told(experiment: Experiment) -> Iterator[str]:
     yield "traffic: " + "; ".join([*_loop(found), rate, _lengths(found)])
     if isinstance(load.rate, CapacityShare) and load.rate_profile is not None:
         yield "traffic: the share of capacity is `rate`, which the rate profile multiplies"
-    if load.trace is not None:
-        yield from (f"trace: {notice}" for notice in traces.window(load.trace).notices)
+    yield from notices(experiment)
+
+
+def notices(experiment: Experiment) -> Iterator[str]:
+    """What is odd in the trace that an experiment replays, each with its file and line."""
+    trace = experiment.spec.load.trace
+    if trace is not None:
+        yield from (f"trace: {notice}" for notice in traces.window(trace).notices)
 
 
 def loop_words(waiting: int, arrivals: int, sessions: int) -> str:

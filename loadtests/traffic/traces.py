@@ -92,6 +92,22 @@ def replay(trace: Trace, duration_s: float, seed: int, scale: float) -> Mapping[
     }
 
 
+def extract(trace: Trace, duration_s: float, path: Path) -> None:
+    """Write those lines of a trace that a replay of this length needs: the same replay can be made of them.
+
+    Those are its head, its first row in time, from which the window counts, its last, and the rows that are played.
+
+    Raises:
+        OSError: a file cannot be read or written.
+        ValueError: as `replay`.
+    """
+    every = _window(trace.file, 0.0, None).rows
+    lines = {1, every[0].line, every[-1].line, *(row.line for row in _played(trace, duration_s))}
+    with trace.file.open("rb") as file:
+        chosen = [line for number, line in enumerate(file, start=1) if number in lines]
+    path.write_bytes(b"".join(chosen))
+
+
 def _played(trace: Trace, duration_s: float) -> list[TraceRow]:
     """The rows that a plan of this length begins within."""
     found = window(trace)
