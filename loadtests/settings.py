@@ -105,7 +105,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         if setting.option.own:
             setting.added_to(parser)
     parser.add_argument(
-        "--profile",
+        "--traffic",
         choices=("", *PROFILES),
         default="",
         help="traffic as published (docs/traffic.md): it sets rate, arrivals and lengths that are left as they are",
@@ -136,7 +136,7 @@ def read(host: str | None, options: Namespace) -> LoadSpec:
         ValueError: naming each option that makes no sense.
     """
     values: dict[str, Any] = {"url": host or ""}
-    profile = PROFILES.get(options.profile, {})
+    profile = PROFILES.get(options.traffic, {})
     for setting in settings():
         if setting.option.own:
             *sections, name = setting.path

@@ -85,13 +85,13 @@ def test_traffic_of_every_kind_goes_through_options_unchanged(traffic: dict[str,
 
 
 def test_a_profile_sets_what_is_left_as_it_is() -> None:
-    chat = read("http://host", parse("--profile=chat", "--rate=9", "--output-tokens=16"))
+    chat = read("http://host", parse("--traffic=chat", "--rate=9", "--output-tokens=16"))
     assert (chat.rate_per_s, chat.arrivals, chat.output_tokens) == (9.0, "gamma", 16)
     assert chat.prompt_tokens == PROFILES["chat"]["prompt_tokens"]
     assert chat.rate_profile == PROFILES["chat"]["rate_profile"]
-    assert read("http://host", parse("--profile=code")).rate_per_s == 2.57
+    assert read("http://host", parse("--traffic=code")).rate_per_s == 2.57
     with pytest.raises(SystemExit):
-        parse("--profile=chatty")
+        parse("--traffic=chatty")
 
 
 def test_processes_and_host_are_options_of_locusts_own() -> None:
