@@ -166,7 +166,11 @@ def _add_checks(verbs: _Verbs) -> None:
     validate = verbs.add_parser(
         "validate",
         help="check experiments and bare Chaos Mesh manifests",
-        description="Read files as `run` would, and say every key that is not understood. Touches nothing.",
+        description=(
+            "Read files as `run` would, say every key that is not understood, and what the traffic would be like: rate, "
+            "burstiness, lengths, and whether it is open loop or partly open (turns of sessions wait for answers). "
+            "Touches nothing."
+        ),
     )
     validate.add_argument("files", type=Path, nargs="+", metavar="FILE")
     validate.set_defaults(command=lambda options: commands.validate(options.files))

@@ -76,6 +76,7 @@ def test_the_section_of_an_experiment_declares_nothing_again() -> None:
 def test_whatever_an_experiment_says_of_its_load_reaches_the_child(tmp_path: Path, setting: Any) -> None:
     flag = setting.option.flag
     default = getattr(Timeouts() if setting.path[0] == "timeouts" else Offered(), setting.path[-1])
+    value: Any
     said, value = OTHER.get(flag, ({}, ""))
     if not said:
         value = changed(setting.type, default)

@@ -9,7 +9,7 @@ from chaos.errors import InputError
 from chaos.experiment.assertions import OF_REPLICAS, Assertion, parse
 from chaos.experiment.claims import claims_need_s
 from chaos.experiment.file import CHOSEN_S, ExperimentSpec, FaultEntry
-from chaos.experiment.load import keep_trace, load_problems, relative_trace, with_its_trace
+from chaos.experiment.load import keep_trace, length_problems, load_problems, relative_trace, with_its_trace
 from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault
 from chaos.faults.kinds import read_fault
@@ -65,14 +65,17 @@ def read_experiment(path: Path) -> Experiment:
     document = documents.read_document(path)
     spec = with_its_trace(build(document, ExperimentSpec), path.parent)
     assertions, problems = _parsed(spec.assertions)
-    spec = _with_a_baseline(spec, assertions)
+    if found := [*load_problems(spec)]:  # without them it has a rate, or will have one
+        problems += found
+    else:
+        spec = _with_a_baseline(spec, assertions)
+        problems += length_problems(spec)
     planned_s = max((max(entry.at_s, entry.until_s or 0.0) for entry in spec.entries), default=0.0)
     problems += [*_window_problems(spec), *_observe_problems(spec, planned_s)]
     problems += [
         *_target_problems(spec),
         *_unseen_problems(spec, assertions),
         *_list_problems(spec),
-        *load_problems(spec),
     ]
     for where, entry in _entries(spec):
         if not (path.parent / entry.manifest).is_file():

@@ -13,7 +13,7 @@ TRACE_COPY = "trace"
 
 
 def load_problems(spec: ExperimentSpec) -> Iterator[Problem]:
-    """What does not go together in the load, or cannot be replayed."""
+    """What does not go together in the load, or is no trace: without any of these it has a rate."""
     load = spec.load
     for name, expected, value in misfits(load):
         yield Problem(("load", name.removesuffix("_s")), f"expected {expected}", value)
@@ -31,12 +31,22 @@ def load_problems(spec: ExperimentSpec) -> Iterator[Problem]:
             ("load", "rate"), "expected none with a trace, which has its own: see trace.speed", load.rate
         )
     try:
-        traces.replay(load.trace, _lasts_s(spec), spec.seed or 0, load.length_scale)
+        traces.window(load.trace)
     except OSError as error:
         complaint = f"expected a file that can be read: {error.strerror}"
         yield Problem(("load", "trace", "file"), complaint, str(load.trace.file))
     except ValueError as error:
         yield Problem(("load", "trace"), f"expected a trace that can be replayed: {error}")
+
+
+def length_problems(spec: ExperimentSpec) -> Iterator[Problem]:
+    """Whether the window of a trace is as long as the run."""
+    if spec.load.trace is None:
+        return
+    try:
+        traces.replay(spec.load.trace, _lasts_s(spec), 0, 1.0)
+    except ValueError as error:
+        yield Problem(("load", "trace"), f"expected a trace that lasts for the run: {error}")
 
 
 def with_its_trace(spec: ExperimentSpec, folder: Path) -> ExperimentSpec:
