@@ -167,9 +167,9 @@ def _add_checks(verbs: _Verbs) -> None:
         "validate",
         help="check experiments and bare Chaos Mesh manifests",
         description=(
-            "Read files as `run` would, say every key that is not understood, and what the traffic would be like: rate, "
-            "burstiness, lengths, and whether it is open loop or partly open (turns of sessions wait for answers). "
-            "Touches nothing."
+            "Read files as `run` would, say every key that is not understood, what the traffic would be like (rate, "
+            "burstiness, lengths, open loop, or partly open where turns of sessions wait for answers), and what the "
+            "run could show. Touches nothing."
         ),
     )
     validate.add_argument("files", type=Path, nargs="+", metavar="FILE")

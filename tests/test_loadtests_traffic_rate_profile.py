@@ -83,6 +83,13 @@ def test_even_arrivals_come_where_the_rate_adds_up_to_the_next_whole_number(
     assert len(at_s) == pytest.approx(expected_by(course(profile, LASTS_S, 1), LASTS_S), abs=1.0)
 
 
+@pytest.mark.parametrize("process", ["constant", "poisson", "gamma"])
+def test_nothing_arrives_in_a_silence_not_even_at_its_edge(process: Process) -> None:
+    at_s = arrivals(PROFILES["silences"], process)
+    assert len(at_s) > 1500
+    assert (at_s % 18.0).max() < 7.0
+
+
 @profiles
 @pytest.mark.parametrize("process", ["poisson", "gamma"])
 def test_random_arrivals_have_the_rate_of_their_profile_in_each_part_of_it(

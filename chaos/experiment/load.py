@@ -44,7 +44,7 @@ def length_problems(spec: ExperimentSpec) -> Iterator[Problem]:
     if spec.load.trace is None:
         return
     try:
-        traces.replay(spec.load.trace, _lasts_s(spec), 0, 1.0)
+        traces.replay(spec.load.trace, spec.planned_s, 0, 1.0)
     except ValueError as error:
         yield Problem(("load", "trace"), f"expected a trace that lasts for the run: {error}")
 
@@ -66,7 +66,7 @@ def keep_trace(spec: ExperimentSpec, folder: Path) -> ExperimentSpec:
     if spec.load.trace is None:
         return spec
     kept = folder.absolute() / f"{TRACE_COPY}{spec.load.trace.file.suffix}"
-    traces.extract(spec.load.trace, _lasts_s(spec), kept)
+    traces.extract(spec.load.trace, spec.planned_s, kept)
     return _at(spec, kept)
 
 
@@ -74,7 +74,3 @@ def _at(spec: ExperimentSpec, path: Path) -> ExperimentSpec:
     assert spec.load.trace is not None
     trace = spec.load.trace.model_copy(update={"file": path})
     return spec.model_copy(update={"load": spec.load.model_copy(update={"trace": trace})})
-
-
-def _lasts_s(spec: ExperimentSpec) -> float:
-    return spec.phases.warmup_s + spec.phases.baseline_s + spec.phases.observe_s

@@ -17,8 +17,7 @@ _FEWEST_WINDOWS = 10
 
 def told(experiment: Experiment) -> Iterator[str]:
     """A sentence about arrivals and lengths, by the plan that there would be, and one for each oddity of a trace."""
-    load, phases = experiment.spec.load, experiment.spec.phases
-    duration_s = phases.warmup_s + phases.baseline_s + phases.observe_s
+    load, duration_s = experiment.spec.load, experiment.spec.planned_s
     spec = LoadSpec(
         **{name: getattr(load, name) for name in Offered.model_fields},
         url="http://nobody",
