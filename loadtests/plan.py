@@ -137,10 +137,10 @@ class Plan:
             if (arrival.index if arrival.session is None else arrival.session) % workers == worker
         ]
 
-    @property
-    def has_turns(self) -> bool:
-        """Whether some arrivals wait for others: the load is then partly open."""
-        return any(arrival.think_s is not None for arrival in self.arrivals)
+    @cached_property
+    def waiting(self) -> frozenset[int]:
+        """The indices of those that wait for others, whose instants nobody knows beforehand; none in an open loop."""
+        return frozenset(arrival.index for arrival in self.arrivals if arrival.think_s is not None)
 
     @property
     def _text(self) -> str:

@@ -25,6 +25,7 @@ class Turns:
         """Those that leave at their instants."""
         self._duration_s = duration_s
         self._waiting: dict[int, Arrival] = {}
+        self._not_due = {arrival.index for arrival in arrivals if arrival.think_s is not None}
         latest: dict[int, int] = {}
         for arrival in arrivals:
             if arrival.session is None:
@@ -43,7 +44,12 @@ class Turns:
         if at_s >= self._duration_s:
             return None
         del self._waiting[row.index]
+        self._not_due.discard(waiting.index)
         return replace(waiting, at_s=at_s)
+
+    def never_came_due(self, row: Row) -> bool:
+        """Whether this row is of a turn whose instant did not come, by the rows that were told before."""
+        return row.index in self._not_due
 
     def unsent(self) -> Iterator[Row]:
         """A row for each turn that never came due."""

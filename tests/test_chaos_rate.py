@@ -1,8 +1,7 @@
-import math
-
 """A share of the capacity becomes a number, and a number that is too much is told before the baseline."""
 
 import json
+import math
 import re
 import subprocess
 import sys

@@ -11,7 +11,9 @@ from chaos.errors import InputError
 from chaos.experiment.experiment import Experiment, read_experiment, rewrite, write_as_run
 from chaos.load import rate
 from chaos.load.config import load_config
+from chaos.measuring.objectives import Objectives
 from chaos.run_folder import RunFolder
+from chaos.steady_state import overdue, overloaded
 from loadtests.plan import Plan
 from loadtests.traffic.profiles import PROFILES
 from loadtests.traffic.steady import steady
@@ -235,3 +237,14 @@ def test_capacity_is_measured_with_the_same_lengths_one_by_one_at_an_even_rate(
     assert not any(each.session is not None or each.blocks for each in asked)
     means = [sum(each.output_tokens for each in some) / len(some) for some in (asked, there)]
     assert means[0] == pytest.approx(means[1], rel=0.35)
+
+
+def test_turns_that_wait_for_others_are_no_sign_of_a_cluster_that_is_silent() -> None:
+    objectives, at_s = Objectives(ttft_s=0.5, e2e_s=1.0), [index / 40 for index in range(400)]
+    turns = frozenset(range(10, 400))
+    assert overloaded([], at_s, 10.0, objectives, 0.95) is not None
+    assert overloaded([], at_s, 10.0, objectives, 0.95, turns) is None
+    assert overdue([], at_s, 0.0, 10.0, objectives) == 360
+    assert overdue([], at_s, 0.0, 10.0, objectives, turns) == 10, (
+        "what has its own instant is overdue as ever"
+    )
