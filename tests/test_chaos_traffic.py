@@ -74,6 +74,7 @@ LOADS: dict[str, dict[str, Any]] = {
     "drift": {"rate": 9, "rate_profile": {"drift": {"spread": 0.3, "over": "20s"}}},
     "sessions": {"rate": 9, "sessions": {"turns": 4, "think": "2s", "system_prompt_tokens": 50}},
     "trace": {"trace": {"file": "trace.csv", "from": "1m", "speed": 2}},
+    "a trace to its end": {"trace": {"file": "trace.csv", "from": "1m", "to": "179500ms", "speed": 1.49375}},
     **{name: {"profile": name} for name in PROFILES},
     "a profile, changed": {"profile": "code", "rate": 20, "arrivals": "poisson", "prompt_tokens": 64},
 }

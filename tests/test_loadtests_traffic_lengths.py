@@ -61,6 +61,7 @@ def test_lengths_are_scaled_and_never_below_one_token() -> None:
     assert drawn(64, 3, 0.5).tolist() == [32, 32, 32]
     assert drawn(64, 2, 0.001).tolist() == [1, 1]
     assert drawn(Lengths(quantiles=TABLE), scale=0.1).max() <= 400
+    assert drawn(Lengths(quantiles=TABLE), scale=0.001).min() == 1
 
 
 @settings(deadline=None)

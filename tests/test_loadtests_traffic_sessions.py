@@ -244,3 +244,12 @@ def test_a_turn_that_the_client_dropped_is_followed_as_any_other() -> None:
     assert [each.index for each in turns.planned] == [0, 2]
     assert turns.after(Row(0, 0.0, "client_dropped")) == replace(PLAYED[1], at_s=0.1)
     assert turns.after(Row(2, 0.1, "ok", ended_s=0.2)) is None
+
+
+def test_nothing_follows_a_turn_that_was_cut_off_long_before_the_end() -> None:
+    turns = Turns(PLAYED, 5.0)
+    assert turns.after(Row(0, 0.0, "censored", 0.0, ended_s=0.1)) is None
+    assert [(row.index, row.intended_s, row.outcome) for row in turns.unsent()] == [
+        (1, 5.0, "censored"),
+        (3, 5.0, "censored"),
+    ]

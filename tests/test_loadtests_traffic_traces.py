@@ -97,6 +97,19 @@ def test_a_window_a_speed_and_a_scale_say_what_of_it_is_played_how(file: Path) -
         planned(file, 15.0, from_s=100.0)
 
 
+def test_a_window_with_an_end_is_read_no_further_than_a_minute_after_it(file: Path) -> None:
+    rows = [(float(second), 5, 5) for second in range(200)]
+    file.write_text(azure(*rows) + "what comes later is never looked at\n")
+    with pytest.raises(ValueError, match=r"trace:202: expected 3 values, got 1"):
+        planned(file, 5.0)
+    assert len(planned(file, 10.0, from_s=20.0, to_s=40.0).arrivals) == 10
+
+    rows[60:60] = [(30.0, 7, 7)]  # half a minute late: it still finds its place
+    file.write_text(azure(*rows))
+    late = planned(file, 15.0, from_s=20.0, to_s=40.0)
+    assert [each.prompt_tokens for each in late.arrivals if each.at_s == 10.0] == [5, 7]
+
+
 def test_equal_blocks_of_a_trace_are_equal_text_and_others_are_not(file: Path) -> None:
     rows = [(0, 1500, 1, [7, 8, 9]), (1000, 1300, 1, [7, 8, 5]), (2000, 520, 1, [6, 8]), (9000, 1, 1, [0])]
     file.write_text(mooncake(*rows))

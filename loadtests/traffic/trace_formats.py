@@ -119,16 +119,19 @@ def _row(line: int, at_s: float, lengths: tuple[str, str], blocks: tuple[int, ..
     """A row whose numbers are possible ones."""
     if not 0 <= at_s < float("inf"):
         raise _RowError(f"{line}: expected a time from 0, got {at_s!r}")
-    whole = []
-    for name, text in zip(("prompt", "answer"), lengths, strict=True):
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not 0 <= value < 2**31 or value != int(value):
-            raise _RowError(f"{line}: expected as tokens of the {name} a whole number from 0, got {text!r}")
-        whole.append(int(value))
-    return TraceRow(line, at_s, whole[0], whole[1], blocks)
+    prompt, output = (_tokens(line, *each) for each in zip(("prompt", "answer"), lengths, strict=True))
+    return TraceRow(line, at_s, prompt, output, blocks)
+
+
+def _tokens(line: int, name: str, text: str) -> int:
+    """A whole number, also one that is written as a fraction: `120.0`."""
+    try:
+        value = int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value < 2**31 or value != int(value):
+        raise _RowError(f"{line}: expected as tokens of the {name} a whole number from 0, got {text!r}")
+    return int(value)
 
 
 def _date_s(text: str) -> float:

@@ -5,7 +5,8 @@ way that is told here, and counted in a notice that names the first line: rows o
 of 0 become 1 token, and several rows at one instant leave together unless `spread_s` says otherwise.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -23,6 +24,8 @@ _FEW = 0.1
 """A head of the window with less than this share of its mean rate is sparse."""
 _HEAD = 0.1
 """How much of the window is its head."""
+_LATE_S = 60.0
+"""How long after its end a window is read on for rows that are out of order."""
 _TOGETHER = 0.05
 """From this share of rows at one instant with another on, it is worth a notice."""
 
@@ -35,7 +38,7 @@ class Trace(Declared):
     from_s: SecondsOrZero = 0.0
     """where the window begins, after the trace's first row"""
     to_s: Seconds | None = None
-    """where the window ends; absent: where the trace does"""
+    """where the window ends, and reading, a minute later; absent: where the trace does"""
     speed: Annotated[float, Field(gt=0)] = 1.0
     """2 plays two minutes of the trace in one"""
     spread_s: SecondsOrZero = 0.0
@@ -51,6 +54,8 @@ class Window:
     lasts_s: float
     """Of the trace's own time."""
     notices: tuple[str, ...]
+    ends: tuple[int, int]
+    """Lines of the first and the last row in time that were read, from which the window is measured."""
 
     @property
     def rate_per_s(self) -> float:
@@ -65,7 +70,7 @@ def window(trace: Trace) -> Window:
         OSError: it cannot be read.
         ValueError: it is no trace, all of it is one instant, or nothing lies in the window.
     """
-    return _window(trace.file, trace.from_s, trace.to_s)
+    return _read(trace.file, trace.from_s, trace.to_s)
 
 
 def replay(trace: Trace, duration_s: float, seed: int, scale: float) -> Mapping[str, Sequence[Any]]:
@@ -101,8 +106,7 @@ def extract(trace: Trace, duration_s: float, path: Path) -> None:
         OSError: a file cannot be read or written.
         ValueError: as `replay`.
     """
-    every = _window(trace.file, 0.0, None).rows
-    lines = {1, every[0].line, every[-1].line, *(row.line for row in _played(trace, duration_s))}
+    lines = {1, *window(trace).ends, *(row.line for row in _played(trace, duration_s))}
     with trace.file.open("rb") as file:
         chosen = [line for number, line in enumerate(file, start=1) if number in lines]
     path.write_bytes(b"".join(chosen))
@@ -120,9 +124,15 @@ def _played(trace: Trace, duration_s: float) -> list[TraceRow]:
     return [row for row in found.rows if row.at_s < needed_s]
 
 
+def _read(path: Path, from_s: float, to_s: float | None) -> Window:
+    state = path.stat()
+    return _window(path, from_s, to_s, (state.st_mtime_ns, state.st_size))
+
+
 @lru_cache(maxsize=4)
-def _window(path: Path, from_s: float, to_s: float | None) -> Window:
-    rows = list(read_trace(path))
+def _window(path: Path, from_s: float, to_s: float | None, _state: tuple[int, int]) -> Window:
+    """Kept for whoever asks again: a trace is read for its rate, its checks and its plan."""
+    rows = list(_up_to(read_trace(path), math.inf if to_s is None else to_s + _LATE_S))
     if not rows:
         raise ValueError(f"{path}: expected at least one row, got none")
     notices = [*_disorder(rows), *_empties(rows)]
@@ -145,7 +155,18 @@ def _window(path: Path, from_s: float, to_s: float | None) -> Window:
             f"{path}: nothing lies from {from_s:g} s to {ends_s:g} s; the trace lasts {whole_s:g} s"
         )
     notices += [*_together(inside), *_sparse(inside, ends_s - from_s)]
-    return Window(inside, ends_s - from_s, tuple(f"{path}:{notice}" for notice in notices))
+    told = tuple(f"{path}:{notice}" for notice in notices)
+    return Window(inside, ends_s - from_s, told, (rows[0].line, rows[-1].line))
+
+
+def _up_to(rows: Iterable[TraceRow], ends_s: float) -> Iterator[TraceRow]:
+    """Rows until one is later than the first by more: a trace may be of a week, and a window of minutes."""
+    begins_s = math.nan
+    for row in rows:
+        begins_s = row.at_s if math.isnan(begins_s) else begins_s
+        if row.at_s - begins_s > ends_s:
+            return
+        yield row
 
 
 def _disorder(rows: Sequence[TraceRow]) -> list[str]:
