@@ -11,9 +11,14 @@ That is the part of a load that is not open loop (`loadtests.traffic.sessions`).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any, TypeAlias
 
-from loadtests.plan import Arrival
+import numpy as np
+
+from loadtests.plan import Arrival, Plan
 from loadtests.rows import CENSORED, Row
+
+Array: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 
 
 class Turns:
@@ -56,3 +61,28 @@ class Turns:
         for arrival in self._waiting.values():
             yield Row(arrival.index, max(arrival.at_s, self._duration_s), CENSORED)
         self._waiting.clear()
+
+
+def starts_s(plan: Plan, intended_s: Array, ended_s: Array) -> Array:
+    """When each arrival of a plan was to leave, by how those before it ended.
+
+    Args:
+        plan: what was to be asked.
+        intended_s: of each arrival the intended start of its row, by index; NaN where there is no row.
+        ended_s: of each arrival when it ended; NaN where it did not, as one that was dropped.
+
+    Returns:
+        `at_s`, or for a turn the end of the turn before plus its think time, NaN where that one has no row. A turn that
+        was never sent may say any later instant than this.
+    """
+    found = np.array(plan.offsets_s)
+    latest: dict[int, int] = {}
+    for arrival in plan.arrivals:
+        if arrival.session is None:
+            continue
+        if arrival.think_s is not None:
+            before = latest[arrival.session]
+            end_s = intended_s[before] if np.isnan(ended_s[before]) else ended_s[before]
+            found[arrival.index] = end_s + arrival.think_s
+        latest[arrival.session] = arrival.index
+    return found

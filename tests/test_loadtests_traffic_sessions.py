@@ -23,7 +23,7 @@ from loadtests.spec import LoadSpec
 from loadtests.traffic.figures import dispersion
 from loadtests.traffic.lengths import Lengths
 from loadtests.traffic.sessions import Sessions
-from loadtests.turns import Turns
+from loadtests.turns import Turns, starts_s
 
 CHATTY = Sessions(turns=4, think_s=3.0, system_prompt_tokens=20, system_prompts=3)
 specs = st.builds(
@@ -253,3 +253,14 @@ def test_nothing_follows_a_turn_that_was_cut_off_long_before_the_end() -> None:
         (1, 5.0, "censored"),
         (3, 5.0, "censored"),
     ]
+
+
+def test_when_turns_were_to_leave_follows_from_the_rows_of_those_before() -> None:
+    rows = play({0: "http_503"}, service_s=0.2, duration_s=5.0)
+    intended_s = np.array([row.intended_s for row in rows])
+    ended_s = np.array([np.nan if row.ended_s is None else row.ended_s for row in rows])
+    assert starts_s(Plan(PLAYED), intended_s, ended_s) == pytest.approx(intended_s)
+
+    dropped = starts_s(Plan(PLAYED), np.array([0.0, 0.1, 0.1, np.nan]), np.full(4, np.nan))
+    assert dropped == pytest.approx([0.0, 0.1, 0.1, 0.2])
+    assert np.isnan(starts_s(Plan(PLAYED), np.full(4, np.nan), np.full(4, np.nan))[[1, 3]]).all()
