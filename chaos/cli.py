@@ -166,7 +166,11 @@ def _add_checks(verbs: _Verbs) -> None:
     validate = verbs.add_parser(
         "validate",
         help="check experiments and bare Chaos Mesh manifests",
-        description="Read files as `run` would, and say every key that is not understood. Touches nothing.",
+        description=(
+            "Read files as `run` would, say every key that is not understood, what the traffic would be like (rate, "
+            "burstiness, lengths, open loop, or partly open where turns of sessions wait for answers), and what the "
+            "run could show. Touches nothing."
+        ),
     )
     validate.add_argument("files", type=Path, nargs="+", metavar="FILE")
     validate.set_defaults(command=lambda options: commands.validate(options.files))

@@ -18,6 +18,7 @@ from chaos.faults import blast_radius, selection
 from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault, victims_rng
 from chaos.interrupts import interruptible
+from chaos.load import traffic
 from chaos.observe import NAME, Observation, write_observation
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.report import recorded, write, write_reports
@@ -33,6 +34,8 @@ def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None)
     """Run an experiment, write its reports, print the summary; returns the exit code."""
     experiment = read_experiment(path)
     require_decidable(experiment)
+    for notice in traffic.notices(experiment):
+        print(notice, file=sys.stderr)
     grafana = None
     if grafana_url is not None:
         token = os.environ.get(TOKEN_VARIABLE, "")
@@ -91,7 +94,7 @@ def validate(paths: Sequence[Path]) -> int:
         if isinstance(found, Experiment):
             about = f"experiment {found.spec.experiment}, {len(found.assertions)} assertions"
             print(f"{path}: " + ", ".join([about, *(_of(planned.fault) for planned in found.faults)]))
-            for sentence in sentences(found):
+            for sentence in (*traffic.told(found), *sentences(found)):
                 print(f"  {sentence}")
         else:
             print(f"{path}: " + "; ".join(_of(fault) for fault in found))

@@ -167,7 +167,9 @@ class Run:
         rows = [row for row in view.rows if row.intended_s >= warmup_s]
         require_healthy_baseline(
             rows,
-            overdue(rows, load.plan.offsets_s, warmup_s, time.monotonic() - zero_s, objectives),
+            overdue(
+                rows, load.plan.offsets_s, warmup_s, time.monotonic() - zero_s, objectives, load.plan.waiting
+            ),
             objectives,
             spec.recovery.goodput,
             spec.recovery.error_ratio,

@@ -46,7 +46,12 @@ def require_healthy_baseline(
 
 
 def overdue(
-    rows: Sequence[Row], offsets_s: Sequence[float], since_s: float, now_s: float, objectives: Objectives
+    rows: Sequence[Row],
+    offsets_s: Sequence[float],
+    since_s: float,
+    now_s: float,
+    objectives: Objectives,
+    waiting: frozenset[int] = frozenset(),
 ) -> int:
     """How many arrivals planned since an instant have no row, though they must be bad by now.
 
@@ -59,12 +64,13 @@ def overdue(
         since_s: arrivals from this instant of the run clock on count.
         now_s: on the run clock.
         objectives: what makes a request good.
+        waiting: arrivals that wait for others: when they are due is known once they have left.
     """
     took_s = sorted(row.e2e_s or 0.0 for row in rows if is_good(row, objectives))
     patience_s = (
         min(objectives.e2e_s, objectives.ttft_s + quantile(took_s, 90)) if took_s else objectives.e2e_s
     )
-    ended = {row.index for row in rows}
+    ended = {row.index for row in rows} | waiting
     due = range(bisect_left(offsets_s, since_s), bisect_left(offsets_s, now_s - patience_s))
     return sum(index not in ended for index in due)
 
@@ -75,6 +81,7 @@ def overloaded(
     warmup_s: float,
     objectives: Objectives,
     goodput: float,
+    waiting: frozenset[int] = frozenset(),
 ) -> str | None:
     """How the warm-up shows that the cluster does not carry its load, as a clause; None when it does not show that.
 
@@ -87,11 +94,12 @@ def overloaded(
         warmup_s: how long it was; it is over now.
         objectives: what makes a request good.
         goodput: least share of good requests that the baseline will need, 0..1.
+        waiting: arrivals that wait for others: when they are due is known once they have left.
     """
     decided = [
         (row.intended_s if row.ended_s is None else row.ended_s, is_good(row, objectives)) for row in rows
     ]
-    ended = {row.index for row in rows}
+    ended = {row.index for row in rows} | waiting
     overdue = range(bisect_left(offsets_s, warmup_s - objectives.e2e_s))
     decided += [(offsets_s[index] + objectives.e2e_s, False) for index in overdue if index not in ended]
     middle_s, later_s = warmup_s / 2, warmup_s * 3 / 4

@@ -4,6 +4,8 @@ One greenlet walks the plan by absolute deadlines and never looks at answers; a 
 arrivals after it. Each request lives in a greenlet of its own, which a timer of the event loop starts. Only one
 thing keeps a planned request from leaving: as many as `max_in_flight` are under way already. That arrival is
 `client_dropped`, in the open, at its instant.
+
+A plan may hold one exception: turns of a session leave after the turn before has ended (`loadtests.turns`).
 """
 
 import time
@@ -17,6 +19,7 @@ from gevent.pool import Group
 from loadtests.plan import Arrival
 from loadtests.recorder import Recorder
 from loadtests.rows import CLIENT_DROPPED, Row
+from loadtests.turns import Turns
 
 HUB_WATCH_S = 0.1
 """How often the watch looks whether greenlets are woken in time."""
@@ -42,48 +45,61 @@ class OpenLoop:
     hub_lags_s: list[float] = field(default_factory=list)
     """How late a sleeping greenlet was woken, once per `HUB_WATCH_S`: the generator's own stutter."""
     _closed: Event = field(default_factory=Event)
+    _requests: Group = field(default_factory=Group)
+    _turns: Turns = field(default_factory=lambda: Turns((), 0.0))
 
     def run(self, duration_s: float, drain_s: float) -> None:
         """Offer the whole plan, then wait up to `drain_s` for what is under way; the rest is `censored`.
 
         Being killed itself ends the run the same way, at once.
         """
-        requests = Group()
+        requests = self._requests = Group()
+        turns = self._turns = Turns(self.arrivals, duration_s)
         watch = gevent.spawn(self._watch_hub)
-        loop = gevent.get_hub().loop
         try:
-            for arrival in self.arrivals:
+            for arrival in turns.planned:
                 due_s = self.start_s + arrival.at_s
                 if (early_s := due_s - _ARM_AHEAD_S - time.monotonic()) > 0:
                     self._closed.wait(early_s + _ARM_AHEAD_S / 2)  # arms a batch at once
                 if self._closed.is_set():
                     break
-                request = gevent.Greenlet(self._one, arrival)
-                requests.add(request)
-                # The timer starts the request from the loop itself, ahead of all answers that wait to be read;
-                # one that is merely spawned would queue up behind them.
-                loop.update_now()  # timers count from the time the loop knows: a stale one would fire early
-                request.start_later(max(0.0, due_s - time.monotonic()))
+                self._arm(arrival, due_s)
             self._closed.wait(max(0.0, self.start_s + duration_s - time.monotonic()))
             requests.join(timeout=drain_s)
         finally:
             requests.kill()
             watch.kill()
+            for row in turns.unsent():
+                self.recorder.append(row)
 
     def close(self) -> None:
         """No more arrivals: the rest of the plan is `censored`, and what is under way may come to its end."""
         self._closed.set()
 
+    def _arm(self, arrival: Arrival, due_s: float) -> None:
+        request = gevent.Greenlet(self._one, arrival)
+        self._requests.add(request)
+        # The timer starts the request from the loop itself, ahead of all answers that wait to be read;
+        # one that is merely spawned would queue up behind them.
+        gevent.get_hub().loop.update_now()  # timers count from the time the loop knows: a stale one would fire early
+        request.start_later(max(0.0, due_s - time.monotonic()))
+
+    def _ended(self, row: Row) -> None:
+        self.recorder.append(row)
+        if not self._closed.is_set() and (turn := self._turns.after(row)) is not None:
+            self._arm(turn, self.start_s + turn.at_s)
+
     def _one(self, arrival: Arrival) -> None:
         if self.in_flight >= self.max_in_flight:
-            self.recorder.append(Row(arrival.index, arrival.at_s, CLIENT_DROPPED))
+            self._ended(Row(arrival.index, arrival.at_s, CLIENT_DROPPED))
             return
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         try:
-            self.recorder.append(self.send(arrival))
+            row = self.send(arrival)
         finally:
             self.in_flight -= 1
+        self._ended(row)
 
     def _watch_hub(self) -> None:
         while True:

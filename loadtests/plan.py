@@ -7,15 +7,15 @@ later kind of load can say more of its own without changing the files that are t
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from loadtests.arrivals import instants
 from loadtests.spec import LoadSpec
+from loadtests.traffic.columns import columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +30,40 @@ class Arrival:
     output_tokens: int
     """How many are asked for."""
     seed: int
-    """Of its prompt, which is a function of seed, index and length."""
+    """Of its prompt, which is a function of what the arrival says (`loadtests.prompts`)."""
+    shared_tokens: int | None = None
+    """How many of its prompt's tokens others begin with too; None: half of them."""
+    prefix: int | None = None
+    """Which of several such beginnings it has; None where there is one."""
+    session: int | None = None
+    """The conversation that it is a turn of."""
+    turn: int | None = None
+    """Which one, from 0."""
+    think_s: float | None = None
+    """It leaves this long after the end of the session's turn before, `at_s` being the earliest instant that this
+    can be; None: it leaves at `at_s`."""
+    blocks: tuple[int, ...] | None = None
+    """Of its prompt: equal numbers are equal text, `block_tokens` of it each."""
+    block_tokens: int | None = None
 
     @property
     def line(self) -> str:
         """As one JSON object without a newline; its instant is exact, to the last bit."""
-        said = {key: value for key in _FIELDS if (value := getattr(self, key)) is not None}
-        return json.dumps(said, separators=(",", ":"))
+        # Numbers, written as `json` would, several times as fast: a plan may have a million lines.
+        said = [f'"{key}":{value!r}' for key in _NUMBERS if (value := getattr(self, key)) is not None]
+        if self.blocks is not None:
+            said.append(f'"blocks":[{",".join(map(repr, self.blocks))}]')
+        return f"{{{','.join(said)}}}"
 
 
 _FIELDS = tuple(field.name for field in fields(Arrival))
-_KINDS = {name: (int, float) if name == "at_s" else (int,) for name in _FIELDS}
+_NUMBERS = tuple(name for name in _FIELDS if name != "blocks")
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_FIELDS, (int,)),
+    "at_s": (int, float),
+    "think_s": (int, float),
+    "blocks": (tuple,),
+}
 
 
 @dataclass(frozen=True)
@@ -57,17 +80,21 @@ class Plan:
             raise ValueError("the arrivals are not in order of their instants")
         if self.arrivals and not self.arrivals[0].at_s >= 0:
             raise ValueError(f"the first arrival is at {self.arrivals[0].at_s!r} s")
+        _require_sessions(self.arrivals)
 
     @classmethod
     def of(cls, spec: LoadSpec) -> Self:
-        """The plan that the numbers of a load describe; some 20 microseconds an arrival."""
-        offsets_s = instants(spec.arrivals, spec.rate_per_s, spec.duration_s, spec.seed, spec.rate_from_per_s)
-        return cls(
-            tuple(
-                Arrival(index, at_s, spec.prompt_tokens, spec.output_tokens, spec.seed)
-                for index, at_s in enumerate(offsets_s)
-            )
-        )
+        """The plan that a load describes; up to some 20 microseconds an arrival.
+
+        Raises:
+            OSError: the trace of the load cannot be read.
+            ValueError: it is no trace, or shorter than the load.
+        """
+        said = columns(spec)
+        number = len(said["at_s"])
+        values: list[Iterable[Any]] = [said.get(name, repeat(None)) for name in _FIELDS[1:]]
+        values[_FIELDS.index("seed") - 1] = repeat(spec.seed)
+        return cls(tuple(map(Arrival, range(number), *values)))
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -101,10 +128,19 @@ class Plan:
     def slice(self, worker: int, workers: int) -> Sequence[Arrival]:
         """The arrivals of one worker of several: those with index mod workers == worker.
 
-        Cutting one plan is exact for every process; giving each worker a plan of its own at rate / workers
-        is exact for Poisson alone.
+        Of sessions, those with session mod workers == worker: one turn waits for another. Cutting one plan is exact
+        for every process; giving each worker a plan of its own at rate / workers is exact for Poisson alone.
         """
-        return self.arrivals[worker::workers]
+        return [
+            arrival
+            for arrival in self.arrivals
+            if (arrival.index if arrival.session is None else arrival.session) % workers == worker
+        ]
+
+    @cached_property
+    def waiting(self) -> frozenset[int]:
+        """The indices of those that wait for others, whose instants nobody knows beforehand; none in an open loop."""
+        return frozenset(arrival.index for arrival in self.arrivals if arrival.think_s is not None)
 
     @property
     def _text(self) -> str:
@@ -129,6 +165,23 @@ def plan_of(spec: LoadSpec) -> Plan:
     return plan
 
 
+def _require_sessions(arrivals: Sequence[Arrival]) -> None:
+    """Whoever waits for a turn has one to wait for, the last of its session before it."""
+    latest: dict[int, int] = {}
+    for arrival in arrivals:
+        session, turn = arrival.session, arrival.turn
+        if session is None and arrival.think_s is None:
+            continue
+        before = None if session is None else latest.get(session)
+        if session is None or turn is None or (arrival.think_s is None) != (before is None):
+            raise ValueError(
+                f"arrival {arrival.index} waits for a turn before it, or should, and there is none such"
+            )
+        if before is not None and turn != before + 1:
+            raise ValueError(f"arrival {arrival.index} is turn {turn} after {before} of session {session}")
+        latest[session] = turn
+
+
 def _read(path: Path) -> Iterator[Arrival]:
     with path.open() as lines:
         for number, line in enumerate(lines, start=1):
@@ -139,8 +192,15 @@ def _read(path: Path) -> Iterator[Arrival]:
 
 
 def _arrival(line: str) -> Arrival:
-    arrival = Arrival(**json.loads(line))
-    for name, kinds in _KINDS.items():
-        if type(value := getattr(arrival, name)) not in kinds:
+    said = json.loads(line)
+    if not isinstance(said, dict):
+        raise TypeError(f"expected an object, got {said!r}")
+    if isinstance(blocks := said.get("blocks"), list):
+        said["blocks"] = tuple(blocks)
+        if not all(type(block) is int for block in blocks):
+            raise TypeError(f"blocks are {blocks!r}")
+    arrival = Arrival(**said)
+    for name, value in said.items():
+        if type(value) not in _KINDS[name]:
             raise TypeError(f"{name} is {value!r}")
     return arrival

@@ -1,14 +1,18 @@
-"""Prompts of an exact length, pure in (seed, index), with a common beginning for prefix caches to hit.
+"""Prompts of an exact length, pure in what the plan says of an arrival, with beginnings in common for caches to hit.
 
 Lengths are in bytes of ASCII text. That is tokens exactly for a byte-level tokenizer, and about four times
 the tokens of a subword one; the server's usage block in each row says what was really counted.
+
+A text of some length is the beginning of a longer one of the same key. So all prompts of a load begin with a system
+prompt's worth of common text, each turn of a session with the whole prompt of the turn before, and prompts of a trace
+that names blocks are alike where their blocks are.
 """
 
 import random
 from functools import lru_cache
 
-SHARED_PREFIX_RATIO = 0.5
-"""Share of every prompt that all prompts of a seed begin with, as a system prompt would."""
+from loadtests.plan import Arrival
+from loadtests.spec import SHARED_PREFIX
 
 _WORDS = """
 about after again cold could drive earth every field first found gold great house judge large learn
@@ -18,9 +22,24 @@ water where which while white world
 """.split()  # noqa: SIM905 - a list literal would be 60 lines
 
 
+def prompt_of(arrival: Arrival) -> str:
+    """The text of a planned request: exactly as many ASCII characters as it has tokens."""
+    seed, length = arrival.seed, arrival.prompt_tokens
+    if arrival.blocks is not None and arrival.block_tokens:
+        blocks = "".join(_words(f"{seed}/block/{block}", arrival.block_tokens) for block in arrival.blocks)
+        rest = length - len(blocks)
+        return blocks[:length] if rest <= 0 else blocks + _words(f"{seed}/{arrival.index}", rest)
+    if arrival.shared_tokens is None and arrival.session is None:
+        return prompt(seed, arrival.index, length)
+    shared = min(arrival.shared_tokens or 0, length)
+    common = f"{seed}" if arrival.prefix is None else f"{seed}/prefix/{arrival.prefix}"
+    own = f"{seed}/{arrival.index}" if arrival.session is None else f"{seed}/session/{arrival.session}"
+    return _words(common, shared) + _words(own, length - shared)
+
+
 def prompt(seed: int, index: int, length_bytes: int) -> str:
     """The text of arrival `index`: exactly `length_bytes` ASCII characters, half of them shared by all."""
-    shared = _words(f"{seed}", round(length_bytes * SHARED_PREFIX_RATIO))
+    shared = _words(f"{seed}", round(length_bytes * SHARED_PREFIX))
     return shared + _words(f"{seed}/{index}", length_bytes - len(shared))
 
 

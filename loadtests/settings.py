@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from loadtests.endpoint import Endpoint
 from loadtests.spec import LoadSpec, Option
+from loadtests.traffic.profiles import PROFILES
 
 _UNITS = {"_per_s": "per second", "_s": "seconds"}
 
@@ -43,12 +45,25 @@ class Setting:
             parser.add_argument(
                 self.option.flag, type=self.type, default=self.default, help=self._help, **hidden
             )
+        elif self.is_structured:
+            default = "" if self.default is None else str(self.default)
+            parser.add_argument(self.option.flag, default=default, help=f"{self._help} (JSON)", **hidden)
         else:
             parser.add_argument(self.option.flag, default=self.default or "", help=self._help, **hidden)
 
+    @property
+    def is_structured(self) -> bool:
+        """Whether it may be more than one plain value, or nothing: then its text is JSON, and none says nothing."""
+        return get_origin(self.type) is not Literal and self.type not in (bool, int, float, str, Path | None)
+
     def read(self, options: Namespace) -> Any:
-        """Its value among parsed options."""
+        """Its value among parsed options; ValueError for text that is not the JSON it should be."""
         value = getattr(options, self.dest)
+        if self.is_structured:
+            try:
+                return from_json(str(value)) if value not in ("", None) else None
+            except ValueError as error:
+                raise ValueError(f"{self.option.flag} must be JSON, not {value!r}: {error}") from error
         if self.type == Path | None:
             return Path(value) if value else None
         return value
@@ -57,6 +72,10 @@ class Setting:
         """The value as words of a command line, none where leaving it out says the same."""
         if self.type is bool:
             yield from [self.option.flag] if value else []
+        elif self.is_structured:
+            if value is not None:
+                text = TypeAdapter(self.type).dump_json(value, exclude_none=True).decode()
+                yield f"{self.option.flag}={text}"
         elif value is not None and (self.option.own or value != self.default):
             yield f"{self.option.flag}={value.absolute() if isinstance(value, Path) else value}"
 
@@ -86,6 +105,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         if setting.option.own:
             setting.added_to(parser)
     parser.add_argument(
+        "--traffic",
+        choices=("", *PROFILES),
+        default="",
+        help="traffic as published (docs/traffic.md): it sets rate, arrivals and lengths that are left as they are",
+    )
+    parser.add_argument(
         "--exit-with-parent-fd",
         type=int,
         default=-1,
@@ -111,13 +136,15 @@ def read(host: str | None, options: Namespace) -> LoadSpec:
         ValueError: naming each option that makes no sense.
     """
     values: dict[str, Any] = {"url": host or ""}
+    profile = PROFILES.get(options.traffic, {})
     for setting in settings():
         if setting.option.own:
             *sections, name = setting.path
             section = values
             for each in sections:
                 section = section.setdefault(each, {})
-            section[name] = setting.read(options)
+            value = setting.read(options)
+            section[name] = profile.get(name, value) if value == setting.default else value
     try:
         spec = LoadSpec.model_validate(values)
     except ValidationError as error:
@@ -139,8 +166,12 @@ def _value(spec: BaseModel, path: tuple[str, ...]) -> Any:
 
 def _complaint(detail: Mapping[str, Any]) -> str:
     flags = {setting.path: setting.option.flag for setting in settings()}
-    flag = flags.get(detail["loc"])
-    if flag is None:  # several options do not fit together: they are named in the message
+    where = detail["loc"]
+    known = next((where[:end] for end in range(len(where), 0, -1) if where[:end] in flags), None)
+    if known is None:  # several options do not fit together: they are named in the message
         return str(detail["msg"]).removeprefix("Value error, ")
+    inner = ".".join(str(key) for key in where[len(known) :] if not str(key).startswith("["))
     expected = str(detail["msg"]).removeprefix("Input should be ")
-    return f"{flag} must be {expected}, not {detail['input']!r}"
+    if detail["type"] == "missing":
+        return f"{flags[known]}: {inner} is required"
+    return f"{flags[known]}{': ' * bool(inner)}{inner} must be {expected}, not {detail['input']!r}"

@@ -5,45 +5,22 @@ Everything that spells a setting is made from these models: Locust's options and
 the rows of docs/experiment-file.md to them. Neither Locust nor gevent in here: the analysis imports it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Process = Literal["poisson", "constant"]
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
-PerSecond = Annotated[float, Field(gt=0)]
+from loadtests.declared import Count, Declared, Option, PerSecond, Process, Seconds
+from loadtests.traffic.lengths import Lengths, TokenCount
+from loadtests.traffic.rate_profile import RateProfile
+from loadtests.traffic.sessions import Sessions
+from loadtests.traffic.traces import Trace
 
+__all__ = ["LoadSpec", "Offered", "Option", "Process", "Timeouts", "misfits"]
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """How a setting is given to `locust`."""
-
-    flag: str
-    by_hand: Any = None
-    """What it is for a person who leaves it out, where that is not the setting's own default."""
-    shown: bool = True
-    """Whether the web form has it: what a person may want to change, and not what only programs set."""
-    own: bool = True
-    """False for an option that Locust itself declares."""
-
-
-class Declared(BaseModel):
-    """Base of everything declared here: nothing coerced, nothing unknown, nothing changed afterwards."""
-
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-    def but(self, **changes: Any) -> Self:
-        """The same with some values changed.
-
-        Raises:
-            ValueError: naming each value that is not allowed, or no setting at all.
-        """
-        return type(self).model_validate({**dict(self), **changes})
+SHARED_PREFIX = 0.5
+"""Of every prompt, unless a load says otherwise."""
 
 
 class Timeouts(Declared):
@@ -61,11 +38,25 @@ class Offered(Declared):
     """What an experiment says of its load, and a person who loads a server by hand."""
 
     arrivals: Annotated[Process, Option("--arrivals")] = "poisson"
-    """random or even gaps between requests"""
-    prompt_tokens: Annotated[Count, Option("--prompt-tokens")] = 64
+    """random gaps between requests, even ones, or gamma ones with a `burstiness`"""
+    burstiness: Annotated[float, Field(gt=0), Option("--burstiness")] = 1.0
+    """shape of the gamma distribution: 1 is Poisson, less is burstier; the gaps' CV is 1 / sqrt(burstiness)"""
+    batch_every_s: Annotated[Seconds | None, Option("--batch-every", shown=False)] = None
+    """requests wait for the next multiple of this time, and leave together"""
+    rate_profile: Annotated[RateProfile | None, Option("--rate-profile", shown=False)] = None
+    """how the rate changes over time, as a factor of `rate`; absent: not at all"""
+    prompt_tokens: Annotated[TokenCount, Option("--prompt-tokens")] = 64
     """length of each prompt"""
-    output_tokens: Annotated[Count, Option("--output-tokens")] = 32
+    output_tokens: Annotated[TokenCount, Option("--output-tokens")] = 32
     """length of each answer"""
+    length_scale: Annotated[float, Field(gt=0), Option("--length-scale", shown=False)] = 1.0
+    """all lengths times this: for a model whose context holds less than the traffic had"""
+    shared_prefix: Annotated[float, Field(ge=0, le=1), Option("--shared-prefix", shown=False)] = SHARED_PREFIX
+    """share of each prompt that all prompts begin with, for prefix caches to hit"""
+    sessions: Annotated[Sessions | None, Option("--sessions", shown=False)] = None
+    """conversations in place of single requests; partly open: their later turns wait for answers"""
+    trace: Annotated[Trace | None, Option("--trace", shown=False)] = None
+    """a recorded trace to replay, in place of rate, arrivals and lengths"""
     ignore_eos: Annotated[bool, Option("--ignore-eos", by_hand=False)] = True
     """ask for answers of exactly that length, which is an extension of inference engines: others refuse it"""
     max_in_flight: Annotated[Count, Option("--max-in-flight")] = 512
@@ -110,6 +101,36 @@ class LoadSpec(Offered):
             raise ValueError(
                 f"--rate-from must be below --rate, not {self.rate_from_per_s:g} of {self.rate_per_s:g}"
             )
+        if self.rate_from_per_s and (self.arrivals == "gamma" or self.rate_profile or self.sessions):
+            raise ValueError("--rate-from goes with --arrivals constant or poisson alone")
         if self.summary_path and not self.rows_path:
             raise ValueError("--summary is made from rows: it needs --rows")
+        for name, expected, value in misfits(self):
+            raise ValueError(
+                f"--{name.removesuffix('_s').replace('_', '-')}: expected {expected}, not {value}"
+            )
         return self
+
+
+def misfits(load: Offered) -> Iterator[tuple[str, str, object]]:
+    """What of a load does not go together: a setting, what was expected of it, and its value."""
+    if load.burstiness != 1.0 and load.arrivals != "gamma":
+        yield (
+            "burstiness",
+            f"none with {load.arrivals} arrivals: it is the shape of gamma ones",
+            load.burstiness,
+        )
+    if load.sessions is not None and load.batch_every_s is not None:
+        yield "batch_every_s", "none with sessions: their turns leave one by one", load.batch_every_s
+    if load.sessions is not None and load.shared_prefix != SHARED_PREFIX:
+        said = "none with sessions: they share system_prompt_tokens and their own past"
+        yield "shared_prefix", said, load.shared_prefix
+    if load.trace is not None:
+        for name in ("rate_profile", "sessions", "batch_every_s"):
+            if getattr(load, name) is not None:
+                yield name, "none with a trace, which has its own instants", "one"
+        if load.arrivals != "poisson":
+            yield "arrivals", "none with a trace, which has its own instants", load.arrivals
+        for name in ("prompt_tokens", "output_tokens"):
+            if isinstance(getattr(load, name), Lengths):
+                yield name, "none with a trace, which has its own lengths (length_scale changes them)", "one"

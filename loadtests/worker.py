@@ -16,7 +16,7 @@ from loadtests.messages import CLOSE, DONE, START, STOP, Assignment
 from loadtests.open_loop import OpenLoop
 from loadtests.parts import part_path
 from loadtests.plan import Arrival, plan_of
-from loadtests.prompts import prompt
+from loadtests.prompts import prompt_of
 from loadtests.recorder import Recorder, lag_quantiles
 from loadtests.rows import Row
 from loadtests.spec import LoadSpec
@@ -97,7 +97,7 @@ def _sender(spec: LoadSpec, model: str, start_s: float) -> Callable[[Arrival], R
     client = StreamingClient(settings.endpoint(spec), spec.timeouts, start_s)
 
     def send(arrival: Arrival) -> Row:
-        text = prompt(arrival.seed, arrival.index, arrival.prompt_tokens)
+        text = prompt_of(arrival)
         body = request_body(model, text, arrival.output_tokens, ignore_eos=spec.ignore_eos)
         return client.request(arrival.index, arrival.at_s, body)
 

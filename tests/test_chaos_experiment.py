@@ -191,7 +191,7 @@ def test_every_key_of_the_shipped_manifest_misspelt_is_refused(
         ("load.rate", "60 of capacity", "such as 60% of capacity, got 60 of capacity"),
         ("load.rate", "-5% of capacity", "such as 60% of capacity, got -5% of capacity"),
         ("load.capacity", {"measured": 25.0}, "load.capacity.share: expected this key"),
-        ("load.arrivals", "uniform", "load.arrivals: expected 'poisson' or 'constant', got uniform"),
+        ("load.arrivals", "uniform", "load.arrivals: expected 'poisson', 'constant' or 'gamma', got uniform"),
         ("load.timeouts.ttft", "0s", "load.timeouts.ttft: expected a duration such as"),
         ("phases.warmup", "-1s", "phases.warmup: expected a duration such as"),
         ("phases.baseline", "0s", "phases.baseline: expected above zero"),

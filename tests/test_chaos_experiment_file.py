@@ -7,14 +7,17 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
-from pydantic import BaseModel
+from annotated_types import Ge
+from pydantic import BaseModel, Discriminator
 from pydantic_core import PydanticUndefined
 
-from chaos.experiment.file import ExperimentSpec, Timeouts
+from chaos.experiment.file import ExperimentSpec
+from chaos.experiment.traffic import InWords
 from chaos.reading.names import DnsLabel, LabelValue, PodReference
 from chaos.reading.quantities import Duration, DurationOrZero, LoadRate, Percent, Ratio, duration_text
 from chaos.targets.external.options import BaseUrl
 from chaos.targets.local.options import ExtraLabelKey
+from loadtests.traffic.lengths import Lengths
 
 PAGE = Path(__file__).parent.parent / "docs" / "experiment-file.md"
 NAMED: dict[Any, str] = {
@@ -30,9 +33,11 @@ NAMED: dict[Any, str] = {
     PodReference: "namespace/name",
     BaseUrl: "base URL",
     str: "text",
+    Path: "path",
     int: "whole number",
     float: "number",
 }
+LENGTH = "whole number, or section"
 
 
 def type_words(hint: Any) -> str:
@@ -42,7 +47,7 @@ def type_words(hint: Any) -> str:
         return named or "sections"
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return type_words(inner[0])
+        return LENGTH if any(isinstance(each, Discriminator) for each in inner) else type_words(inner[0])
     if origin is Literal:
         return " or ".join(f"`{choice}`" for choice in inner)
     if origin in (Union, UnionType):
@@ -82,12 +87,14 @@ def reference(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, s
         key = prefix + (info.alias or name)
         if section := section_in(info.annotation):
             yield from reference(section, f"{key}.")
-        else:
-            in_text = issubclass(
-                model, Timeouts
-            )  # seconds where they are declared, and durations in the file
-            words = "duration" if in_text else type_words(hints[name])
-            yield key, words, default_words(info.default, words), info.description or ""
+            continue
+        words = type_words(hints[name])
+        if issubclass(model, InWords) and name.endswith("_s"):
+            # Seconds where they are declared, and durations in the file.
+            words = "duration, or 0s" if any(isinstance(each, Ge) for each in info.metadata) else "duration"
+        yield key, words, default_words(info.default, words), info.description or ""
+        if words == LENGTH and key == "load.prompt_tokens":  # once for all of them
+            yield from reference(Lengths, f"{key}.")
 
 
 def test_reference_page_lists_every_key_with_type_default_and_meaning() -> None:

@@ -12,7 +12,7 @@ from chaos.load.process import LoadConfig
 from chaos.publishing.load_series import LoadCollector
 from chaos.publishing.run_series import RunSeries
 from exporters.series.groups import GROUPS
-from loadtests.plan import Plan
+from loadtests.plan import Arrival, Plan
 from loadtests.rows import OUTCOMES, Row, to_line
 from tests.conftest import Eventually
 from tests.support.local_cluster import samples
@@ -65,6 +65,27 @@ def test_what_is_due_and_has_no_row_is_in_flight(tmp_path: Path) -> None:
     assert (told["ds_load_requests_total:ok"], told["ds_load_requests_total:client_dropped"]) == (1, 1)
     assert told["ds_load_lag_seconds_count"] == 1
     assert told["ds_load_lag_seconds_sum"] == pytest.approx(0.003)
+
+
+def test_a_turn_is_due_once_the_one_before_has_ended_and_not_when_it_could_have_been_at_the_earliest(
+    tmp_path: Path,
+) -> None:
+    settings = config(tmp_path, duration_s=10.0)
+    turns = (
+        Arrival(0, 0.0, 8, 4, 1, session=0, turn=0),
+        Arrival(1, 1.0, 20, 4, 1, session=0, turn=1, think_s=1.0),
+        Arrival(2, 2.0, 32, 4, 1, session=0, turn=2, think_s=1.0),
+    )
+    Plan(turns).write(settings.plan_path)
+    collector = LoadCollector(settings)
+    collector.begin(time.monotonic() - HOUR_S)
+    assert values(collector)["ds_load_in_flight"] == 1, "the first turn alone"
+    append(settings.rows_path, Row(0, 0.0, "ok", dispatched_s=0.0, ended_s=6.0))
+    told = values(collector)
+    assert (told["ds_load_planned_total"], told["ds_load_in_flight"]) == (2, 1)
+    append(settings.rows_path, Row(1, 7.0, "ok", dispatched_s=7.0, ended_s=9.5), Row(2, 10.0, "censored"))
+    told = values(collector)
+    assert (told["ds_load_planned_total"], told["ds_load_in_flight"]) == (3, 0)
 
 
 def test_before_the_plan_begins_nothing_is_due(tmp_path: Path) -> None:

@@ -23,6 +23,28 @@ OFFERED = list(settings(Offered))
 IN_FILE = {("timeouts", f"{key}_s"): ("timeouts", key) for key in ("ttft", "stall", "deadline")}
 
 
+NOTATION = {"timeouts", "batch_every_s", "rate_profile", "shared_prefix", "sessions", "trace"}
+"""What an experiment says in durations or percents, of which `loadtests` knows the seconds and the number."""
+OTHER: dict[str, tuple[dict[str, Any], str]] = {
+    "--burstiness": ({"arrivals": "gamma", "burstiness": 0.5}, "0.5"),
+    "--batch-every": ({"batch_every": "1500ms"}, "1.5"),
+    "--shared-prefix": ({"shared_prefix": "25%"}, "0.25"),
+    "--rate-profile": (
+        {"rate_profile": {"spike": {"at": "1m", "lasts": "5s", "factor": 2}}},
+        '{"spike":{"at_s":60.0,"lasts_s":5.0,"factor":2.0}}',
+    ),
+    "--sessions": (
+        {"sessions": {"turns": 3, "think": "1s"}},
+        '{"turns":3,"think_s":1.0,"think_times":"exponential","lengths":"message","system_prompt_tokens":0,"system_prompts":1}',
+    ),
+    "--trace": (
+        {"trace": {"file": "/a/trace.csv", "from": "1m"}},
+        '{"file":"/a/trace.csv","from_s":60.0,"speed":1.0,"spread_s":0.0}',
+    ),
+}
+"""Where more than seven added to the default makes another value: what the file says, and the text for the child."""
+
+
 def changed(kind: Any, default: Any) -> Any:
     """Another value of a setting than its default."""
     if get_origin(kind) is Literal:
@@ -31,12 +53,16 @@ def changed(kind: Any, default: Any) -> Any:
 
 
 def test_the_section_of_an_experiment_declares_nothing_again() -> None:
-    assert set(Offered.model_fields) | {"rate", "capacity"} == set(Load.model_fields)
-    assert set(Load.__annotations__) == {"timeouts"}, "only how its durations are written"
+    assert set(Offered.model_fields) | {"rate", "capacity", "profile"} == set(Load.model_fields)
+    assert set(Load.__annotations__) == {*NOTATION, "profile"}, "only how its durations are written"
     assert not Timeouts.__annotations__
+    for name in NOTATION:
+        field, of = Load.model_fields[name], Offered.model_fields[name]
+        assert field.description == of.description
+        assert field.default == of.default or name == "timeouts"
     assert set(LoadConfig.__annotations__) - set(LoadSpec.model_fields) == {"log_path", "marks"}
     for ours, declared in ((Load, Offered), (Timeouts, spec.Timeouts)):
-        for name in set(declared.model_fields) - {"timeouts"}:
+        for name in set(declared.model_fields) - NOTATION:
             field, of = ours.model_fields[name], declared.model_fields[name]
             assert (field.default, field.description, field.annotation, field.metadata) == (
                 of.default,
@@ -44,16 +70,19 @@ def test_the_section_of_an_experiment_declares_nothing_again() -> None:
                 of.annotation,
                 of.metadata,
             ), name
-    assert Load.model_fields["timeouts"].description == Offered.model_fields["timeouts"].description
 
 
 @pytest.mark.parametrize("setting", OFFERED, ids=lambda setting: setting.option.flag)
 def test_whatever_an_experiment_says_of_its_load_reaches_the_child(tmp_path: Path, setting: Any) -> None:
+    flag = setting.option.flag
     default = getattr(Timeouts() if setting.path[0] == "timeouts" else Offered(), setting.path[-1])
-    value = changed(setting.type, default)
-    *sections, key = IN_FILE.get(setting.path, setting.path)
-    said: Any = {key: f"{value:g}s" if sections else value}
-    load = Load.model_validate({"rate": 3.0, **({sections[0]: said} if sections else said)})
+    value: Any
+    said, value = OTHER.get(flag, ({}, ""))
+    if not said:
+        value = changed(setting.type, default)
+        *sections, key = IN_FILE.get(setting.path, setting.path)
+        said = {sections[0]: {key: f"{value:g}s"}} if sections else {key: value}
+    load = Load.model_validate({"rate": 3.0, **said})
     experiment = read_experiment(write_experiment(tmp_path))
     experiment = replace(experiment, spec=experiment.spec.model_copy(update={"load": load}))
 
@@ -61,10 +90,10 @@ def test_whatever_an_experiment_says_of_its_load_reaches_the_child(tmp_path: Pat
     command = as_options(config)
 
     if setting.type is bool:
-        assert (setting.option.flag in command) == value
+        assert (flag in command) == value
     else:
-        assert f"{setting.option.flag}={value}" in command
-    others = {each.option.flag for each in OFFERED} - {setting.option.flag}
+        assert f"{flag}={value}" in command
+    others = {each.option.flag for each in OFFERED} - {flag, *(f"--{name}" for name in said)}
     defaults = {name: field.default for name, field in Offered.model_fields.items()}
     unchanged = as_options(config.but(**defaults))
     for words in (command, unchanged):

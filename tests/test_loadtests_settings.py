@@ -2,14 +2,19 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.settings import add_arguments, as_options, endpoint, read, settings
-from loadtests.spec import LoadSpec, Process, Timeouts
+from loadtests.spec import LoadSpec, Timeouts
+from loadtests.traffic.lengths import Lengths
+from loadtests.traffic.profiles import PROFILES
+from loadtests.traffic.rate_profile import RateProfile, Spike, Step
+from loadtests.traffic.sessions import Sessions
+from loadtests.traffic.traces import Trace
 
 
 class Parser(ArgumentParser):
@@ -36,7 +41,7 @@ specs = st.builds(
     LoadSpec,
     url=st.sampled_from(["http://host", "https://host:8443/team/v1"]),
     model=st.sampled_from(["", "tiny", "org/a-model"]),
-    arrivals=st.sampled_from(get_args(Process)),
+    arrivals=st.sampled_from(["poisson", "constant"]),
     rate_per_s=st.floats(1.0, 1e4),
     rate_from_per_s=st.floats(0, 0.99),
     duration_s=seconds,
@@ -57,6 +62,36 @@ specs = st.builds(
 def test_options_written_for_a_load_are_read_as_that_load(spec: LoadSpec) -> None:
     words = [word for word in as_options(spec) if not word.startswith("--host=")]
     assert read(spec.url, parse(*words)) == spec
+
+
+TRAFFIC: tuple[dict[str, Any], ...] = (
+    {"arrivals": "gamma", "burstiness": 0.25},
+    {"batch_every_s": 3.0, "shared_prefix": 0.25, "length_scale": 0.1},
+    {"prompt_tokens": Lengths(median=100.0, sigma=1.0, at_most=4000)},
+    {"output_tokens": Lengths(quantiles={"p0": 1, "p99.9": 9, "p100": 10})},
+    {"rate_profile": RateProfile(spike=Spike(at_s=10.0, lasts_s=5.0, factor=3.0))},
+    {"rate_profile": RateProfile(steps=(Step(at_s=1.0, factor=2.0), Step(at_s=2.0, factor=0.5)))},
+    {"sessions": Sessions(turns=Lengths(median=3.0, sigma=0.5), think_s=2.0)},
+    {"trace": Trace(file=Path("/a/trace.csv"), from_s=60.0, speed=2.0)},
+    dict(PROFILES["agent"]),
+    dict(PROFILES["code"]),
+)
+
+
+@pytest.mark.parametrize("traffic", TRAFFIC, ids="+".join)
+def test_traffic_of_every_kind_goes_through_options_unchanged(traffic: dict[str, Any]) -> None:
+    spec = LoadSpec(**{"url": "http://host", "rate_per_s": 1.0, "duration_s": 1.0, "seed": 1, **traffic})
+    assert read(spec.url, parse(*(word for word in as_options(spec) if word[:7] != "--host="))) == spec
+
+
+def test_a_profile_sets_what_is_left_as_it_is() -> None:
+    chat = read("http://host", parse("--traffic=chat", "--rate=9", "--output-tokens=16"))
+    assert (chat.rate_per_s, chat.arrivals, chat.output_tokens) == (9.0, "gamma", 16)
+    assert chat.prompt_tokens == PROFILES["chat"]["prompt_tokens"]
+    assert chat.rate_profile == PROFILES["chat"]["rate_profile"]
+    assert read("http://host", parse("--traffic=code")).rate_per_s == 2.57
+    with pytest.raises(SystemExit):
+        parse("--traffic=chatty")
 
 
 def test_processes_and_host_are_options_of_locusts_own() -> None:
@@ -115,6 +150,16 @@ def test_the_api_key_comes_from_the_environment_and_is_in_no_option(monkeypatch:
         ("http://host", "--rate=0", "--rate must be greater than 0, not 0.0"),
         ("http://host", "--rate=nan", "--rate must be a finite number, not nan"),
         ("http://host", "--rate=1 --rate-from=1", "--rate-from must be below --rate, not 1 of 1"),
+        ("http://host", "--burstiness=0.5", "--burstiness: expected none with poisson arrivals: .*, not 0.5"),
+        ("http://host", "--sessions={", "--sessions must be JSON, not '{'"),
+        ("http://host", '--sessions={"turns":3}', "--sessions: think_s is required"),
+        (
+            "http://host",
+            '--prompt-tokens={"median":3}',
+            "--prompt-tokens must be either median and sigma, or",
+        ),
+        ("http://host", "--prompt-tokens=many", "--prompt-tokens must be JSON, not 'many'"),
+        ("http://host", '--rate-profile={"spike":{"at_s":1.0}}', "--rate-profile: spike.lasts_s is required"),
         ("http://host", "--duration=-1", "--duration must be greater than 0, not -1.0"),
         ("localhost", "--rate=1", "expected a base URL such as http://127.0.0.1:8000, not 'localhost'"),
         (None, "--rate=1", "expected a base URL such as http://127.0.0.1:8000, not ''"),

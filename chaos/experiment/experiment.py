@@ -9,6 +9,7 @@ from chaos.errors import InputError
 from chaos.experiment.assertions import OF_REPLICAS, Assertion, parse
 from chaos.experiment.claims import claims_need_s
 from chaos.experiment.file import CHOSEN_S, ExperimentSpec, FaultEntry
+from chaos.experiment.load import keep_trace, length_problems, load_problems, relative_trace, with_its_trace
 from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault
 from chaos.faults.kinds import read_fault
@@ -62,12 +63,20 @@ def read_experiment(path: Path) -> Experiment:
             experiment or, when that is sound, of its first wrong manifest.
     """
     document = documents.read_document(path)
-    spec = build(document, ExperimentSpec)
+    spec = with_its_trace(build(document, ExperimentSpec), path.parent)
     assertions, problems = _parsed(spec.assertions)
-    spec = _with_a_baseline(spec, assertions)
+    if found := [*load_problems(spec)]:  # without them it has a rate, or will have one
+        problems += found
+    else:
+        spec = _with_a_baseline(spec, assertions)
+        problems += length_problems(spec)
     planned_s = max((max(entry.at_s, entry.until_s or 0.0) for entry in spec.entries), default=0.0)
     problems += [*_window_problems(spec), *_observe_problems(spec, planned_s)]
-    problems += [*_target_problems(spec), *_unseen_problems(spec, assertions), *_list_problems(spec)]
+    problems += [
+        *_target_problems(spec),
+        *_unseen_problems(spec, assertions),
+        *_list_problems(spec),
+    ]
     for where, entry in _entries(spec):
         if not (path.parent / entry.manifest).is_file():
             complaint = f"expected a file, there is none at {path.parent / entry.manifest}"
@@ -78,7 +87,8 @@ def read_experiment(path: Path) -> Experiment:
     faults = tuple(_planned_fault(path.parent / entry.manifest, entry, target) for entry in spec.entries)
     if problems := [*_time_problems(spec, faults), *_fidelity_problems(spec, faults)]:
         raise document.refusal(problems)
-    rate_at = f"{path}:{document.marks['load', 'rate'].line}"
+    said_by = next(key for key in ("rate", "profile", "trace") if ("load", key) in document.marks)
+    rate_at = f"{path}:{document.marks['load', said_by].line}"
     return Experiment(path, spec, faults, assertions, rate_at)
 
 
@@ -95,7 +105,7 @@ def read_file(path: Path) -> Experiment | tuple[Fault, ...]:
 
 
 def write_as_run(experiment: Experiment, path: Path, *, seed: int, versions: Mapping[str, str]) -> Experiment:
-    """Write the experiment as run, defaults spelled out, and its manifests beside it; returns it read back."""
+    """Write the experiment as run, defaults spelled out, with manifests and trace beside it; returns it read back."""
     copies = []
     for number, (entry, planned) in enumerate(
         zip(experiment.spec.entries, experiment.faults, strict=True), 1
@@ -106,12 +116,14 @@ def write_as_run(experiment: Experiment, path: Path, *, seed: int, versions: Map
         copies.append(entry.model_copy(update={"manifest": name}))
     single = experiment.spec.fault is not None
     faults = {"fault": copies[0]} if single else {"faults": tuple(copies)}
-    spec = experiment.spec.model_copy(update={"seed": seed, "versions": dict(versions), **faults})
+    spec = keep_trace(experiment.spec, path.parent)
+    spec = spec.model_copy(update={"seed": seed, "versions": dict(versions), **faults})
     return rewrite(replace(experiment, path=path), spec)
 
 
 def rewrite(experiment: Experiment, spec: ExperimentSpec) -> Experiment:
     """Put other values into the file of an experiment, its manifests left as they are; returns it read back."""
+    spec = relative_trace(spec, experiment.path.parent)
     values = spec.model_dump(by_alias=True, exclude_none=True)
     if spec.fault is not None:
         del values["faults"]

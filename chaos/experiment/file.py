@@ -5,11 +5,12 @@ section belongs to the target. A test holds docs/experiment-file.md to these mod
 """
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
-from pydantic import Field, field_serializer, field_validator
+from pydantic import Field, model_validator
 
 import loadtests.spec
+from chaos.experiment.traffic import InWords, RateProfile, Sessions, Trace, in_words
 from chaos.faults.blast_radius import BlastRadius
 from chaos.reading.names import DnsLabel, PodReference
 from chaos.reading.quantities import (
@@ -19,25 +20,16 @@ from chaos.reading.quantities import (
     LoadRate,
     Percent,
     Ratio,
-    duration_text,
-    positive_seconds,
 )
 from chaos.reading.strict import Count, Listed, Strict, Text
 from chaos.targets.kinds import TargetChoice
 from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
+from loadtests.traffic.profiles import PROFILES, Profile
+from loadtests.traffic.traces import window
 
 
-class Timeouts(Strict, loadtests.spec.Timeouts, alias_generator=lambda name: name.removesuffix("_s")):
+class Timeouts(InWords, loadtests.spec.Timeouts):
     """When the client gives a request up; each is an outcome of its own. Written as durations."""
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _read(cls, value: object) -> float:
-        return positive_seconds(value)
-
-    @field_serializer("*")
-    def _written(self, value_s: float) -> str:
-        return duration_text(value_s)
 
 
 class MeasuredCapacity(Strict):
@@ -60,22 +52,53 @@ class MeasuredCapacity(Strict):
 class Rate(Strict):
     """How fast requests leave."""
 
-    rate: LoadRate
+    rate: LoadRate | None = None
     """requests per second, or `N% of capacity`: measured before the warm-up, and written into the run's copy"""
     capacity: MeasuredCapacity | None = None
     """what `rate` came from: written into the run's copy, not needed otherwise"""
-
-    @property
-    def rate_per_s(self) -> float | None:
-        """The rate as a number; None while it is a share of something that was not measured yet."""
-        return None if isinstance(self.rate, CapacityShare) else self.rate
 
 
 class Load(loadtests.spec.Offered, Rate):
     """The open-loop load: requests leave at their planned instant whatever the cluster does."""
 
+    profile: Profile | None = None
+    """traffic as published: it gives every key of `load` that is left out here and concerns traffic; docs/traffic.md"""
+    batch_every_s: Duration | None = Field(default=None, alias="batch_every")
+    """requests wait for the next multiple of this time, and leave together"""
+    rate_profile: RateProfile | None = None
+    """how the rate changes over time, as a factor of `rate`; absent: not at all"""
+    shared_prefix: Ratio = loadtests.spec.SHARED_PREFIX
+    """share of each prompt that all prompts begin with, for prefix caches to hit"""
+    sessions: Sessions | None = None
+    """conversations in place of single requests; partly open: their later turns wait for answers"""
+    trace: Trace | None = None
+    """a recorded trace to replay, in place of rate, arrivals and lengths"""
     timeouts: Timeouts = Timeouts()
     """when the client gives a request up"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_its_profile(cls, values: Any) -> Any:
+        """What the profile says, where the file does not say otherwise."""
+        name = values.get("profile") if isinstance(values, Mapping) else None
+        if name not in get_args(Profile):
+            return values
+        given = in_words(PROFILES[str(name)])
+        if values.get("arrivals", given["arrivals"]) != given["arrivals"]:
+            del given["burstiness"]  # of gamma arrivals
+        return {**given, **values}
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """The rate as a number: of a trace its window's mean at its speed; None while it is a share to be measured.
+
+        Raises:
+            OSError: the trace cannot be read.
+            ValueError: it is none.
+        """
+        if self.trace is not None:
+            return window(self.trace).rate_per_s * self.trace.speed
+        return None if isinstance(self.rate, CapacityShare) else self.rate
 
 
 CHOSEN_S = 20.0

@@ -65,6 +65,8 @@ class RunFacts:
     """What a request cost and how full the machine was; None without samples."""
     rate_per_s: float | None = None
     """The rate of the plan."""
+    partly_open: bool = False
+    """Whether turns of sessions wait for answers."""
     planned: int = 0
     """Arrivals in the plan."""
     sent: int = 0
@@ -161,6 +163,7 @@ def _load(timeline: Timeline, run: RunFacts) -> Load:
         "sent": run.sent,
         "ok": run.outcomes.get(OK, 0),
         "outcomes": run.outcomes,
+        "loop": "partly open" if run.partly_open else "open",
         "rate": run.rate_per_s,
         "capacity": run.capacity,
         "offered_rate": len(lags_s) / timeline.plan_end_s if timeline.plan_end_s > 0 else None,

@@ -78,6 +78,7 @@ def _facts(run: Records, processor: Processor | None) -> journaling.RunFacts:
         alerts=run.observed.alerts,
         processor=processor,
         rate_per_s=spec.load.rate_per_s,
+        partly_open=spec.load.sessions is not None,
         planned=run.planned,
         sent=int(np.sum(~np.isnan(run.rows.sent_s))),
         outcomes=counted(run.rows.outcome),

@@ -18,6 +18,7 @@ from chaos.measuring.capacity import Estimate, estimate, is_overloaded
 from chaos.measuring.objectives import Objectives
 from chaos.run_folder import RunFolder
 from loadtests.spec import Timeouts
+from loadtests.traffic.steady import steady
 
 MOST_PER_S = 2000.0
 """Where a ramp ends that nothing stops: what one process can offer."""
@@ -131,6 +132,7 @@ class Ramps:
         ttft_s, e2e_s = _GIVE_UP_TTFT * self.objectives.ttft_s, _GIVE_UP_E2E * self.objectives.e2e_s
         timeouts = self.load.timeouts
         return self.load.but(
+            **steady(self.load),
             rate_from_per_s=low_per_s,
             rate_per_s=high_per_s,
             duration_s=lasts_s,

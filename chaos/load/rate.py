@@ -92,7 +92,8 @@ def require_carried(
     if folder.capacity_rows(1).is_file():
         return  # a share of what was measured a moment ago
     offsets_s = load.plan.offsets_s[: bisect_left(load.plan.offsets_s, spec.phases.warmup_s)]
-    told = overloaded(rows, offsets_s, spec.phases.warmup_s, judge.objectives(spec), spec.recovery.goodput)
+    objectives, goodput = judge.objectives(spec), spec.recovery.goodput
+    told = overloaded(rows, offsets_s, spec.phases.warmup_s, objectives, goodput, load.plan.waiting)
     if told is None:
         return
     load.close()

@@ -14,6 +14,7 @@ from exporters.series.run import LOAD_IN_FLIGHT, LOAD_LAG, LOAD_PLANNED, LOAD_RE
 from loadtests.parts import RowTail
 from loadtests.plan import Plan
 from loadtests.rows import OUTCOMES
+from loadtests.turns import Turns
 
 
 class LoadCollector:
@@ -25,7 +26,9 @@ class LoadCollector:
 
     def __init__(self, config: LoadConfig) -> None:
         """Read the plan of this load, which is written already; nothing is due yet."""
-        self._offsets_s = Plan.read(config.plan_path).offsets_s
+        turns = self._turns = Turns(Plan.read(config.plan_path).arrivals, config.duration_s)
+        self._offsets_s = [arrival.at_s for arrival in turns.planned]
+        self._turns_due_s: list[float] = []
         self._start_s = math.inf
         self._rows = RowTail(config.rows_path)
         self._due = self._ended = 0
@@ -50,7 +53,14 @@ class LoadCollector:
 
     def _take_in(self) -> None:
         rows = self._rows.new()  # before the clock is read: nothing ends before it is due
-        due = bisect_right(self._offsets_s, time.monotonic() - self._start_s)
+        now_s = time.monotonic() - self._start_s
+        for row in rows:
+            if self._turns.never_came_due(row):
+                self._turns_due_s.append(row.intended_s)
+            if (turn := self._turns.after(row)) is not None:
+                self._turns_due_s.append(turn.at_s)
+        self._turns_due_s.sort()
+        due = bisect_right(self._offsets_s, now_s) + bisect_right(self._turns_due_s, now_s)
         self._planned.inc(due - self._due)
         self._due = due
         for row in rows:

@@ -152,6 +152,11 @@ def positive_seconds(value: object) -> float:
     return value_s
 
 
+def not_negative_seconds(value: object) -> float:
+    """The seconds of a duration as a file has it, or of 0s; raises what pydantic makes a complaint of."""
+    return _not_negative(_seconds(value))
+
+
 def _not_negative(value_s: float) -> float:
     if value_s < 0:
         raise PydanticCustomError("duration", DURATION + ", or 0s")

@@ -70,7 +70,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def _problem(model: type[BaseModel], detail: Mapping[str, Any]) -> Problem:
-    key_path: KeyPath = detail["loc"]
+    # Which of several kinds of value was tried is in brackets, and no key of the file.
+    key_path: KeyPath = tuple(key for key in detail["loc"] if key == "[key]" or str(key)[:1] != "[")
     if detail["type"] == "extra_forbidden":
         known = keys(_model_at(model, key_path[:-1]))
         hint = suggestion(str(key_path[-1]), known)

@@ -3,6 +3,8 @@
 Seconds are floats on the run clock, unless a key says since when they count.
 """
 
+from typing import Literal
+
 from pydantic import ConfigDict
 
 from chaos.measuring.recovery_time import Status
@@ -77,6 +79,8 @@ class Load(Entry):
     """Arrivals that were answered completely."""
     outcomes: dict[str, int]
     """How many arrivals of the plan had which outcome, those too that a run cut short never sent."""
+    loop: Literal["open", "partly open"] = "open"
+    """Open: every request leaves at its planned instant. Partly open: later turns of sessions wait for answers."""
     rate: Number | None
     """Of the plan, per second."""
     rate_reason: str | None = None

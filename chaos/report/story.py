@@ -191,6 +191,9 @@ def rate_sentence(rate_per_s: float | None, capacity: Capacity | None) -> str:
     return f"{clause} within the objectives{grew}"
 
 
+PARTLY_OPEN = "partly open load: later turns of sessions wait for answers"
+
+
 def offered(
     journal: Journal, say: Callable[[float | None, Capacity | None], str] = rate_sentence
 ) -> str | None:
@@ -198,7 +201,8 @@ def offered(
     load = journal.load
     if load.rate is None:
         return None
-    return say(load.rate, load.capacity)
+    said = say(load.rate, load.capacity)
+    return said if load.loop == "open" else f"{said}; {PARTLY_OPEN}"
 
 
 def outcomes(journal: Journal) -> Sequence[tuple[str, int, str]]:

@@ -63,6 +63,7 @@ def _figures(journal: Journal) -> Table:
     targets = [name for fault in journal.faults for name in fault.targets]
     prefix, names = short_names(targets)
     victims = f"{', '.join(names)} of {prefix.removesuffix('-')}" if prefix else ", ".join(targets)
+    loop = "" if load.loop == "open" else f", {load.loop}"
     lines = [
         *(("unsound", reason) for reason in journal.reasons[:_MOST_REASONS]),
         *(("machine", text.removeprefix("The machine was ")) for text in [cost.note(journal)] if text),
@@ -74,7 +75,7 @@ def _figures(journal: Journal) -> Table:
                 ("victims", victims or "none"),
             ]
         ),
-        ("load", f"{load.planned:,} planned, {load.ok:,} ok, generator lag p99 {lag}"),
+        ("load", f"{load.planned:,} planned, {load.ok:,} ok, generator lag p99 {lag}{loop}"),
         *(
             ("rate", offered)
             for offered in (story.offered(journal, story.rate_clause),)
