@@ -8,6 +8,13 @@ from loadtests.sse import ServerEvent
 
 PATH = "/v1/chat/completions"
 DONE = "[DONE]"
+COMPLETE_REASONS = frozenset({"stop", "length", "tool_calls", "function_call"})
+"""Why an answer may end and be whole.
+
+Engines say `abort` in a 200 of what they gave up (vLLM when it shuts down, sleeps or scales down). A `content_filter`
+withheld text or cut it off: a load of harmless words gives it no reason to; a moderation that fails closed looks so.
+Of any other reason nobody has said that it means a whole answer.
+"""
 _TOKEN_KEYS = ("content", "reasoning_content", "reasoning", "tool_calls")
 
 
@@ -25,8 +32,8 @@ class Chunk:
 
     has_token: bool = False
     """Text, reasoning or a tool call that is not empty; role-only and usage-only chunks have none."""
-    finished: bool = False
-    """A finish_reason is there: no more tokens will come."""
+    finish_reason: str | None = None
+    """Why no more tokens will come; None while they may."""
     prompt_tokens: int | None = None
     output_tokens: int | None = None
 
@@ -66,7 +73,9 @@ def read_chunk(event: ServerEvent) -> Chunk:
         usage = body.get("usage") or {}
         return Chunk(
             has_token=any(_has_token(choice) for choice in choices),
-            finished=any(choice.get("finish_reason") for choice in choices),
+            finish_reason=next(
+                (str(why) for choice in choices if (why := choice.get("finish_reason"))), None
+            ),
             prompt_tokens=usage.get("prompt_tokens"),
             output_tokens=usage.get("completion_tokens"),
         )

@@ -31,6 +31,9 @@ OUTCOMES = (
     "truncated",  # the stream ended without its terminal event
     "bad_event",
     "error_event",  # the server reported an error inside the stream
+    "aborted",  # the stream ended in order, for a reason that is no complete answer: `abort`, or any unknown one
+    "empty",  # a complete answer without a single token
+    "short",  # fewer tokens than the request insisted on
     "deadline",
     CLIENT_DROPPED,  # the generator was at its limit of requests in flight: not the server's fault
     CENSORED,  # still in flight when the observation ended

@@ -26,7 +26,7 @@ from geventhttpclient.response import HTTPParseError, HTTPResponse
 from loadtests.completions import PATH
 from loadtests.endpoint import Endpoint
 from loadtests.exchange import Exchange, RequestFailedError
-from loadtests.rows import CENSORED, CLIENT_DROPPED, OK, Row
+from loadtests.rows import CENSORED, CLIENT_DROPPED, Row
 from loadtests.spec import Timeouts
 from loadtests.sse import EventParser
 
@@ -60,24 +60,25 @@ class StreamingClient:
         self._literal = _literal_address(endpoint)
         self._head = f"POST {endpoint.prefix}{PATH} HTTP/1.1\r\n{lines}"
 
-    def request(self, index: int, intended_s: float, body: bytes) -> Row:
+    def request(self, index: int, intended_s: float, body: bytes, asked_tokens: int | None = None) -> Row:
         """Send one request now and follow it to its end, in a greenlet of its own.
 
         Every error is an outcome. A kill is one too, `censored`, and ends here: the caller's greenlet goes on.
+        With `asked_tokens` an answer of fewer is `short`.
         """
-        exchange = Exchange(index, intended_s, dispatched_s=self._now_s())
-        outcome, message = OK, None
+        exchange = Exchange(index, intended_s, self._now_s(), asked_tokens)
         try:
             self._perform(exchange, body)
+            outcome, message = exchange.verdict()
         except RequestFailedError as failure:
-            outcome, message = failure.outcome, str(failure)[:_ERROR_TEXT_LENGTH]
+            outcome, message = failure.outcome, str(failure)
         except gevent.GreenletExit:
-            outcome = OK if exchange.ended_s is not None else CENSORED
+            outcome, message = (CENSORED, None) if exchange.ended_s is None else exchange.verdict()
         except Exception as error:  # a mistake of ours must neither be the server's nor end the schedule
             outcome, message = CLIENT_DROPPED, f"in the client: {error!r}"
         if exchange.ended_s is None:
             exchange.ended_s = self._now_s()
-        return exchange.row(outcome, message)
+        return exchange.row(outcome, message and message[:_ERROR_TEXT_LENGTH])
 
     def _now_s(self) -> float:
         return time.monotonic() - self._start_s
@@ -147,7 +148,10 @@ class StreamingClient:
             if exchange.headers_s is None:
                 exchange.take_headers(response, now_s)
             if exchange.status != 200:
-                raise _refused(connection, response)
+                exchange.ended_s = now_s  # refused: that its body may come late, or never, changes nothing
+                _await_end(connection, response)
+                exchange.refusal = response.take_body()
+                return
             for event in events.feed(response.take_body()):
                 if exchange.take_event(event, now_s):
                     _await_end(connection, response)
@@ -213,14 +217,6 @@ def _await_end(connection: Any, response: _Response) -> None:
     with suppress(OSError, HTTPParseError), gevent.Timeout(_FAREWELL_S, exception=False):
         while not response.message_complete and (data := connection.recv(_READ_BYTES)):
             response.feed(data)
-
-
-def _refused(connection: Any, response: _Response) -> RequestFailedError:
-    """A status other than 200; 429 and 503 apart, redirects counted as `http_4xx`."""
-    _await_end(connection, response)
-    status = response.status_code
-    outcome = f"http_{status}" if status in (429, 503) else "http_5xx" if status >= 500 else "http_4xx"
-    return RequestFailedError(outcome, f"{status} {response.take_body().decode(errors='replace')}")
 
 
 def _unconnected(error: OSError) -> RequestFailedError:

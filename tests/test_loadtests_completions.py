@@ -23,8 +23,11 @@ def choice(**values: object) -> dict[str, object]:
         (choice(delta={"tool_calls": [{"index": 0}]}), Chunk(has_token=True)),
         (choice(delta={"tool_calls": []}), Chunk()),
         (choice(delta=None), Chunk()),
-        (choice(finish_reason="stop"), Chunk(finished=True)),
-        (choice(delta={"content": "w"}, finish_reason="length"), Chunk(has_token=True, finished=True)),
+        (choice(finish_reason="stop"), Chunk(finish_reason="stop")),
+        (
+            choice(delta={"content": "w"}, finish_reason="length"),
+            Chunk(has_token=True, finish_reason="length"),
+        ),
         (
             {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 5}},
             Chunk(prompt_tokens=3, output_tokens=5),
