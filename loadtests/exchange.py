@@ -12,6 +12,9 @@ REPLICA_HEADER = "x-aftershock-replica"
 ATTEMPTS_HEADER = "x-aftershock-attempts"
 """How a gateway names the replica that answered, and how many it tried."""
 
+_FAREWELL_S = 1.0
+"""How long what follows the end of an answer is waited for: to go earlier would look like an abort to a gateway."""
+
 
 class Headers(Protocol):
     """The head of a response."""
@@ -60,6 +63,8 @@ class Exchange:
 
     def next_limit(self, timeouts: Timeouts) -> tuple[float, str]:
         """The instant by which something has to happen, and the outcome if nothing does."""
+        if self.ended_s is not None:
+            return self.ended_s + _FAREWELL_S, "ended"  # no outcome: it has one by now
         if not self.token_s:
             silence = (self.dispatched_s + timeouts.ttft_s, "ttft_timeout")
         else:
