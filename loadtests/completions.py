@@ -53,7 +53,7 @@ def request_body(model: str, prompt: str, output_tokens: int, *, ignore_eos: boo
     }
     if ignore_eos:
         body["ignore_eos"] = True
-    return json.dumps(body, separators=(",", ":")).encode()
+    return msgspec.json.encode(body)
 
 
 def read_chunk(event: ServerEvent) -> Chunk:
@@ -94,17 +94,20 @@ class _Choice(msgspec.Struct):
 
     @property
     def has_token(self) -> bool:
-        delta = self.delta
-        return bool(
-            self.text
-            or delta
-            and (delta.content or delta.reasoning_content or delta.reasoning or delta.tool_calls)
+        if self.text:
+            return True
+        says = self.delta
+        return says is not None and bool(
+            says.content or says.reasoning_content or says.reasoning or says.tool_calls
         )
 
 
 class _Usage(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+
+
+_NO_USAGE = _Usage()
 
 
 class _Body(msgspec.Struct):
@@ -138,13 +141,10 @@ def _has_token(choice: dict[str, Any]) -> bool:
 def _chunk(body: _Body) -> Chunk:
     if body.error:
         raise ErrorEventError(json.dumps(body.error))
-    usage, has_token, finish_reason = body.usage, False, None
+    has_token, finish_reason = False, None
     for choice in body.choices:
         has_token = has_token or choice.has_token
         finish_reason = finish_reason or choice.finish_reason
-    return Chunk(
-        has_token,
-        str(finish_reason) if finish_reason else None,
-        usage and usage.prompt_tokens,
-        usage and usage.completion_tokens,
-    )
+    usage = body.usage or _NO_USAGE
+    why = str(finish_reason) if finish_reason else None
+    return Chunk(has_token, why, usage.prompt_tokens, usage.completion_tokens)

@@ -150,6 +150,15 @@ class Master:
         for key in ("hub_p99_s", "hub_max_s"):
             summary["lag"][key] = max((report.get(key) or 0.0 for report in reports), default=None)
         summary["peak_in_flight"] = sum(report.get("peak_in_flight", 0) for report in reports)
+        summary["stall_count"] = sum(report.get("stall_count", 0) for report in reports)
+        summary["stalls"] = sorted(
+            (
+                {**stall, "worker": report["worker"]}
+                for report in reports
+                for stall in report.get("stalls", ())
+            ),
+            key=lambda stall: stall["start_s"],
+        )
         if run.spec.summary_path:
             write_summary(run.spec.summary_path, summary)
         if summary["rows"] != summary["planned"]:

@@ -24,8 +24,8 @@ class Recorder:
     ) -> None:
         """Without a path rows only go to `on_row`."""
         self._pending = {arrival.index: arrival.at_s for arrival in arrivals}
-        # Line by line: a row is out within microseconds, and a killed process leaves whole rows.
-        self._file = path.open("w", buffering=1) if path else None
+        # One write each: a row is out within microseconds, and a killed process leaves whole rows.
+        self._file = path.open("wb", buffering=0) if path else None
         self._on_row = on_row
 
     def __enter__(self) -> Self:
@@ -43,7 +43,7 @@ class Recorder:
         """Write one row. Raises KeyError for an arrival that was not planned or already has its row."""
         del self._pending[row.index]
         if self._file:
-            self._file.write(to_line(row) + "\n")
+            self._file.write(f"{to_line(row)}\n".encode())
         self._on_row(row)
 
 

@@ -241,8 +241,6 @@ def _unconnected(error: OSError) -> RequestFailedError:
     """Unreachable networks and failed TLS handshakes count as refused: nobody took the connection."""
     if error.errno in _OWN_LIMITS:
         outcome = CLIENT_DROPPED
-    elif isinstance(error, socket.gaierror):
-        outcome = "dns"
     elif isinstance(error, TimeoutError):
         outcome = "connect_timeout"
     else:

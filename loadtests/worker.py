@@ -20,6 +20,7 @@ from loadtests.prompts import prompt
 from loadtests.recorder import Recorder, lag_quantiles
 from loadtests.rows import Row
 from loadtests.spec import LoadSpec
+from loadtests.stalls import without_collector
 from loadtests.streaming import StreamingClient
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Worker:
         self,
         environment: Environment,
         runner: LocalRunner | WorkerRunner,
-        on_row: Callable[[Row], None],
+        on_row: Callable[[Row], None] = lambda _: None,
     ) -> None:
         self._environment = environment
         self._runner = runner
@@ -72,13 +73,14 @@ class Worker:
         if rows and isinstance(self._runner, WorkerRunner):
             rows = part_path(rows, number)
         max_in_flight = max(1, len(range(number, spec.max_in_flight, workers)))
-        with Recorder(arrivals, rows, self._on_row) as recorder:
+        with Recorder(arrivals, rows, self._on_row) as recorder, without_collector():
             send = _sender(spec, assignment["model"], start_s)
             loop = self._loop = OpenLoop(arrivals, start_s, send, recorder, max_in_flight)
             try:
                 loop.run(spec.duration_s, spec.drain_s)
             finally:
-                report |= lag_quantiles("hub", loop.hub_lags_s) | {"peak_in_flight": loop.peak_in_flight}
+                report |= lag_quantiles("hub", loop.watch.lags_s) | loop.watch.report()
+                report["peak_in_flight"] = loop.peak_in_flight
 
     def _on_start(self, msg: Message, **_: object) -> None:
         self._assignment = msg.data

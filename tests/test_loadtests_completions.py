@@ -104,8 +104,10 @@ VALUES = st.recursive(
         st.lists(inner, max_size=2),
         st.dictionaries(
             st.sampled_from(
-                ["choices", "delta", "content", "text", "tool_calls", "finish_reason", "usage", "error"]
-                + ["prompt_tokens", "completion_tokens", "reasoning", "index"]
+                (
+                    *("choices", "delta", "content", "text", "tool_calls", "finish_reason", "usage", "error"),
+                    *("prompt_tokens", "completion_tokens", "reasoning", "index"),
+                )
             ),
             inner,
             max_size=4,

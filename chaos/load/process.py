@@ -62,6 +62,17 @@ class Lag(BaseModel):
     hub_max_s: float | None
 
 
+class Stall(BaseModel):
+    """A time that one process of the load stood still; `loadtests.stalls` says what the words mean."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    start_s: float
+    length_s: float
+    what: Literal["collector", "busy", "stopped"]
+    worker: int
+
+
 class LoadSummary(BaseModel):
     """`load.json`; what is None is known only when the state is finished."""
 
@@ -78,6 +89,9 @@ class LoadSummary(BaseModel):
     censored: int | None = None
     lag: Lag | None = None
     peak_in_flight: int | None = None
+    stall_count: int | None = None
+    stalls: list[Stall] | None = None
+    """The longest of them, in order of time."""
 
 
 class Load:
