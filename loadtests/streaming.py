@@ -17,6 +17,7 @@ import errno
 import ipaddress
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -135,6 +136,7 @@ class StreamingClient:
                 host, port = self._endpoint.host, self._endpoint.port
                 return list(resolving.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except OSError as error:
+            traceback.clear_frames(error.__traceback__)  # gevent's own hold the error, and that is a cycle
             raise RequestFailedError("dns", str(error)) from None
 
     def _secured(self, connection: Connection) -> Connection | SecuredConnection:
