@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop
 from typing import Any
 
 import gevent
@@ -39,7 +40,8 @@ class OpenLoop:
     """Of the generator's own stutter."""
     _closed: Event = field(default_factory=Event)
     """Nothing more is offered: the plan is over, or `close` was called."""
-    _next: int = 0
+    _due: list[tuple[float, int, Arrival]] = field(default_factory=list)
+    """A heap of (instant, index, arrival): what is still to be sent."""
     _timer: Any = None
     _busy: set[greenlet] = field(default_factory=set)
     _idle: list[greenlet] = field(default_factory=list)
@@ -58,6 +60,7 @@ class OpenLoop:
         self._hub = gevent.get_hub()
         with self.watch:
             try:
+                self._due = [(each.at_s, each.index, each) for each in self.arrivals]
                 self._arm()
                 self._closed.wait(max(0.0, self.start_s + duration_s - time.monotonic()))
                 self._all_idle.wait(drain_s)
@@ -66,7 +69,7 @@ class OpenLoop:
 
     def close(self) -> None:
         """No more arrivals: the rest of the plan is `censored`, and what is under way may come to its end."""
-        self._next = len(self.arrivals)
+        self._due.clear()
         self._closed.set()
 
     def _arm(self) -> None:
@@ -74,19 +77,16 @@ class OpenLoop:
         if self._timer is not None:
             self._timer.close()
             self._timer = None
-        if self._next < len(self.arrivals):
-            due_s = self.start_s + self.arrivals[self._next].at_s
+        if self._due:
+            due_s = self.start_s + self._due[0][0]
             self._hub.loop.update_now()  # timers count from the time the loop knows: a stale one would fire early
             self._timer = self._hub.loop.timer(max(0.0, due_s - time.monotonic()))
             self._timer.start(self._start_due)
 
     def _start_due(self) -> None:
         """In the loop's own greenlet: start every request whose instant has come."""
-        while self._next < len(self.arrivals):
-            arrival = self.arrivals[self._next]
-            if self.start_s + arrival.at_s > time.monotonic():
-                break
-            self._next += 1
+        while self._due and self.start_s + self._due[0][0] <= time.monotonic():
+            _, _, arrival = heappop(self._due)
             if len(self._busy) >= self.max_in_flight:
                 self._record(_dropped, arrival)
                 continue
