@@ -12,7 +12,7 @@ from locust.runners import LocalRunner, WorkerRunner
 
 from loadtests import settings
 from loadtests.completions import request_body
-from loadtests.messages import CLOSE, DONE, START, STOP, Assignment
+from loadtests.messages import CLOSE, DONE, ECHO, START, STOP, Assignment
 from loadtests.open_loop import OpenLoop
 from loadtests.parts import part_path
 from loadtests.plan import Arrival, plan_of
@@ -44,6 +44,8 @@ class Worker:
         runner.register_message(START, self._on_start)
         runner.register_message(CLOSE, self._on_close)
         runner.register_message(STOP, self._on_stop)
+        if isinstance(runner, WorkerRunner):
+            runner.register_message(ECHO, self._on_echo)
 
     def play(self) -> None:
         """Offer the slice that START announced, to its last row; nothing when none is announced."""
@@ -64,7 +66,7 @@ class Worker:
     def _offer(self, assignment: Assignment, report: dict[str, Any]) -> None:
         spec = settings.of(self._environment)
         number, workers = assignment["worker"], assignment["workers"]
-        start_s = time.monotonic() + assignment["start_wall_s"] - time.time()
+        start_s = assignment["start_s"]
         plan = plan_of(spec)
         if plan.sha256 != assignment["plan_sha256"]:
             raise ValueError("the plan made here is not the master's: same release, same file?")
@@ -88,6 +90,9 @@ class Worker:
     def _on_close(self, **_: object) -> None:
         if self._loop is not None:
             self._loop.close()
+
+    def _on_echo(self, msg: Message, **_: object) -> None:
+        self._runner.send_message(ECHO, {**msg.data, "answered_s": time.monotonic()})
 
     def _on_stop(self, **_: object) -> None:
         if self._playing is not None:
