@@ -22,7 +22,7 @@ from loadtests.endpoint import first_model
 from loadtests.messages import CLOSE, DONE, ECHO, START, STOP, Assignment
 from loadtests.parts import all_rows, merge_parts, remove_rows
 from loadtests.plan import Plan, plan_of
-from loadtests.recorder import summarise, write_summary
+from loadtests.recorder import added_up, summarise, write_summary
 from loadtests.spec import LoadSpec
 
 _LEAD_S = 0.25
@@ -154,7 +154,9 @@ class Master:
         assert rows is not None
         merge_parts(rows)
         reports = run.reports.values()
-        summary = run.summary | {"state": "finished"} | summarise(all_rows(rows))
+        complete = run.reported and all("outcomes" in report for report in reports)
+        told = added_up(reports) if complete else summarise(all_rows(rows))
+        summary = run.summary | {"state": "finished"} | told
         for key in ("hub_p99_s", "hub_max_s"):
             summary["lag"][key] = max((report.get(key) or 0.0 for report in reports), default=None)
         summary["lost_workers"] = sorted(set(range(run.workers)) - run.reports.keys())

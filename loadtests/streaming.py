@@ -26,12 +26,12 @@ from typing import Any
 import gevent
 from gevent import socket as resolving
 from gevent import ssl
-from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from loadtests.completions import PATH
 from loadtests.connection import Alarm, Connection, SecuredConnection
 from loadtests.endpoint import Endpoint
 from loadtests.exchange import Exchange, RequestFailedError
+from loadtests.response import HTTPParseError, Response
 from loadtests.rows import CENSORED, CLIENT_DROPPED, Row
 from loadtests.spec import Timeouts
 from loadtests.sse import EventParser
@@ -153,7 +153,7 @@ class StreamingClient:
             raise self._failed(exchange, error) from None
 
     def _receive(self, exchange: Exchange, connection: Connection | SecuredConnection, alarm: Alarm) -> None:
-        response, events = _Response(), EventParser()
+        response, events = Response(), EventParser()
         while exchange.ended_s is None:
             try:
                 data, at_s = connection.receive()
@@ -167,7 +167,7 @@ class StreamingClient:
             exchange.refusal = response.take_body()
 
     def _take(
-        self, exchange: Exchange, response: "_Response", events: EventParser, data: bytes, now_s: float
+        self, exchange: Exchange, response: Response, events: EventParser, data: bytes, now_s: float
     ) -> None:
         """Note what came; the exchange has ended when it was the terminal event, or the head of a refusal."""
         if not data:
@@ -197,31 +197,6 @@ class StreamingClient:
         return exchange.broken(error)
 
 
-class _Response(HTTPResponse):
-    """geventhttpclient's parser, handing out the body as it comes."""
-
-    def __init__(self) -> None:
-        super().__init__("POST")
-        self._chunks: list[bytes] = []
-
-    def _on_body(self, buf: bytearray) -> None:
-        self._chunks.append(bytes(buf))
-
-    def take_body(self) -> bytes:
-        body = b"".join(self._chunks)
-        self._chunks.clear()
-        return body
-
-    @property
-    def has_headers(self) -> bool:
-        """Of the final response: interim ones (1xx) have headers too."""
-        return self.headers_complete and self.status_code >= 200
-
-    def header(self, name: str) -> str | None:
-        value = self.get(name)
-        return value[0] if isinstance(value, list) else value
-
-
 def _literal_address(endpoint: Endpoint) -> list[Any] | None:
     """What the resolver would say of a host that is an IP address; gevent would ask it in a thread each time."""
     try:
@@ -232,7 +207,7 @@ def _literal_address(endpoint: Endpoint) -> list[Any] | None:
     return [(family, socket.SOCK_STREAM, 0, "", (endpoint.host, endpoint.port))]
 
 
-def _await_end(receive: Callable[[], tuple[bytes, float]], response: _Response) -> None:
+def _await_end(receive: Callable[[], tuple[bytes, float]], response: Response) -> None:
     """Read to the end of the response, for a moment: going earlier would look like an abort to a gateway."""
     with suppress(OSError, HTTPParseError):
         while not response.message_complete and (data := receive()[0]):

@@ -75,14 +75,15 @@ class Worker:
         if rows and isinstance(self._runner, WorkerRunner):
             rows = part_path(rows, number)
         max_in_flight = max(1, len(range(number, spec.max_in_flight, workers)))
-        with Recorder(arrivals, rows, self._on_row) as recorder, without_collector():
-            send = _sender(spec, assignment["model"], start_s)
-            loop = self._loop = OpenLoop(arrivals, start_s, send, recorder, max_in_flight)
-            try:
+        recorder = Recorder(arrivals, rows, self._on_row)
+        send = _sender(spec, assignment["model"], start_s)
+        loop = self._loop = OpenLoop(arrivals, start_s, send, recorder, max_in_flight)
+        try:
+            with recorder, without_collector():
                 loop.run(spec.duration_s, spec.drain_s)
-            finally:
-                report |= lag_quantiles("hub", loop.watch.lags_s) | loop.watch.report()
-                report["peak_in_flight"] = loop.peak_in_flight
+        finally:
+            report |= lag_quantiles("hub", loop.watch.lags_s) | loop.watch.report() | recorder.report()
+            report["peak_in_flight"] = loop.peak_in_flight
 
     def _on_start(self, msg: Message, **_: object) -> None:
         self._assignment = msg.data

@@ -55,12 +55,13 @@ def test_a_load_that_was_stopped_says_when_and_for_how_long(tmp_path: Path) -> N
     assert all(row.lag_s is not None and row.lag_s > 0.05 for row in rows), "the rows say the same"
 
 
-def watched(cause: str) -> list[tuple[str, float]]:
-    """What a watch says of one thing that kept the loop for at least 0.2 s, and its length."""
+def watched(cause: str) -> tuple[list[tuple[str, float]], float]:
+    """What a watch says of one thing that kept the loop for at least 0.2 s, its length, and our share of a core."""
     junk: list[list[object]] = [[] for _ in range(10)]
     with StallWatch(time.monotonic()) as watch:
         gevent.sleep(3 * LOOK_EVERY_S)
-        until_s = time.monotonic() + 0.2
+        began_s, used_s = time.monotonic(), time.process_time()
+        until_s = began_s + 0.2
         if cause == "stopped":
             time.sleep(0.2)
         elif cause == "busy":
@@ -71,17 +72,21 @@ def watched(cause: str) -> list[tuple[str, float]]:
             while time.monotonic() < until_s:
                 junk = [[junk] for _ in range(200_000)]
                 gc.collect()
+        share = (time.process_time() - used_s) / (time.monotonic() - began_s)
         gevent.sleep(3 * LOOK_EVERY_S)
-    return [(stall.what, stall.length_s) for stall in watch.stalls if stall.length_s > 0.19]
+    return [(stall.what, stall.length_s) for stall in watch.stalls if stall.length_s > 0.19], share
 
 
 @pytest.mark.parametrize("cause", ["stopped", "busy", "collector"])
 def test_a_stall_says_what_kept_the_loop(cause: str) -> None:
-    # A neighbour on the machine may take the core from what computes: then that is what it was.
-    for _ in range(5):
-        found = watched(cause)
-        if [what for what, _ in found] == [cause]:
+    for _ in range(20):
+        found, share = watched(cause)
+        if (
+            cause == "stopped" or share > 0.7
+        ):  # a neighbour may take the core from what computes: then that is true
             break
+    else:
+        pytest.skip("the machine is too busy for a process to be busy on it")
     assert [what for what, _ in found] == [cause]
     assert found[0][1] < 2.0
 
