@@ -3,7 +3,8 @@
     python -m benchmarks.plain_server [--gap-ms 0] [--port 0]
 
 One thread, one selector, answers made beforehand: as many tokens as the request asks for, at once or `--gap-ms` apart,
-each an event and a chunk of its own. Prints its base URL, serves until it is ended. SIGSTOP and SIGCONT are its freeze.
+each an event and a chunk of its own. Prints its base URL, serves until it is ended. SIGSTOP and SIGCONT are its freeze;
+`GET /requests` says how many completions were asked for.
 """
 
 import argparse
@@ -77,6 +78,7 @@ class PlainServer:
         self._due: list[tuple[float, int, socket.socket, int, int]] = []
         """(instant, number, connection, next token, tokens): streams whose next token is still to come."""
         self._number = 0
+        self.requests = 0
 
     def serve(self) -> None:
         """Answer whoever comes."""
@@ -120,9 +122,11 @@ class PlainServer:
         kept_alive = b"close" not in head.lower()
         after_head = _KEEP if kept_alive else _CLOSE
         if head.startswith(b"GET"):
-            listed = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
-            self._say(connection, listed % len(_MODELS) + after_head + _MODELS)
+            listed = b"%d" % self.requests if head.startswith(b"GET /requests") else _MODELS
+            found = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+            self._say(connection, found % len(listed) + after_head + listed)
         else:
+            self.requests += 1
             asked = _ASKED.search(body)
             count = int(asked[1]) if asked else 16
             if self._gap_s:
