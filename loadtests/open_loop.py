@@ -112,9 +112,7 @@ class OpenLoop:
     def _record(self, make: Callable[[Arrival], Row], arrival: Arrival) -> None:
         try:
             self.recorder.append(make(arrival))
-        except (
-            Exception
-        ):  # a mistake of ours, or a full disk: it must not end the loop, and the row is missed
+        except Exception:  # a mistake of ours, or a full disk: the row is missed, and the loop goes on
             self._hub.handle_error(self, *sys.exc_info())
 
     def _end(self) -> None:
