@@ -30,7 +30,7 @@ class ClosedLoopUser(User):
     def on_start(self) -> None:
         """One client for each user, as Locust has it."""
         self.client = StreamingClient(Endpoint.parse(str(self.host)), Timeouts(), START_S)
-        self.body = request_body("tiny", "hello", 2, ignore_eos=False)
+        self.body = request_body("tiny", "hello", self.environment.parsed_options.tokens, ignore_eos=True)
 
     @task
     def ask(self) -> None:
@@ -50,6 +50,12 @@ class ClosedLoopUser(User):
 
 
 HOOKS: Any = events  # Locust's event hooks are not typed
-HOOKS.init_command_line_parser.add_listener(
-    lambda parser: parser.add_argument("--rows", default="rows.jsonl")
-)
+
+
+def declare(parser: Any) -> None:
+    """The options of this file."""
+    parser.add_argument("--rows", default="rows.jsonl")
+    parser.add_argument("--tokens", type=int, default=2)
+
+
+HOOKS.init_command_line_parser.add_listener(declare)

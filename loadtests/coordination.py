@@ -17,11 +17,12 @@ from locust.rpc import Message
 from locust.runners import STATE_INIT, LocalRunner, MasterRunner
 
 from loadtests import settings
+from loadtests.clocks import EchoSounder, Offset
 from loadtests.endpoint import first_model
-from loadtests.messages import CLOSE, DONE, START, STOP, Assignment
+from loadtests.messages import CLOSE, DONE, ECHO, START, STOP, Assignment
 from loadtests.parts import all_rows, merge_parts, remove_rows
 from loadtests.plan import Plan, plan_of
-from loadtests.recorder import summarise, write_summary
+from loadtests.recorder import added_up, summarise, write_summary
 from loadtests.spec import LoadSpec
 
 _LEAD_S = 0.25
@@ -58,6 +59,10 @@ class Master:
         self._runner = runner
         self._run: _Run | None = None
         self._ending = False
+        self._echoes = EchoSounder(
+            lambda client, data: runner.send_message(ECHO, dict(data), client_id=client)
+        )
+        runner.register_message(ECHO, lambda msg, **_: self._echoes.take(msg.node_id, msg.data))
         runner.register_message(DONE, self._on_done)
         events: Any = environment.events  # Locust's event hooks are not typed
         events.test_start.add_listener(self._on_test_start)
@@ -93,12 +98,14 @@ class Master:
 
     def _announce(self, spec: LoadSpec, plan: Plan, model: str) -> None:
         clients = _ready_clients(self._runner)
+        alone = isinstance(self._runner, LocalRunner)
+        offsets = [Offset()] if alone else self._echoes.measure(clients)
         if spec.rows_path:
             remove_rows(spec.rows_path)
         planned = len(plan.arrivals)
         lead_s = _LEAD_DISTRIBUTED_S if isinstance(self._runner, MasterRunner) else _LEAD_S
         lead_s += planned * _LEAD_PER_ARRIVAL_S
-        start_s, start_wall_s = time.monotonic() + lead_s, time.time() + lead_s
+        start_s = time.monotonic() + lead_s
         summary = {
             "state": "running",
             "start_monotonic_s": start_s,
@@ -106,21 +113,22 @@ class Master:
             "plan_sha256": plan.sha256,
             "duration_s": spec.duration_s,
             "model": model,
+            "clocks": [offset.report(number) for number, offset in enumerate(offsets)],
         }
         overdue_s = start_s + spec.duration_s + spec.drain_s + _GRACE_S
         self._run = _Run(spec, len(clients), overdue_s, summary)
         self._environment.process_exit_code = 0  # a session in the web UI may have seen a start that failed
         if spec.summary_path:
             write_summary(spec.summary_path, summary)
-        for number, client in enumerate(clients):
+        for number, (client, offset) in enumerate(zip(clients, offsets, strict=True)):
             task = Assignment(
                 worker=number,
                 workers=len(clients),
                 model=model,
                 plan_sha256=plan.sha256,
-                start_wall_s=start_wall_s,
+                start_s=start_s + offset.applied_s,
             )
-            self._runner.send_message(START, dict(task), client_id=client)
+            self._runner.send_message(START, dict(task), client_id=client or None)
         logger.info("Offering %d requests to model %s, plan %s", planned, model, plan.sha256[:12])
 
     def _on_done(self, msg: Message, **_: object) -> None:
@@ -146,10 +154,22 @@ class Master:
         assert rows is not None
         merge_parts(rows)
         reports = run.reports.values()
-        summary = run.summary | {"state": "finished"} | summarise(all_rows(rows))
+        complete = run.reported and all("outcomes" in report for report in reports)
+        told = added_up(reports) if complete else summarise(all_rows(rows))
+        summary = run.summary | {"state": "finished"} | told
         for key in ("hub_p99_s", "hub_max_s"):
             summary["lag"][key] = max((report.get(key) or 0.0 for report in reports), default=None)
+        summary["lost_workers"] = sorted(set(range(run.workers)) - run.reports.keys())
         summary["peak_in_flight"] = sum(report.get("peak_in_flight", 0) for report in reports)
+        summary["stall_count"] = sum(report.get("stall_count", 0) for report in reports)
+        summary["stalls"] = sorted(
+            (
+                {**stall, "worker": report["worker"]}
+                for report in reports
+                for stall in report.get("stalls", ())
+            ),
+            key=lambda stall: stall["start_s"],
+        )
         if run.spec.summary_path:
             write_summary(run.spec.summary_path, summary)
         if summary["rows"] != summary["planned"]:
@@ -157,9 +177,9 @@ class Master:
             self._environment.process_exit_code = 1
 
 
-def _ready_clients(runner: LocalRunner | MasterRunner) -> list[str | None]:
-    """The workers that take part, by Locust's id; the process itself has none."""
+def _ready_clients(runner: LocalRunner | MasterRunner) -> list[str]:
+    """The workers that take part, by Locust's id; the process itself has none, which is the empty one."""
     if isinstance(runner, LocalRunner):
-        return [None]
+        return [""]
     present = runner.clients.ready + runner.clients.spawning + runner.clients.running
     return [client.id for client in present]

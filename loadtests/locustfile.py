@@ -57,8 +57,12 @@ def _set_up(environment: Environment, runner: LocalRunner | MasterRunner | Worke
     environment.process_exit_code = 0
     if options.exit_with_parent_fd >= 0:
         end_with_parent(options.exit_with_parent_fd)
+    gevent.config.track_greenlet_tree = False  # nobody asks a request's greenlet who spawned it
     if not isinstance(runner, MasterRunner):
-        OpenLoopUser.worker = Worker(environment, runner, partial(_report, environment.events))
+        # Who starts this as a child reads the rows, and Locust's statistics are shown to nobody.
+        shown = options.exit_with_parent_fd < 0
+        told = {"on_row": partial(_report, environment.events)} if shown else {}
+        OpenLoopUser.worker = Worker(environment, runner, **told)
     if not isinstance(runner, WorkerRunner):
         PlanShape.master = Master(environment, runner)
         if options.headless:  # Locust's own handler only comes up when a headless shape is over

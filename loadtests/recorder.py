@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,9 +26,11 @@ class Recorder:
     ) -> None:
         """Without a path rows only go to `on_row`."""
         self._pending = {arrival.index: arrival.at_s for arrival in arrivals}
-        # Line by line: a row is out within microseconds, and a killed process leaves whole rows.
-        self._file = path.open("w", buffering=1) if path else None
+        # One write each: a row is out within microseconds, and a killed process leaves whole rows.
+        self._file = path.open("wb", buffering=0) if path else None
         self._on_row = on_row
+        self._counts = Counter[str]()
+        self._lags_s = array("d")
 
     def __enter__(self) -> Self:
         return self
@@ -43,8 +47,15 @@ class Recorder:
         """Write one row. Raises KeyError for an arrival that was not planned or already has its row."""
         del self._pending[row.index]
         if self._file:
-            self._file.write(to_line(row) + "\n")
+            self._file.write(f"{to_line(row)}\n".encode())
+        self._counts[row.outcome] += 1
+        if row.lag_s is not None:
+            self._lags_s.append(row.lag_s)
         self._on_row(row)
+
+    def report(self) -> dict[str, Any]:
+        """What a worker tells its master of its rows, so that nobody has to read them again."""
+        return {"outcomes": dict(self._counts), "lags_s": self._lags_s.tobytes()}
 
 
 def lag_quantiles(name: str, lags_s: Sequence[float]) -> dict[str, float | None]:
@@ -64,6 +75,20 @@ def summarise(rows: Iterable[Row]) -> dict[str, Any]:
         "dropped": sum(row.outcome == CLIENT_DROPPED for row in every),
         "censored": sum(row.outcome == CENSORED for row in every),
         "lag": lag_quantiles("dispatch", [row.lag_s for row in every if row.lag_s is not None]),
+    }
+
+
+def added_up(reports: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What `summarise` says of the rows that several recorders wrote, from their reports."""
+    counts, lags_s = Counter[str](), array("d")
+    for report in reports:
+        counts.update(report["outcomes"])
+        lags_s.frombytes(report["lags_s"])
+    return {
+        "rows": counts.total(),
+        "dropped": counts[CLIENT_DROPPED],
+        "censored": counts[CENSORED],
+        "lag": lag_quantiles("dispatch", lags_s),
     }
 
 

@@ -1,6 +1,6 @@
 """One row per planned arrival: what was asked, when each thing happened, and exactly one outcome.
 
-Standard library only: the load writes these rows, the analysis reads them, and nothing else passes between
+Light on purpose: the load writes these rows, the analysis reads them, and nothing else passes between
 the two. All stamps are seconds on the run clock: 0 is the first instant of the arrival plan, read off one
 monotonic clock.
 """
@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 OK = "ok"
 CLIENT_DROPPED = "client_dropped"
@@ -31,6 +33,9 @@ OUTCOMES = (
     "truncated",  # the stream ended without its terminal event
     "bad_event",
     "error_event",  # the server reported an error inside the stream
+    "aborted",  # the stream ended in order, for a reason that is no complete answer: `abort`, or any unknown one
+    "empty",  # a complete answer without a single token
+    "short",  # fewer tokens than the request insisted on
     "deadline",
     CLIENT_DROPPED,  # the generator was at its limit of requests in flight: not the server's fault
     CENSORED,  # still in flight when the observation ended
@@ -119,8 +124,17 @@ _FIELDS = tuple(field.name for field in fields(Row))
 
 def to_line(row: Row) -> str:
     """One JSON object, microsecond stamps, no newline."""
-    stamped = {key: _rounded(value) for key in _FIELDS if (value := getattr(row, key)) not in (None, ())}
-    return json.dumps(stamped, separators=(",", ":"))
+    stamped: dict[str, object] = {}
+    for key in _FIELDS:
+        value = getattr(row, key)
+        if value is None or value == ():
+            continue
+        if type(value) is float:
+            value = round(value, 6)
+        elif type(value) is tuple:
+            value = [round(stamp, 6) for stamp in value]
+        stamped[key] = value
+    return msgspec.json.encode(stamped).decode()
 
 
 def from_line(line: str) -> Row:
@@ -156,11 +170,3 @@ def read_rows(path: Path) -> Iterator[Row]:
                 yield from_line(line)
             except (ValueError, TypeError) as error:
                 raise ValueError(f"{path}:{number}: {error}") from error
-
-
-def _rounded(value: object) -> object:
-    if isinstance(value, float):
-        return round(value, 6)
-    if isinstance(value, tuple):
-        return [round(stamp, 6) for stamp in value]
-    return value

@@ -6,11 +6,10 @@ mark at the very beginning is skipped, and an event that the end of the stream c
 and `retry` only matter to clients that reconnect, which this load never does.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class ServerEvent:
+class ServerEvent(msgspec.Struct, frozen=True, gc=False):
     """One dispatched event."""
 
     data: str
@@ -29,6 +28,13 @@ class EventParser:
 
     def feed(self, chunk: bytes) -> list[ServerEvent]:
         """The events that `chunk` completes."""
+        if (
+            self._whole_lines
+            and chunk.startswith(b"data: ")
+            and chunk.endswith(b"\n\n")
+            and b"\r" not in chunk
+        ):
+            return self._plain(chunk)
         if self._after_carriage_return and chunk:
             self._after_carriage_return = False
             chunk = chunk.removeprefix(b"\n")  # the second half of a CRLF that the chunking cut in two
@@ -37,6 +43,24 @@ class EventParser:
         if lines and not self._rest:
             self._after_carriage_return = lines[-1].endswith(b"\r")
         return [event for line in lines if (event := self._line(line.rstrip(b"\r\n"))) is not None]
+
+    @property
+    def _whole_lines(self) -> bool:
+        """Whether the next byte begins a line, and an event."""
+        return not (self._rest or self._data or self._type or self._after_carriage_return)
+
+    def _plain(self, chunk: bytes) -> list[ServerEvent]:
+        """What nearly every chunk of every server is: whole events of one data line each."""
+        self._first_line = False
+        events = []
+        for block in chunk[:-2].split(b"\n\n"):
+            if block.startswith(b"data: ") and b"\n" not in block:
+                events.append(ServerEvent(block[6:].decode(errors="replace")))
+            else:
+                events += [
+                    event for line in (*block.split(b"\n"), b"") if (event := self._line(line)) is not None
+                ]
+        return events
 
     def _line(self, line: bytes) -> ServerEvent | None:
         if self._first_line:

@@ -15,27 +15,31 @@ Nothing is ever retried and no redirect is followed.
 
 import errno
 import ipaddress
+import socket
 import time
+import traceback
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import gevent
-from gevent import socket, ssl
-from geventhttpclient.response import HTTPParseError, HTTPResponse
+from gevent import socket as resolving
+from gevent import ssl
 
 from loadtests.completions import PATH
+from loadtests.connection import Alarm, Connection, SecuredConnection
 from loadtests.endpoint import Endpoint
 from loadtests.exchange import Exchange, RequestFailedError
-from loadtests.rows import CENSORED, CLIENT_DROPPED, OK, Row
+from loadtests.response import HTTPParseError, Response
+from loadtests.rows import CENSORED, CLIENT_DROPPED, Row
 from loadtests.spec import Timeouts
 from loadtests.sse import EventParser
 
 _OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 """This machine out of descriptors, ports or memory: not to be read as the server's failure."""
 
-_READ_BYTES = 65536
 _ERROR_TEXT_LENGTH = 200
-_FAREWELL_S = 1.0
 
 
 class StreamingClient:
@@ -60,175 +64,160 @@ class StreamingClient:
         self._literal = _literal_address(endpoint)
         self._head = f"POST {endpoint.prefix}{PATH} HTTP/1.1\r\n{lines}"
 
-    def request(self, index: int, intended_s: float, body: bytes) -> Row:
+    def request(self, index: int, intended_s: float, body: bytes, asked_tokens: int | None = None) -> Row:
         """Send one request now and follow it to its end, in a greenlet of its own.
 
         Every error is an outcome. A kill is one too, `censored`, and ends here: the caller's greenlet goes on.
+        With `asked_tokens` an answer of fewer is `short`.
         """
-        exchange = Exchange(index, intended_s, dispatched_s=self._now_s())
-        outcome, message = OK, None
+        exchange = Exchange(index, intended_s, self._now_s(), asked_tokens)
         try:
             self._perform(exchange, body)
+            outcome, message = exchange.verdict()
         except RequestFailedError as failure:
-            outcome, message = failure.outcome, str(failure)[:_ERROR_TEXT_LENGTH]
+            outcome, message = failure.outcome, str(failure)
         except gevent.GreenletExit:
-            outcome = OK if exchange.ended_s is not None else CENSORED
+            outcome, message = (CENSORED, None) if exchange.ended_s is None else exchange.verdict()
         except Exception as error:  # a mistake of ours must neither be the server's nor end the schedule
             outcome, message = CLIENT_DROPPED, f"in the client: {error!r}"
         if exchange.ended_s is None:
             exchange.ended_s = self._now_s()
-        return exchange.row(outcome, message)
+        return exchange.row(outcome, message and message[:_ERROR_TEXT_LENGTH])
 
     def _now_s(self) -> float:
         return time.monotonic() - self._start_s
 
-    def _perform(self, exchange: Exchange, body: bytes) -> None:
-        connection = self._connect(exchange)
-        try:
-            exchange.connected_s = self._now_s()
-            head = f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode("latin-1")
-            self._within_limit(exchange, connection, connection.sendall, head + body)
-            exchange.sent_s = self._now_s()
-            self._receive(exchange, connection)
-        finally:
-            connection.close()
+    def _remaining_s(self, exchange: Exchange) -> float:
+        return exchange.next_limit(self._timeouts)[0] - self._now_s()
 
-    def _connect(self, exchange: Exchange) -> Any:
+    def _perform(self, exchange: Exchange, body: bytes) -> None:
+        alarm = Alarm(partial(self._remaining_s, exchange))
+        try:
+            connection = self._connect(exchange, alarm)
+            try:
+                exchange.connected_s = self._now_s()
+                head = f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode("latin-1")
+                self._send(exchange, connection, head + body)
+                exchange.sent_s = self._now_s()
+                self._receive(exchange, connection, alarm)
+            finally:
+                connection.close()
+        finally:
+            alarm.close()
+
+    def _connect(self, exchange: Exchange, alarm: Alarm) -> Connection | SecuredConnection:
         """A connection, TLS included, to the first address of the host that takes one."""
-        error: OSError = socket.gaierror(socket.EAI_NONAME, "the name has no address")
+        failure = RequestFailedError("dns", "the name has no address")
         for family, kind, protocol, _, address in self._addresses(exchange):
             try:
-                connection = socket.socket(family, kind, protocol)
+                connection = Connection(alarm, family, kind, protocol)
             except OSError as own:
-                raise _unconnected(own) from own
+                raise _unconnected(own) from None
             try:
-                self._set_timeout(exchange, connection)
                 connection.connect(address)
                 return self._secured(connection)
             except OSError as refusal:
                 connection.close()
-                error = refusal
+                failure = _unconnected(refusal)
             except gevent.GreenletExit:
                 connection.close()
                 raise
-        raise _unconnected(error) from error
+        try:
+            raise failure
+        finally:
+            del failure  # an error that a frame of its own traceback holds is a cycle
 
     def _addresses(self, exchange: Exchange) -> list[Any]:
         """Resolved for every request, because pods move; an IP address needs no resolver."""
         if self._literal is not None:
-            return [self._literal]
-        limit_s, _ = exchange.next_limit(self._timeouts)
+            return self._literal
         try:
-            with gevent.Timeout(max(0.0, limit_s - self._now_s()), TimeoutError("no address in time")):
-                found = socket.getaddrinfo(self._endpoint.host, self._endpoint.port, type=socket.SOCK_STREAM)
-                return list(found)
+            with gevent.Timeout(max(0.0, self._remaining_s(exchange)), TimeoutError("no address in time")):
+                host, port = self._endpoint.host, self._endpoint.port
+                return list(resolving.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except OSError as error:
-            raise RequestFailedError("dns", str(error)) from error
+            traceback.clear_frames(error.__traceback__)  # gevent's own hold the error, and that is a cycle
+            raise RequestFailedError("dns", str(error)) from None
 
-    def _secured(self, connection: Any) -> Any:
+    def _secured(self, connection: Connection) -> Connection | SecuredConnection:
         if self._tls is None:
             return connection
-        return self._tls.wrap_socket(connection, server_hostname=self._endpoint.host)
+        secured = SecuredConnection(connection, self._tls, self._endpoint.host)
+        secured.shake_hands()
+        return secured
 
-    def _receive(self, exchange: Exchange, connection: Any) -> None:
-        response, events = _Response(), EventParser()
-        while True:
-            data = self._within_limit(exchange, connection, connection.recv, _READ_BYTES)
-            now_s = self._now_s()
-            gevent.sleep(0)  # stamped: what to make of it can wait until due arrivals have left
-            if not data:
-                raise exchange.closed()
-            try:
-                response.feed(data)
-            except HTTPParseError as error:
-                raise RequestFailedError("bad_event", f"not HTTP: {error}") from error
-            if not response.has_headers:
-                continue
-            if exchange.headers_s is None:
-                exchange.take_headers(response, now_s)
-            if exchange.status != 200:
-                raise _refused(connection, response)
-            for event in events.feed(response.take_body()):
-                if exchange.take_event(event, now_s):
-                    _await_end(connection, response)
-                    return
-            if response.message_complete:
-                raise exchange.closed()
-
-    def _within_limit(self, exchange: Exchange, connection: Any, operation: Any, argument: object) -> Any:
+    def _send(self, exchange: Exchange, connection: Connection | SecuredConnection, data: bytes) -> None:
         try:
-            self._set_timeout(exchange, connection)
-            return operation(argument)
-        except TimeoutError as error:
-            limit_s, outcome = exchange.next_limit(self._timeouts)
-            raise RequestFailedError(outcome, f"nothing until {limit_s:.3f} s on the run clock") from error
+            connection.send(data)
         except OSError as error:
-            raise exchange.broken(error) from error
+            raise self._failed(exchange, error) from None
 
-    def _set_timeout(self, exchange: Exchange, connection: Any) -> None:
-        limit_s, _ = exchange.next_limit(self._timeouts)
-        remaining_s = limit_s - self._now_s()
-        if remaining_s <= 0:
-            raise TimeoutError("no time left")
-        connection.settimeout(remaining_s)
+    def _receive(self, exchange: Exchange, connection: Connection | SecuredConnection, alarm: Alarm) -> None:
+        response, events = Response(), EventParser()
+        while exchange.ended_s is None:
+            try:
+                data, at_s = connection.receive()
+            except OSError as error:
+                raise self._failed(exchange, error) from None
+            self._take(exchange, response, events, data, at_s - self._start_s)
+        if not response.message_complete:
+            alarm.renew()
+            _await_end(connection.receive, response)
+        if exchange.status != 200:
+            exchange.refusal = response.take_body()
+
+    def _take(
+        self, exchange: Exchange, response: Response, events: EventParser, data: bytes, now_s: float
+    ) -> None:
+        """Note what came; the exchange has ended when it was the terminal event, or the head of a refusal."""
+        if not data:
+            raise exchange.closed()
+        try:
+            response.feed(data)
+        except HTTPParseError as error:
+            raise RequestFailedError("bad_event", f"not HTTP: {error}") from None
+        if not response.has_headers:
+            return
+        if exchange.headers_s is None:
+            exchange.take_headers(response, now_s)
+        if exchange.status != 200:
+            exchange.ended_s = now_s  # refused: that its body may come late, or never, changes nothing
+            return
+        for event in events.feed(response.take_body()):
+            if exchange.take_event(event, now_s):
+                return
+        if response.message_complete:
+            raise exchange.closed()
+
+    def _failed(self, exchange: Exchange, error: OSError) -> RequestFailedError:
+        """The failure that an error of the connection means now."""
+        if isinstance(error, TimeoutError) and error.errno is None:  # the alarm's, not the kernel's
+            limit_s, outcome = exchange.next_limit(self._timeouts)
+            return RequestFailedError(outcome, f"nothing until {limit_s:.3f} s on the run clock")
+        return exchange.broken(error)
 
 
-class _Response(HTTPResponse):
-    """geventhttpclient's parser, handing out the body as it comes."""
-
-    def __init__(self) -> None:
-        super().__init__("POST")
-        self._chunks: list[bytes] = []
-
-    def _on_body(self, buf: bytearray) -> None:
-        self._chunks.append(bytes(buf))
-
-    def take_body(self) -> bytes:
-        body = b"".join(self._chunks)
-        self._chunks.clear()
-        return body
-
-    @property
-    def has_headers(self) -> bool:
-        """Of the final response: interim ones (1xx) have headers too."""
-        return self.headers_complete and self.status_code >= 200
-
-    def header(self, name: str) -> str | None:
-        value = self.get(name)
-        return value[0] if isinstance(value, list) else value
-
-
-def _literal_address(endpoint: Endpoint) -> tuple[Any, ...] | None:
+def _literal_address(endpoint: Endpoint) -> list[Any] | None:
     """What the resolver would say of a host that is an IP address; gevent would ask it in a thread each time."""
     try:
         version = ipaddress.ip_address(endpoint.host).version
     except ValueError:
         return None
     family = socket.AF_INET if version == 4 else socket.AF_INET6
-    return (family, socket.SOCK_STREAM, 0, "", (endpoint.host, endpoint.port))
+    return [(family, socket.SOCK_STREAM, 0, "", (endpoint.host, endpoint.port))]
 
 
-def _await_end(connection: Any, response: _Response) -> None:
+def _await_end(receive: Callable[[], tuple[bytes, float]], response: Response) -> None:
     """Read to the end of the response, for a moment: going earlier would look like an abort to a gateway."""
-    with suppress(OSError, HTTPParseError), gevent.Timeout(_FAREWELL_S, exception=False):
-        while not response.message_complete and (data := connection.recv(_READ_BYTES)):
+    with suppress(OSError, HTTPParseError):
+        while not response.message_complete and (data := receive()[0]):
             response.feed(data)
-
-
-def _refused(connection: Any, response: _Response) -> RequestFailedError:
-    """A status other than 200; 429 and 503 apart, redirects counted as `http_4xx`."""
-    _await_end(connection, response)
-    status = response.status_code
-    outcome = f"http_{status}" if status in (429, 503) else "http_5xx" if status >= 500 else "http_4xx"
-    return RequestFailedError(outcome, f"{status} {response.take_body().decode(errors='replace')}")
 
 
 def _unconnected(error: OSError) -> RequestFailedError:
     """Unreachable networks and failed TLS handshakes count as refused: nobody took the connection."""
     if error.errno in _OWN_LIMITS:
         outcome = CLIENT_DROPPED
-    elif isinstance(error, socket.gaierror):
-        outcome = "dns"
     elif isinstance(error, TimeoutError):
         outcome = "connect_timeout"
     else:

@@ -12,7 +12,7 @@ from locust.runners import LocalRunner, WorkerRunner
 
 from loadtests import settings
 from loadtests.completions import request_body
-from loadtests.messages import CLOSE, DONE, START, STOP, Assignment
+from loadtests.messages import CLOSE, DONE, ECHO, START, STOP, Assignment
 from loadtests.open_loop import OpenLoop
 from loadtests.parts import part_path
 from loadtests.plan import Arrival, plan_of
@@ -20,6 +20,7 @@ from loadtests.prompts import prompt_of
 from loadtests.recorder import Recorder, lag_quantiles
 from loadtests.rows import Row
 from loadtests.spec import LoadSpec
+from loadtests.stalls import without_collector
 from loadtests.streaming import StreamingClient
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Worker:
         self,
         environment: Environment,
         runner: LocalRunner | WorkerRunner,
-        on_row: Callable[[Row], None],
+        on_row: Callable[[Row], None] = lambda _: None,
     ) -> None:
         self._environment = environment
         self._runner = runner
@@ -43,6 +44,8 @@ class Worker:
         runner.register_message(START, self._on_start)
         runner.register_message(CLOSE, self._on_close)
         runner.register_message(STOP, self._on_stop)
+        if isinstance(runner, WorkerRunner):
+            runner.register_message(ECHO, self._on_echo)
 
     def play(self) -> None:
         """Offer the slice that START announced, to its last row; nothing when none is announced."""
@@ -63,7 +66,7 @@ class Worker:
     def _offer(self, assignment: Assignment, report: dict[str, Any]) -> None:
         spec = settings.of(self._environment)
         number, workers = assignment["worker"], assignment["workers"]
-        start_s = time.monotonic() + assignment["start_wall_s"] - time.time()
+        start_s = assignment["start_s"]
         plan = plan_of(spec)
         if plan.sha256 != assignment["plan_sha256"]:
             raise ValueError("the plan made here is not the master's: same release, same file?")
@@ -72,13 +75,15 @@ class Worker:
         if rows and isinstance(self._runner, WorkerRunner):
             rows = part_path(rows, number)
         max_in_flight = max(1, len(range(number, spec.max_in_flight, workers)))
-        with Recorder(arrivals, rows, self._on_row) as recorder:
-            send = _sender(spec, assignment["model"], start_s)
-            loop = self._loop = OpenLoop(arrivals, start_s, send, recorder, max_in_flight)
-            try:
+        recorder = Recorder(arrivals, rows, self._on_row)
+        send = _sender(spec, assignment["model"], start_s)
+        loop = self._loop = OpenLoop(arrivals, start_s, send, recorder, max_in_flight)
+        try:
+            with recorder, without_collector():
                 loop.run(spec.duration_s, spec.drain_s)
-            finally:
-                report |= lag_quantiles("hub", loop.hub_lags_s) | {"peak_in_flight": loop.peak_in_flight}
+        finally:
+            report |= lag_quantiles("hub", loop.watch.lags_s) | loop.watch.report() | recorder.report()
+            report["peak_in_flight"] = loop.peak_in_flight
 
     def _on_start(self, msg: Message, **_: object) -> None:
         self._assignment = msg.data
@@ -86,6 +91,9 @@ class Worker:
     def _on_close(self, **_: object) -> None:
         if self._loop is not None:
             self._loop.close()
+
+    def _on_echo(self, msg: Message, **_: object) -> None:
+        self._runner.send_message(ECHO, {**msg.data, "answered_s": time.monotonic()})
 
     def _on_stop(self, **_: object) -> None:
         if self._playing is not None:
@@ -99,6 +107,7 @@ def _sender(spec: LoadSpec, model: str, start_s: float) -> Callable[[Arrival], R
     def send(arrival: Arrival) -> Row:
         text = prompt_of(arrival)
         body = request_body(model, text, arrival.output_tokens, ignore_eos=spec.ignore_eos)
-        return client.request(arrival.index, arrival.at_s, body)
+        asked_tokens = arrival.output_tokens if spec.ignore_eos else None
+        return client.request(arrival.index, arrival.at_s, body, asked_tokens)
 
     return send

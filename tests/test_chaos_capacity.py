@@ -188,7 +188,7 @@ def test_arrivals_that_the_closed_ramp_never_sent_count_for_nothing() -> None:
 def test_a_live_server_with_four_slots_is_measured_and_idle_again(load: LoadConfig) -> None:
     with ScriptedServer() as server:
         ramps = Ramps(
-            load.but(url=server.url("slots-4-8-50"), model="tiny"),
+            load.but(url=server.url("slots-4-8-50"), model="tiny", output_tokens=8),
             RunFolder(load.rows_path.parent),
             OBJECTIVES,
             QuietProgress(io.StringIO()),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from chaos.reading.documents import dump
@@ -170,6 +171,34 @@ def test_an_interrupted_run_undoes_its_fault(
     assert running.wait(60) == 130
     assert not stopped(paused.pid)
     assert not list(record.iterdir())
+
+
+def test_a_process_of_the_load_that_is_killed_ends_the_run_without_a_verdict_and_with_the_reason(
+    server: ScriptedServer, tmp_path: Path, eventually: Eventually
+) -> None:
+    offered = {"rate": 60, "arrivals": "constant", "processes": 2}
+    path, folder = (
+        experiment(tmp_path, server.url(), 1, load=offered, assertions=["disturbances == 0"]),
+        tmp_path / "run",
+    )
+    values = path.read_text()
+    begins, ends = values.index("fault:"), values.index("slo:")
+    path.write_text(values[:begins] + "faults: []\n" + values[ends:])
+    running = subprocess.Popen([*_RUN, "run", str(path), "--out", str(folder)])
+    written = [folder / f"requests.jsonl.{number}" for number in (0, 1)]
+    eventually(
+        lambda: all(part.is_file() and part.stat().st_size > 2000 for part in written),
+        within_s=60,
+        what="rows of both processes",
+    )
+    family = psutil.Process(running.pid).children(recursive=True)
+    worker = max(family, key=lambda each: (len(each.parents()), each.pid))
+    worker.kill()
+    assert running.wait(60) == 3
+    journaled = json.loads((folder / "journal.json").read_text())
+    assert journaled["verdict"] == "inconclusive"
+    assert f"a process of the load ended before its plan: pid {worker.pid}" in journaled["cut_short"]
+    assert {row.index % 2 for row in read_rows(folder / "requests.jsonl")} == {0, 1}, "what there is, is kept"
 
 
 def test_an_experiment_that_injects_nothing_says_so_and_is_an_observation(

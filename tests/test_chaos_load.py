@@ -90,7 +90,7 @@ def test_a_server_that_is_down_from_the_start_is_refusals_and_not_an_error(
 def test_above_its_limit_the_load_drops_arrivals_and_counts_them(config: LoadConfig) -> None:
     with (
         ScriptedServer() as server,
-        Load(config.but(url=server.url("ok-5-50"), max_in_flight=1)) as load,
+        Load(config.but(url=server.url("ok-5-50"), output_tokens=5, max_in_flight=1)) as load,
     ):
         load.start()
         summary = load.wait(within_s=30)
@@ -104,7 +104,7 @@ def test_a_load_that_is_stopped_early_leaves_a_row_for_every_arrival(
 ) -> None:
     with (
         ScriptedServer() as server,
-        Load(config.but(url=server.url("ok-5-50"), duration_s=60.0)) as load,
+        Load(config.but(url=server.url("ok-5-50"), output_tokens=5, duration_s=60.0)) as load,
     ):
         load.start()
         eventually(lambda: len(server.requests) > 20, within_s=30, what="load under way")

@@ -32,6 +32,24 @@ def test_parts_merge_by_index_and_a_dead_workers_rows_are_missing(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["rows"]
 
 
+def test_parts_with_a_line_that_is_no_row_are_not_merged_and_stay(tmp_path: Path) -> None:
+    rows = tmp_path / "rows"
+    write_rows(part_path(rows, 0), [row(0)])
+    part_path(rows, 1).write_text(to_line(row(1)) + "\nnonsense\n")
+    with pytest.raises(ValueError, match=r"rows\.1:2: "):
+        merge_parts(rows)
+    assert len(parts_of(rows)) == 2
+    assert not rows.exists()
+
+
+def test_rows_whose_keys_are_in_another_order_merge_too(tmp_path: Path) -> None:
+    rows = tmp_path / "rows"
+    write_rows(part_path(rows, 0), [row(2)])
+    part_path(rows, 1).write_text('{"outcome":"ok","intended_s":0.1,"index":1}\n')
+    merge_parts(rows)
+    assert [each.index for each in read_rows(rows)] == [1, 2]
+
+
 def test_a_part_that_comes_later_from_another_host_merges_too(tmp_path: Path) -> None:
     rows = tmp_path / "rows"
     write_rows(rows, [row(0)])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.plan import Arrival
-from loadtests.recorder import Recorder, lag_quantiles, summarise, write_summary
+from loadtests.recorder import Recorder, added_up, lag_quantiles, summarise, write_summary
 from loadtests.rows import Row, read_rows
 
 ARRIVALS = [Arrival(index, at_s, 64, 32, 1) for index, at_s in enumerate((0.1, 0.2, 0.3))]
@@ -75,6 +75,19 @@ def test_the_summary_counts_rows_drops_and_lag() -> None:
         "censored": 1,
         "lag": {"dispatch_p50_s": 0.002, "dispatch_p99_s": 0.25, "dispatch_max_s": 0.25},
     }
+
+
+def test_recorders_that_add_up_say_what_reading_their_rows_again_would_say(tmp_path: Path) -> None:
+    reports = []
+    for part in (0, 1):
+        with Recorder(ARRIVALS, tmp_path / f"rows.{part}") as recorder:
+            recorder.append(Row(1, 0.2, "ok", dispatched_s=0.2 + 0.013 * (part + 1)))
+            recorder.append(Row(2, 0.3, "client_dropped" if part else "http_503", dispatched_s=None))
+        reports.append(recorder.report())
+    rows = [row for part in (0, 1) for row in read_rows(tmp_path / f"rows.{part}")]
+    assert len(rows) == 6
+    assert added_up(reports) == summarise(rows)
+    assert added_up([]) == summarise([])
 
 
 def test_a_summary_replaces_the_old_one_and_leaves_nothing_else(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from loadtests.sse import EventParser, ServerEvent
 
 pieces = st.sampled_from(
-    [b"data: x", b"event: y", b"id", b":", b" ", b"\r", b"\n", b"\xef\xbb\xbf", b"\xc3\xa9"]
+    [b"data: x", b"event: y", b"id", b":", b" ", b"\r", b"\n", b"\n\n", b"\xef\xbb\xbf", b"\xc3\xa9"]
 )
 streams = st.lists(pieces, max_size=60).map(b"".join)
 

@@ -32,9 +32,11 @@ def mute_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def request(url: str, timeouts: Timeouts = TIMEOUTS, body: bytes = b"{}") -> Row:
+def request(
+    url: str, timeouts: Timeouts = TIMEOUTS, body: bytes = b"{}", asked_tokens: int | None = None
+) -> Row:
     client = StreamingClient(Endpoint.parse(url, "sk-secret"), timeouts, start_s=time.monotonic())
-    return client.request(7, 0.0, body)
+    return client.request(7, 0.0, body, asked_tokens)
 
 
 OUTCOMES = [
@@ -65,6 +67,14 @@ OUTCOMES = [
     ("garbage", "bad_event", 1, "{oops"),
     ("not_http", "bad_event", 0, "not HTTP"),
     ("error_event", "error_event", 1, "engine died"),
+    ("finish-tool_calls", "ok", 1, None),
+    ("finish-function_call", "ok", 1, None),
+    ("finish-abort-2", "aborted", 2, "finish_reason abort after 2 tokens"),
+    ("finish-error", "aborted", 1, "finish_reason error"),
+    ("finish-content_filter", "aborted", 1, "finish_reason content_filter"),
+    ("finish-weather", "aborted", 1, "finish_reason weather"),
+    ("finish-stop-0", "empty", 0, "finish_reason stop without a token"),
+    ("head_of-503", "http_503", 0, "503 "),
 ]
 
 
@@ -82,6 +92,41 @@ def test_every_end_of_a_request_has_its_outcome(
     assert message in (row.error or "") if message else row.error is None
     assert len(server.requests) == before + 1, "a request was sent twice"
     assert row.ended_s is not None
+
+
+@pytest.mark.parametrize(
+    ("script", "asked_tokens", "outcome", "message"),
+    [
+        ("ok-3", 3, "ok", None),
+        ("ok-3", 2, "ok", None),
+        ("ok-3", 4, "short", "3 tokens where 4 were asked for"),
+        ("ok-1", 32, "short", "1 tokens where 32 were asked for"),
+        ("no_usage-3", 3, "ok", None),
+        ("no_usage-3", 4, "short", "3 tokens where 4 were asked for"),
+        ("finish-abort-2", 4, "aborted", "finish_reason abort after 2 tokens"),
+        ("finish-length-0", 4, "empty", "without a token"),
+    ],
+)
+def test_an_answer_of_fewer_tokens_than_were_insisted_on_is_short(
+    server: ScriptedServer, script: str, asked_tokens: int, outcome: str, message: str | None
+) -> None:
+    row = request(server.url(script), asked_tokens=asked_tokens)
+    assert row.outcome == outcome
+    assert message in (row.error or "") if message else row.error is None
+
+
+def test_a_refusal_is_stamped_at_its_head_however_long_its_body_takes(server: ScriptedServer) -> None:
+    row = request(server.url("head_of-503"))
+    assert row.ended_s is not None
+    assert row.ended_s == row.headers_s
+
+
+def test_a_refusal_whose_body_is_cut_off_by_a_kill_is_a_refusal(server: ScriptedServer) -> None:
+    client = StreamingClient(Endpoint.parse(server.url("head_of-429")), TIMEOUTS, time.monotonic())
+    greenlet = gevent.spawn(client.request, 1, 0.0, b"{}")
+    gevent.sleep(0.2)
+    greenlet.kill(block=False)
+    assert greenlet.get(timeout=30).outcome == "http_429"
 
 
 def test_a_closed_port_refuses(free_port: int) -> None:

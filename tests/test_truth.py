@@ -75,6 +75,7 @@ def measured(folder: Path, silent_s: float) -> Measured:
     config = LoadConfig(
         url="",
         model="tiny",
+        output_tokens=2,
         rate_per_s=RATE_PER_S,
         duration_s=BEFORE_S + SILENT_S + AFTER_S,
         seed=11,

@@ -62,6 +62,29 @@ class Lag(BaseModel):
     hub_max_s: float | None
 
 
+class Stall(BaseModel):
+    """A time that one process of the load stood still; `loadtests.stalls` says what the words mean."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    start_s: float
+    length_s: float
+    what: Literal["collector", "busy", "stopped"]
+    worker: int
+
+
+class Clock(BaseModel):
+    """How far the monotonic clock of one process of the load is from that of the first."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    worker: int
+    shared: bool
+    """Whether it is the same clock: then nothing was added to it."""
+    offset_s: float
+    uncertainty_s: float
+
+
 class LoadSummary(BaseModel):
     """`load.json`; what is None is known only when the state is finished."""
 
@@ -73,11 +96,17 @@ class LoadSummary(BaseModel):
     plan_sha256: str
     duration_s: float
     model: str
+    clocks: list[Clock] | None = None
     rows: int | None = None
     dropped: int | None = None
     censored: int | None = None
     lag: Lag | None = None
     peak_in_flight: int | None = None
+    lost_workers: list[int] | None = None
+    """Those that ended, or hung, before they reported: their rows are missing."""
+    stall_count: int | None = None
+    stalls: list[Stall] | None = None
+    """The longest of them, in order of time."""
 
 
 class Load:

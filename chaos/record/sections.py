@@ -63,9 +63,19 @@ class Generator(Entry):
     """Arrivals that were not sent because too many were in flight."""
     censored: int | None = None
     """Requests that had no end when the run had one."""
-    lag: dict[str, float] | None = None
-    """Of the dispatch, and of the generator's event loop."""
+    lag: dict[str, float | None] | None = None
+    """Of the dispatch, and of the generator's event loop; null where nothing was dispatched."""
     peak_in_flight: int | None = None
+    clocks: list[dict[str, float | bool]] | None = None
+    """Of each process of the load: whether it reads the first one's clock, else how far its own is from that, and how
+    well that is known."""
+    lost_workers: list[int] | None = None
+    """Processes of the load that ended, or hung, before they reported."""
+    stall_count: int | None = None
+    """How often a process of the load stood still for 20 ms and more."""
+    stalls: list[dict[str, float | str]] | None = None
+    """The longest of those times: when, for how long, which process, and whether it was the garbage collector, the
+    process computing (busy), or neither (stopped)."""
 
 
 class Load(Entry):

@@ -1,9 +1,9 @@
 """A streaming completion server that does exactly what the path tells it, on real sockets.
 
 `/ok/v1/chat/completions` streams; the first segment of the path is the script, and numbers in it are its
-parameters: `/ok-6-50` is 6 tokens, 50 ms apart. The silence is the other half: from one instant to another,
-measured here, nothing is accepted, read or written on any connection, because the only thread that could do
-it sleeps.
+parameters: `/ok-6-50` is 6 tokens, 50 ms apart. `/ok` is as many as a request with `ignore_eos` asks for, and 2
+otherwise. The silence is the other half: from one instant to another, measured here, nothing is accepted, read or
+written on any connection, because the only thread that could do it sleeps.
 
 Also runs alone: `python -m tests.support.scripted_server --port 8000`.
 """
@@ -43,10 +43,10 @@ def token(number: int) -> bytes:
     return event(delta={"content": f"w{number} "})
 
 
-def ending(count: int) -> bytes:
+def ending(count: int, why: str = "length") -> bytes:
     """finish_reason, usage and the terminal event."""
     usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": count}}
-    finish = event(delta={}, finish_reason="length")
+    finish = event(delta={}, finish_reason=why)
     return finish + b"data: " + json.dumps(usage).encode() + b"\n\ndata: [DONE]\n\n"
 
 
@@ -64,6 +64,14 @@ class Connection:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    body: bytes = b""
+    """Of the request."""
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens an answer has that nobody scripted: what the request insists on, else 2."""
+        asked = json.loads(self.body or b"{}")
+        return int(asked["max_tokens"]) if asked.get("ignore_eos") else 2
 
     async def say(self, *parts: bytes) -> None:
         self.writer.write(b"".join(parts))
@@ -86,7 +94,8 @@ def _whole_answer(count: int) -> bytes:
     return CHUNKED + framed(ROLE + b"".join(map(token, range(count))) + ending(count)) + b"0\r\n\r\n"
 
 
-async def _ok(client: Connection, count: int = 2, gap_ms: int = 0) -> None:
+async def _ok(client: Connection, count: int | None = None, gap_ms: int = 0) -> None:
+    count = client.tokens if count is None else count
     if gap_ms == 0:
         await client.say(_whole_answer(count))
         return
@@ -174,6 +183,23 @@ async def _no_finish(client: Connection) -> None:
     await client.say(CHUNKED, framed(token(0) + b"data: [DONE]\n\n"), b"0\r\n\r\n")
 
 
+async def _finish(client: Connection, why: str, count: int = 1) -> None:
+    """Ends in order after `count` tokens, with that finish_reason."""
+    await client.say(CHUNKED, *(framed(token(number)) for number in range(count)))
+    await client.say(framed(ending(count, why)), b"0\r\n\r\n")
+
+
+async def _no_usage(client: Connection, count: int) -> None:
+    finish = event(delta={}, finish_reason="length") + b"data: [DONE]\n\n"
+    await client.say(CHUNKED, framed(b"".join(map(token, range(count))) + finish), b"0\r\n\r\n")
+
+
+async def _head_of(client: Connection, status: int) -> None:
+    """Refuses with a body that never comes."""
+    await client.say(b"HTTP/1.1 %d Scripted\r\nContent-Length: 40\r\n\r\n" % status)
+    await client.never()
+
+
 async def _garbage(client: Connection) -> None:
     await client.say(CHUNKED, framed(token(0) + b"data: {oops\n\n"))
     await client.never()
@@ -214,6 +240,9 @@ SCRIPTS: dict[str, Callable[..., Awaitable[None]]] = {
     "cut_unframed": _cut_unframed,
     "no_done": _no_done,
     "no_finish": _no_finish,
+    "finish": _finish,
+    "no_usage": _no_usage,
+    "head_of": _head_of,
     "garbage": _garbage,
     "not_http": _not_http,
     "error_event": _error_event,
@@ -291,11 +320,12 @@ class ScriptedServer:
         headers = dict(line.lower().split(": ", 1) for line in lines)
         body = await client.reader.readexactly(int(headers.get("content-length", "0")))
         self.requests.append((path, headers, body))
+        client.body = body
         if path.endswith("/v1/models") and not path.startswith("/no_models"):
             await client.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(MODELS), MODELS)
             return
         script, *parameters = path.split("/")[1].split("-")
-        await SCRIPTS[script](client, *map(int, parameters))
+        await SCRIPTS[script](client, *(int(each) if each.isdecimal() else each for each in parameters))
 
 
 def main() -> None:
