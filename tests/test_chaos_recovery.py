@@ -108,7 +108,7 @@ def test_no_outage_is_no_impact_for_as_long_as_the_requests_prove(rate: float, s
     instants_s = constant(rate) if seed is None else poisson(rate, seed)
     found = measure(timeline(silent_server(instants_s, 0.0)), SLO, CRITERIA).service
     assert (found.status, found.value_s, found.first_touch_s) == (Status.NO_IMPACT, 0.0, 0.0)
-    # So many good requests in a row contradict a share of 2 % failed ones: twice the log likelihood ratio is above 3.841.
+    # So many good requests in a row contradict a share of 2 % failed ones: twice the log likelihood ratio says so.
     after_s = [at_s - FAULT_S for at_s in instants_s if at_s >= FAULT_S]
     tolerated = min(1 - CRITERIA.goodput, CRITERIA.error_ratio)
     needed = math.ceil(3.841 / (-2 * math.log(1 - tolerated)))
