@@ -7,6 +7,7 @@ samples is as likely as any other. Values may be tied, and +inf where the truth 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ def p_value(first: Sequence[float], second: Sequence[float]) -> float:
     if not first or not second:
         return 1.0
     if len(ranks) <= _EXACT_UP_TO:
-        chances = _rank_sum_chances(ranks, len(first))
+        chances = _rank_sum_chances(tuple(np.sort(ranks).tolist()), len(first))
         below, above = chances[: observed + 1].sum(), chances[observed:].sum()
     else:
         rng = np.random.default_rng(_SEED)
@@ -137,9 +138,10 @@ def _doubled_ranks(values: Values) -> NDArray[np.int64]:
     return np.asarray(below + through + 1, dtype=np.int64)
 
 
-def _rank_sum_chances(ranks: NDArray[np.int64], taken: int) -> Values:
-    """The probability of each sum of `taken` of the ranks, drawn without replacement."""
-    counts = np.zeros((taken + 1, int(np.sort(ranks)[-taken:].sum()) + 1))
+@lru_cache(maxsize=16)
+def _rank_sum_chances(ranks: tuple[int, ...], taken: int) -> Values:
+    """The probability of each sum of `taken` of the ranks, drawn without replacement; their order is no matter."""
+    counts = np.zeros((taken + 1, sum(sorted(ranks)[-taken:]) + 1))
     counts[0, 0] = 1.0
     for rank in ranks:
         counts[1:, rank:] += counts[:-1, : counts.shape[1] - rank].copy()
@@ -153,7 +155,7 @@ def _critical(first: int, second: int) -> int:
     if first + second > _EXACT_UP_TO:
         deviation = math.sqrt(first * second * (first + second + 1) / 12)
         return max(1, math.floor(first * second / 2 - 1.959964 * deviation))
-    chances = _rank_sum_chances(2 * np.arange(1, first + second + 1), first)
+    chances = _rank_sum_chances(tuple(range(2, 2 * (first + second) + 1, 2)), first)
     least = first * (first + 1)  # twice the smallest rank sum
     cumulative = np.cumsum(chances[least::2])
     return int(np.searchsorted(cumulative, LEVEL / 2, side="right"))

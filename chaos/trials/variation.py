@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.errors import InputError
-from chaos.experiment.experiment import Experiment, read_experiment, rewrite, write_as_run
+from chaos.experiment.experiment import Experiment, rewrite, write_as_run
 from chaos.experiment.file import ExperimentSpec, FaultEntry
 from chaos.faults.fault import Fault
 from chaos.faults.manifest import OWN, Selection
@@ -42,15 +42,6 @@ def write_templates(
     )
     shutil.copyfile(folder.experiment, folder.sham)
     return own, rewrite(replace(own, path=folder.sham), _with(own.spec, entries))
-
-
-def read_templates(folder: SeriesFolder) -> tuple[Experiment, Experiment]:
-    """Both, of a series that was begun earlier.
-
-    Raises:
-        InputError: they are not there, or not understood.
-    """
-    return read_experiment(folder.experiment), read_experiment(folder.sham)
 
 
 def write_trial(
