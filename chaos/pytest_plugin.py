@@ -24,8 +24,13 @@ class Deviated(Exception):  # noqa: N818 - a finding, and no error of the tool
     """The experiment found a weakness."""
 
 
-class Inconclusive(Exception):  # noqa: N818 - the same
+class Undecided(Exception):  # noqa: N818 - the same
     """It could not be known; a skip would let a job be green that has proved nothing."""
+
+    def __init__(self, word: str, why: str) -> None:
+        super().__init__(why)
+        self.word = word
+        """How it ended: inconclusive, wrong input, aborted, cleanup incomplete."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,7 +78,7 @@ class ExperimentItem(pytest.Item):
 
         Raises:
             Deviated: an assertion did not hold.
-            Inconclusive: it decided nothing, was refused, or aborted.
+            Undecided: it decided nothing, was refused, or aborted.
             KeyboardInterrupt: somebody stopped it; everything was undone.
         """
         from chaos import commands
@@ -87,7 +92,8 @@ class ExperimentItem(pytest.Item):
         except AftershockError as error:
             self.user_properties.append(("exit_code", int(error.exit_code)))
             hint = f"\nhint: {error.hint}" if error.hint else ""
-            raise Inconclusive(f"{error}{hint}\nrun folder: {out}") from error
+            where = f"\nrun folder: {out}" if out.exists() else ""
+            raise Undecided(_word(error.exit_code), f"{error}{hint}{where}") from error
         except Interrupted as interrupt:
             raise KeyboardInterrupt(str(interrupt)) from interrupt
         self._judge(journal, folder)
@@ -105,7 +111,7 @@ class ExperimentItem(pytest.Item):
         if journal.verdict == Verdict.DEVIATED:
             raise Deviated(told)
         if journal.exit_code != 0:
-            raise Inconclusive(told)
+            raise Undecided(_word(journal.exit_code), told)
 
     def repr_failure(
         self,
@@ -113,8 +119,10 @@ class ExperimentItem(pytest.Item):
         style: Any = None,
     ) -> Any:
         """The sentences of a finding, without the way through our code; all of it where that is at fault."""
-        if isinstance(excinfo.value, Deviated | Inconclusive):
-            return f"{type(excinfo.value).__name__.lower()}: {excinfo.value}"
+        if isinstance(excinfo.value, Deviated):
+            return f"deviated: {excinfo.value}"
+        if isinstance(excinfo.value, Undecided):
+            return f"{excinfo.value.word}: {excinfo.value}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
@@ -128,6 +136,13 @@ def _named(path: Path, config: pytest.Config) -> bool:
         return False
     named = {Path(config.invocation_params.dir, arg.split("::")[0]).resolve() for arg in config.args}
     return bool(named & {path.resolve(), path.parent.resolve()})
+
+
+def _word(exit_code: int) -> str:
+    from chaos.errors import ExitCode
+
+    endings = (ExitCode.WRONG_INPUT, ExitCode.ABORTED, ExitCode.CLEANUP_INCOMPLETE)
+    return ExitCode(exit_code).name.lower().replace("_", " ") if exit_code in endings else "inconclusive"
 
 
 def _free(folder: Path, name: str) -> Path:
@@ -150,7 +165,8 @@ def _sentences(journal: "Journal") -> str:
     from chaos.record.verdict import Verdict
     from chaos.report import story
 
-    lines = [story.headline(journal), *journal.reasons]
+    found = story.finding(journal)
+    lines = [found, *(reason for reason in journal.reasons if reason not in found)]
     for one in journal.assertions:
         if one.verdict != Verdict.PASSED:
             told = (

@@ -40,7 +40,7 @@ class Difference(Entry):
 
     name: str
     unit: str
-    """s, or requests."""
+    """s, requests, or share."""
     n_a: int
     n_b: int
     """Trials with a value; those that did not recover among them, ranked last."""
@@ -48,17 +48,18 @@ class Difference(Entry):
     not_recovered_b: int
     within_s: Number | None = None
     """Recoveries later than this count as not recovered in both: one side was watched no longer."""
-    median_a: Number | None
-    median_a_reason: str | None = None
-    median_b: Number | None
-    median_b_reason: str | None = None
+    middle_a: Number | None
+    """The median; of deviations, their share."""
+    middle_a_reason: str | None = None
+    middle_b: Number | None
+    middle_b_reason: str | None = None
     p: Number
     """Two-sided, of the rank-sum test over all permutations."""
     p_adjusted: Number
     """After Holm, for as many measures as were compared."""
     finding: Finding
     shift: Number | None
-    """B minus A, after Hodges and Lehmann."""
+    """B minus A, after Hodges and Lehmann; of shares their difference, with the interval of Newcombe."""
     shift_reason: str | None = None
     shift_low: Number | None
     """Of its 95 % interval."""

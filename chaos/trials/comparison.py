@@ -9,12 +9,15 @@ from chaos.measuring.quantiles import quantile
 from chaos.record.comparison import COMPARISON_SCHEMA, Comparison, Difference, Finding, Side
 from chaos.record.trials import Trial
 from chaos.record.verdict import Verdict
-from chaos.report.words import plain, seconds
+from chaos.report.words import plain, seconds, share
 from chaos.trials import rank_test
 from chaos.trials.loading import Sample, changes
 
 _NO_VALUES = "no trial has a value"
 _UNBOUNDED = "censored values or too few trials leave it open"
+
+
+_DEVIATED = {Verdict.PASSED: 0.0, Verdict.DEVIATED: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,15 @@ MEASURES = {
         plain,
         "B loses{} more",
         "B loses{} fewer",
+        censored=False,
+    ),
+    "deviated": Measure(
+        "deviations",
+        "share",
+        lambda trial: _DEVIATED.get(trial.verdict) if trial.verdict else None,
+        share,
+        "B deviates in{} more of its trials",
+        "B deviates in{} fewer of its trials",
         censored=False,
     ),
 }
@@ -135,11 +147,14 @@ def _values(
 def _difference(
     measure: Measure, one: list[float], other: list[float], within_s: float | None, p_adjusted: float
 ) -> Difference:
-    p = rank_test.p_value(one, other)
-    shift = rank_test.shift(one, other) if one and other else rank_test.Shift(None, -math.inf, math.inf)
-    ratio = rank_test.ratio(one, other) if one and other else None
+    of_shares = measure.unit == "share"
+    shift, ratio, detectable = rank_test.Shift(None, -math.inf, math.inf), None, None
+    if one and other and of_shares:
+        shift = rank_test.share_shift(one, other)
+    elif one and other:
+        shift, ratio = rank_test.shift(one, other), rank_test.ratio(one, other)
+        detectable = rank_test.detectable(one, other)
     finding = _finding(one, other, p_adjusted)
-    detectable = rank_test.detectable(one, other)
     bounded = [None if math.isinf(end) else end for end in (shift.low, shift.high)]
     ratio_bounds = (ratio.low, ratio.high) if ratio and math.isfinite(ratio.high) and ratio.low > 0 else None
     values = {
@@ -150,9 +165,9 @@ def _difference(
         "not_recovered_a": sum(map(math.isinf, one)),
         "not_recovered_b": sum(map(math.isinf, other)),
         "within_s": within_s,
-        "median_a": quantile(sorted(one), 50) if one else None,
-        "median_b": quantile(sorted(other), 50) if other else None,
-        "p": p,
+        "middle_a": _middle(one, of_shares=of_shares),
+        "middle_b": _middle(other, of_shares=of_shares),
+        "p": rank_test.p_value(one, other),
         "p_adjusted": p_adjusted,
         "finding": finding,
         "shift": shift.estimate,
@@ -164,12 +179,18 @@ def _difference(
         "sentence": _sentence(measure, (len(one), len(other)), finding, shift, p_adjusted, detectable),
     }
     reasons = {
-        **dict.fromkeys(("median_a", "median_b"), _NO_VALUES),
+        **dict.fromkeys(("middle_a", "middle_b"), _NO_VALUES),
         **dict.fromkeys(("shift", "shift_low", "shift_high"), _UNBOUNDED),
         **dict.fromkeys(("ratio", "ratio_interval"), "a value is not positive, or censored"),
-        "detectable": "too few trials, or no spread among them",
+        "detectable": "too few trials, no spread among them, or a share",
     }
     return Difference.of(values, reasons)
+
+
+def _middle(values: Sequence[float], *, of_shares: bool) -> float | None:
+    if not values:
+        return None
+    return sum(values) / len(values) if of_shares else quantile(sorted(values), 50)
 
 
 def _finding(one: Sequence[float], other: Sequence[float], p: float) -> Finding:

@@ -12,6 +12,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from chaos.measuring.quantiles import wilson_interval
+
 LEVEL = 0.05
 """A difference is told where equal samples would show one as large in fewer than 5 % of comparisons."""
 POWER = 0.8
@@ -83,6 +85,21 @@ def shift(first: Sequence[float], second: Sequence[float]) -> Shift:
     if rank == 0:
         return Shift(estimate, -math.inf, math.inf)
     return Shift(estimate, float(least[rank - 1]), float(most[-rank]))
+
+
+def share_shift(first: Sequence[float], second: Sequence[float]) -> Shift:
+    """How much larger the second share is, of zeros and ones, with the interval of Newcombe (1998, method 10).
+
+    Raises:
+        ValueError: a sample is empty.
+    """
+    shares = [sum(sample) / len(sample) for sample in (first, second)]
+    found = [wilson_interval(int(sum(sample)), len(sample)) for sample in (first, second)]
+    (low_a, high_a), (low_b, high_b) = [each or (0.0, 1.0) for each in found]
+    estimate = shares[1] - shares[0]
+    below = math.hypot(shares[1] - low_b, high_a - shares[0])
+    above = math.hypot(high_b - shares[1], shares[0] - low_a)
+    return Shift(estimate, estimate - below, estimate + above)
 
 
 def ratio(first: Sequence[float], second: Sequence[float]) -> Shift | None:

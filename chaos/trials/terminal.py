@@ -9,7 +9,7 @@ from rich.text import Text
 
 from chaos.record.comparison import Comparison, Difference, Finding
 from chaos.report.series import sentences
-from chaos.report.words import NOTHING, plain, seconds
+from chaos.report.words import NOTHING, plain, seconds, share
 from chaos.trials.trend import Middle, Trend
 
 _STYLES = {
@@ -61,20 +61,20 @@ def _middle(middle: Middle) -> str:
 
 def _print_differences(console: Console, differences: Sequence[Difference]) -> None:
     for one in differences:
-        console.print(Text(one.sentence, style=_STYLES[one.finding]))
+        console.print(Text(one.sentence, style=_STYLES[one.finding]), soft_wrap=True)
 
 
 def _figures(differences: Sequence[Difference]) -> Table:
     grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for name in ("", "median A", "median B", "B / A", "p", "p after Holm", "not recovered A, B"):
+    for name in ("", "A", "B", "B / A", "p", "p after Holm", "not recovered A, B"):
         grid.add_column(name)
     for one in differences:
-        says = seconds if one.unit == "s" else plain
+        says = {"s": seconds, "share": share}.get(one.unit, plain)
         ratio = NOTHING if one.ratio is None else plain(one.ratio)
         if one.ratio_interval:
             ratio += f" ({' to '.join(map(plain, one.ratio_interval))})"
         censored = f"{one.not_recovered_a}, {one.not_recovered_b}" if one.within_s is not None else ""
-        cells = (one.name, says(one.median_a), says(one.median_b), ratio)
+        cells = (one.name, says(one.middle_a), says(one.middle_b), ratio)
         grid.add_row(*cells, f"{one.p:.2g}", f"{one.p_adjusted:.2g}", censored)
     return grid
 
