@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos import commands, options, trial_commands, trial_options
+from chaos import commands, trial_commands, trial_options
 from chaos.errors import AftershockError, ExitCode, InputError
 from chaos.interrupts import Interrupted
 from chaos.observe import Observation
-from chaos.options import Verbs
+from chaos.options import Verbs, count, read_with, seed, url
 from chaos.reading.quantities import load_rate, seconds_of
 
 DESCRIPTION = """\
@@ -75,7 +75,7 @@ def _add_run(verbs: Verbs) -> None:
     run.add_argument("experiment", type=Path, help="an experiment file")
     run.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME-UTC)")
     run.add_argument(
-        "--seed", type=options.seed, help="replaces the file's seed: arrivals, names and victims follow it"
+        "--seed", type=seed, help="replaces the file's seed: arrivals, names and victims follow it"
     )
     run.add_argument(
         "--grafana",
@@ -109,7 +109,7 @@ def _add_observe(verbs: Verbs) -> None:
     )
     observe.add_argument(
         "url",
-        type=options.url,
+        type=url,
         metavar="URL",
         help="base URL of anything OpenAI-compatible, with or without /v1",
     )
@@ -124,12 +124,12 @@ def _add_observation(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--rate",
-        type=options.read_with(load_rate),
+        type=read_with(load_rate),
         default=usual.rate,
         metavar="N",
         help="requests per second, or '60%% of capacity', found by overloading it for seconds (default: %(default)g)",
     )
-    duration = options.read_with(seconds_of)
+    duration = read_with(seconds_of)
     add("--for", dest="lasts_s", type=duration, default=usual.lasts_s, metavar="TIME", help="default: 60s")
     add(
         "--ttft",
@@ -139,20 +139,8 @@ def _add_observation(parser: argparse.ArgumentParser) -> None:
         help="good means a first token within it",
     )
     add("--e2e", type=duration, default=usual.e2e_s, metavar="TIME", help="and the whole answer within it")
-    add(
-        "--prompt-tokens",
-        type=options.count,
-        default=usual.prompt_tokens,
-        metavar="N",
-        help="default: %(default)s",
-    )
-    add(
-        "--output-tokens",
-        type=options.count,
-        default=usual.output_tokens,
-        metavar="N",
-        help="default: %(default)s",
-    )
+    add("--prompt-tokens", type=count, default=usual.prompt_tokens, metavar="N", help="default: %(default)s")
+    add("--output-tokens", type=count, default=usual.output_tokens, metavar="N", help="default: %(default)s")
     add("--model", help="default: the first that it lists")
     add(
         "--api-key-env",
@@ -201,7 +189,7 @@ def _add_checks(verbs: Verbs) -> None:
         description="Select and draw as `run` would, on the replicas that there would be. Touches nothing.",
     )
     plan.add_argument("experiment", type=Path, help="an experiment file")
-    plan.add_argument("--seed", type=options.seed, help="replaces the file's seed")
+    plan.add_argument("--seed", type=seed, help="replaces the file's seed")
     plan.set_defaults(command=lambda given: commands.plan(given.experiment, given.seed))
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from chaos import commands, run_folder
 from chaos.display.progress import for_stream
+from chaos.errors import InputError
+from chaos.experiment.design import require_decidable
 from chaos.experiment.experiment import read_experiment
 from chaos.interrupts import interruptible
 from chaos.publishing import step_summary
@@ -32,8 +34,8 @@ class SeriesOptions:
     trials: int
     shams: int | float = 0.2
     """A number, or a share of the trials."""
-    jitter: float = 2.0
-    """Seconds."""
+    jitter: float | None = None
+    """Seconds; None for what the experiment says."""
 
 
 def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None, asked: SeriesOptions) -> int:
@@ -42,6 +44,9 @@ def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None,
     Whatever ends it early, the trials that were finished are reported.
     """
     experiment = read_experiment(path)
+    require_decidable(experiment)
+    if experiment.spec.observes:
+        raise InputError(f"{path}: expected an experiment with a fault: trials of nothing show nothing")
     grafana = commands.annotations(grafana_url, experiment.spec.experiment)
     folder = run_folder.create_series(experiment.spec.experiment, out)
     series = TrialSeries(

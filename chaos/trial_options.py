@@ -34,7 +34,7 @@ def add_series(run: argparse.ArgumentParser) -> None:
         "--jitter",
         type=options.duration_or_zero,
         metavar="TIME",
-        help="inject up to so much later than the file says, at random (default: 2s)",
+        help="inject up to so much later than `at`, as a trial's seed draws (default: what the file says)",
     )
 
 

@@ -16,18 +16,11 @@ import pytest
 
 from chaos import pytest_plugin
 from chaos.record.journal import Journal
-from tests.test_chaos_cli import TOYS
+from tests.support.quick_experiment import QUICK
 from tests.test_chaos_report_ci import SAMPLE
 from tests.test_chaos_run import MANIFEST
 
 ROOT = Path(__file__).parent.parent
-QUICK = (
-    TOYS.replace("baseline: 18s, observe: 20s", "baseline: 3s, observe: 4s")
-    .replace("hold: 2s, within: 18s", "hold: 1s, within: 3s")
-    .replace("warmup: 1s", "warmup: 500ms")
-    .replace("ttft: 2s, e2e: 4s", "ttft: 1s, e2e: 2s")
-    .replace("  - p99(ttft, baseline) <= 2s\n", "")
-)
 
 
 def ran(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -98,7 +91,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> "tuple[subprocess.Comple
     (folder / "shaken/all.yaml").write_text(MANIFEST.replace('mode: fixed\n  value: "1"', "mode: all"))
     texts = {
         "holds": QUICK,
-        "weak": QUICK.replace("recovery.capacity <= 18s", "recovery.capacity <= 1ms"),
+        "weak": QUICK.replace("requests(all) >= 20", "requests(all) >= 9999"),
         "unknown": QUICK.replace("kill.yaml", "all.yaml"),
         "wrong": QUICK.replace("rate: 25", "raet: 25"),
     }
@@ -113,8 +106,8 @@ def test_passed_passes_and_everything_else_fails_by_its_name(
     done, _ = judged
     assert done.returncode == 1, done.stdout + done.stderr
     assert "3 failed, 1 passed" in done.stdout
-    assert re.search(r"deviated: .*recovery\.capacity <= 1ms did not hold", done.stdout)
-    assert re.search(r"recovery\.capacity <= 1ms: deviated, observed \S+ m?s, bound 1 ms", done.stdout)
+    assert re.search(r"deviated: .*requests\(all\) >= 9999 did not hold", done.stdout)
+    assert re.search(r"requests\(all\) >= 9999: deviated, observed \d+, bound 9999", done.stdout)
     assert re.search(r"inconclusive: .*max_targets 1", done.stdout)
     assert re.search(r"wrong input: .*wrong\.yaml:\d+: load\.ra", done.stdout)
     assert "Traceback" not in done.stdout

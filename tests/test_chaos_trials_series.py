@@ -28,8 +28,8 @@ from chaos.targets import Opening, Target
 from chaos.trials.series import NOT_FINISHED, Asked, TrialSeries
 from tests.conftest import wait_until
 from tests.support.fake_target import FakeTarget
+from tests.support.quick_experiment import QUICK
 from tests.support.scripted_server import ScriptedServer
-from tests.test_chaos_cli import TOYS
 from tests.test_chaos_run import processes_marked, write_experiment
 from tests.test_chaos_runner import DELAY
 
@@ -76,7 +76,7 @@ def series_of(folder: Path, targets: Targets, *, faults: int, shams: int, screen
     (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
     return TrialSeries(
         read_experiment(folder / "small.yaml"),
-        Asked(faults=faults, shams=shams, jitter_s=1.0, seed=4),
+        Asked(faults=faults, shams=shams, jitter_s=None, seed=4),
         create_series("small", folder / "series"),
         lambda: QuietProgress(screen),
         {"aftershock": "1"},
@@ -104,7 +104,8 @@ def test_each_trial_has_a_target_a_seed_an_instant_and_a_plan_of_its_own(
     assert len({trial.plan.read_text() for trial in trials}) == 3
     for trial, planned in zip(trials, series.trials, strict=True):
         inject = json.loads(trial.timetable.read_text())["steps"][0]
-        assert inject["at_s"] == pytest.approx(2.5 + planned.shift_s)
+        assert planned.fault_after_s is not None
+        assert inject["at_s"] == pytest.approx(2.5 + planned.fault_after_s)
         assert trial.report.is_file()
 
 
@@ -184,11 +185,7 @@ def test_what_ends_a_series_is_in_its_record_with_the_trials_that_were_run(
 
 
 def started(folder: Path, out: Path, trials: int) -> "subprocess.Popen[str]":
-    text = TOYS.replace("baseline: 18s, observe: 20s", "baseline: 3s, observe: 4s")
-    text = text.replace("hold: 2s, within: 18s", "hold: 1s, within: 3s").replace(
-        "warmup: 1s", "warmup: 500ms"
-    )
-    command = [sys.executable, "-m", "chaos", "run", str(write_experiment(folder, text)), "--out", str(out)]
+    command = [sys.executable, "-m", "chaos", "run", str(write_experiment(folder, QUICK)), "--out", str(out)]
     return subprocess.Popen(
         [*command, "--trials", str(trials), "--shams", "0", "--jitter", "0s"],
         stdout=subprocess.PIPE,
@@ -232,7 +229,7 @@ def test_a_killed_series_leaves_nothing_running_and_a_record_that_says_it_was_no
 def test_an_option_of_a_series_without_one_is_refused(
     option: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write_experiment(tmp_path / "in", TOYS)
+    path = write_experiment(tmp_path / "in", QUICK)
     assert main(["run", str(path), "--out", str(tmp_path / "out"), *option]) == ExitCode.WRONG_INPUT
     assert "--trials" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -40,8 +40,8 @@ class Trial(Entry):
     """Whether nothing was done to its victims."""
     seed: int
     """Of this run: arrivals, names and victims follow it."""
-    shift_s: Number
-    """How much later than the experiment says its faults were injected."""
+    fault_after_s: Number | None = None
+    """When its first fault is injected, after the end of the baseline: its seed draws that from the jitter."""
     state: TrialState
     verdict: Verdict | None = None
     exit_code: ExitCode | None = None
@@ -182,7 +182,7 @@ class Series(Entry):
     seed: int
     """Of the series: order, seeds and shifts of the trials follow it."""
     jitter_s: Number
-    """A trial's faults are injected up to so much later than the experiment says, uniformly."""
+    """A trial's faults are injected up to so much later than their `at`, uniformly."""
     started_at: str
     """UTC, ISO 8601, for display only."""
     verdict: Verdict

@@ -13,8 +13,12 @@ from chaos.report.words import plain, seconds, share
 from chaos.trials import rank_test
 from chaos.trials.loading import Sample, changes
 
-_NO_VALUES = "no trial has a value"
-_UNBOUNDED = "censored values or too few trials leave it open"
+_REASONS = {
+    **dict.fromkeys(("middle_a", "middle_b"), "no trial has a value"),
+    **dict.fromkeys(("shift", "shift_low", "shift_high"), "censored values or too few trials leave it open"),
+    **dict.fromkeys(("ratio", "ratio_interval"), "a value is not positive, or censored"),
+    "detectable": "too few trials, no spread among them, or a share",
+}
 
 
 _DEVIATED = {Verdict.PASSED: 0.0, Verdict.DEVIATED: 1.0}
@@ -178,13 +182,7 @@ def _difference(
         "detectable": detectable,
         "sentence": _sentence(measure, (len(one), len(other)), finding, shift, p_adjusted, detectable),
     }
-    reasons = {
-        **dict.fromkeys(("middle_a", "middle_b"), _NO_VALUES),
-        **dict.fromkeys(("shift", "shift_low", "shift_high"), _UNBOUNDED),
-        **dict.fromkeys(("ratio", "ratio_interval"), "a value is not positive, or censored"),
-        "detectable": "too few trials, no spread among them, or a share",
-    }
-    return Difference.of(values, reasons)
+    return Difference.of(values, _REASONS)
 
 
 def _middle(values: Sequence[float], *, of_shares: bool) -> float | None:

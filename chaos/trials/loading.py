@@ -56,7 +56,6 @@ def read_sample(path: Path) -> Sample:
         folder=path.name,
         sham=False,
         seed=int(values.get("seed") or 0),
-        shift_s=0,
         state=TrialState.PLANNED,
     )
     trial = completed(planned, run.journal)

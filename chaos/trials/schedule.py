@@ -1,4 +1,4 @@
-"""What a series will do, before it does anything: order, seeds and shifts of its trials, by one seed."""
+"""What a series will do, before it does anything: the order of its trials, and their seeds, by one seed."""
 
 import hashlib
 import math
@@ -9,7 +9,7 @@ from chaos.record.trials import Trial, TrialState
 _SEEDS = 2**31
 
 
-def schedule(seed: int, faults: int, shams: int, jitter_s: float) -> tuple[Trial, ...]:
+def schedule(seed: int, faults: int, shams: int) -> tuple[Trial, ...]:
     """Every trial in the order in which it is run; the shams lie anywhere among the others.
 
     The same seed and numbers give the same schedule. A trial's seed depends on the series' and its number alone.
@@ -24,7 +24,6 @@ def schedule(seed: int, faults: int, shams: int, jitter_s: float) -> tuple[Trial
             folder=f"trial-{number:0{digits}}",
             sham=number in drawn,
             seed=seed_of(seed, number),
-            shift_s=round(rng.uniform(0.0, jitter_s), 3),
             state=TrialState.PLANNED,
         )
         for number in range(1, total + 1)
@@ -37,6 +36,6 @@ def seed_of(seed: int, number: int) -> int:
     return int.from_bytes(digest[:8], "big") % _SEEDS
 
 
-def shams_of(asked: "int | float", faults: int) -> int:
+def shams_of(asked: float, faults: int) -> int:
     """How many shams were asked for: a number of them, or a share of the trials with a fault, rounded up."""
     return asked if isinstance(asked, int) else math.ceil(asked * faults)

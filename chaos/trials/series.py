@@ -21,12 +21,13 @@ from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.record.trials import Series, Trial, TrialState, read_series
 from chaos.report import recorded, write, write_reports
 from chaos.report.series import sentences
+from chaos.report.words import seconds
 from chaos.run_folder import RunFolder, SeriesFolder
 from chaos.runner import Run
 from chaos.trials.outcome import completed
 from chaos.trials.schedule import schedule
 from chaos.trials.summarising import SeriesFacts, summarise
-from chaos.trials.variation import write_templates, write_trial
+from chaos.trials.variation import first_fault_s, write_templates, write_trial
 
 NOT_FINISHED = "the series was not finished"
 
@@ -38,7 +39,8 @@ class Asked:
     faults: int
     """Trials with the experiment's faults."""
     shams: int
-    jitter_s: float
+    jitter_s: float | None
+    """How much later the faults may be injected; None for what the experiment says."""
     seed: int
 
 
@@ -68,11 +70,14 @@ class TrialSeries:
         templates = write_templates(
             self.experiment, self.folder, seed=asked.seed, jitter_s=asked.jitter_s, versions=self.versions
         )
-        facts = self._facts()
-        trials = [*schedule(asked.seed, asked.faults, asked.shams, asked.jitter_s)]
-        phases = templates[0].spec.phases
-        planned_s = phases.warmup_s + phases.baseline_s + phases.observe_s
-        progress = SeriesProgress(len(trials), planned_s, self.display)
+        facts = self._facts(templates[0])
+        trials = [
+            trial.model_copy(
+                update={"fault_after_s": round(first_fault_s(templates[trial.sham], trial.seed), 6)}
+            )
+            for trial in schedule(asked.seed, asked.faults, asked.shams)
+        ]
+        progress = SeriesProgress(len(trials), templates[0].spec.planned_s, self.display)
         self._keep(facts, trials, NOT_FINISHED)
         try:
             for index, trial in enumerate(trials):
@@ -107,14 +112,14 @@ class TrialSeries:
         write_reports(folder)
         return completed(trial, folder.journal, time.monotonic() - began_s), ended
 
-    def _facts(self) -> SeriesFacts:
-        spec = self.experiment.spec
+    def _facts(self, template: Experiment) -> SeriesFacts:
+        spec = template.spec
         return SeriesFacts(
             experiment=spec.experiment,
             hypothesis=spec.hypothesis,
             target=self.experiment.target.kind,
             seed=self.asked.seed,
-            jitter_s=self.asked.jitter_s,
+            jitter_s=max(entry.jitter_s for entry in spec.entries),
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=self.versions,
             expressions=spec.assertions,
@@ -174,4 +179,4 @@ def _without_journal(trial: Trial, why: str) -> Trial:
 
 
 def _about(trial: Trial) -> str:
-    return f"{'sham, ' if trial.sham else ''}seed {trial.seed}, {trial.shift_s:.3f} s later"
+    return f"{'sham, ' if trial.sham else ''}seed {trial.seed}, fault after {seconds(trial.fault_after_s)}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chaos.errors import ExitCode
 from chaos.measuring.quantiles import needed_for_claim, quantile, quantile_interval
-from chaos.measuring.recovery import Status
+from chaos.measuring.recovery_time import Status
 from chaos.record.trials import (
     SERIES_SCHEMA,
     AssertionCounts,

@@ -1,4 +1,4 @@
-"""The experiment that a trial runs: the series' own, with another seed, its faults later, or with nothing for them."""
+"""The experiment that a trial runs: the series' own with another seed, or the same with nothing for its faults."""
 
 import shlex
 import shutil
@@ -22,46 +22,60 @@ AT_ONCE_S = 1.0
 
 
 def write_templates(
-    experiment: Experiment, folder: SeriesFolder, *, seed: int, jitter_s: float, versions: Mapping[str, str]
+    experiment: Experiment,
+    folder: SeriesFolder,
+    *,
+    seed: int,
+    jitter_s: float | None,
+    versions: Mapping[str, str],
 ) -> tuple[Experiment, Experiment]:
     """Write what the trials are variations of into the series' folder: with the faults, and with shams for them.
 
-    Both run for as much longer as the latest of their faults may be late, so that all trials are of one length.
+    Both run for as long as a sham needs that stands for a fault which is over at once: all trials are of one length.
+
+    Args:
+        experiment: as its author wrote it.
+        folder: of the series.
+        seed: of the series.
+        jitter_s: how much later the faults may be injected; None for what the experiment says.
+        versions: of what takes part.
 
     Raises:
         InputError: a fault that nothing can stand for.
     """
-    longer_s = jitter_s + (AT_ONCE_S if any(not one.fault.kind.lasts for one in experiment.faults) else 0.0)
+    longer_s = AT_ONCE_S if any(not one.fault.kind.lasts for one in experiment.faults) else 0.0
     phases = experiment.spec.phases
     longer = phases.model_copy(update={"observe_s": phases.observe_s + longer_s})
-    spec = experiment.spec.model_copy(update={"phases": longer})
+    jittered = {} if jitter_s is None else {"jitter_s": jitter_s}
+    entries = tuple(entry.model_copy(update=jittered) for entry in experiment.spec.entries)
+    spec = _with(experiment.spec, entries).model_copy(update={"phases": longer})
     own = write_as_run(replace(experiment, spec=spec), folder.experiment, seed=seed, versions=versions)
-    entries = tuple(
+    shams = tuple(
         _sham_entry(entry, planned.fault, folder, number)
         for number, (entry, planned) in enumerate(zip(own.spec.entries, own.faults, strict=True), 1)
     )
     shutil.copyfile(folder.experiment, folder.sham)
-    return own, rewrite(replace(own, path=folder.sham), _with(own.spec, entries))
+    return own, rewrite(replace(own, path=folder.sham), _with(own.spec, shams))
 
 
 def write_trial(
     templates: tuple[Experiment, Experiment], trial: Trial, folder: RunFolder, versions: Mapping[str, str]
 ) -> Experiment:
     """Write the experiment of one trial into its folder, and read it back."""
-    template = templates[trial.sham]
-    entries = tuple(_later(entry, trial.shift_s) for entry in template.spec.entries)
-    shifted = replace(template, spec=_with(template.spec, entries))
-    return write_as_run(shifted, folder.experiment, seed=trial.seed, versions=versions)
+    return write_as_run(templates[trial.sham], folder.experiment, seed=trial.seed, versions=versions)
+
+
+def first_fault_s(template: Experiment, seed: int) -> float:
+    """When the first fault of a trial with this seed is injected, in seconds after the end of its baseline."""
+    seeded = replace(template, spec=template.spec.model_copy(update={"seed": seed}))
+    phases = seeded.spec.phases
+    begins_s = min(step.at_s for step in seeded.timetable().steps if step.action == "inject")
+    return begins_s - phases.warmup_s - phases.baseline_s
 
 
 def _with(spec: ExperimentSpec, entries: tuple[FaultEntry, ...]) -> ExperimentSpec:
     faults = {"fault": entries[0]} if spec.fault is not None else {"faults": entries}
     return spec.model_copy(update=faults)
-
-
-def _later(entry: FaultEntry, shift_s: float) -> FaultEntry:
-    until_s = None if entry.until_s is None else entry.until_s + shift_s
-    return entry.model_copy(update={"at_s": entry.at_s + shift_s, "until_s": until_s})
 
 
 def _sham_entry(entry: FaultEntry, fault: Fault, folder: SeriesFolder, number: int) -> FaultEntry:

@@ -34,7 +34,7 @@ def trial(
         folder=f"trial-{number:02}",
         sham=sham,
         seed=number,
-        shift_s=0.1,
+        fault_after_s=0.1,
         state=TrialState.FINISHED,
         verdict=verdict,
         exit_code={"passed": ExitCode.PASSED, "deviated": ExitCode.DEVIATED}.get(
@@ -58,7 +58,7 @@ def trial(
 def planned(number: int, *, sham: bool = False) -> Trial:
     """A trial that was never run."""
     state = TrialState.PLANNED
-    return Trial(number=number, folder=f"trial-{number:02}", sham=sham, seed=number, shift_s=0, state=state)
+    return Trial(number=number, folder=f"trial-{number:02}", sham=sham, seed=number, state=state)
 
 
 def record(

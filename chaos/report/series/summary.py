@@ -93,18 +93,18 @@ def _trials(series: Series) -> str:
             plain(trial.number),
             "sham" if trial.sham else "",
             plain(trial.seed),
-            f"+{seconds(trial.shift_s)}",
+            seconds(trial.fault_after_s),
             text(sentences.of_trial(trial)),
         )
         for trial in series.trials
     ]
     more = f"\n\nand {len(rows) - _MOST_TRIALS} more" if len(rows) > _MOST_TRIALS else ""
-    return table(("trial", "", "seed", "fault", "came to"), rows[:_MOST_TRIALS]) + more
+    return table(("trial", "", "seed", "fault after", "came to"), rows[:_MOST_TRIALS]) + more
 
 
 def _how(series: Series) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in series.versions.items())
     return text(
-        f"{series.experiment} on {series.target}, seed {series.seed}, faults up to {seconds(series.jitter_s)} late, "
+        f"{series.experiment} on {series.target}, seed {series.seed}, faults up to {seconds(series.jitter_s)} later, "
         f"{series.started_at}; {versions}"
     )
