@@ -94,8 +94,8 @@ def compare(a: Path, b: Path, measures: Sequence[str] | None, out: Path | None) 
     return found.exit_code
 
 
-def trend(folders: Sequence[Path], experiment: str | None) -> int:
+def trend(folders: Sequence[Path], experiment: str | None, measures: Sequence[str] | None) -> int:
     """Show series and runs over time; returns the exit code."""
-    found = trends.trend(loading.read_samples(folders, experiment))
+    found = trends.trend(loading.read_samples(folders, experiment), measures or MEASURES)
     terminal.print_trend(found)
     return comparison.exit_code(found.last)

@@ -51,12 +51,7 @@ def add_comparisons(verbs: Verbs) -> None:
         "a", type=Path, metavar="A", help="the folder of a series (`run --trials`), or of a run"
     )
     compare.add_argument("b", type=Path, metavar="B", help="another")
-    compare.add_argument(
-        "--measure",
-        action="append",
-        choices=trial_commands.MEASURES,
-        help="compare this alone; may be repeated (default: all of them, and p-values adjusted for their number)",
-    )
+    _add_measures(compare)
     compare.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     compare.set_defaults(
         command=lambda given: trial_commands.compare(given.a, given.b, given.measure, given.json)
@@ -71,5 +66,17 @@ def add_comparisons(verbs: Verbs) -> None:
     trend.add_argument(
         "folders", type=Path, nargs="+", metavar="DIR", help="of a series, of a run, or of several"
     )
+    _add_measures(trend)
     trend.add_argument("--experiment", metavar="NAME", help="leave out the runs of any other")
-    trend.set_defaults(command=lambda given: trial_commands.trend(given.folders, given.experiment))
+    trend.set_defaults(
+        command=lambda given: trial_commands.trend(given.folders, given.experiment, given.measure)
+    )
+
+
+def _add_measures(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--measure",
+        action="append",
+        choices=trial_commands.MEASURES,
+        help="compare this alone; may be repeated (default: all of them, and p-values adjusted for their number)",
+    )

@@ -70,7 +70,13 @@ def test_so_few_trials_that_nothing_can_be_told_are_inconclusive(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["compare", *both(tmp_path, [1.0, 2.0, 3.0], [7.0, 8.0, 9.0])]) == ExitCode.INCONCLUSIVE
-    assert "nothing can be told by 3 against 3 trials: 4 against 4 are the fewest" in capsys.readouterr().out
+    assert "nothing can be told by 3 against 3 trials" in capsys.readouterr().out
+
+
+def test_more_measures_need_more_trials() -> None:
+    a, b = ([trial(number, start + number) for number in range(4)] for start in (1.0, 9.0))
+    assert [one.finding for one in differences(a, b, ["service"])] == [Finding.LARGER]
+    assert {one.finding for one in differences(a, b, tuple(MEASURES))} == {Finding.UNDECIDABLE}
 
 
 def test_trials_that_never_recovered_are_worse_than_any_that_did(

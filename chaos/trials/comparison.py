@@ -97,7 +97,8 @@ def differences(a: Sequence[Trial], b: Sequence[Trial], names: Sequence[str]) ->
     values = [_values(MEASURES[name], a, b) for name in names]
     adjusted = holm([rank_test.p_value(one, other) for one, other, _ in values])
     return tuple(
-        _difference(MEASURES[name], *both, p) for name, both, p in zip(names, values, adjusted, strict=True)
+        _difference(MEASURES[name], *both, p, len(names))
+        for name, both, p in zip(names, values, adjusted, strict=True)
     )
 
 
@@ -149,7 +150,12 @@ def _values(
 
 
 def _difference(
-    measure: Measure, one: list[float], other: list[float], within_s: float | None, p_adjusted: float
+    measure: Measure,
+    one: list[float],
+    other: list[float],
+    within_s: float | None,
+    p_adjusted: float,
+    measures: int,
 ) -> Difference:
     of_shares = measure.unit == "share"
     shift, ratio, detectable = rank_test.Shift(None, -math.inf, math.inf), None, None
@@ -158,7 +164,7 @@ def _difference(
     elif one and other:
         shift, ratio = rank_test.shift(one, other), rank_test.ratio(one, other)
         detectable = rank_test.detectable(one, other)
-    finding = _finding(one, other, p_adjusted)
+    finding = _finding(one, other, p_adjusted, measures)
     bounded = [None if math.isinf(end) else end for end in (shift.low, shift.high)]
     ratio_bounds = (ratio.low, ratio.high) if ratio and math.isfinite(ratio.high) and ratio.low > 0 else None
     values = {
@@ -191,8 +197,8 @@ def _middle(values: Sequence[float], *, of_shares: bool) -> float | None:
     return sum(values) / len(values) if of_shares else quantile(sorted(values), 50)
 
 
-def _finding(one: Sequence[float], other: Sequence[float], p: float) -> Finding:
-    if not one or not other or rank_test.least_p_value(len(one), len(other)) > rank_test.LEVEL:
+def _finding(one: Sequence[float], other: Sequence[float], p: float, measures: int) -> Finding:
+    if not one or not other or measures * rank_test.least_p_value(len(one), len(other)) > rank_test.LEVEL:
         return Finding.UNDECIDABLE
     if p > rank_test.LEVEL:
         return Finding.NONE
@@ -209,9 +215,7 @@ def _sentence(
 ) -> str:
     tail = f"p {_p(p)}, {numbers[0]} against {numbers[1]} trials"
     if finding == Finding.UNDECIDABLE:
-        return (
-            f"{measure.title}: nothing can be told by {tail.partition(', ')[2]}: 4 against 4 are the fewest"
-        )
+        return f"{measure.title}: nothing can be told by {tail.partition(', ')[2]}"
     if finding == Finding.NONE:
         spread = (
             ""

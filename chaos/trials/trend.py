@@ -41,11 +41,12 @@ class Trend:
     """The last (B) against all trials before it (A), as if those were of one kind; empty for a single point."""
 
 
-def trend(samples: Sequence[Sample]) -> Trend:
+def trend(samples: Sequence[Sample], names: Sequence[str] = tuple(MEASURES)) -> Trend:
     """What samples of one experiment show over time.
 
     Args:
         samples: the oldest first.
+        names: of the measures in which the last is compared with those before.
     """
     points = tuple(
         Point(
@@ -57,7 +58,7 @@ def trend(samples: Sequence[Sample]) -> Trend:
         for index, sample in enumerate(samples)
     )
     before = [trial for sample in samples[:-1] for trial in sample.trials]
-    last = differences(before, samples[-1].trials, tuple(MEASURES)) if before else ()
+    last = differences(before, samples[-1].trials, names) if before else ()
     return Trend(samples[-1].experiment, points, last)
 
 
