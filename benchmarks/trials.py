@@ -5,8 +5,8 @@
     python -m benchmarks.trials
 
 Writes docs/data/trials-kills.json and docs/data/trials-builds.json (`--data DIR`); run folders stay under `--runs DIR`,
-and a series that is there is not run again. The third build answers its readiness probe as the first two do, and counts as
-ready only after as many more good answers as make its capacity recovery some 20 % longer: nothing else is unlike.
+and a series that is there is not run again. The third build answers its readiness probe as the first two do, and
+counts as ready after as many more good answers as make its capacity recovery some 20 % longer: nothing else is unlike.
 About 105 s a trial: two hours for each half. Exits 1 where the comparisons do not come to what is true of the builds.
 """
 
