@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from chaos.cli import main
+from chaos.errors import ExitCode
 from chaos.publishing import step_summary
 from chaos.report import write_reports
 from chaos.report.markdown import code, text
 from chaos.run_folder import RunFolder
 from tests.test_chaos_report_ci import SAMPLE
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize(
@@ -87,6 +91,24 @@ def test_a_summary_that_github_would_drop_with_all_others_is_left_out_and_said(
     step_summary.append(summary(tmp_path))
     assert shown.stat().st_size == step_summary.MOST_BYTES - 100
     assert "full" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("series", [(), ("--trials", "2", "--shams", "1")], ids=["a run", "a series"])
+def test_whatever_becomes_of_a_run_or_a_series_is_shown_once(
+    series: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = tmp_path / "nobody.yaml"
+    text = (ROOT / "chaos/experiments/external.yaml").read_text()
+    text = text.replace("../manifests", str(ROOT / "chaos/manifests"))
+    experiment.write_text(
+        text.replace("http://127.0.0.1:8000", "http://127.0.0.1:9")
+    )  # where nothing answers
+    shown = tmp_path / "shown"
+    monkeypatch.setenv(step_summary.VARIABLE, str(shown))
+    out = tmp_path / "out"
+    assert main(["run", str(experiment), "--out", str(out), *series]) == ExitCode.INCONCLUSIVE
+    assert shown.read_text() == (out / "summary.md").read_text() + "\n"
+    assert "no service at http" in shown.read_text()
 
 
 def test_a_file_that_cannot_be_written_is_said_and_harms_no_run(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from chaos.cli import main
 from chaos.errors import ExitCode
@@ -15,7 +16,7 @@ from chaos.record.comparison import Finding
 from chaos.record.trials import Trial
 from chaos.record.verdict import Verdict
 from chaos.trials.comparison import MEASURES, differences, holm
-from chaos.trials.loading import read_sample
+from chaos.trials.loading import changes, read_sample
 from tests.support.series_records import trial, write_series
 
 RUN_SAMPLE = Path(__file__).parent / "data" / "run-sample"
@@ -198,6 +199,18 @@ def test_a_trend_of_several_experiments_needs_to_know_which(
     assert "delay, kill" in capsys.readouterr().err
     assert main(["trend", str(tmp_path), "--experiment", "delay"]) == ExitCode.INCONCLUSIVE
     assert "one point is no trend" in capsys.readouterr().out
+
+
+def test_a_rate_that_each_run_measures_for_itself_is_no_difference(tmp_path: Path) -> None:
+    for name, measured in (("A", 25.0), ("B", 31.5)):
+        folder = tmp_path / name
+        shutil.copytree(RUN_SAMPLE, folder)
+        values = yaml.safe_load((folder / "experiment.yaml").read_text())
+        values["load"] |= {"rate": measured * 0.6, "capacity": {"measured": measured, "share": "60%"}}
+        (folder / "experiment.yaml").write_text(yaml.safe_dump(values))
+    a, b = (read_sample(tmp_path / name) for name in "AB")
+    assert changes(a, b) == ()
+    assert a.settings["load.rate"] == "60% of capacity"
 
 
 def test_shams_take_no_part(tmp_path: Path) -> None:

@@ -96,6 +96,13 @@ def test_a_trial_that_never_recovered_is_the_largest_and_never_dropped_nor_avera
     assert "inf" not in summary.render(series)
 
 
+def test_trials_without_an_impact_are_part_of_the_distribution_and_said() -> None:
+    series = record([trial(1, 0.0), trial(2, 0.0), trial(3, 4.0)])
+    assert series.recovery("service").median_s == 0
+    assert "no impact in 2 of 3" in series.sentence
+    assert "no impact on service in 2 trials" in record([trial(1, 0.0), trial(2, 0.0)]).sentence
+
+
 def test_a_value_that_is_unknown_is_counted_and_not_made_up() -> None:
     service = record([*PASSED, UNDECIDED]).recovery("service")
     assert (service.n, service.unknown) == (20, 1)

@@ -113,7 +113,7 @@ def _settings(path: Path) -> dict[str, str]:
     """Every setting of an experiment, those of its manifests in place of their names; none where it is gone."""
     if not path.is_file():
         return {}
-    values = dict(_values(path))
+    values = _as_asked(_values(path))
     for name in ("fault", "faults"):
         entries = values.get(name)
         if isinstance(entries, Mapping):
@@ -126,6 +126,16 @@ def _settings(path: Path) -> dict[str, str]:
         for key, text in flat.items()
         if not any(key == name or key.startswith(f"{name}.") for name in _BESIDE_THE_POINT)
     }
+
+
+def _as_asked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """With the share of the capacity that a run's copy of its experiment has turned into a rate and a baseline."""
+    load, phases = dict(values.get("load") or {}), dict(values.get("phases") or {})
+    capacity = load.get("capacity")
+    if isinstance(capacity, Mapping):
+        load["rate"] = f"{capacity.get('share')} of capacity"
+        phases["baseline"] = capacity.get("baseline_grew_from", phases.get("baseline"))
+    return {**values, "load": load, "phases": phases}
 
 
 def _with_manifest(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,6 +90,8 @@ def of_recovery(of: RecoveryOfTrials) -> str:
         if of.not_recovered == 0
         else f"{of.not_recovered} of {of.n} not within {seconds(of.within_s)}"
     )
+    if of.no_impact:
+        parts.append(f"no impact in {of.no_impact} of {of.n}")
     return ", ".join(parts)
 
 
