@@ -2,16 +2,15 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias, TypeVar
 
-from chaos import commands
-from chaos.errors import AftershockError, ExitCode
+from chaos import commands, trial_commands, trial_options
+from chaos.errors import AftershockError, ExitCode, InputError
 from chaos.interrupts import Interrupted
 from chaos.observe import Observation
+from chaos.options import Verbs, count, read_with, seed, url
 from chaos.reading.quantities import load_rate, seconds_of
-from loadtests.endpoint import Endpoint
 
 DESCRIPTION = """\
 Shake an LLM inference cluster under load, and prove how fast it recovers.
@@ -20,6 +19,8 @@ Shake an LLM inference cluster under load, and prove how fast it recovers.
   aftershock observe http://127.0.0.1:8000                load a service of yours, report every disturbance
   aftershock validate chaos/experiments/*.yaml            is every key understood? touches nothing
   aftershock plan chaos/experiments/pod-kill-30.yaml      which replicas could be hit? touches nothing
+  aftershock run EXPERIMENT --trials 20                   the same 20 times, with shams among them
+  aftershock compare runs/A runs/B                        which of two series recovers faster?
   aftershock report runs/pod-kill-30-20260101T000000Z     write the reports again from the raw records
   aftershock recover                                      end whatever a lost run left behind
 """
@@ -46,9 +47,7 @@ exit codes:
   2    the input is wrong
   3    inconclusive: the load could not be offered as planned, or nothing answered from the start
 """
-_T = TypeVar("_T")
 _RAW = argparse.RawDescriptionHelpFormatter
-_Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - its only name
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,10 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_observe(verbs)
     _add_checks(verbs)
     _add_afterwards(verbs)
+    trial_options.add_comparisons(verbs)
     return parser
 
 
-def _add_run(verbs: _Verbs) -> None:
+def _add_run(verbs: Verbs) -> None:
     run = verbs.add_parser(
         "run",
         help="run an experiment: load, fault, observation, verdict, report",
@@ -75,19 +75,28 @@ def _add_run(verbs: _Verbs) -> None:
     run.add_argument("experiment", type=Path, help="an experiment file")
     run.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME-UTC)")
     run.add_argument(
-        "--seed", type=_seed, help="replaces the file's seed: arrivals, names and victims follow it"
+        "--seed", type=seed, help="replaces the file's seed: arrivals, names and victims follow it"
     )
     run.add_argument(
         "--grafana",
         metavar="URL",
         help="show fault windows there as annotations while they last; token in $GRAFANA_TOKEN",
     )
-    run.set_defaults(
-        command=lambda options: commands.run(options.experiment, options.out, options.seed, options.grafana)
-    )
+    trial_options.add_series(run)
+    run.set_defaults(command=_run)
 
 
-def _add_observe(verbs: _Verbs) -> None:
+def _run(given: argparse.Namespace) -> int:
+    asked = {name: value for name in ("shams", "jitter") if (value := getattr(given, name)) is not None}
+    if given.trials is not None:
+        series = trial_commands.SeriesOptions(given.trials, **asked)
+        return trial_commands.run(given.experiment, given.out, given.seed, given.grafana, series)
+    if asked:
+        raise InputError(f"--{next(iter(asked))} is about a series: expected --trials N with it")
+    return commands.run(given.experiment, given.out, given.seed, given.grafana)
+
+
+def _add_observe(verbs: Verbs) -> None:
     observe = verbs.add_parser(
         "observe",
         help="load a service that runs already, inject nothing, report every disturbance",
@@ -99,7 +108,10 @@ def _add_observe(verbs: _Verbs) -> None:
         formatter_class=_RAW,
     )
     observe.add_argument(
-        "url", type=_url, metavar="URL", help="base URL of anything OpenAI-compatible, with or without /v1"
+        "url",
+        type=url,
+        metavar="URL",
+        help="base URL of anything OpenAI-compatible, with or without /v1",
     )
     _add_observation(observe)
     observe.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/observe-UTC)")
@@ -112,12 +124,12 @@ def _add_observation(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--rate",
-        type=_read_with(load_rate),
+        type=read_with(load_rate),
         default=usual.rate,
         metavar="N",
         help="requests per second, or '60%% of capacity', found by overloading it for seconds (default: %(default)g)",
     )
-    duration = _read_with(seconds_of)
+    duration = read_with(seconds_of)
     add("--for", dest="lasts_s", type=duration, default=usual.lasts_s, metavar="TIME", help="default: 60s")
     add(
         "--ttft",
@@ -127,8 +139,8 @@ def _add_observation(parser: argparse.ArgumentParser) -> None:
         help="good means a first token within it",
     )
     add("--e2e", type=duration, default=usual.e2e_s, metavar="TIME", help="and the whole answer within it")
-    add("--prompt-tokens", type=_count, default=usual.prompt_tokens, metavar="N", help="default: %(default)s")
-    add("--output-tokens", type=_count, default=usual.output_tokens, metavar="N", help="default: %(default)s")
+    add("--prompt-tokens", type=count, default=usual.prompt_tokens, metavar="N", help="default: %(default)s")
+    add("--output-tokens", type=count, default=usual.output_tokens, metavar="N", help="default: %(default)s")
     add("--model", help="default: the first that it lists")
     add(
         "--api-key-env",
@@ -145,24 +157,24 @@ def _add_observation(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _observe(options: argparse.Namespace) -> int:
+def _observe(given: argparse.Namespace) -> int:
     asked = Observation(
-        url=options.url,
-        rate=options.rate,
-        lasts_s=options.lasts_s,
-        ttft_s=options.ttft,
-        e2e_s=options.e2e,
-        prompt_tokens=options.prompt_tokens,
-        output_tokens=options.output_tokens,
-        model=options.model,
-        api_key_env=options.api_key_env,
-        ignore_eos=not options.no_ignore_eos,
-        metrics=tuple(options.metrics),
+        url=given.url,
+        rate=given.rate,
+        lasts_s=given.lasts_s,
+        ttft_s=given.ttft,
+        e2e_s=given.e2e,
+        prompt_tokens=given.prompt_tokens,
+        output_tokens=given.output_tokens,
+        model=given.model,
+        api_key_env=given.api_key_env,
+        ignore_eos=not given.no_ignore_eos,
+        metrics=tuple(given.metrics),
     )
-    return commands.observe(asked, options.out)
+    return commands.observe(asked, given.out)
 
 
-def _add_checks(verbs: _Verbs) -> None:
+def _add_checks(verbs: Verbs) -> None:
     validate = verbs.add_parser(
         "validate",
         help="check experiments and bare Chaos Mesh manifests",
@@ -173,7 +185,7 @@ def _add_checks(verbs: _Verbs) -> None:
         ),
     )
     validate.add_argument("files", type=Path, nargs="+", metavar="FILE")
-    validate.set_defaults(command=lambda options: commands.validate(options.files))
+    validate.set_defaults(command=lambda given: commands.validate(given.files))
 
     plan = verbs.add_parser(
         "plan",
@@ -181,18 +193,18 @@ def _add_checks(verbs: _Verbs) -> None:
         description="Select and draw as `run` would, on the replicas that there would be. Touches nothing.",
     )
     plan.add_argument("experiment", type=Path, help="an experiment file")
-    plan.add_argument("--seed", type=_seed, help="replaces the file's seed")
-    plan.set_defaults(command=lambda options: commands.plan(options.experiment, options.seed))
+    plan.add_argument("--seed", type=seed, help="replaces the file's seed")
+    plan.set_defaults(command=lambda given: commands.plan(given.experiment, given.seed))
 
 
-def _add_afterwards(verbs: _Verbs) -> None:
+def _add_afterwards(verbs: Verbs) -> None:
     report = verbs.add_parser(
         "report",
-        help="write the reports of a run folder again",
+        help="write the reports of a run or a series again",
         description="Judge the raw records of a run again; rewrite journal, report, summary and JUnit XML.",
     )
-    report.add_argument("folder", type=Path, help="a run folder")
-    report.set_defaults(command=lambda options: commands.report(options.folder))
+    report.add_argument("folder", type=Path, help="a run folder, or that of a series of trials")
+    report.set_defaults(command=lambda given: trial_commands.report(given.folder))
 
     recover = verbs.add_parser(
         "recover",
@@ -203,46 +215,14 @@ def _add_afterwards(verbs: _Verbs) -> None:
         ),
     )
     recover.add_argument("--dry-run", action="store_true", help="only say what would be ended")
-    recover.set_defaults(command=lambda options: commands.recover(dry_run=options.dry_run))
-
-
-def _read_with(read: Callable[[str], _T]) -> Callable[[str], _T]:
-    """What reads an option's value and says what was expected instead."""
-
-    def value(text: str) -> _T:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return value
-
-
-def _url(text: str) -> str:
-    try:
-        Endpoint.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return text
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
-    return int(text)
+    recover.set_defaults(command=lambda given: commands.recover(dry_run=given.dry_run))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    given = _parser().parse_args(arguments)
     try:
-        return int(options.command(options))
+        return int(given.command(given))
     except AftershockError as error:
         print(f"aftershock: {error}", file=sys.stderr)
         if error.hint:

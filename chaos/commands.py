@@ -10,7 +10,7 @@ from pathlib import Path
 from random import SystemRandom
 
 from chaos import run_folder
-from chaos.display.progress import for_stream
+from chaos.display.progress import Progress, for_stream
 from chaos.errors import ExitCode, InputError
 from chaos.experiment.design import require_decidable, sentences
 from chaos.experiment.experiment import Experiment, read_experiment, read_file, write_as_run
@@ -20,9 +20,12 @@ from chaos.faults.injection import PlannedFault, victims_rng
 from chaos.interrupts import interruptible
 from chaos.load import traffic
 from chaos.observe import NAME, Observation, write_observation
+from chaos.publishing import step_summary
 from chaos.publishing.annotations import GrafanaAnnotations
+from chaos.record.journal import Journal
 from chaos.report import recorded, write, write_reports
 from chaos.report.terminal import print_summary
+from chaos.run_folder import RunFolder
 from chaos.runner import Run
 from chaos.targets import Planned
 from chaos.targets.kinds import lost_runs
@@ -32,27 +35,45 @@ from dashboards.grafana.client import TOKEN_VARIABLE
 
 def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None) -> int:
     """Run an experiment, write its reports, print the summary; returns the exit code."""
+    return perform(path, out, seed, grafana_url, for_stream(sys.stderr))[0].exit_code
+
+
+def perform(
+    path: Path, out: Path | None, seed: int | None, grafana_url: str | None, progress: Progress
+) -> tuple[Journal, RunFolder]:
+    """The same, telling `progress` how it goes: the journal and the folder of the run."""
     experiment = read_experiment(path)
     require_decidable(experiment)
     for notice in traffic.notices(experiment):
         print(notice, file=sys.stderr)
-    grafana = None
-    if grafana_url is not None:
-        token = os.environ.get(TOKEN_VARIABLE, "")
-        grafana = GrafanaAnnotations(grafana_url, token, experiment.spec.experiment)
-        grafana.require_access(time.time())
+    grafana = annotations(grafana_url, experiment.spec.experiment)
     folder = run_folder.create(experiment.spec.experiment, out)
-    drawn = SystemRandom().randrange(2**31)
-    chosen = next(value for value in (seed, experiment.spec.seed, drawn) if value is not None)
+    chosen = chosen_seed(seed, experiment)
     as_run = write_as_run(experiment, folder.experiment, seed=chosen, versions=versions())
     with interruptible():
         try:
-            journal = Run(as_run, folder, for_stream(sys.stderr), grafana).run()
+            journal = Run(as_run, folder, progress, grafana).run()
         finally:
             if folder.journal.is_file():
                 write_reports(folder)
+                step_summary.append(folder.summary)
     print_summary(journal, folder)
-    return journal.exit_code
+    return journal, folder
+
+
+def annotations(url: str | None, experiment: str) -> GrafanaAnnotations | None:
+    """The Grafana that is told of faults, where one was named and lets us."""
+    if url is None:
+        return None
+    grafana = GrafanaAnnotations(url, os.environ.get(TOKEN_VARIABLE, ""), experiment)
+    grafana.require_access(time.time())
+    return grafana
+
+
+def chosen_seed(seed: int | None, experiment: Experiment) -> int:
+    """The option's, else the file's, else one that is drawn."""
+    drawn = SystemRandom().randrange(2**31)
+    return next(value for value in (seed, experiment.spec.seed, drawn) if value is not None)
 
 
 def observe(asked: Observation, out: Path | None) -> int:

@@ -105,6 +105,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def summary(self) -> Path:
+        """The report for a CI job."""
+        return self.path / "summary.md"
+
+    @property
     def logs(self) -> Path:
         """Output of every process of the run."""
         return self.path / "logs"
@@ -132,22 +137,82 @@ class RunFolder:
             os.fsync(log.fileno())
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesFolder:
+    """Names of the files of a series of trials; each trial is a run folder below."""
+
+    path: Path
+
+    @property
+    def experiment(self) -> Path:
+        """What each trial with a fault is a variation of."""
+        return self.path / "experiment.yaml"
+
+    @property
+    def sham(self) -> Path:
+        """What each sham trial is a variation of: the same, its faults replaced by nothing."""
+        return self.path / "sham.yaml"
+
+    @property
+    def trials(self) -> Path:
+        """The record of the series: from its beginning what it will do, and more with each trial."""
+        return self.path / "trials.json"
+
+    @property
+    def ending(self) -> Path:
+        """How the series ended, where it was cut short."""
+        return self.path / "ending.json"
+
+    @property
+    def report(self) -> Path:
+        """The report for people."""
+        return self.path / "report.html"
+
+    @property
+    def summary(self) -> Path:
+        """The report for a CI job."""
+        return self.path / "summary.md"
+
+    def trial(self, name: str) -> RunFolder:
+        """The folder of one trial, which is there from now on."""
+        folder = RunFolder(self.path / name)
+        folder.logs.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
 def create(experiment: str, out: Path | None) -> RunFolder:
     """A new folder: `out`, which must be empty or not exist yet, or `runs/<experiment>-<UTC time>`.
 
     Raises:
         InputError: `out` holds files already, or cannot be made.
     """
+    path = _new(experiment, out)
+    folder = RunFolder(path)
+    try:
+        folder.logs.mkdir()
+    except OSError as error:
+        raise InputError(f"the run folder cannot be made: {error}") from error
+    return folder
+
+
+def create_series(experiment: str, out: Path | None) -> SeriesFolder:
+    """A new folder for a series of trials, named as that of a run.
+
+    Raises:
+        InputError: `out` holds files already, or cannot be made.
+    """
+    return SeriesFolder(_new(experiment, out))
+
+
+def _new(experiment: str, out: Path | None) -> Path:
     path = out or Path("runs") / f"{experiment}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
             raise InputError(f"--out must be a new or empty folder, this one holds files: {path}")
-        folder = RunFolder(path)
-        folder.logs.mkdir()
     except OSError as error:
         raise InputError(f"the run folder cannot be made: {error}") from error
-    return folder
+    return path
 
 
 def existing(path: Path) -> RunFolder:

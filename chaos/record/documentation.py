@@ -1,4 +1,4 @@
-"""docs/journal.md and docs/journal.schema.json, made from the types of the record.
+"""docs/journal.md and docs/trials-record.md with their JSON Schemas, made from the types of the record.
 
 python -m chaos.record [--check]
 """
@@ -14,10 +14,12 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from chaos.events import EventKind
+from chaos.record.comparison import Comparison
 from chaos.record.details import DETAILS
 from chaos.record.entry import Entry
 from chaos.record.journal import SCHEMA, Journal
 from chaos.record.observed import KeptSeries
+from chaos.record.trials import SERIES_SCHEMA, Series
 
 PAGE = Path("docs/journal.md")
 SCHEMA_FILE = Path("docs/journal.schema.json")
@@ -32,6 +34,23 @@ point, +inf is the string `"inf"`. A key that may be null has `<key>_reason` bes
 `aftershock report` makes the journal again from the other files of a folder, those of earlier versions too.
 What the words mean: [measurement.md](measurement.md).
 """
+TRIALS_PAGE = Path("docs/trials-record.md")
+TRIALS_SCHEMA_FILE = Path("docs/trials.schema.json")
+_TRIALS_HEAD = f"""\
+# The record of a series of trials, and of a comparison
+
+Written by `python -m chaos.record` from the types in `chaos/record/`.
+[trials.schema.json](trials.schema.json) is `trials.json` as a JSON Schema.
+
+`trials.json` (schema {SERIES_SCHEMA}) lies in the folder of a series, from its beginning; `aftershock report` makes it
+again from the records of the trials. Numbers, nulls and infinities are written as in [a journal](journal.md). What the
+figures mean: [trials.md](trials.md).
+"""
+_FILES: dict[type[Entry], str] = {
+    Journal: "journal.json",
+    Series: "trials.json",
+    Comparison: "what compare --json writes",
+}
 _EVENTS = """\
 ## events.jsonl
 
@@ -44,31 +63,46 @@ By panel and legend:
 """
 
 
-def schema() -> str:
-    """The JSON Schema of a journal."""
+def schema(of: type[Entry] = Journal) -> str:
+    """The JSON Schema of a journal, or of another record."""
     found = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Journal.model_json_schema(by_alias=True),
+        **of.model_json_schema(by_alias=True),
     }
     return json.dumps(found, indent=2) + "\n"
 
 
 def page() -> str:
     """The page: a table for each part of the journal, in the order in which they are met, and one for the events."""
-    parts = [*_parts(Journal)]
-    tables = [f"## {_heading(part)}\n\n{_about(part)}\n\n{_table(part)}" for part in parts]
-    return "\n\n".join([_HEAD.strip(), *tables, _SERIES.strip(), _table(KeptSeries), _events()]) + "\n"
+    return (
+        "\n\n".join([_HEAD.strip(), *_tables(Journal), _SERIES.strip(), _table(KeptSeries), _events()]) + "\n"
+    )
+
+
+def trials_page() -> str:
+    """The same for the record of a series, and for that of a comparison."""
+    return "\n\n".join([_TRIALS_HEAD.strip(), *_tables(Series), *_tables(Comparison)]) + "\n"
+
+
+def _tables(record: type[Entry]) -> list[str]:
+    return [f"## {_heading(part)}\n\n{_about(part)}\n\n{_table(part)}" for part in _parts(record)]
 
 
 def main(*, check: bool) -> int:
-    """Write both files, or only compare them; 1 when one is stale."""
-    stale = [path for path, text in ((PAGE, page()), (SCHEMA_FILE, schema())) if not _is(path, text)]
+    """Write all files, or only compare them; 1 when one is stale."""
+    written = {
+        PAGE: page(),
+        SCHEMA_FILE: schema(),
+        TRIALS_PAGE: trials_page(),
+        TRIALS_SCHEMA_FILE: schema(Series),
+    }
+    stale = [path for path, text in written.items() if not _is(path, text)]
     if check:
         for path in stale:
             print(f"{path} is not what the types say: python -m chaos.record", file=sys.stderr)
         return 1 if stale else 0
-    PAGE.write_text(page(), encoding="utf-8")
-    SCHEMA_FILE.write_text(schema(), encoding="utf-8")
+    for path, text in written.items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 
@@ -97,7 +131,7 @@ def _entries(annotation: Any) -> Iterator[type[Entry]]:
 
 
 def _heading(part: type[Entry]) -> str:
-    return "journal.json" if part is Journal else part.__name__
+    return _FILES.get(part, part.__name__)
 
 
 def _about(part: type[Entry]) -> str:

@@ -18,7 +18,7 @@ def write(folder: RunFolder, run: recorded.Recorded) -> None:
     """Write the reports of this run into a folder."""
     reports = {
         folder.report: html.render(run),
-        folder.path / "summary.md": summary.render(run),
+        folder.summary: summary.render(run),
         folder.path / "junit.xml": junit.render(run.journal),
     }
     for path, text in reports.items():

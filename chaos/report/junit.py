@@ -17,8 +17,8 @@ _TAGS = {Verdict.DEVIATED: "failure", Verdict.INCONCLUSIVE: "error"}
 
 def render(journal: Journal) -> str:
     """The XML document."""
-    suite = ET.Element("testsuite", name=_text(f"aftershock.{journal.experiment}"))
-    suite.set("timestamp", _text(journal.started_at))
+    suite = ET.Element("testsuite", name=text(f"aftershock.{journal.experiment}"))
+    suite.set("timestamp", text(journal.started_at))
     for assertion in journal.assertions:
         _add(suite, assertion.expression, assertion.verdict, _explain(journal, assertion))
     unproved = _unproved(journal)
@@ -27,10 +27,14 @@ def render(journal: Journal) -> str:
     if not unsound and journal.exit_code != 0 and not suite.findall("testcase/*"):
         unsound = story.headline(journal)
     _add(suite, "the data is sound", Verdict.INCONCLUSIVE if unsound else Verdict.PASSED, unsound)
+    return document(suite)
+
+
+def document(suite: ET.Element) -> str:
+    """A suite with its counts, as a file holds it."""
     suite.set("tests", str(len(suite)))
-    suite.set("failures", str(len(suite.findall("testcase/failure"))))
-    suite.set("errors", str(len(suite.findall("testcase/error"))))
-    suite.set("skipped", "0")
+    for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(name, str(len(suite.findall(f"testcase/{tag}"))))
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)
@@ -38,9 +42,9 @@ def render(journal: Journal) -> str:
 
 
 def _add(suite: ET.Element, name: str, verdict: str, message: str) -> None:
-    case = ET.SubElement(suite, "testcase", classname=suite.get("name", ""), name=_text(name))
+    case = ET.SubElement(suite, "testcase", classname=suite.get("name", ""), name=text(name))
     if verdict != Verdict.PASSED:
-        ET.SubElement(case, _TAGS[Verdict(verdict)], type=str(verdict), message=_text(message))
+        ET.SubElement(case, _TAGS[Verdict(verdict)], type=str(verdict), message=text(message))
 
 
 def _explain(journal: Journal, assertion: Assertion) -> str:
@@ -59,6 +63,6 @@ def _unproved(journal: Journal) -> str:
     )
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
     """XML has no way to write control characters."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", str(value))

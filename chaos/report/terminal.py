@@ -16,7 +16,8 @@ from chaos.report.lifecycle import short_names
 from chaos.report.words import count, seconds
 from chaos.run_folder import RunFolder
 
-_STYLES = {Verdict.PASSED: "bold green", Verdict.DEVIATED: "bold red", Verdict.INCONCLUSIVE: "bold yellow"}
+STYLES = {Verdict.PASSED: "bold green", Verdict.DEVIATED: "bold red", Verdict.INCONCLUSIVE: "bold yellow"}
+"""How rich shows a verdict."""
 _URGENCY = (Verdict.DEVIATED, Verdict.INCONCLUSIVE, Verdict.PASSED)
 _MOST_ASSERTIONS = 8
 _MOST_REASONS = 3
@@ -27,7 +28,7 @@ def print_summary(journal: Journal, folder: RunFolder, file: TextIO | None = Non
     """Print what came of a run, short enough for 80 columns and 24 lines, to `file` or stdout."""
     console = Console(file=file, highlight=False)
     head = Text.assemble(
-        (f"{story.MARKS[journal.verdict]} {story.word(journal).upper()}: ", _STYLES[journal.verdict]),
+        (f"{story.MARKS[journal.verdict]} {story.word(journal).upper()}: ", STYLES[journal.verdict]),
         story.finding(journal),
     )
     console.print("", *head.wrap(console, console.width)[:_MOST_LINES], "", sep="\n")
@@ -46,7 +47,7 @@ def _assertions(journal: Journal) -> Table:
     table.add_column("reason", no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
     ordered = sorted(journal.assertions, key=lambda one: _URGENCY.index(one.verdict))
     for one in ordered[:_MOST_ASSERTIONS]:
-        verdict = Text(f"{story.MARKS[one.verdict]} {one.verdict}", style=_STYLES[one.verdict])
+        verdict = Text(f"{story.MARKS[one.verdict]} {one.verdict}", style=STYLES[one.verdict])
         reason = Text(story.reason(journal, one))
         table.add_row(Text(one.expression), story.observed(one), story.interval(one), verdict, reason)
     if len(ordered) > _MOST_ASSERTIONS:
