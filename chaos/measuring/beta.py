@@ -1,4 +1,4 @@
-"""Quantiles of the beta distribution, for parameters that need not be whole: what exact intervals of shares are made of."""
+"""The beta distribution, for parameters that need not be whole: what exact intervals of shares are made of."""
 
 import math
 

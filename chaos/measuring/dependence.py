@@ -4,7 +4,7 @@ One stall, or one queue, makes neighbours alike. A share of n such requests vari
 does, where D = 1 + 2 (r1 + r2 + ...) is the sum of their autocorrelations (the design effect of a sample in clusters).
 The sum is cut off where pairs of them are no longer positive (Geyer, Statistical Science 7, 1992). It is read off the
 flags themselves and off whatever the requests came with, their latencies: rare flags alone do not show the queue that
-will bring the next heap of them. The constants were found on simulated queues: `python -m benchmarks.interval_coverage`.
+will bring the next heap of them. The constants were found with `python -m benchmarks.interval_coverage`.
 """
 
 import math
@@ -19,12 +19,12 @@ Floats = NDArray[np.float64]
 _LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Quantiles of the latencies whose exceedances are looked at: a queue heaps up the slow answers, not all of them."""
 _LAGS = (1, 4, 16)
-_SIGNIFICANT = 3.0
+_SIGNIFICANT = 2.0
 """Standard deviations by which independent requests' correlations do not differ from 0."""
 _SHORTFALL = 3.0
 """A stretch knows its own mean, not the true one, which hides correlation: more, the fewer D there are in it."""
-_HEAPS = 1.15
-"""Power of D: a stretch in which few heaps were seen has not seen the largest."""
+_FEW_HEAPS = 0.25
+"""D is raised to the power 1 + this / sqrt(heaps): a stretch with few heaps of flags has not seen the largest."""
 _LEAST_WORTH = 0.5
 
 
@@ -55,7 +55,8 @@ def dependence(flags: ArrayLike, beside: ArrayLike | None = None) -> Dependence:
             design = max(design, _design(correlations))
     if design == 1.0:
         return Dependence(n, float(n), math.inf)
-    design = design**_HEAPS / max(1 - _SHORTFALL * (design - 1) / n, 0.02)
+    heaps = max(1.0, min(own.sum(), n - own.sum()) / design)
+    design = design ** (1 + _FEW_HEAPS / math.sqrt(heaps)) / max(1 - _SHORTFALL * (design - 1) / n, 0.02)
     worth = max(n / design, _LEAST_WORTH)
     return Dependence(n, worth, max(worth / 3, 1.5))
 

@@ -6,20 +6,20 @@ count is about the run: what was counted is certain and has no interval. Clopper
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from chaos.measuring.beta import beta_point
+from chaos.measuring.beta import beta_point, beta_share
 from chaos.measuring.dependence import Dependence, dependence
+from chaos.measuring.student import student_point
 
-TAIL = 0.025
-"""On either side of an interval that is stated."""
-CLAIM_TAIL = 0.05
-"""Of a claim, which has one side: it is met, or not, with 95 % confidence."""
+_TAIL = 0.025
+"""What may lie beyond either end."""
+_Z = NormalDist().inv_cdf(1 - _TAIL)
 _LEAST_WORTH = 4.0
 """Requests that are worth less say nothing that could be called 95 %."""
 
@@ -62,29 +62,32 @@ def exactly(value: float, n: int) -> Interval:
     return Interval(value, value, n, float(n))
 
 
-def share_interval(flags: ArrayLike, beside: ArrayLike | None = None, tail: float = TAIL) -> Interval:
+def share_interval(flags: ArrayLike, beside: ArrayLike | None = None, *, steady: bool = True) -> Interval:
     """The long-run share of flagged requests.
 
     Args:
         flags: in the order of the planned instants.
         beside: a number of each of the same requests, such as TTFT (+inf: failed), in which dependence shows
             that few flags hide.
-        tail: what may lie beyond either end.
+        steady: whether the stretch is a sample of a service that is to go on like that, such as a baseline. Else it
+            is about the service as it was in this very stretch, such as under a fault: that neighbours are alike is
+            then what is measured and no uncertainty.
     """
     flagged = np.asarray(flags, dtype=np.bool_)
-    return _share(int(flagged.sum()), dependence(flagged, beside), tail)
+    worth = dependence(flagged, beside) if steady else _independent(len(flagged))
+    return _share(int(flagged.sum()), worth)
 
 
-def quantile_interval(in_order: ArrayLike, percent: float, tail: float = TAIL) -> Interval:
+def quantile_interval(in_order: ArrayLike, percent: float, *, steady: bool = True) -> Interval:
     """A quantile of the service: order statistics at ranks that allow for dependence.
 
-    The upper end is +inf where too few requests are above any sample, the lower one -inf likewise. For independent
-    requests the ranks are those of `quantiles.interval_ranks`.
+    The upper end is +inf where too few requests are above any sample, the lower one -inf likewise: such a P99 can be
+    refuted and never supported. For independent requests the ranks are those of `quantiles.interval_ranks`.
 
     Args:
         in_order: of the planned instants; failures +inf.
         percent: 99 for P99.
-        tail: what may lie beyond either end.
+        steady: as for `share_interval`.
     """
     values = np.asarray(in_order, dtype=np.float64)
     n = len(values)
@@ -92,47 +95,65 @@ def quantile_interval(in_order: ArrayLike, percent: float, tail: float = TAIL) -
         return _nothing(0, 0.0)
     ascending = np.sort(values)
     at = ascending[max(1, math.ceil(round(percent / 100 * n, 9))) - 1]
-    worth = dependence(values > at, values)
-    if worth.worth < _LEAST_WORTH:
+    worth = dependence(values > at, values) if steady else _independent(n)
+    if worth.worth < min(n, _LEAST_WORTH):
         return _nothing(n, worth.worth)
-    above = 1 - percent / 100
+    size, above = _size(worth), 1 - percent / 100
     # How many samples may lie above an end of the interval: as many as leave the true share possible.
-    most = _first(n, lambda k: _share(k, worth, tail).low > above)
-    fewest = _first(n, lambda k: _share(k, worth, tail).high >= above)
+    most = _first(n, lambda k: k > 0 and beta_share(above, *_lower(k / n * size, size)) < _TAIL)
+    fewest = _first(n, lambda k: k == n or beta_share(above, *_upper(k / n * size, size)) <= 1 - _TAIL)
     low = -math.inf if most > n else float(ascending[n - most])
     high = math.inf if fewest == 0 else float(ascending[n - fewest])
     return Interval(low, high, n, worth.worth)
 
 
-def quantile_meets(in_order: Sequence[float], percent: float, operator: str, bound: float) -> bool | None:
+def quantile_meets(
+    in_order: ArrayLike, percent: float, operator: str, bound: float, *, steady: bool = True
+) -> bool | None:
     """Whether a claim about a quantile is met (True), refuted (False), or neither, with 95 % confidence.
 
-    It is decided by the share of requests beyond the bound, so that few requests suffice where most of them refute it:
-    48 of 77 above the bound refute a P99, and 299 of 299 below it support one. `==` and `!=` are never supported of
-    a number that has an interval.
+    The same as `quantile_interval(...).meets(...)`, decided by the share of requests beyond the bound, whose own heaps
+    are looked at: 48 of 77 above the bound refute a P99, and 368 of 368 below it support one.
 
     Raises:
         KeyError: an operator that assertions do not have.
     """
     values = np.asarray(in_order, dtype=np.float64)
     if operator in ("==", "!="):
-        return quantile_interval(values, percent).meets(operator, bound)
+        return quantile_interval(values, percent, steady=steady).meets(operator, bound)
     beyond = values > bound if operator in ("<=", ">") else values >= bound
-    share = share_interval(beyond, values, CLAIM_TAIL)
+    share = share_interval(beyond, values, steady=steady)
     return share.meets("<=" if operator in ("<=", "<") else ">", 1 - percent / 100)
 
 
-def _share(k: int, worth: Dependence, tail: float) -> Interval:
+def _independent(n: int) -> Dependence:
+    return Dependence(n, float(n), math.inf)
+
+
+def _share(k: int, worth: Dependence) -> Interval:
     """The interval of a share of which k of n were seen."""
     n = worth.n
-    if n == 0 or worth.worth < _LEAST_WORTH:
+    if n == 0 or worth.worth < min(n, _LEAST_WORTH):
         return _nothing(n, worth.worth)
-    normal = NormalDist().inv_cdf(1 - tail)
-    size = worth.worth * (normal / _student_point(1 - tail, worth.certainty)) ** 2
+    size = _size(worth)
     flagged = k / n * size
-    low = 0.0 if k == 0 else beta_point(tail, flagged, size - flagged + 1)
-    high = 1.0 if k == n else beta_point(1 - tail, flagged + 1, size - flagged)
+    low = 0.0 if k == 0 else beta_point(_TAIL, *_lower(flagged, size))
+    high = 1.0 if k == n else beta_point(1 - _TAIL, *_upper(flagged, size))
     return Interval(low, high, n, worth.worth)
+
+
+def _size(worth: Dependence) -> float:
+    """Independent requests, fewer the less is known of how many they are."""
+    return worth.worth * (_Z / student_point(1 - _TAIL, worth.certainty)) ** 2
+
+
+def _lower(flagged: float, size: float) -> tuple[float, float]:
+    """The parameters of the beta distribution whose lower tail ends where the interval begins."""
+    return flagged, size - flagged + 1
+
+
+def _upper(flagged: float, size: float) -> tuple[float, float]:
+    return flagged + 1, size - flagged
 
 
 def _nothing(n: int, worth: float) -> Interval:
@@ -148,17 +169,3 @@ def _first(n: int, holds: Callable[[int], bool]) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if middle <= n and holds(middle) else (middle + 1, high)
     return low
-
-
-def _student_point(level: float, freedom: float) -> float:
-    """The quantile of Student's t, by the expansion in 1 / freedom (Abramowitz and Stegun 26.7.5)."""
-    z = NormalDist().inv_cdf(level)
-    if math.isinf(freedom):
-        return z
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / freedom ** (power + 1) for power, term in enumerate(terms))
