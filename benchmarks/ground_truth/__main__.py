@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.ground_truth.scoring import Score, Task, score_of
-from benchmarks.ground_truth.table import better_for_worse, cells, markdown
+from benchmarks.ground_truth.table import better_for_worse, cells, markdown, page
 from benchmarks.ground_truth.worlds import WORLDS
 
 
@@ -28,13 +28,11 @@ def main() -> None:
     order = {task: number for number, task in enumerate(tasks)}
     scores.sort(key=lambda each: order[each.world, each.rate, each.seed])
     if arguments.json:
-        arguments.json.write_text(
-            json.dumps(_told(scores), indent=1, default=lambda value: value.item()) + "\n"
-        )
-    text = markdown(scores)
+        arguments.json.write_text(json.dumps(_told(scores), indent=1, default=lambda value: value.item()) + "\n")
     if arguments.markdown:
-        arguments.markdown.write_text(text)
-    print(text)
+        command = f"python -m benchmarks.ground_truth --runs {arguments.runs}"
+        arguments.markdown.write_text(page(scores, command))
+    print(markdown(scores))
 
 
 def _arguments() -> argparse.Namespace:
@@ -48,7 +46,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rates", default="5,16,50,200", help="only these")
     parser.add_argument("--seed", type=int, default=0, help="of the first run; the next ones follow it")
     parser.add_argument("--json", type=Path, help="a file for the totals of every world and rate")
-    parser.add_argument("--markdown", type=Path, help="a file for the tables")
+    parser.add_argument(
+        "--markdown", type=Path, help="a file for the tables with what they mean: docs/ground-truth.md"
+    )
     return parser.parse_args()
 
 

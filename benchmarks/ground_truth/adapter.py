@@ -44,6 +44,11 @@ class Stated:
         slis = self.measurements.phase(name)
         return math.nan if slis is None else slis.phase.end_s
 
+    def requests_in(self, name: str) -> int:
+        """Requests that count in a phase."""
+        slis = self.measurements.phase(name)
+        return 0 if slis is None else slis.n
+
     def interval_of(self, phase: str, indicator: str) -> tuple[float, float] | None:
         """The stated interval of a phase's indicator, such as `goodput`; None where there is none."""
         slis = self.measurements.phase(phase)

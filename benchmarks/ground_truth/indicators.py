@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.ground_truth.columns import Frame
 from benchmarks.ground_truth.play import SLOW_S, SPREAD, Run
 from benchmarks.ground_truth.queueing import queued
+from benchmarks.ground_truth.truth import STEP_S
 from benchmarks.ground_truth.worlds import NOISES, World
 from loadtests.rows import OK
 
@@ -86,3 +87,23 @@ def expected_counts(run: Run) -> int | None:
         outcome != OK and bool(ended_s >= run.frame.fault_s)
         for outcome, ended_s in zip(columns.outcome, columns.ended_s.tolist(), strict=True)
     )
+
+
+def expected_ratios(run: Run, phase_end_s: float, requests: int) -> tuple[float, float] | None:
+    """The goodput and error ratio that a fault phase has to expect, given what was planned in it.
+
+    The phase has the arrivals from F on, and those that F found in flight, as usual as any. None where requests in
+    flight were harmed, and where a queue or the generator decides.
+    """
+    world, service = run.world, run.service
+    if world.queue is not None or world.long_streams or run.harmed or world.drops or world.stalls:
+        return None
+    intended_s = run.columns.intended_s - run.frame.fault_s
+    planned_s = intended_s[(intended_s >= 0) & (intended_s < phase_end_s - run.frame.fault_s)]
+    in_flight = requests - len(planned_s)
+    if not requests or in_flight < 0:
+        return None
+    at = np.minimum((planned_s / STEP_S).astype(np.int64), len(service.good) - 1)
+    goodput = (float(service.good[at].sum()) + in_flight * service.usual_good) / requests
+    errors = (float(service.failed[at].sum()) + in_flight * service.usual_failed) / requests
+    return goodput, errors

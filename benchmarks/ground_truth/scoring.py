@@ -4,12 +4,10 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from benchmarks.ground_truth.adapter import Stated, stated
-from benchmarks.ground_truth.indicators import expected_counts, true_baseline
+from benchmarks.ground_truth.indicators import expected_counts, expected_ratios, true_baseline
 from benchmarks.ground_truth.play import Run, play
-from benchmarks.ground_truth.truth import STEP_S, Truth, recovery_truth
+from benchmarks.ground_truth.truth import Truth, recovery_truth
 from benchmarks.ground_truth.worlds import WORLDS, World
 from chaos.measuring.recovery_time import Criteria, Status
 from chaos.record.verdict import Verdict
@@ -123,17 +121,17 @@ def _cover(counts: Counter[str], about: str, interval: tuple[float, float] | Non
 
 def _score_ratios(result: Score, run: Run, said: Stated) -> None:
     """Goodput and errors of the fault phase, where one instant of a request decides both."""
-    end = round((said.phase_end_s("fault") - run.frame.fault_s) / STEP_S)
-    if run.world.queue is not None or run.world.long_streams or end <= 0:
+    expected = expected_ratios(run, said.phase_end_s("fault"), said.requests_in("fault"))
+    if expected is None:
         return
-    goodput = float(np.mean(run.service.good[:end]))
+    goodput, errors = expected
     _cover(result.counts, "goodput", said.interval_of("fault", "goodput_interval"), goodput)
     unmet = [f"goodput(fault) >= {goodput + _MARGIN:.6f}"] if goodput + _MARGIN <= 1 else []
     met = [f"goodput(fault) >= {goodput - _MARGIN:.6f}"] if goodput >= _MARGIN else []
     _tell(result.counts, "goodput", said.verdicts(unmet), said.verdicts(met))
-    if run.harmed or any(episode.how == "silent" for episode in run.world.episodes):
+    if any(episode.how == "silent" for episode in run.world.episodes):
         return
-    errors = float(np.mean(run.service.failed[:end]))
+    _cover(result.counts, "errors", said.interval_of("fault", "error_ratio_interval"), errors)
     unmet = [f"error_ratio(fault) <= {errors - _MARGIN:.6f}"] if errors >= _MARGIN else []
     met = [f"error_ratio(fault) <= {errors + _MARGIN:.6f}"] if errors + _MARGIN <= 1 else []
     _tell(result.counts, "errors", said.verdicts(unmet), said.verdicts(met))

@@ -136,7 +136,7 @@ def _several() -> list[World]:
         World(
             "flap 2s: 0.05 down x5",
             "dips and flaps",
-            tuple(Episode(2 * at, 2 * at + 0.05) for at in range(5)),
+            tuple(Episode(2 * at, 2 * at + 0.05, how="slow") for at in range(5)),
             lasts_s=8.05,
         ),
         World("bites late 8..9s", "bites late", (Episode(8, 9),), lasts_s=12),
