@@ -28,7 +28,9 @@ def main() -> None:
     order = {task: number for number, task in enumerate(tasks)}
     scores.sort(key=lambda each: order[each.world, each.rate, each.seed])
     if arguments.json:
-        arguments.json.write_text(json.dumps(_told(scores), indent=1, default=lambda value: value.item()) + "\n")
+        arguments.json.write_text(
+            json.dumps(_told(scores), indent=1, default=lambda value: value.item()) + "\n"
+        )
     if arguments.markdown:
         command = f"python -m benchmarks.ground_truth --runs {arguments.runs}"
         arguments.markdown.write_text(page(scores, command))

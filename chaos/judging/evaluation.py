@@ -13,8 +13,9 @@ import numpy as np
 from chaos.experiment.assertions import Assertion, Term
 from chaos.judging.verdict import AssertionResult
 from chaos.measuring.columns import CODES, Flags, Ints
-from chaos.measuring.measurements import Measurements, PhaseSlis
-from chaos.measuring.quantiles import needed_for_interval, quantile, quantile_bounds, wilson_interval
+from chaos.measuring.intervals import quantile_interval, share_interval
+from chaos.measuring.measurements import Measurements, PhaseSlis, is_steady
+from chaos.measuring.quantiles import needed_for_interval, quantile, quantile_bounds
 from chaos.measuring.recovery_time import NOTHING_INJECTED, RecoveryTime
 from chaos.measuring.slis import on_time, samples
 from chaos.measuring.timeline import cold_starts_s, fewest_ready, ready_steps
@@ -177,6 +178,7 @@ def _in_phase(term: Term, measurements: Measurements) -> _Observed:
     if slis.n == 0 and term.name not in ("requests", "ready"):
         return _Observed(None, n=0, reason=f"no planned arrival in the {name} phase")
     found, places = measurements.evidence, measurements.evidence.within(slis.phase)
+    steady = is_steady(slis.phase)
     match term.name:
         case "ready":
             observed = _fewest_ready(measurements, slis)
@@ -186,27 +188,26 @@ def _in_phase(term: Term, measurements: Measurements) -> _Observed:
             of_it = found.rows.outcome[places] == CODES[term.arguments[0]]
             observed = _exactly(int(np.sum(of_it)), slis.n)
         case "goodput":
-            observed = _share(found.good[places], found.unknown[places])
+            observed = _share(found.good[places], found.unknown[places], steady=steady)
         case "smooth_goodput":
             smooth = found.good[places] & on_time(found.rows, places, measurements.objectives)
-            observed = _share(smooth, found.unknown[places])
+            observed = _share(smooth, found.unknown[places], steady=steady)
         case "goodput_rate":
-            observed = _per_second(_share(found.good[places], found.unknown[places]), slis)
+            observed = _per_second(_share(found.good[places], found.unknown[places], steady=steady), slis)
         case "error_ratio":
-            observed = _share(found.failed[places], found.unknown[places])
+            observed = _share(found.failed[places], found.unknown[places], steady=steady)
         case _:
-            observed = _of_samples(term, measurements, places)
+            observed = _of_samples(term, measurements, places, steady=steady)
     return observed
 
 
-def _share(flags: Flags, unknown: Flags) -> _Observed:
+def _share(flags: Flags, unknown: Flags, *, steady: bool) -> _Observed:
     """A share of requests; those that say nothing of the service may have been either."""
-    n = len(flags)
-    lowest = wilson_interval(int(np.sum(flags & ~unknown)), n)
-    highest = wilson_interval(int(np.sum(flags | unknown)), n)
-    if lowest is None or highest is None:
-        return _Observed(None, n=n)
-    return _Observed(float(np.mean(flags)), (lowest[0], highest[1]), n)
+    lowest = share_interval(flags & ~unknown, steady=steady)
+    highest = share_interval(flags | unknown, steady=steady)
+    reason = lowest.reason or highest.reason
+    interval = None if reason else (lowest.low, highest.high)
+    return _Observed(float(np.mean(flags)), interval, len(flags), reason)
 
 
 def _per_second(share: _Observed, slis: PhaseSlis) -> _Observed:
@@ -224,17 +225,26 @@ def _fewest_ready(measurements: Measurements, slis: PhaseSlis) -> _Observed:
     return _exactly(fewest_ready(steps, slis.phase.start_s, slis.phase.end_s))
 
 
-def _of_samples(term: Term, measurements: Measurements, places: Ints) -> _Observed:
+def _of_samples(term: Term, measurements: Measurements, places: Ints, *, steady: bool) -> _Observed:
     metric, rows = term.arguments[0], measurements.timeline.rows
-    values = np.sort(samples(rows, metric, places))
+    # To the precision of stamps: the noise of floats repeats itself, and seems a dependence of requests.
+    values = np.round(samples(rows, metric, places), 6)
     # Gaps of one answer are not independent of each other: requests are what a claim about ITL rests on.
     n = len(places) if metric == "itl" else len(values)
     if not len(values):
         return _Observed(None, n=n, reason=f"no request has a {metric}")
     if term.percent is None:
-        return _exactly(float(values[-1]), n)
+        return _exactly(float(np.max(values)), n)
+    value = quantile(np.sort(values), term.percent)
+    if metric == "itl":
+        bounds, reason = quantile_bounds(np.sort(values), term.percent, n), None
+    else:
+        found = quantile_interval(values, term.percent, steady=steady)
+        bounds, reason = (max(found.low, 0.0), found.high), found.reason
+    if reason:
+        return _Observed(value, n=n, reason=reason)
     needed = needed_for_interval(term.percent)
     wide = (
         f"{term.name} needs {needed} requests to be bounded from above, there are {n}" if n < needed else None
     )
-    return _Observed(quantile(values, term.percent), quantile_bounds(values, term.percent, n), n, wide)
+    return _Observed(value, bounds, n, wide)

@@ -13,6 +13,7 @@ import numpy as np
 from chaos.errors import ExitCode
 from chaos.events import EventKind
 from chaos.experiment.assertions import Dimension
+from chaos.measuring.drift import drift
 from chaos.measuring.evidence import LATE_SHARE
 from chaos.measuring.measurements import Measurements, PhaseSlis, phase_slis
 from chaos.measuring.quantiles import quantile
@@ -200,6 +201,20 @@ def _drift(measurements: Measurements, baseline: Phase) -> Iterator[str]:
     by_chance = _MANY_DEVIATIONS * math.sqrt(pooled * (1 - pooled) * (1 / first.n + 1 / second.n))
     if differs > max(1 - measurements.criteria.goodput, by_chance):
         yield f"unstable baseline: goodput {first.goodput:.1%} in one half, {second.goodput:.1%} in the other"
+    yield from _trend(measurements, baseline)
     low_s, high_s = sorted((first.ttft_p50_s or 0.0, second.ttft_p50_s or 0.0))
     if high_s - low_s > DRIFT_SHARE * measurements.objectives.ttft_s:
         yield f"unstable baseline: median TTFT {low_s:.3f} s in one half, {high_s:.3f} s in the other"
+
+
+def _trend(measurements: Measurements, baseline: Phase) -> Iterator[str]:
+    """Whether what the baseline is heading for would be blamed on the fault."""
+    timeline, rows = measurements.timeline, measurements.timeline.rows
+    places = rows.between(baseline.start_s, baseline.end_s)
+    tolerated = 1 - measurements.criteria.goodput
+    bound_s = measurements.objectives.ttft_s
+    found = drift(
+        rows.intended_s[places], samples(rows, "ttft", places), bound_s, timeline.plan_end_s, tolerated
+    )
+    if found is not None and found.reason is not None:
+        yield f"unstable baseline: {found.reason}"

@@ -1,5 +1,6 @@
 """Everything that is measured of a run, in one value: phases with SLIs, both recoveries, lost requests."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +9,10 @@ from chaos.measuring.capacity_recovery import capacity_recovery
 from chaos.measuring.columns import CODES, Ints
 from chaos.measuring.disturbances import Disturbances, disturbances
 from chaos.measuring.evidence import Evidence, evidence
+from chaos.measuring.intervals import Interval, quantile_interval, share_interval
 from chaos.measuring.objectives import Objectives
 from chaos.measuring.phases import phases
-from chaos.measuring.quantiles import quantile, quantile_interval, wilson_interval
+from chaos.measuring.quantiles import quantile
 from chaos.measuring.recovery import after_end, service_recovery
 from chaos.measuring.recovery_time import Criteria, RecoveryTime
 from chaos.measuring.slis import samples
@@ -105,22 +107,39 @@ def phase_slis(found: Evidence, phase: Phase) -> PhaseSlis:
     """The indicators of any stretch of the run."""
     places: Ints = found.within(phase)
     n, good, failed = len(places), int(np.sum(found.good[places])), int(np.sum(found.failed[places]))
-    ttft_s, e2e_s = (np.sort(samples(found.rows, metric, places)) for metric in ("ttft", "e2e"))
+    in_order_s = np.round(samples(found.rows, "ttft", places), 6)
+    ttft_s, e2e_s = np.sort(in_order_s), np.sort(samples(found.rows, "e2e", places))
+    steady = is_steady(phase)
+    shares = [share_interval(flags[places], steady=steady) for flags in (found.good, found.failed)]
     return PhaseSlis(
         phase=phase,
         n=n,
         good=good,
         failed=failed,
         goodput=good / n if n else None,
-        goodput_interval=wilson_interval(good, n),
+        goodput_interval=_ends(shares[0]),
         goodput_rate=good / phase.length_s if phase.length_s > 0 else None,
         error_ratio=failed / n if n else None,
-        error_ratio_interval=wilson_interval(failed, n),
+        error_ratio_interval=_ends(shares[1]),
         ttft_p50_s=quantile(ttft_s, 50) if n else None,
         ttft_p99_s=quantile(ttft_s, 99) if n else None,
-        ttft_p99_interval_s=quantile_interval(ttft_s, 99),
+        ttft_p99_interval_s=_both_ends(quantile_interval(in_order_s, 99, steady=steady)),
         e2e_p99_s=quantile(e2e_s, 99) if n else None,
     )
+
+
+def is_steady(phase: Phase) -> bool:
+    """Whether a phase is a sample of a service that goes on like that, and not what it was in this very stretch."""
+    return phase.name in ("baseline", "observation")
+
+
+def _ends(interval: Interval) -> tuple[float, float] | None:
+    return None if interval.reason else (interval.low, interval.high)
+
+
+def _both_ends(interval: Interval) -> tuple[float, float] | None:
+    ends = _ends(interval)
+    return None if ends is None or ends[0] == -math.inf or interval.high == math.inf else ends
 
 
 def _lost_requests(timeline: Timeline, found: Evidence) -> int | None:
