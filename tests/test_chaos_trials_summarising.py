@@ -11,7 +11,7 @@ import pytest
 from chaos.errors import ExitCode
 from chaos.record.trials import Series, Trial, read_series
 from chaos.record.verdict import Verdict
-from chaos.report.series import junit, page, summary, write_series_reports
+from chaos.report.series import junit, page, sentences, summary, write_series_reports
 from chaos.report.series.terminal import print_series
 from chaos.run_folder import SeriesFolder
 from chaos.trials.summarising import summarise
@@ -101,6 +101,18 @@ def test_trials_without_an_impact_are_part_of_the_distribution_and_said() -> Non
     assert series.recovery("service").median_s == 0
     assert "no impact in 2 of 3" in series.sentence
     assert "no impact on service in 2 trials" in record([trial(1, 0.0), trial(2, 0.0)]).sentence
+
+
+def test_a_trial_says_why_it_did_not_pass() -> None:
+    assert (
+        sentences.of_trial(PASSED[0])
+        == "passed: service 1 s (950 ms to 1.05 s), capacity 1 s (950 ms to 1.05 s), 3 lost"
+    )
+    assert sentences.of_trial(DEVIATED).endswith(f"3 lost; {EXPRESSION} did not hold")
+    assert sentences.of_trial(UNDECIDED).endswith(f"3 lost; {EXPRESSION}: undecided")
+    lagging = UNDECIDED.model_copy(update={"reasons": ("the generator lagged",)})
+    assert sentences.of_trial(lagging).endswith("3 lost; the generator lagged")
+    assert sentences.of_trial(planned(1)) == "not run"
 
 
 def test_a_value_that_is_unknown_is_counted_and_not_made_up() -> None:

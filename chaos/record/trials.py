@@ -27,6 +27,8 @@ class TrialAssertion(Entry):
     expression: str
     verdict: Verdict
     observed: Number | None = None
+    reason: str | None = None
+    """Why it is inconclusive."""
 
 
 class Trial(Entry):

@@ -55,6 +55,7 @@ def _values(journal: Mapping[str, Any], took_s: float | None) -> dict[str, Any]:
                 "expression": one["expression"],
                 "verdict": one["verdict"],
                 "observed": _number(one.get("observed")),
+                "reason": one.get("reason"),
             }
             for one in journal["assertions"]
         ),

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from chaos.record.trials import RecoveryOfTrials, Shams, Trial, TrialCounts, TrialState
+from chaos.record.verdict import Verdict
 from chaos.report.words import count, seconds, share
 
 _NAMES = {"service": "goodput was back", "capacity": "capacity was back"}
@@ -24,7 +25,17 @@ def of_trial(trial: Trial) -> str:
         return f"{word}: {'; '.join(trial.reasons[:1])}"
     found = [f"{name} {recovery(trial, name)}" for name in ("service", "capacity")]
     lost = [] if trial.lost_requests is None else [f"{trial.lost_requests} lost"]
-    return f"{word}: {', '.join([*found, *lost])}"
+    return "; ".join([f"{word}: {', '.join([*found, *lost])}", *_why(trial)[:1]])
+
+
+def _why(trial: Trial) -> list[str]:
+    """Why a trial did not pass."""
+    if trial.verdict == Verdict.DEVIATED:
+        return [
+            f"{one.expression} did not hold" for one in trial.assertions if one.verdict == Verdict.DEVIATED
+        ]
+    undecided = [one for one in trial.assertions if one.verdict == Verdict.INCONCLUSIVE]
+    return [*trial.reasons, *(f"{one.expression}: {one.reason or 'undecided'}" for one in undecided)]
 
 
 def recovery(trial: Trial, name: str) -> str:
