@@ -24,7 +24,8 @@ from chaos.measuring.recovery_time import Criteria
 from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.record import journal
 from chaos.record.journal import Journal
-from chaos.record.sections import Generator, Slo
+from chaos.record.load import Generator
+from chaos.record.sections import Slo
 from loadtests.rows import Row
 
 ROOT = Path(__file__).parent.parent

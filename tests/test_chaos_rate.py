@@ -18,7 +18,7 @@ from chaos.load.capacity import Capacity
 from chaos.load.rate import settle
 from chaos.measuring.objectives import Objectives
 from chaos.reading.quantities import CapacityShare
-from chaos.record import sections
+from chaos.record import load as record_load
 from chaos.report import story
 from chaos.steady_state import overloaded
 from loadtests.arrivals import instants
@@ -132,7 +132,7 @@ def test_the_copy_as_run_has_the_number_and_what_it_came_from_and_reads_back_the
 def test_one_sentence_says_the_rate_and_where_it_comes_from(
     *, at_least: bool, by_this_run: bool, grew_from_s: float | None, expected: str
 ) -> None:
-    made_of = sections.Capacity(
+    made_of = record_load.Capacity(
         measured=25.5,
         share=0.6,
         at_least=at_least,

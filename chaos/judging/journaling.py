@@ -18,18 +18,8 @@ from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.record.cluster import Alert, Reconciliation
 from chaos.record.costs import Processor
 from chaos.record.journal import SCHEMA, Journal
-from chaos.record.sections import (
-    Assertion,
-    Capacity,
-    Disturbance,
-    Fault,
-    Generator,
-    Load,
-    Phase,
-    Recovery,
-    Slo,
-    UsualLevel,
-)
+from chaos.record.load import Capacity, Generator, Load
+from chaos.record.sections import Assertion, Disturbance, Fault, Phase, Recovery, Slo, UsualLevel
 from loadtests.rows import OK
 
 _NOT_THERE = {

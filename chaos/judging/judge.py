@@ -20,7 +20,7 @@ from chaos.measuring.objectives import Objectives
 from chaos.measuring.recovery_time import Criteria
 from chaos.record.costs import Processor
 from chaos.record.journal import Journal
-from chaos.record.sections import Capacity
+from chaos.record.load import Capacity
 from chaos.run_folder import RunFolder
 from loadtests.rows import OUTCOMES
 

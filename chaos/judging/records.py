@@ -17,9 +17,9 @@ from chaos.measuring.processor import Sample, read_samples
 from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.record import observed
 from chaos.record.details import FaultDetail, FaultEnded, LoadStarted, Looked, TargetOpened, told
+from chaos.record.load import Generator
 from chaos.record.observed import Observed
 from chaos.record.rows_file import read_columns
-from chaos.record.sections import Generator
 from chaos.run_folder import RunFolder
 from loadtests.rows import CENSORED
 

@@ -9,7 +9,8 @@ from chaos.errors import ExitCode, InputError
 from chaos.record.cluster import Alert, Reconciliation
 from chaos.record.costs import Processor
 from chaos.record.entry import Entry
-from chaos.record.sections import Assertion, Disturbance, Fault, Load, Phase, Recovery, Slo, UsualLevel
+from chaos.record.load import Load
+from chaos.record.sections import Assertion, Disturbance, Fault, Phase, Recovery, Slo, UsualLevel
 from chaos.record.verdict import Verdict
 
 SCHEMA = 2

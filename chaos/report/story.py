@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from chaos.errors import ExitCode
 from chaos.measuring.recovery_time import Status
 from chaos.record.journal import Journal
-from chaos.record.sections import Assertion, Capacity, Recovery
+from chaos.record.load import Capacity
+from chaos.record.sections import Assertion, Recovery
 from chaos.record.verdict import Verdict
 from chaos.report import disturbances
 from chaos.report.words import NOTHING, between, count, measured, plain, seconds, share
