@@ -8,8 +8,9 @@ prompt's worth of common text, each turn of a session with the whole prompt of t
 that names blocks are alike where their blocks are.
 """
 
+import hashlib
 import random
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from loadtests.plan import Arrival
 from loadtests.spec import SHARED_PREFIX
@@ -21,26 +22,54 @@ small sound stand still stone study table their there these thing think three to
 water where which while white world
 """.split()  # noqa: SIM905 - a list literal would be 60 lines
 
+_HEAD = 1024
+"""So many characters are drawn word by word: what a text begins with is like nothing else."""
+_PIECE = 64
+"""The rest is drawn by pieces: a prompt of 100,000 must not hold up the requests that are due meanwhile."""
+
 
 def prompt_of(arrival: Arrival) -> str:
     """The text of a planned request: exactly as many ASCII characters as it has tokens."""
     seed, length = arrival.seed, arrival.prompt_tokens
     if arrival.blocks is not None and arrival.block_tokens:
-        blocks = "".join(_words(f"{seed}/block/{block}", arrival.block_tokens) for block in arrival.blocks)
+        blocks = "".join([_block(f"{seed}/block/{block}", arrival.block_tokens) for block in arrival.blocks])
         rest = length - len(blocks)
-        return blocks[:length] if rest <= 0 else blocks + _words(f"{seed}/{arrival.index}", rest)
+        return blocks[:length] if rest <= 0 else blocks + _text(f"{seed}/{arrival.index}", rest)
     if arrival.shared_tokens is None and arrival.session is None:
         return prompt(seed, arrival.index, length)
     shared = min(arrival.shared_tokens or 0, length)
     common = f"{seed}" if arrival.prefix is None else f"{seed}/prefix/{arrival.prefix}"
     own = f"{seed}/{arrival.index}" if arrival.session is None else f"{seed}/session/{arrival.session}"
-    return _words(common, shared) + _words(own, length - shared)
+    return _text(common, shared) + _text(own, length - shared)
 
 
 def prompt(seed: int, index: int, length_bytes: int) -> str:
     """The text of arrival `index`: exactly `length_bytes` ASCII characters, half of them shared by all."""
-    shared = _words(f"{seed}", round(length_bytes * SHARED_PREFIX))
-    return shared + _words(f"{seed}/{index}", length_bytes - len(shared))
+    shared = _text(f"{seed}", round(length_bytes * SHARED_PREFIX))
+    return shared + _text(f"{seed}/{index}", length_bytes - len(shared))
+
+
+def _text(key: str, length_bytes: int) -> str:
+    """Of a key: the beginning of each longer text of the same key."""
+    head = _words(key, min(length_bytes, _HEAD))
+    missing = length_bytes - _HEAD
+    if missing <= 0:
+        return head
+    pieces = _pieces()
+    drawn = hashlib.shake_128(key.encode()).digest(-(-missing // _PIECE))
+    return head + "".join([pieces[number] for number in drawn])[:missing]
+
+
+@lru_cache(maxsize=4096)
+def _block(key: str, length_bytes: int) -> str:
+    """A text that many prompts have."""
+    return _text(key, length_bytes)
+
+
+@cache
+def _pieces() -> tuple[str, ...]:
+    """One for each byte."""
+    return tuple(_words(f"piece/{number}", _PIECE) for number in range(256))
 
 
 @lru_cache(maxsize=8)

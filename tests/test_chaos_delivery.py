@@ -96,3 +96,36 @@ def test_whatever_the_plan_its_own_rows_agree_with_it(instants: list[int], lag_u
     rows = [replace(row(each), dispatched_s=round(each.at_s, 6) + lag_us / 1e6) for each in plan.arrivals]
     late = [replace(each, sent_s=9.0, token_s=(9.1,), ended_s=9.2) for each in rows]
     assert list(check(plan, columns(late))) == []
+
+
+TURNS = Plan(
+    (
+        Arrival(0, 1.0, 8, 2, 1, session=0, turn=0),
+        Arrival(1, 1.5, 8, 2, 1),
+        Arrival(2, 2.0, 20, 2, 1, session=0, turn=1, think_s=1.0),
+        Arrival(3, 3.0, 32, 2, 1, session=0, turn=2, think_s=1.0),
+    )
+)
+
+
+def of_turns(*intended_s: float) -> list[str]:
+    rows = [row(replace(each, at_s=at_s)) for each, at_s in zip(TURNS.arrivals, intended_s, strict=True)]
+    return list(check(TURNS, columns(rows)))
+
+
+def test_a_turn_starts_its_think_time_after_the_end_of_the_one_before_and_nowhere_else() -> None:
+    moved = "has another intended start than the plan"
+    assert of_turns(1.0, 1.5, 2.03, 3.06) == []
+    assert of_turns(1.0, 1.5, 2.0, 3.03) == [f"row 2 {moved}"], "when it could have been at the earliest"
+    assert of_turns(1.0, 1.5, 2.5, 3.53) == [f"row 2 {moved}"]
+    assert of_turns(1.0, 1.6, 2.03, 3.06) == [f"row 1 {moved}"]
+
+
+def test_a_turn_that_never_left_may_start_at_any_later_instant() -> None:
+    rows = [row(TURNS.arrivals[0]), row(TURNS.arrivals[1]), Row(2, 9.0, "censored"), Row(3, 9.0, "censored")]
+    assert list(check(TURNS, columns(rows))) == []
+    early = [*rows[:2], Row(2, 1.9, "censored")]
+    assert list(check(TURNS, columns(early))) == ["row 2 has another intended start than the plan"]
+    assert list(check(TURNS, columns([row(replace(TURNS.arrivals[3], at_s=4.0))]))) == [], (
+        "without its forerunner"
+    )

@@ -1,8 +1,10 @@
 """Traffic as an experiment file says it: understood or refused, told by `validate`, and kept in the run folder."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -11,13 +13,19 @@ from chaos.errors import InputError
 from chaos.experiment.experiment import Experiment, read_experiment, rewrite, write_as_run
 from chaos.load import rate
 from chaos.load.config import load_config
+from chaos.load.process import Load, LoadConfig
 from chaos.measuring.objectives import Objectives
 from chaos.run_folder import RunFolder
 from chaos.steady_state import overdue, overloaded
 from loadtests.plan import Plan
+from loadtests.prompts import prompt_of
+from loadtests.rows import read_rows
 from loadtests.traffic.profiles import PROFILES
+from loadtests.traffic.sessions import Sessions
 from loadtests.traffic.steady import steady
+from loadtests.turns import starts_s
 from tests.support.fake_target import FakeTarget
+from tests.support.scripted_server import ScriptedServer
 
 AZURE = "TIMESTAMP,ContextTokens,GeneratedTokens\n" + "".join(
     f"2024-05-10 10:{second // 60:02}:{second % 60:02}.5,{500 + second},{second}\n" for second in range(300)
@@ -249,3 +257,41 @@ def test_turns_that_wait_for_others_are_no_sign_of_a_cluster_that_is_silent() ->
     assert overdue([], at_s, 0.0, 10.0, objectives, turns) == 10, (
         "what has its own instant is overdue as ever"
     )
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_sessions_are_played_turn_by_turn_each_after_the_answer_before(
+    tmp_path: Path, processes: int
+) -> None:
+    config = LoadConfig(
+        url="",
+        model="tiny",
+        rate_per_s=40.0,
+        duration_s=2.0,
+        seed=5,
+        processes=processes,
+        sessions=Sessions(turns=5, think_s=0.1, system_prompt_tokens=30),
+        plan_path=tmp_path / "plan.jsonl",
+        rows_path=tmp_path / "requests.jsonl",
+        summary_path=tmp_path / "load.json",
+        log_path=tmp_path / "locust.log",
+    )
+    with ScriptedServer() as server, Load(config.but(url=server.url())) as load:
+        load.start()
+        load.wait(within_s=60)
+        asked = {json.loads(body)["messages"][0]["content"] for _, _, body in server.requests if body}
+    rows = sorted(read_rows(config.rows_path), key=lambda row: row.index)
+    assert [row.index for row in rows] == list(range(len(load.plan.arrivals)))
+    sent = [row for row in rows if row.dispatched_s is not None]
+    assert {row.outcome for row in sent} == {"ok"}
+    assert len(sent) > 0.8 * len(rows)
+    assert asked == {prompt_of(load.plan.arrivals[row.index]) for row in sent}
+
+    intended_s = np.array([row.intended_s for row in rows])
+    ended_s = np.array([np.nan if row.ended_s is None else row.ended_s for row in rows])
+    wanted_s = starts_s(load.plan, intended_s, ended_s)
+    for row in rows:
+        if row.dispatched_s is not None:
+            assert row.intended_s == pytest.approx(wanted_s[row.index], abs=3e-6)
+        else:
+            assert (row.outcome, row.intended_s >= 2.0) == ("censored", True), "not due before the end"

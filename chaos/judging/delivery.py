@@ -11,6 +11,7 @@ import numpy as np
 
 from chaos.measuring.columns import Columns, Flags, Floats
 from loadtests.plan import Plan
+from loadtests.turns import starts_s
 
 TOLERANCE_S = 0.001
 """Of stamps against each other: rounding, and timers that ring by a clock of a millisecond's grain."""
@@ -45,10 +46,20 @@ def check(
 
 
 def _moved(plan: Plan, rows: Columns, planned: Flags) -> Flags:
-    at_s = np.full(len(rows), np.nan)
-    at_s[planned] = np.array(plan.offsets_s)[rows.index[planned]]
+    """Rows that start elsewhere than planned; a turn of a session is planned for some time after the one before."""
+    places = np.where(planned, rows.index, 0)
+    said_s, ended_s = np.full((2, len(plan.arrivals)), np.nan)
+    said_s[places[planned]], ended_s[places[planned]] = rows.intended_s[planned], rows.ended_s[planned]
+    if not len(said_s):
+        return ~planned
+    at_s = starts_s(plan, said_s, ended_s)[places]
     agrees: Flags = np.less_equal(np.abs(rows.intended_s - at_s), _WRITTEN_S)  # never of what is no number
-    return ~agrees
+    turns = np.zeros(len(plan.arrivals), dtype=bool)
+    turns[list(plan.waiting)] = True
+    # A turn that never left, or whose forerunner has no row, may say any instant that it could have had.
+    free = turns[places] & (np.isnan(rows.dispatched_s) | np.isnan(at_s))
+    possible: Flags = free & (rows.intended_s >= np.array(plan.offsets_s)[places] - _WRITTEN_S)
+    return ~(agrees | possible)
 
 
 def _impossible(rows: Columns, tolerance_s: float) -> Iterator[tuple[Flags, str, str]]:
