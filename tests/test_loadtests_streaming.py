@@ -181,6 +181,16 @@ def test_a_server_that_does_not_read_the_request_is_given_up_in_time(mute_port: 
     assert 0.29 < row.ended_s < 5
 
 
+@pytest.mark.parametrize("script", ["stall", "ok-3-900"], ids=["at once", "later"])
+def test_a_stall_is_noticed_when_it_has_lasted_however_long_the_first_token_might_have_taken(
+    server: ScriptedServer, script: str
+) -> None:
+    row = request(server.url(script), Timeouts(ttft_s=20, stall_s=0.4, deadline_s=30))
+    assert row.outcome == "stall_timeout"
+    assert row.ended_s is not None
+    assert 0.39 < row.ended_s - row.token_s[-1] < 4
+
+
 def test_what_came_while_the_client_stood_still_is_not_taken_for_silence(server: ScriptedServer) -> None:
     client = StreamingClient(
         Endpoint.parse(server.url("ok-12-50")),
