@@ -45,10 +45,13 @@ def check(
 
 
 def _moved(plan: Plan, rows: Columns, planned: Flags) -> Flags:
-    at_s = np.full(len(rows), np.nan)
+    at_s, waits = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
     at_s[planned] = np.array(plan.offsets_s)[rows.index[planned]]
-    agrees: Flags = np.less_equal(np.abs(rows.intended_s - at_s), _WRITTEN_S)  # never of what is no number
-    return ~agrees
+    waits[planned] = np.array([each.think_s is not None for each in plan.arrivals])[rows.index[planned]]
+    late_s = rows.intended_s - at_s
+    # A turn of a session waits for the end of the one before: its planned instant is the earliest that it can have.
+    agrees: Flags = np.greater_equal(late_s, -_WRITTEN_S) & (waits | np.less_equal(late_s, _WRITTEN_S))
+    return ~agrees  # what is no number agrees with nothing
 
 
 def _impossible(rows: Columns, tolerance_s: float) -> Iterator[tuple[Flags, str, str]]:
