@@ -22,7 +22,7 @@ from exporters.polling import Poller
 from exporters.registry import counter_snapshot, gauge_snapshot
 from exporters.series import probe as declared
 from exporters.series.family import Family
-from loadtests.completions import DONE, PATH, read_chunk
+from loadtests.completions import COMPLETE_REASONS, DONE, PATH, read_chunk
 from loadtests.sse import EventParser, ServerEvent
 
 _PROMPT = "Count to eight."
@@ -151,11 +151,16 @@ def _converse(connection: http.client.HTTPConnection, target: ProbeTarget, timin
     response = connection.getresponse()
     if response.status != http.client.OK:
         raise _BadStatusError(f"status {response.status}")
+    reason: str | None = None
     for event in _events(response):
         if event.data == DONE:
-            timing.complete = True
+            timing.complete = (
+                reason is None or reason in COMPLETE_REASONS
+            )  # an engine says `abort` in order, too
             return
-        if read_chunk(event).has_token:
+        chunk = read_chunk(event)
+        reason = chunk.finish_reason or reason
+        if chunk.has_token:
             timing.token()
 
 

@@ -31,10 +31,14 @@ _LAST_LOOK_S = 0.005
 class Alarm:
     """Lets one greenlet at a time sleep until it is woken, or until its limit has come."""
 
-    def __init__(self, remaining_s: Callable[[], float]) -> None:
-        """`remaining_s` says how much patience is left; it is asked again whenever the alarm rings."""
+    def __init__(self, remaining_s: Callable[[], float], look_every_s: float) -> None:
+        """`remaining_s` says how much patience is left; it is asked again whenever the alarm rings.
+
+        That is after `look_every_s` at the latest: by no more than that may a limit come nearer that nobody told of.
+        """
         self._hub = gevent.get_hub()
         self._remaining_s = remaining_s
+        self._look_every_s = look_every_s
         self._sleeper: Any = None
         self._over = self._looked = False
         self.look: Callable[[], bool] | None = None
@@ -76,7 +80,7 @@ class Alarm:
     def _ring_in(self, remaining_s: float) -> None:
         if self._timer is not None:
             self._timer.close()
-        self._timer = self._hub.loop.timer(max(0.0, remaining_s))
+        self._timer = self._hub.loop.timer(max(0.0, min(remaining_s, self._look_every_s)))
         self._timer.start(self._ring)
 
     def _ring(self) -> None:

@@ -91,7 +91,8 @@ class StreamingClient:
         return exchange.next_limit(self._timeouts)[0] - self._now_s()
 
     def _perform(self, exchange: Exchange, body: bytes) -> None:
-        alarm = Alarm(partial(self._remaining_s, exchange))
+        # The first token brings the limit nearer, to the stall's: none is nearer to any instant than that.
+        alarm = Alarm(partial(self._remaining_s, exchange), self._timeouts.stall_s)
         try:
             connection = self._connect(exchange, alarm)
             try:

@@ -79,6 +79,18 @@ def test_a_generator_that_moves_the_plan_after_a_stall_is_told() -> None:
     ]
 
 
+def test_a_turn_of_a_session_may_be_due_later_than_planned_and_never_earlier() -> None:
+    first = Arrival(0, 0.5, 64, 2, 1, session=1, turn=0)
+    turn = Arrival(1, 1.5, 64, 2, 1, session=1, turn=1, think_s=1.0)
+    plan = Plan((first, turn))
+    rows = [row(first), row(replace(turn, at_s=2.25))]
+    assert list(check(plan, columns(rows))) == []
+    early = [row(first), row(replace(turn, at_s=1.25))]
+    assert list(check(plan, columns(early))) == ["row 1 has another intended start than the plan"]
+    moved = [row(replace(first, at_s=0.75)), rows[1]]
+    assert list(check(plan, columns(moved))) == ["row 0 has another intended start than the plan"]
+
+
 def test_another_plan_than_the_one_on_record_is_told() -> None:
     (complaint,) = found(ROWS, "0" * 64)
     assert complaint.startswith("the load played another plan (000000000000) than the one on record (")

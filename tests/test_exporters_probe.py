@@ -39,6 +39,8 @@ def server() -> Iterator[ScriptedServer]:
         ("garbage", "error"),
         ("not_http", "error"),
         ("error_event", "error"),
+        ("finish-tool_calls", "ok"),
+        ("finish-abort", "incomplete"),
         ("cut_unframed", "incomplete"),
         ("no_done", "incomplete"),
         ("ok-0", "incomplete"),

@@ -150,6 +150,60 @@ def test_the_deadline_bounds_the_connection_too(mute_port: int) -> None:
     assert row.ended_s < 5
 
 
+def test_a_connection_that_nobody_takes_is_a_connect_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:  # more than its queue holds: the kernel answers no further one
+            each.setblocking(False)
+            each.connect_ex(address)
+        row = request(f"http://127.0.0.1:{address[1]}", Timeouts(ttft_s=0.3, stall_s=9, deadline_s=9))
+        for each in waiting:
+            each.close()
+    assert (row.outcome, row.connected_s) == ("connect_timeout", None)
+    assert row.ended_s is not None
+    assert 0.29 < row.ended_s < 5
+
+
+def test_a_body_that_fits_no_buffer_is_sent_in_parts(server: ScriptedServer) -> None:
+    body = json.dumps({"prompt": "w" * 8_000_000}).encode()
+    row = request(server.url("ok-2"), Timeouts(ttft_s=20, stall_s=20, deadline_s=20), body)
+    assert (row.outcome, len(row.token_s)) == ("ok", 2)
+    assert server.requests[-1][2] == body
+
+
+def test_a_server_that_does_not_read_the_request_is_given_up_in_time(mute_port: int) -> None:
+    row = request(
+        f"http://127.0.0.1:{mute_port}", Timeouts(ttft_s=0.3, stall_s=9, deadline_s=9), b"w" * 30_000_000
+    )
+    assert (row.outcome, row.sent_s) == ("ttft_timeout", None)
+    assert row.ended_s is not None
+    assert 0.29 < row.ended_s < 5
+
+
+@pytest.mark.parametrize("script", ["stall", "ok-3-900"], ids=["at once", "later"])
+def test_a_stall_is_noticed_when_it_has_lasted_however_long_the_first_token_might_have_taken(
+    server: ScriptedServer, script: str
+) -> None:
+    row = request(server.url(script), Timeouts(ttft_s=20, stall_s=0.4, deadline_s=30))
+    assert row.outcome == "stall_timeout"
+    assert row.ended_s is not None
+    assert 0.39 < row.ended_s - row.token_s[-1] < 4
+
+
+def test_what_came_while_the_client_stood_still_is_not_taken_for_silence(server: ScriptedServer) -> None:
+    client = StreamingClient(
+        Endpoint.parse(server.url("ok-12-50")),
+        Timeouts(ttft_s=5, stall_s=0.25, deadline_s=5),
+        time.monotonic(),
+    )
+    greenlet = gevent.spawn(client.request, 1, 0.0, b"{}")
+    gevent.sleep(0.15)
+    time.sleep(0.6)  # of this whole process but for the server's thread
+    row = greenlet.get(timeout=30)
+    assert (row.outcome, len(row.token_s)) == ("ok", 12)
+
+
 def test_stamps_ascend_and_tokens_are_seen_when_they_are_sent(server: ScriptedServer) -> None:
     row = request(server.url("ok-6-50"), Timeouts(ttft_s=5, stall_s=5, deadline_s=5))
 
