@@ -79,16 +79,20 @@ def test_a_generator_that_moves_the_plan_after_a_stall_is_told() -> None:
     ]
 
 
-def test_a_turn_of_a_session_may_be_due_later_than_planned_and_never_earlier() -> None:
+def test_a_turn_of_a_session_is_due_a_think_time_after_the_end_of_the_one_before() -> None:
     first = Arrival(0, 0.5, 64, 2, 1, session=1, turn=0)
     turn = Arrival(1, 1.5, 64, 2, 1, session=1, turn=1, think_s=1.0)
     plan = Plan((first, turn))
-    rows = [row(first), row(replace(turn, at_s=2.25))]
+    before = row(first)
+    assert before.ended_s is not None
+    due_s = before.ended_s + 1.0
+    rows = [before, row(replace(turn, at_s=due_s))]
     assert list(check(plan, columns(rows))) == []
-    early = [row(first), row(replace(turn, at_s=1.25))]
-    assert list(check(plan, columns(early))) == ["row 1 has another intended start than the plan"]
-    moved = [row(replace(first, at_s=0.75)), rows[1]]
-    assert list(check(plan, columns(moved))) == ["row 0 has another intended start than the plan"]
+    for at_s in (due_s - 0.25, due_s + 0.25):
+        moved = [before, row(replace(turn, at_s=at_s))]
+        assert list(check(plan, columns(moved))) == ["row 1 has another intended start than the plan"]
+    other = [row(replace(first, at_s=0.75)), rows[1]]
+    assert any("row 0" in complaint for complaint in check(plan, columns(other)))
 
 
 def test_another_plan_than_the_one_on_record_is_told() -> None:

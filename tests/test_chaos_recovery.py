@@ -365,6 +365,22 @@ def test_a_stall_of_the_generator_is_no_outage_of_the_server() -> None:
     assert "1.000 to 1.355 s after the fault" in (found.reason or "")
 
 
+def test_answers_that_a_stall_of_the_generator_stamped_late_are_no_outage_either() -> None:
+    began_s, woke_s = FAULT_S + 1.0, FAULT_S + 1.45
+    rows = [
+        replace(row, token_s=(woke_s,), ended_s=woke_s)
+        if began_s - 0.02 <= row.intended_s < began_s  # left in time, and read when the generator went on
+        else row
+        for row in sent_late(silent_server(constant(200), 0.0), (began_s, woke_s))
+    ]
+    unaware = measure(timeline(rows), SLO, CRITERIA).service
+    found = measure(replace(timeline(rows), stalls=((began_s, 0.45),)), SLO, CRITERIA).service
+    assert unaware.status is Status.UNKNOWN
+    assert (found.status, found.interval_s[0]) == (Status.UNKNOWN, 0.0)
+    assert "stood still for 0.45 s from 21.00 s" in (found.reason or "")
+    assert "76 requests, 0.980 to" in (found.reason or "")
+
+
 def test_a_stall_within_an_outage_changes_nothing() -> None:
     rows = silent_server(constant(200), 4.0)
     told = measure(timeline(rows), SLO, CRITERIA).service

@@ -83,6 +83,7 @@ def _read(
         wanted_replicas=wanted,
         faults=tuple(_faults(events)),
         observes=experiment.spec.observes,
+        stalls=tuple((float(each["start_s"]), float(each["length_s"])) for each in generator.stalls or ()),
         complete=cut_short is None,
     )
     return Records(

@@ -132,7 +132,9 @@ class Ramps:
         ttft_s, e2e_s = _GIVE_UP_TTFT * self.objectives.ttft_s, _GIVE_UP_E2E * self.objectives.e2e_s
         timeouts = self.load.timeouts
         return self.load.but(
-            **steady(self.load),  # constant gaps: what is measured is the cluster, not the luck of a few arrivals
+            **steady(
+                self.load
+            ),  # constant gaps: what is measured is the cluster, not the luck of a few arrivals
             rate_from_per_s=low_per_s,
             rate_per_s=high_per_s,
             duration_s=lasts_s,

@@ -54,6 +54,7 @@ def evidence(timeline: Timeline, objectives: Objectives) -> Evidence:
         struck = (rows.intended_s < start_s) & (decided_s > start_s)
         at_s[struck] = start_s
     late = ~(rows.lag_s <= LATE_SHARE * objectives.ttft_s) & ~np.isnan(rows.dispatched_s)
+    late |= _stamped_late(timeline, objectives)
     dropped = rows.outcome == CODES[CLIENT_DROPPED]
     return Evidence(
         rows=rows,
@@ -86,6 +87,22 @@ def decisions(rows: Columns, objectives: Objectives) -> tuple[Flags, Floats]:
     never_sent = np.isnan(rows.dispatched_s)
     decided_s = np.where(good, ended_s, np.minimum.reduce([ended_s, *missed_s]))
     return good, np.where(never_sent, planned_s, decided_s)
+
+
+def _stamped_late(timeline: Timeline, objectives: Objectives) -> Flags:
+    """What was answered, and would be good if its generator had not stood still: its stamps had to wait for that."""
+    rows = timeline.rows
+    to_first_s, to_end_s = np.zeros(len(rows)), np.zeros(len(rows))
+    for start_s, length_s in timeline.stalls:
+        if length_s <= LATE_SHARE * objectives.ttft_s:
+            continue
+        begins_s = np.maximum(rows.intended_s, start_s)
+        to_first_s += np.clip(np.minimum(rows.first_token_s, start_s + length_s) - begins_s, 0, None)
+        to_end_s += np.clip(np.minimum(rows.ended_s, start_s + length_s) - begins_s, 0, None)
+    stood = rows.ok & (to_end_s > 0)
+    in_time = rows.first_token_s - rows.intended_s - to_first_s <= objectives.ttft_s
+    found: Flags = stood & in_time & (rows.ended_s - rows.intended_s - to_end_s <= objectives.e2e_s)
+    return found
 
 
 def baseline_end_s(found: Evidence, fault_s: float) -> float:

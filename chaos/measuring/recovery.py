@@ -53,7 +53,7 @@ def service_recovery(
     if not np.any(doubtful):
         return worst
     best = search.recovery(bad & ~doubtful, failed & ~doubtful)
-    return _between(best, worst, found.at_s[places][doubtful] - start_s)
+    return _between(best, worst, found.at_s[places][doubtful] - start_s, timeline.stalls)
 
 
 def _too_little(held_to: Levels, requests: int, observed_s: float, criteria: Criteria) -> str | None:
@@ -229,7 +229,9 @@ class _Search:
         return max(float(self.at_s[place]) - before_s, _FINEST_S)
 
 
-def _between(best: RecoveryTime, worst: RecoveryTime, doubtful_s: Floats) -> RecoveryTime:
+def _between(
+    best: RecoveryTime, worst: RecoveryTime, doubtful_s: Floats, stalls: Sequence[tuple[float, float]]
+) -> RecoveryTime:
     """What holds whether or not the requests that the generator sent late, or dropped, would have been good."""
     interval_s = (min(best.interval_s[0], worst.interval_s[0]), max(best.interval_s[1], worst.interval_s[1]))
     if best.status is worst.status and best.value_s == worst.value_s:
@@ -238,4 +240,7 @@ def _between(best: RecoveryTime, worst: RecoveryTime, doubtful_s: Floats) -> Rec
         f"it hangs on {len(doubtful_s)} requests, {doubtful_s.min():.3f} to {doubtful_s.max():.3f} s after the fault, "
         "that the generator sent late or dropped"
     )
+    if stalls:
+        start_s, length_s = max(stalls, key=lambda stall: stall[1])
+        reason += f": it stood still for {length_s:.2f} s from {start_s:.2f} s on the run clock on"
     return replace(unknown(reason, interval_s[0]), interval_s=interval_s)

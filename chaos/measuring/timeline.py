@@ -90,6 +90,8 @@ class Timeline:
     faults: tuple[FaultWindow, ...] = ()
     observes: bool = False
     """Whether nothing was to be injected: then that nothing was is no lack."""
+    stalls: tuple[tuple[float, float], ...] = ()
+    """When the load generator itself stood still, and for how long."""
     complete: bool = True
     """Whether the run came to its end; else `rows` are those that the server had answered by then."""
 
