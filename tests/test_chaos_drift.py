@@ -58,6 +58,6 @@ def test_failures_and_a_shrinking_ttft_are_no_trend_and_few_answers_tell_none() 
     failing = np.where(np.arange(400) % 10 == 0, math.inf, 0.1)
     steady = drift(at_s, failing, BOUND_S, PLAN_END_S, TOLERATED)
     assert steady is not None
-    assert steady.reason is None
+    assert (steady.reason, steady.slow_share) == (None, 0.0)
     assert drift(at_s[:39], failing[:39], BOUND_S, PLAN_END_S, TOLERATED) is None
     assert drift(np.zeros(100), np.full(100, 0.1), BOUND_S, PLAN_END_S, TOLERATED) is None

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
@@ -43,7 +44,7 @@ def _arguments() -> argparse.Namespace:
         "--runs", type=int, default=10_000, help="in all; spread evenly over worlds and rates"
     )
     parser.add_argument("--each", type=int, help="so many of each world and rate, whatever --runs says")
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--worlds", default="", help="only those whose name or group this expression finds")
     parser.add_argument("--rates", default="5,16,50,200", help="only these")
     parser.add_argument("--seed", type=int, default=0, help="of the first run; the next ones follow it")

@@ -79,15 +79,17 @@ def drift(
 
     shares = tuple(share(trend) for trend in (low, slope, high))
     now = float(np.mean(values_s > bound_s))
-    certain = slope > student_point(1 - _CERTAIN, freedom) * error
     reason = None
-    if certain and shares[2] - now > tolerated:
-        ends_ms = 1000 * (median_s + slope * ahead_s)
-        reason = (
-            f"the baseline drifts: its median TTFT grows by {1000 * slope:.2f} ms every second, to {ends_ms:.0f} ms at "
-            f"the end of the plan, where up to {shares[2]:.1%} would be above {1000 * bound_s:.0f} ms without any fault"
-        )
+    if slope > student_point(1 - _CERTAIN, freedom) * error and shares[2] - now > tolerated:
+        reason = _reason(slope, median_s + slope * ahead_s, shares[2], bound_s)
     return Drift(slope, (low, high), now, shares[1], (shares[0], shares[2]), reason)
+
+
+def _reason(slope: float, ends_s: float, share: float, bound_s: float) -> str:
+    return (
+        f"the baseline drifts: its median TTFT grows by {1000 * slope:.2f} ms every second, to {1000 * ends_s:.0f} ms "
+        f"at the end of the plan, where up to {share:.1%} would be above {1000 * bound_s:.0f} ms without any fault"
+    )
 
 
 def _slope(at_s: Floats, values_s: Floats) -> float:
