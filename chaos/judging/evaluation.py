@@ -1,6 +1,7 @@
 """What an assertion comes to on the measurements of a run: it is decided on the interval of a value, not on the value.
 
-Passed when the whole interval meets the bound, deviated when none of it does, inconclusive between the two.
+Passed when the whole interval meets the bound, deviated when none of it does, inconclusive between the two. A claim is
+about the service as it was in that stretch of this run; what the next run does is for a series of them to tell.
 """
 
 import math
@@ -14,7 +15,7 @@ from chaos.experiment.assertions import Assertion, Term
 from chaos.judging.verdict import AssertionResult
 from chaos.measuring.columns import CODES, Flags, Ints
 from chaos.measuring.intervals import quantile_interval, share_interval
-from chaos.measuring.measurements import Measurements, PhaseSlis, is_steady
+from chaos.measuring.measurements import Measurements, PhaseSlis
 from chaos.measuring.quantiles import needed_for_interval, quantile, quantile_bounds
 from chaos.measuring.recovery_time import NOTHING_INJECTED, RecoveryTime
 from chaos.measuring.slis import on_time, samples
@@ -178,7 +179,6 @@ def _in_phase(term: Term, measurements: Measurements) -> _Observed:
     if slis.n == 0 and term.name not in ("requests", "ready"):
         return _Observed(None, n=0, reason=f"no planned arrival in the {name} phase")
     found, places = measurements.evidence, measurements.evidence.within(slis.phase)
-    steady = is_steady(slis.phase)
     match term.name:
         case "ready":
             observed = _fewest_ready(measurements, slis)
@@ -188,23 +188,23 @@ def _in_phase(term: Term, measurements: Measurements) -> _Observed:
             of_it = found.rows.outcome[places] == CODES[term.arguments[0]]
             observed = _exactly(int(np.sum(of_it)), slis.n)
         case "goodput":
-            observed = _share(found.good[places], found.unknown[places], steady=steady)
+            observed = _share(found.good[places], found.unknown[places])
         case "smooth_goodput":
             smooth = found.good[places] & on_time(found.rows, places, measurements.objectives)
-            observed = _share(smooth, found.unknown[places], steady=steady)
+            observed = _share(smooth, found.unknown[places])
         case "goodput_rate":
-            observed = _per_second(_share(found.good[places], found.unknown[places], steady=steady), slis)
+            observed = _per_second(_share(found.good[places], found.unknown[places]), slis)
         case "error_ratio":
-            observed = _share(found.failed[places], found.unknown[places], steady=steady)
+            observed = _share(found.failed[places], found.unknown[places])
         case _:
-            observed = _of_samples(term, measurements, places, steady=steady)
+            observed = _of_samples(term, measurements, places)
     return observed
 
 
-def _share(flags: Flags, unknown: Flags, *, steady: bool) -> _Observed:
+def _share(flags: Flags, unknown: Flags) -> _Observed:
     """A share of requests; those that say nothing of the service may have been either."""
-    lowest = share_interval(flags & ~unknown, steady=steady)
-    highest = share_interval(flags | unknown, steady=steady)
+    lowest = share_interval(flags & ~unknown, steady=False)
+    highest = share_interval(flags | unknown, steady=False)
     reason = lowest.reason or highest.reason
     interval = None if reason else (lowest.low, highest.high)
     return _Observed(float(np.mean(flags)), interval, len(flags), reason)
@@ -225,7 +225,7 @@ def _fewest_ready(measurements: Measurements, slis: PhaseSlis) -> _Observed:
     return _exactly(fewest_ready(steps, slis.phase.start_s, slis.phase.end_s))
 
 
-def _of_samples(term: Term, measurements: Measurements, places: Ints, *, steady: bool) -> _Observed:
+def _of_samples(term: Term, measurements: Measurements, places: Ints) -> _Observed:
     metric, rows = term.arguments[0], measurements.timeline.rows
     # To the precision of stamps: the noise of floats repeats itself, and seems a dependence of requests.
     values = np.round(samples(rows, metric, places), 6)
@@ -239,7 +239,7 @@ def _of_samples(term: Term, measurements: Measurements, places: Ints, *, steady:
     if metric == "itl":
         bounds, reason = quantile_bounds(np.sort(values), term.percent, n), None
     else:
-        found = quantile_interval(values, term.percent, steady=steady)
+        found = quantile_interval(values, term.percent, steady=False)
         bounds, reason = (max(found.low, 0.0), found.high), found.reason
     if reason:
         return _Observed(value, n=n, reason=reason)

@@ -110,7 +110,9 @@ def phase_slis(found: Evidence, phase: Phase) -> PhaseSlis:
     in_order_s = np.round(samples(found.rows, "ttft", places), 6)
     ttft_s, e2e_s = np.sort(in_order_s), np.sort(samples(found.rows, "e2e", places))
     steady = is_steady(phase)
-    shares = [share_interval(flags[places], steady=steady) for flags in (found.good, found.failed)]
+    shares = [
+        share_interval(flags[places], in_order_s, steady=steady) for flags in (found.good, found.failed)
+    ]
     return PhaseSlis(
         phase=phase,
         n=n,
