@@ -7,13 +7,12 @@ import time
 import gevent
 import pytest
 
-from benchmarks.generator_lag import plain_server
-from benchmarks.peer_clients import asked_so_far
 from loadtests.completions import request_body
 from loadtests.endpoint import Endpoint, first_model
 from loadtests.rows import Row
 from loadtests.spec import Timeouts
 from loadtests.streaming import StreamingClient
+from tests.support.plain_server import asked_so_far, plain_server
 
 
 def ask(url: str, tokens: int) -> Row:
