@@ -16,8 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,8 +24,9 @@ import psutil
 
 from chaos.load.process import Load, LoadConfig
 from loadtests.rows import read_rows
+from tests.support.plain_server import plain_server
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
 RATES = ("500", "1000", "2000")
 SETTLE_S = 0.5
 HEADS = (
@@ -55,18 +55,6 @@ class Lag:
     system_us: float
     neighbours_cores: float
     """What everybody but load and server used of the processor meanwhile."""
-
-
-@contextmanager
-def plain_server(gap_ms: float = 0.0) -> Iterator[tuple[str, int]]:
-    """Base URL and process id of a server of its own process."""
-    command = [sys.executable, str(HERE / "plain_server.py"), "--gap-ms", str(gap_ms)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            yield server.stdout.readline().strip(), server.pid
-        finally:
-            server.terminate()
 
 
 def used_s(pids: Sequence[int]) -> tuple[float, float]:
@@ -138,10 +126,11 @@ def measure(name: str, options: argparse.Namespace, rate_per_s: float, processes
 
 def elsewhere(checkout: Path | None, words: Sequence[str], case: str) -> Lag:
     """The same measurement in a process that imports the load of that checkout, or of this one."""
-    root = (checkout or HERE.parent).resolve()
-    command = [sys.executable, str(HERE / "generator_lag.py"), case, "--as", root.name, *words]
+    root = (checkout or ROOT).resolve()
+    command = [sys.executable, __file__, case, "--as", root.name, *words]
+    paths = os.pathsep.join(map(str, (root, ROOT)))  # its own packages first, and our server beside them
     done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.PIPE, text=True, check=True
+        command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True, check=True
     )
     return Lag(**json.loads(done.stdout))
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from benchmarks.vllm_setup import write_model
 from chaos.load.process import Load, LoadConfig
 from chaos.measuring.quantiles import quantile
 from loadtests.rows import Row, read_rows
+from tests.support.plain_server import asked_so_far
 
 VERSIONS = {"guidellm": "0.8.1", "aiperf": "0.13.0"}
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "aftershock" / "clients"
@@ -215,12 +215,6 @@ def tokenizer() -> Path:
         write_model(folder, tokenizer=True)
         (folder / "model.safetensors").unlink()  # a folder with weights would be loaded as a model
     return folder
-
-
-def asked_so_far(url: str) -> int:
-    """How many completions a plain server was asked for."""
-    with urllib.request.urlopen(f"{url}/requests", timeout=10) as answer:
-        return int(answer.read())
 
 
 def wait_for_half(asked: Asked, within_s: float = 180.0) -> None:

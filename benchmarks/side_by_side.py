@@ -2,7 +2,7 @@
 
     python -m benchmarks.side_by_side [--rate 100] [--requests 3000] [--freeze 2] [--client NAME ...] [--json FILE]
 
-The server (`benchmarks/plain_server.py`) answers 16 tokens, 5 ms apart, and is stopped once half of the requests were
+The server (`tests/support/plain_server.py`) answers 16 tokens, 5 ms apart; it is stopped once half of the requests were
 asked. Every client is to ask at the same constant rate; the closed loop has as many users as come to it. Takes some
 four minutes, and some more the first time (`benchmarks/peer_clients.py`).
 """
@@ -18,8 +18,8 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.generator_lag import plain_server
 from benchmarks.peer_clients import CLIENTS, Asked, Reported, wait_for_half
+from tests.support.plain_server import plain_server
 
 GAP_MS = 5.0
 TOKENS = 16

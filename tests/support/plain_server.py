@@ -1,6 +1,6 @@
 """A streaming completion server that costs next to nothing, so that a benchmark beside it measures the client.
 
-    python -m benchmarks.plain_server [--gap-ms 0] [--port 0]
+    python -m tests.support.plain_server [--gap-ms 0] [--port 0]
 
 One thread, one selector, answers made beforehand: as many tokens as the request asks for, at once or `--gap-ms` apart,
 each an event and a chunk of its own. Prints its base URL, serves until it is ended. SIGSTOP and SIGCONT are its freeze;
@@ -13,9 +13,14 @@ import json
 import re
 import selectors
 import socket
+import subprocess
+import sys
 import time
-from contextlib import suppress
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
 _CLOSE, _KEEP = b"Connection: close\r\n\r\n", b"Connection: keep-alive\r\n\r\n"
@@ -163,6 +168,24 @@ class PlainServer:
         if self._unread.pop(connection, None) is not None:
             self._selector.unregister(connection)
             connection.close()
+
+
+@contextmanager
+def plain_server(gap_ms: float = 0.0) -> Iterator[tuple[str, int]]:
+    """Base URL and process id of a server of its own process."""
+    command = [sys.executable, str(Path(__file__)), "--gap-ms", str(gap_ms)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip(), server.pid
+        finally:
+            server.terminate()
+
+
+def asked_so_far(url: str) -> int:
+    """How many completions a plain server was asked for."""
+    with urllib.request.urlopen(f"{url}/requests", timeout=10) as answer:
+        return int(answer.read())
 
 
 def main() -> None:
