@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chaos.judging.delivery import check
 from chaos.measuring.columns import columns
+from chaos.record.plan_file import PlannedInstants
 from loadtests.plan import Arrival, Plan
 from loadtests.rows import Row
 
@@ -26,7 +27,7 @@ ROWS = [row(arrival) for arrival in PLAN.arrivals]
 
 
 def found(rows: Sequence[Row], sha256: str | None = None, tolerance_s: float = 0.001) -> list[str]:
-    return list(check(PLAN, columns(rows), sha256, tolerance_s))
+    return list(check(PlannedInstants.of(PLAN), columns(rows), sha256, tolerance_s))
 
 
 def changed(index: int, **changes: object) -> list[Row]:
@@ -87,12 +88,14 @@ def test_a_turn_of_a_session_is_due_a_think_time_after_the_end_of_the_one_before
     assert before.ended_s is not None
     due_s = before.ended_s + 1.0
     rows = [before, row(replace(turn, at_s=due_s))]
-    assert list(check(plan, columns(rows))) == []
+    assert list(check(PlannedInstants.of(plan), columns(rows))) == []
     for at_s in (due_s - 0.25, due_s + 0.25):
         moved = [before, row(replace(turn, at_s=at_s))]
-        assert list(check(plan, columns(moved))) == ["row 1 has another intended start than the plan"]
+        assert list(check(PlannedInstants.of(plan), columns(moved))) == [
+            "row 1 has another intended start than the plan"
+        ]
     other = [row(replace(first, at_s=0.75)), rows[1]]
-    assert any("row 0" in complaint for complaint in check(plan, columns(other)))
+    assert any("row 0" in complaint for complaint in check(PlannedInstants.of(plan), columns(other)))
 
 
 def test_another_plan_than_the_one_on_record_is_told() -> None:
@@ -111,7 +114,7 @@ def test_whatever_the_plan_its_own_rows_agree_with_it(instants: list[int], lag_u
     plan = Plan(tuple(Arrival(index, at / 1e6 + 1e-7, 1, 1, 1) for index, at in enumerate(instants)))
     rows = [replace(row(each), dispatched_s=round(each.at_s, 6) + lag_us / 1e6) for each in plan.arrivals]
     late = [replace(each, sent_s=9.0, token_s=(9.1,), ended_s=9.2) for each in rows]
-    assert list(check(plan, columns(late))) == []
+    assert list(check(PlannedInstants.of(plan), columns(late))) == []
 
 
 TURNS = Plan(
@@ -126,7 +129,7 @@ TURNS = Plan(
 
 def of_turns(*intended_s: float) -> list[str]:
     rows = [row(replace(each, at_s=at_s)) for each, at_s in zip(TURNS.arrivals, intended_s, strict=True)]
-    return list(check(TURNS, columns(rows)))
+    return list(check(PlannedInstants.of(TURNS), columns(rows)))
 
 
 def test_a_turn_starts_its_think_time_after_the_end_of_the_one_before_and_nowhere_else() -> None:
@@ -139,9 +142,11 @@ def test_a_turn_starts_its_think_time_after_the_end_of_the_one_before_and_nowher
 
 def test_a_turn_that_never_left_may_start_at_any_later_instant() -> None:
     rows = [row(TURNS.arrivals[0]), row(TURNS.arrivals[1]), Row(2, 9.0, "censored"), Row(3, 9.0, "censored")]
-    assert list(check(TURNS, columns(rows))) == []
+    assert list(check(PlannedInstants.of(TURNS), columns(rows))) == []
     early = [*rows[:2], Row(2, 1.9, "censored")]
-    assert list(check(TURNS, columns(early))) == ["row 2 has another intended start than the plan"]
-    assert list(check(TURNS, columns([row(replace(TURNS.arrivals[3], at_s=4.0))]))) == [], (
-        "without its forerunner"
-    )
+    assert list(check(PlannedInstants.of(TURNS), columns(early))) == [
+        "row 2 has another intended start than the plan"
+    ]
+    assert (
+        list(check(PlannedInstants.of(TURNS), columns([row(replace(TURNS.arrivals[3], at_s=4.0))]))) == []
+    ), "without its forerunner"

@@ -142,3 +142,14 @@ def test_a_folder_of_an_earlier_version_comes_to_the_same(copy: Path) -> None:
     assert (fault.id, fault.verified, fault.targets) == ("pod-kill-30", True, before.targets)
     assert fault.done == "were killed"
     assert again.target == "local"
+
+
+def test_rows_that_are_no_account_of_their_plan_make_a_run_inconclusive(copy: Path) -> None:
+    lines = (copy / "requests.jsonl").read_text().splitlines()
+    moved = json.loads(lines[100])
+    moved["intended_s"] = moved["dispatched_s"]
+    lines[100] = json.dumps(moved)
+    (copy / "requests.jsonl").write_text("\n".join(lines) + "\n")
+    assert main(["report", str(copy)]) == ExitCode.INCONCLUSIVE
+    reasons = journals.read(copy / "journal.json").reasons
+    assert reasons == (f"row {moved['index']} has another intended start than the plan",)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from chaos.measuring.columns import Columns, Flags, Floats
-from loadtests.plan import Plan
+from chaos.record.plan_file import PlannedInstants
 from loadtests.turns import starts_s
 
 TOLERANCE_S = 0.001
@@ -20,7 +20,7 @@ _WRITTEN_S = 1.5e-6
 
 
 def check(
-    plan: Plan, rows: Columns, plan_sha256: str | None = None, tolerance_s: float = TOLERANCE_S
+    plan: PlannedInstants, rows: Columns, plan_sha256: str | None = None, tolerance_s: float = TOLERANCE_S
 ) -> Iterator[str]:
     """What cannot be, one sentence each; nothing where rows and plan agree.
 
@@ -32,7 +32,7 @@ def check(
     """
     if plan_sha256 is not None and plan_sha256 != plan.sha256:
         yield f"the load played another plan ({plan_sha256[:12]}) than the one on record ({plan.sha256[:12]})"
-    planned = (rows.index >= 0) & (rows.index < len(plan.arrivals))
+    planned = (rows.index >= 0) & (rows.index < len(plan.offsets_s))
     yield from _told(rows, ~planned, "is of no planned arrival", "are of no planned arrival")
     repeated = np.ones(len(rows), dtype=bool)
     repeated[np.unique(rows.index, return_index=True)[1]] = False
@@ -45,20 +45,21 @@ def check(
         yield from _told(rows, flags, one, several)
 
 
-def _moved(plan: Plan, rows: Columns, planned: Flags) -> Flags:
+def _moved(plan: PlannedInstants, rows: Columns, planned: Flags) -> Flags:
     """Rows that start elsewhere than planned; a turn of a session is planned for some time after the one before."""
     places = np.where(planned, rows.index, 0)
-    said_s, ended_s = np.full((2, len(plan.arrivals)), np.nan)
+    said_s, ended_s = np.full((2, len(plan.offsets_s)), np.nan)
     said_s[places[planned]], ended_s[places[planned]] = rows.intended_s[planned], rows.ended_s[planned]
     if not len(said_s):
         return ~planned
-    at_s = starts_s(plan, said_s, ended_s)[places]
+    starts = plan.offsets_s if plan.sessions is None else starts_s(plan.sessions, said_s, ended_s)
+    at_s = starts[places]
     agrees: Flags = np.less_equal(np.abs(rows.intended_s - at_s), _WRITTEN_S)  # never of what is no number
-    turns = np.zeros(len(plan.arrivals), dtype=bool)
-    turns[list(plan.waiting)] = True
+    turns = np.zeros(len(plan.offsets_s), dtype=bool)
+    turns[plan.waiting] = True
     # A turn that never left, or whose forerunner has no row, may say any instant that it could have had.
     free = turns[places] & (np.isnan(rows.dispatched_s) | np.isnan(at_s))
-    possible: Flags = free & (rows.intended_s >= np.array(plan.offsets_s)[places] - _WRITTEN_S)
+    possible: Flags = free & (rows.intended_s >= plan.offsets_s[places] - _WRITTEN_S)
     return ~(agrees | possible)
 
 

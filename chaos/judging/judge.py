@@ -42,7 +42,7 @@ def judge_records(run: Records) -> Journal:
         excused(each, evaluate(each, measurements), measurements, samples) for each in experiment.assertions
     ]
     counts = run.observed.reconciliation
-    found = [*([cut_short.why] if cut_short else []), *(counts.problems if counts else ())]
+    found = [*([cut_short.why] if cut_short else []), *run.discord, *(counts.problems if counts else ())]
     judgement = judge(measurements, results, found)
     if cut_short is not None:
         judgement = replace(judgement, exit_code=ExitCode(cut_short.exit_code))

@@ -12,6 +12,7 @@ from chaos.ending import read as read_ending
 from chaos.errors import ExitCode, InputError
 from chaos.events import Event, EventKind, read_events
 from chaos.experiment.experiment import Experiment, read_experiment
+from chaos.judging import delivery
 from chaos.measuring.columns import CODES, Columns, Flags, taken
 from chaos.measuring.processor import Sample, read_samples
 from chaos.measuring.timeline import FaultWindow, Timeline
@@ -19,6 +20,7 @@ from chaos.record import observed
 from chaos.record.details import FaultDetail, FaultEnded, LoadStarted, Looked, TargetOpened, told
 from chaos.record.load import Generator
 from chaos.record.observed import Observed
+from chaos.record.plan_file import read_instants
 from chaos.record.rows_file import read_columns
 from chaos.run_folder import RunFolder
 from loadtests.rows import CENSORED
@@ -47,6 +49,8 @@ class Records:
     measured_capacity: bool
     """Whether the run found out itself what the cluster carries."""
     cut_short: Ending | None
+    discord: tuple[str, ...]
+    """What of the rows cannot be, by the plan or by itself."""
 
 
 def read(folder: RunFolder) -> Records:
@@ -98,7 +102,17 @@ def _read(
         observed=found or Observed(),
         measured_capacity=folder.capacity_rows(1).is_file(),
         cut_short=cut_short,
+        discord=tuple(_discord(folder, every_row, generator)),
     )
+
+
+def _discord(folder: RunFolder, rows: Columns, generator: Generator) -> Iterator[str]:
+    """Whether the rows are an account of their plan; a folder from before there were plans has none to ask."""
+    if not folder.plan.is_file():
+        return
+    known = [float(each.get("uncertainty_s", 0.0)) for each in generator.clocks or ()]
+    tolerance_s = delivery.TOLERANCE_S + max(known, default=0.0)
+    yield from delivery.check(read_instants(folder.plan), rows, generator.plan_sha256, tolerance_s)
 
 
 def _cut_short(folder: RunFolder, found: Observed | None) -> Ending | None:
