@@ -93,9 +93,7 @@ def recovery_value(journal: Journal, name: str) -> str:
     status = journal.recovery.status(name)
     if status is not Status.RECOVERED:
         return str(status)
-    return (
-        f"{_within(journal.recovery) if name == 'service' else ''}{seconds(journal.recovery.seconds(name))}"
-    )
+    return _back(journal.recovery) if name == "service" else seconds(journal.recovery.seconds(name))
 
 
 def tiles(journal: Journal) -> list[Tile]:
@@ -216,7 +214,7 @@ def outcomes(journal: Journal) -> Sequence[tuple[str, int, str]]:
 def _recovery_tile(journal: Journal, name: str, title: str) -> Tile:
     recovery = journal.recovery
     terms = {
-        "service": f"95 %: {between(recovery.service_interval_s, 'duration')}{_relapse(recovery)}",
+        "service": f"{seconds(recovery.service_s)}, 95 %: {_range(recovery)}{_relapse(recovery)}",
         "capacity": "all wanted replicas ready and serving",
     }
     held = terms[name] if recovery.status(name) is Status.RECOVERED else _no_impact(recovery)
@@ -230,8 +228,7 @@ def _recovery_clause(journal: Journal) -> str:
     recovery = journal.recovery
     match recovery.service_status:
         case Status.RECOVERED:
-            back = f"{_within(recovery)}{seconds(recovery.service_s)}"
-            return f"goodput was back {back} after {done}{_relapse(recovery)}"
+            return f"goodput was back {_back(recovery)} after {done}{_relapse(recovery)}"
         case Status.NO_IMPACT:
             kept = "never left" if recovery.relapse_s is None else "kept within"
             return f"goodput {kept} its tolerance when {done}{_relapse(recovery)}"
@@ -241,10 +238,17 @@ def _recovery_clause(journal: Journal) -> str:
             return f"how fast goodput was back after {done} is not known"
 
 
-def _within(recovery: Recovery) -> str:
-    """A recovery that is all resolution is an upper bound: nothing was asked before."""
-    took_s, gap_s = recovery.service_s, recovery.resolution_s
-    return "within " if took_s is not None and gap_s is not None and 0 < took_s <= gap_s * 1.000001 else ""
+def _back(recovery: Recovery) -> str:
+    """A recovery of which nothing is known but an upper bound is told as one."""
+    interval, value_s = recovery.service_interval_s, seconds(recovery.service_s)
+    if interval is None:
+        return value_s
+    low_s, high_s = interval
+    return f"within {seconds(high_s)}" if low_s <= 0 and math.isfinite(high_s) else value_s
+
+
+def _range(recovery: Recovery) -> str:
+    return between(recovery.service_interval_s, "duration") or "not known"
 
 
 def _no_impact(recovery: Recovery) -> str:
