@@ -59,6 +59,11 @@ class Columns:
         return np.equal(self.outcome, CODES[OK])
 
     @property
+    def silent(self) -> Flags:
+        """Whether its client gave it up, long after the service fell silent."""
+        return _SILENT[self.outcome] | np.isnan(self.ended_s)
+
+    @property
     def lag_s(self) -> Floats:
         """Dispatch minus planned instant."""
         return self.dispatched_s - self.intended_s
@@ -76,9 +81,8 @@ class Columns:
     @property
     def failed_at_s(self) -> Floats:
         """When a failed request failed: at its error or, for silence, at the last progress; NaN for one that is ok."""
-        silent = _SILENT[self.outcome] | np.isnan(self.ended_s)
         seen_s = np.where(np.isnan(self.progress_s), self.intended_s, self.progress_s)
-        return np.where(self.ok, np.nan, np.where(silent, seen_s, self.ended_s))
+        return np.where(self.ok, np.nan, np.where(self.silent, seen_s, self.ended_s))
 
     def between(self, start_s: float, end_s: float) -> slice:
         """The places of those whose planned instant lies in [start_s, end_s)."""

@@ -60,7 +60,7 @@ class Measurements:
     service_after_end: RecoveryTime | None
     capacity: RecoveryTime
     lost_requests: int | None
-    """Requests that the fault struck, or that were planned later, and that failed; None when nothing was injected."""
+    """Requests that failed: struck or broken off by the fault, or planned later; None without a fault."""
     disturbances: Disturbances
 
     def phase(self, name: str) -> PhaseSlis | None:
@@ -148,5 +148,8 @@ def _lost_requests(timeline: Timeline, found: Evidence) -> int | None:
     start_s = timeline.fault_start_s
     if start_s is None:
         return None
-    dropped = found.rows.outcome == CODES[CLIENT_DROPPED]  # the generator's, and no word about the service
-    return int(np.sum(found.failed & ~dropped & (found.at_s >= start_s)))
+    rows = found.rows
+    dropped = rows.outcome == CODES[CLIENT_DROPPED]  # the generator's, and no word about the service
+    # One that was late already, and would have come: what was silent before the fault is not known to be its loss.
+    broken_off = (rows.ended_s >= start_s) & ~rows.silent & (rows.intended_s >= timeline.warmup_s)
+    return int(np.sum(found.failed & ~dropped & ((found.at_s >= start_s) | broken_off)))

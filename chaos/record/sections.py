@@ -128,7 +128,7 @@ class Recovery(Entry):
     """Start of the first disturbance after the full hold."""
     relapse_s_reason: str | None = None
     lost_requests: int | None
-    """Requests that failed and were in flight when the fault started, or planned later."""
+    """Requests that failed: struck or broken off by the fault, or planned later."""
     lost_requests_reason: str | None = None
     goodput: Number
     """Share of the baseline's goodput that must be reached."""
