@@ -11,6 +11,7 @@ from chaos.measuring.objectives import Objectives
 from chaos.measuring.quantiles import needed_for_interval
 from chaos.measuring.recovery_time import Criteria
 from chaos.measuring.timeline import Timeline
+from chaos.record.cluster import Alert
 from chaos.record.verdict import Verdict
 from tests.support.killed_run import FAULT, LIFE, measured, row, rows_of_a_kill
 
@@ -85,13 +86,38 @@ def test_each_term_is_evaluated_on_a_run_worked_out_by_hand(
     assert (result.reason is None) is (verdict is not Verdict.INCONCLUSIVE)
 
 
+@pytest.mark.parametrize(
+    ("fired_s", "verdict", "observed"),
+    [
+        pytest.param((), Verdict.PASSED, 0, id="none"),
+        pytest.param((-3.0,), Verdict.PASSED, 0, id="one that fired before the load"),
+        pytest.param((-3.0, 41.0, 44.0), Verdict.DEVIATED, 2, id="two since"),
+        pytest.param(None, Verdict.INCONCLUSIVE, None, id="nobody was asked"),
+    ],
+)
+def test_alerts_that_fired_are_counted(
+    kill: Measurements, fired_s: tuple[float, ...] | None, verdict: Verdict, observed: int | None
+) -> None:
+    alerts = None
+    if fired_s is not None:
+        alerts = [
+            Alert.of(
+                {"name": "Slow", "severity": "page", "fired_s": at_s, "resolved_s": at_s + 1.0},
+                {},
+            )
+            for at_s in fired_s
+        ]
+    result = evaluate(parse("alerts <= 1"), kill, alerts)
+    assert (result.verdict, result.observed) == (verdict, observed)
+
+
 def test_few_samples_are_told_with_how_many_are_needed(kill: Measurements) -> None:
     result = evaluate(parse("p99(ttft, baseline) <= 1s"), kill)
     assert result.reason == "p99 needs 368 requests to be bounded from above, there are 349"
 
 
 def test_the_table_has_every_term() -> None:
-    assert {parse(text).term.name for text, *_ in EVALUATED} >= TERMS.keys()
+    assert {parse(text).term.name for text, *_ in EVALUATED} >= TERMS.keys() - {"alerts"}
 
 
 @pytest.mark.parametrize("text", [text for text, *_ in EVALUATED])

@@ -55,6 +55,7 @@ TERMS = {
     "requests": Signature(Dimension.COUNT, (_PHASE,)),
     "outcome": Signature(Dimension.COUNT, (("an outcome", OUTCOMES), _PHASE)),
     "disturbances": Signature(Dimension.COUNT),
+    "alerts": Signature(Dimension.COUNT),
     "ready": Signature(Dimension.COUNT, (("the word min", ("min",)), _PHASE)),
 }
 """Every term but the quantiles `p1` to `p99.99`, which share the signature of `max`."""

@@ -6,7 +6,7 @@ about the service as it was in that stretch of this run; what the next run does 
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from chaos.measuring.quantiles import needed_for_interval, quantile, quantile_bo
 from chaos.measuring.recovery_time import NOTHING_INJECTED, RecoveryTime
 from chaos.measuring.slis import on_time, samples
 from chaos.measuring.timeline import cold_starts_s, fewest_ready, ready_steps
+from chaos.record.cluster import Alert
 from chaos.record.verdict import Verdict
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -43,9 +44,16 @@ class _Observed:
     """Why there is no value, or why its interval is as wide as it is."""
 
 
-def evaluate(assertion: Assertion, measurements: Measurements) -> AssertionResult:
-    """The verdict on one assertion: what could not be had, or claimed, is inconclusive, never passed."""
+def evaluate(
+    assertion: Assertion, measurements: Measurements, alerts: Sequence[Alert] | None = None
+) -> AssertionResult:
+    """The verdict on one assertion: what could not be had, or claimed, is inconclusive, never passed.
+
+    `alerts` are those that fired in the run; None where Prometheus was not asked.
+    """
     observed, bounds = _observed(assertion.term, measurements), (assertion.bound, assertion.bound)
+    if assertion.term.name == "alerts":
+        observed = _fired(alerts)
     if assertion.of_baseline:
         in_baseline = replace(
             assertion.term, arguments=(*assertion.term.arguments[:-1], "baseline"), stretch=None
@@ -109,12 +117,21 @@ def phase_of(term: Term, measurements: Measurements) -> PhaseSlis | None:
 def _observed(term: Term, measurements: Measurements) -> _Observed:
     if term.name.startswith("recovery."):
         return _recovery(term, measurements)
+    if term.name == "alerts":
+        return _Observed(None)
     if term.name == "lost_requests":
         return _lost_requests(measurements)
     if term.name == "disturbances":
         found = measurements.disturbances
         return _Observed(None, reason=found.reason) if found.reason else _exactly(len(found.found))
     return _in_phase(term, measurements)
+
+
+def _fired(alerts: Sequence[Alert] | None) -> _Observed:
+    """How many alerts fired once the load had begun; what was firing before is nobody's doing here."""
+    if alerts is None:
+        return _Observed(None, reason="Prometheus was not asked for alerts")
+    return _exactly(sum(alert.fired_s >= 0 for alert in alerts))
 
 
 def _exactly(value: float, n: int | None = None) -> _Observed:

@@ -39,7 +39,8 @@ def judge_records(run: Records) -> Journal:
     experiment, timeline, samples, cut_short = run.experiment, run.timeline, run.samples, run.cut_short
     measurements = measure(timeline, objectives(experiment.spec), criteria(experiment.spec))
     results = [
-        excused(each, evaluate(each, measurements), measurements, samples) for each in experiment.assertions
+        excused(each, evaluate(each, measurements, run.observed.alerts), measurements, samples)
+        for each in experiment.assertions
     ]
     counts = run.observed.reconciliation
     found = [*([cut_short.why] if cut_short else []), *run.discord, *(counts.problems if counts else ())]
