@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaos.measuring.columns import columns, joined, taken
+from chaos.record import rows_file
 from chaos.record.plan_file import PlannedInstants, read_instants
 from chaos.record.rows_file import read_columns
 from loadtests.parts import part_path
@@ -99,7 +100,11 @@ def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
         pytest.param("", "", id="an empty line"),
     ],
 )
-def test_a_line_that_is_no_row_is_named(line: str, complaint: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk_bytes", [rows_file._CHUNK_BYTES, 300], ids=["in one chunk", "in many"])
+def test_a_line_that_is_no_row_is_named(
+    line: str, complaint: str, chunk_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows_file, "_CHUNK_BYTES", chunk_bytes)
     path = tmp_path / "requests.jsonl"
     lines = [to_line(row) for row in ROWS]
     lines.insert(17, line)
