@@ -268,3 +268,15 @@ def test_every_token_has_a_deadline_of_its_own(
     rows = columns([answered(0, 1.0, *tokens_s), failed(1, 2.0, "http_503")])
     found = on_time(rows, np.array([0, 1]), Objectives(ttft_s=0.5, e2e_s=2.0, itl_s=itl_s))
     assert found.tolist() == [smooth, False]
+
+
+def test_a_failed_request_lacks_as_many_gaps_as_the_median_answer_has_more() -> None:
+    tokens_s = tuple(0.1 + 0.02 * index for index in range(32))
+    rows = [answered(index, float(index), *tokens_s) for index in range(8)]
+    rows += [
+        failed(8, 8.0, "http_503"),
+        Row(9, 9.0, "reset_mid_stream", 9.0, token_s=(9.1, 9.2, 9.3), ended_s=9.4),
+    ]
+    gaps_s = samples(columns(rows), "itl")
+    assert np.sum(np.isfinite(gaps_s)) == 8 * 31 + 2
+    assert np.sum(np.isinf(gaps_s)) == 31 + 29
