@@ -193,6 +193,15 @@ def test_what_comes_a_whole_hold_after_the_fault_is_a_relapse_beside_the_recover
     )
 
 
+def test_what_another_outage_cuts_short_proves_no_recovery() -> None:
+    fault = replace(KILL, ended_s=FAULT_S + 1.0, lasts=True)
+    run = timeline(broken(constant(10), span((0, 1), (3, 3.1), (6.2, 9))), faults=(fault,))
+    found = measure(run, SLO, TOLERANT).service
+    assert (found.status, found.value_s) == (Status.UNKNOWN, None)
+    assert found.interval_s[1] == math.inf
+    assert "do not prove that goodput is back" in (found.reason or "")
+
+
 def test_resolution_is_the_gap_behind_the_last_bad_request() -> None:
     rows = broken(
         [*constant(10, FAULT_S + 3.0), *(23.25 + at_s for at_s in constant(10, 26.7))], span((0, 3))

@@ -172,11 +172,11 @@ class _Search:
                 least = level.threshold(len(flags)) or 0.0
                 earliest = scan.earliest_end(flags, certain, level.tolerated, least)
                 lows_s.append(self._since_s(earliest) if earliest >= 0 else 0.0)
-        highs_s = [
-            self._since_s(scan.proved_from(flags[:beyond], lasts.get(id(level), -1), level.tolerated))
+        proved = max(
+            scan.proved_from(flags[:beyond], lasts.get(id(level), -1), level.tolerated)
             for level, flags in kinds
-        ]
-        high_s = max(highs_s)
+        )
+        high_s = self._since_s(proved) if proved < beyond else math.inf
         return max(lows_s), high_s if self.start_s + high_s + self.criteria.hold_s <= self.end_s else math.inf
 
     def _status(self, last: int, low_s: float, high_s: float) -> RecoveryTime:
