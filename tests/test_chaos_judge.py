@@ -153,3 +153,21 @@ def test_rows_that_are_no_account_of_their_plan_make_a_run_inconclusive(copy: Pa
     assert main(["report", str(copy)]) == ExitCode.INCONCLUSIVE
     reasons = journals.read(copy / "journal.json").reasons
     assert reasons == (f"row {moved['index']} has another intended start than the plan",)
+
+
+def test_a_victim_that_is_withdrawn_a_moment_before_it_is_killed_is_not_missing_in_the_baseline(
+    copy: Path,
+) -> None:
+    fault = journals.read(copy / "journal.json").faults[0]
+    lines = [json.loads(line) for line in (copy / "events.jsonl").read_text().splitlines()]
+    withdrawn = [
+        line for line in lines if line["kind"] == "replica_unready" and line["at_s"] <= fault.started_s + 1
+    ]
+    assert withdrawn
+    first = min(withdrawn, key=lambda line: float(line["at_s"]))
+    first["at_s"] = fault.started_s - 0.05
+    (copy / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert main(["report", str(copy)]) == ExitCode.PASSED
+    journal = journals.read(copy / "journal.json")
+    assert journal.faults[0].started_s == pytest.approx(fault.started_s - 0.05)
+    assert journal.reasons == ()

@@ -17,7 +17,15 @@ from chaos.measuring.columns import CODES, Columns, Flags, taken
 from chaos.measuring.processor import Sample, read_samples
 from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.record import observed
-from chaos.record.details import FaultDetail, FaultEnded, LoadStarted, Looked, TargetOpened, told
+from chaos.record.details import (
+    FaultDetail,
+    FaultEnded,
+    LoadStarted,
+    Looked,
+    ReplicaReadiness,
+    TargetOpened,
+    told,
+)
 from chaos.record.load import Generator
 from chaos.record.observed import Observed
 from chaos.record.plan_file import read_instants
@@ -138,6 +146,10 @@ def _faults(events: Sequence[Event]) -> Iterator[FaultWindow]:
     seen = [*told(events, Looked, EventKind.FAULT_VERIFIED, EventKind.FAULT_UNVERIFIED)]
     ends = [*told(events, FaultEnded, EventKind.FAULT_ENDED)]
     after = [*told(events, Looked, EventKind.END_VERIFIED, EventKind.END_UNVERIFIED)]
+    # A replica that is to be killed gets no more requests from a moment before on: that is the first effect.
+    withdrawn_s: dict[str, float] = {}
+    for event, unready in told(events, ReplicaReadiness, EventKind.REPLICA_UNREADY):
+        withdrawn_s[unready.why] = min(event.at_s, withdrawn_s.get(unready.why, math.inf))
     for injected, fault in told(events, FaultDetail, EventKind.FAULT_INJECTED):
         occurrence = fault.occurrence
         looked = [(event, detail) for event, detail in seen if detail.id == occurrence]
@@ -153,7 +165,7 @@ def _faults(events: Sequence[Event]) -> Iterator[FaultWindow]:
             plane=fault.plane,
             lasts=fault.lasts,
             done=fault.done,
-            started_s=injected.at_s,
+            started_s=min(injected.at_s, withdrawn_s.get(occurrence, math.inf)),
             ended_s=ended_s,
             targets=fault.targets,
             candidates=fault.candidates,
