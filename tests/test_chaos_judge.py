@@ -117,6 +117,8 @@ def as_an_earlier_version_left_it(folder: Path) -> None:
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     known = {"name", "kind", "fidelity", "candidates", "targets", "uids", "how", "wall"}
     for event in events:
+        if event["kind"] == "replica_unready":
+            event["detail"]["why"] = event["detail"]["why"].removesuffix("#1")
         if event["kind"].startswith("fault_"):
             event["detail"] = {
                 **({"fault": "pod-kill-30"} if "how" in event["detail"] else {}),
