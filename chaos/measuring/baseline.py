@@ -25,27 +25,27 @@ class Level:
         """What noise piles up nowhere in n requests; see `scan.threshold`."""
         return scan.threshold(self.noise, self.tolerated, n)
 
-    def disturbed(self, flags: Flags) -> tuple[list[Stretch], float]:
-        """The disturbed stretches of a sequence, and what each has piled up at least.
+    def disturbed(self, flags: Flags) -> list[Stretch]:
+        """The disturbed stretches of a sequence, in order and apart.
 
         A service may be worse than its baseline all the time and still within what is tolerated. Where so much is bad
         beside the stretches that the baseline can hardly explain it, that is the noise which sets the bar.
         """
         least = self.threshold(len(flags))
         if least is None:
-            return [], 0.0
+            return []
         found = scan.stretches(flags, self.tolerated, least)
         beside = np.ones(len(flags), dtype=bool)
         for each in found:
             beside[each.first : each.last + 1] = False
         rest = Noise(int(np.sum(flags & beside)), int(np.sum(beside)), self.noise.peak)
         if scan.chance_below(rest.bad, rest.n, self.noise.prudent_share) < 1 - _BY_CHANCE:
-            return found, least
+            return found
         raised = scan.threshold(rest, self.tolerated, len(flags))
         if raised is None or raised <= least:
-            return found, least
+            return found
         certain = [each for each in found if scan.is_certain(flags, each, self.tolerated)]
-        return scan.united([*certain, *scan.stretches(flags, self.tolerated, raised)]), least
+        return scan.united([*certain, *scan.stretches(flags, self.tolerated, raised)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,11 @@ def beta_share(x: float, a: float, b: float) -> float:
     return 1 - front * _fraction(1 - x, b, a) / b
 
 
+def binomial_at_most(k: int, n: int, probability: float) -> float:
+    """P(Binomial(n, probability) <= k), by its tie to the beta distribution; 0 <= k <= n."""
+    return 1.0 if k >= n else 1 - beta_share(probability, k + 1, n - k)
+
+
 def _fraction(x: float, a: float, b: float) -> float:
     """Its continued fraction (Abramowitz and Stegun 26.5.8), by the method of Lentz."""
     c, d = 1.0, 1 / _away(1 - (a + b) * x / (a + 1))

@@ -109,7 +109,7 @@ class _Search:
 
     def recovery(self, bad: Flags, failed: Flags) -> RecoveryTime:
         kinds = [(self.held_to.bad, bad), *([(self.held_to.failed, failed)] if self.held_to.failed else [])]
-        found = [(stretch, level, flags) for level, flags in kinds for stretch in level.disturbed(flags)[0]]
+        found = [(stretch, level, flags) for level, flags in kinds for stretch in level.disturbed(flags)]
         struck = self._struck(bad)
         if struck is not None:
             found.append((struck, self.held_to.bad, bad))

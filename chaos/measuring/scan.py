@@ -12,10 +12,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import NormalDist
 
 import numpy as np
 
+from chaos.measuring.beta import beta_point, binomial_at_most
 from chaos.measuring.columns import Flags, Floats, Ints
 
 FALSE_ALARM = 0.01
@@ -24,7 +24,6 @@ _CONTRADICTS = 3.841
 """Of twice a log likelihood ratio: the 95 % point of chi-square with one degree of freedom."""
 _CONTRADICTS_EARLIER = 6.635
 """The 99 % point: a bad request of the noise right behind a disturbance must not make it seem to end later."""
-_MANY = 1_000
 _RUNS_LOOKED_AT = 200
 PRUDENT = 0.75
 """Confidence that the baseline's share of bad requests is not higher than it is taken to be."""
@@ -189,21 +188,12 @@ def good_ones_that_prove(tolerated: float) -> int:
 
 def share_at_most(bad: int, n: int, confidence: float) -> float:
     """The one-sided upper bound of a share by Clopper and Pearson; 1 without requests."""
-    if bad >= n:
-        return 1.0
-    if bad > _MANY:  # a normal tail to three digits
-        ratio, z = bad / n, NormalDist().inv_cdf(confidence)
-        return min(1.0, ratio + z * math.sqrt(ratio * (1 - ratio) / n))
-    low, high = bad / n, 1.0
-    while high - low > 1e-9:
-        middle = (low + high) / 2
-        low, high = (middle, high) if _binomial_below(bad, n, middle) > 1 - confidence else (low, middle)
-    return high
+    return 1.0 if bad >= n else beta_point(confidence, bad + 1, n - bad)
 
 
 def chance_below(k: int, n: int, probability: float) -> float:
     """P(Binomial(n, probability) < k)."""
-    return _binomial_below(k - 1, n, probability) if k > 0 else 0.0
+    return binomial_at_most(k - 1, n, probability) if k > 0 else 0.0
 
 
 def _runs(flags: Flags) -> tuple[Ints, Ints]:
@@ -256,17 +246,3 @@ def _decay(share: float, tolerated: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if excess(middle) < 0 else (low, middle)
     return high
-
-
-def _binomial_below(k: int, n: int, probability: float) -> float:
-    """P(Binomial(n, probability) <= k); 0 < probability < 1."""
-    return math.fsum(
-        math.exp(
-            math.lgamma(n + 1)
-            - math.lgamma(i + 1)
-            - math.lgamma(n - i + 1)
-            + i * math.log(probability)
-            + (n - i) * math.log1p(-probability)
-        )
-        for i in range(k + 1)
-    )
