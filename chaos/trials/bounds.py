@@ -3,9 +3,9 @@
 Nothing is averaged: a trial that never recovered is the largest value there is, and stays in.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
-from chaos.measuring.beta import binomial_at_most
 from chaos.measuring.quantiles import CONFIDENCE, binomial_point, needed_for_claim
 
 _TAIL = 1 - CONFIDENCE
@@ -81,7 +81,7 @@ def kaplan_meier(values: Iterable[tuple[float, bool]]) -> tuple[tuple[float, flo
 
 def _rate_below(events: int, trials: int, tail: float) -> float:
     _require(events, trials)
-    return 1.0 if events == trials else _root(lambda rate: binomial_at_most(events, trials, rate) > tail)
+    return 1.0 if events == trials else _root(lambda rate: _at_most(events, trials, rate) > tail)
 
 
 def _rate_above(events: int, trials: int, tail: float) -> float:
@@ -101,3 +101,19 @@ def _root(holds: Callable[[float], bool]) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if holds(middle) else (low, middle)
     return high
+
+
+def _at_most(events: int, trials: int, rate: float) -> float:
+    """P(Binomial(trials, rate) <= events)."""
+    if rate in (0.0, 1.0):
+        return float(rate == 0.0 or events == trials)
+    return math.fsum(
+        math.exp(
+            math.lgamma(trials + 1)
+            - math.lgamma(k + 1)
+            - math.lgamma(trials - k + 1)
+            + k * math.log(rate)
+            + (trials - k) * math.log1p(-rate)
+        )
+        for k in range(events + 1)
+    )
