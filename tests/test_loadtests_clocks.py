@@ -91,4 +91,4 @@ def test_rows_of_a_host_with_another_clock_are_on_the_run_clock(tmp_path: Path, 
     played = list(read_rows(rows))
     assert {row.index % 2 for row in played} == {0, 1}
     assert len(played) == said["planned"]
-    assert all(row.lag_s is not None and -0.1 < row.lag_s < 0.5 for row in played)
+    assert all(row.lag_s is not None and -0.1 < row.lag_s < 5 for row in played)

@@ -219,7 +219,7 @@ def test_a_turn_leaves_its_think_time_after_the_end_of_the_one_before_however_th
     assert rows[1].ended_s is not None
     assert rows[1].intended_s == pytest.approx(rows[0].ended_s + 0.1)
     assert rows[3].intended_s == pytest.approx(rows[1].ended_s + 0.1)
-    assert all(row.lag_s is not None and 0 <= row.lag_s < 0.25 for row in rows)
+    assert all(row.lag_s is not None and row.lag_s >= 0 for row in rows)
     assert rows[2].intended_s == 0.1, "other sessions wait for nobody"
 
 
