@@ -157,10 +157,7 @@ def test_a_mis_aimed_kill_fails_verification(target: LocalTarget, link: Forgeabl
 
     def lying(honest: Forgery, op: str, **fields: Any) -> dict[str, Any]:
         """An injector that hits another replica and claims the one it was asked for."""
-        if op != "kill":
-            return honest(op, **fields)
-        (killed,) = honest(op, **{**fields, "uids": [hit.uid]})["killed"]
-        return {"killed": [{**killed, "uid": aimed.uid, "name": aimed.name}]}
+        return honest(op, **{**fields, "uids": [hit.uid]} if op == "cause" else fields)
 
     link.forge = lying
     (evidence,) = target.verify(terminate(target, [aimed]), within_s=0.5)
@@ -175,10 +172,10 @@ def test_a_kill_of_the_process_alone_fails_verification(target: LocalTarget, lin
 
     def lying(honest: Forgery, op: str, **fields: Any) -> dict[str, Any]:
         """An injector that kills the container and leaves the pod, which restarts it."""
-        if op != "kill":
+        if op != "cause":
             return honest(op, **fields)
         os.killpg(pid, signal.SIGKILL)
-        return {"killed": [{"uid": victim.uid, "name": victim.name, "at_s": time.monotonic()}]}
+        return {"at_s": time.monotonic()}
 
     link.forge = lying
     (evidence,) = target.verify(terminate(target, [victim]), within_s=0.5)
@@ -203,9 +200,9 @@ def faithless(victim: Replica) -> Forgery:
 
     def lying(honest: Forgery, op: str, **fields: Any) -> dict[str, Any]:
         nonlocal hidden
-        if op == "kill":
+        if op == "cause":
             hidden = True
-            return {"killed": [{"uid": victim.uid, "name": victim.name, "at_s": time.monotonic()}]}
+            return {"at_s": time.monotonic()}
         answer = honest(op, **fields)
         if hidden and op == "describe":
             answer["replicas"] = [row for row in answer["replicas"] if row["replica"]["uid"] != victim.uid]
@@ -216,7 +213,7 @@ def faithless(victim: Replica) -> Forgery:
 
 def test_a_delay_that_is_only_claimed_fails_verification(target: LocalTarget, link: ForgeableLink) -> None:
     victim = target.replicas()[0]
-    link.forge = lambda honest, op, **fields: {} if op == "shape" else honest(op, **fields)
+    link.forge = lambda honest, op, **fields: {"at_s": 0.0} if op == "cause" else honest(op, **fields)
     target.aim("claimed#1", [Link(to_replica=Traffic(delay_s=0.05))], [victim])
     target.inject("claimed#1", [victim])
     (evidence,) = target.verify("claimed#1", within_s=0.3)
@@ -225,7 +222,7 @@ def test_a_delay_that_is_only_claimed_fails_verification(target: LocalTarget, li
 
 def test_a_recovery_that_is_only_claimed_fails_verification(target: LocalTarget, link: ForgeableLink) -> None:
     victim = target.replicas()[0]
-    link.forge = lambda honest, op, **fields: {} if op == "unshape" else honest(op, **fields)
+    link.forge = lambda honest, op, **fields: {} if op == "undo" else honest(op, **fields)
     target.aim("stays#1", [Link(to_replica=Traffic(delay_s=0.05))], [victim])
     target.inject("stays#1", [victim])
     target.recover("stays#1")

@@ -30,26 +30,21 @@ class Deployment:
             self._lives.add(life)
             life.add_done_callback(self._lives.discard)
 
-    def names(self, uids: Sequence[str]) -> list[str]:
-        """What these replicas are called.
+    def these(self, uids: Sequence[str]) -> list[Pod]:
+        """The replicas of these uids.
 
         Raises:
             LookupError: one of them does not exist (any more).
         """
         if missing := [uid for uid in uids if uid not in self.pods]:
             raise LookupError(f"no such replica any more: {', '.join(missing)}")
-        return [self.pods[uid].name for uid in uids]
+        return [self.pods[uid] for uid in uids]
 
-    def kill(self, uids: Sequence[str], grace_s: float, reason: str) -> list[tuple[Pod, float]]:
-        """Delete pods one after another; each with the monotonic seconds of its signal.
-
-        Raises:
-            LookupError: one of them does not exist (any more); nothing was deleted.
-        """
-        self.names(uids)
-        hit = [(self.pods[uid], self.pods[uid].delete(grace_s, reason)) for uid in uids]
+    def kill(self, pods: Sequence[Pod], grace_s: float, reason: str) -> float:
+        """Delete replicas one after another; monotonic seconds of the first signal."""
+        at_s = min([pod.delete(grace_s, reason) for pod in pods])
         self.fill()
-        return hit
+        return at_s
 
     async def shut_down(self, grace_s: float) -> None:
         """Delete every replica, replace none, and wait until all are gone."""

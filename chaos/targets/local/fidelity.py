@@ -1,29 +1,19 @@
-"""How close a local cluster comes to a fault: told from the fault alone, before there is a cluster."""
+"""How close a local cluster comes to a fault: told from the fault and the cluster's spec, before there is a cluster."""
 
 from chaos.targets import Asked
-from chaos.targets.effects import Fidelity, Link, Nothing, Termination, unsupported
-from chaos.targets.local import naming
+from chaos.targets.effects import Fidelity, unsupported
+from chaos.targets.local.means.kinds import means_of
+from chaos.targets.local.spec import LocalSpec
 
 KIND = "local"
 
 
-def fidelity(fault: Asked) -> Fidelity:
-    """How close a local cluster comes to a fault, before there is one."""
+def fidelity(fault: Asked, spec: LocalSpec) -> Fidelity:
+    """How close a cluster of this spec comes to a fault."""
     for effect in fault.effects:
-        if not isinstance(effect, Nothing | Termination | Link):
+        means = means_of(effect)
+        if means is None:
             return unsupported(f"a local cluster has no {type(effect).__name__}")
-        if isinstance(effect, Link) and (reason := _beyond_the_gateway(effect)):
+        if reason := means.hindrance(effect, spec):
             return unsupported(reason)
     return fault.fidelities.get(KIND, unsupported("it is not known what it would come to here"))
-
-
-def _beyond_the_gateway(link: Link) -> str | None:
-    """Why this network is none that replicas have here."""
-    if link.outside:
-        return f"replicas here talk to nobody outside: {', '.join(link.outside)}"
-    if {*link.devices} - {"eth0"}:
-        return f"replicas here have one network and no devices: {', '.join(link.devices)}"
-    if not (link.toward or {}).items() <= naming.GATEWAY_LABELS.items():
-        gateway = ", ".join(f"{key}: {value}" for key, value in naming.GATEWAY_LABELS.items())
-        return f"the gateway ({gateway}) is the only other side that replicas have here"
-    return None

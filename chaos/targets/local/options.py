@@ -194,7 +194,7 @@ the command; `[]`: each starts anew"""
 
     def fidelity(self, fault: Asked) -> Fidelity:
         """How close a local cluster comes to a fault."""
-        return fidelity(fault)
+        return fidelity(fault, self.spec("planned", Path(), None))
 
     def open(self, opening: Opening) -> Target:
         """A cluster of its own for one run."""

@@ -1,9 +1,8 @@
 """The process that owns a local cluster, and ends it when the runner stops, dies, or falls silent.
 
 `python -m chaos.targets.local.supervisor` reads JSON lines from its standard input (see `wire`). The first is
-`{"op": "start", "spec": ...}`; then `heartbeat`, which keeps the lease; `describe`; `kill {uids, grace_s, reason}`,
-which answers `{killed: [{uid, name, at_s}]}`; `shape {occurrence, uids, to_replica, from_replica}` and `unshape
-{occurrence}`, for the network in front of replicas; `network`, which tells what was done there; and `stop`.
+`{"op": "start", "spec": ...}`; then `heartbeat`, which keeps the lease; `describe`; `cause {occurrence, effect, fields,
+uids}`, which answers `{at_s}`, and `undo {occurrence}`; `network`, which tells what the proxy counted; and `stop`.
 It writes answers, `{"event": ...}` for each event
 as it happens, and at the very end `{"ended": why}`. Standard input's end, a lapsed lease and SIGTERM, SIGINT
 or SIGHUP end it like `stop`.
@@ -21,6 +20,7 @@ from chaos.errors import AftershockError
 from chaos.events import Event
 from chaos.targets.identity import RUN_ID, of_run
 from chaos.targets.local.cluster import Cluster
+from chaos.targets.local.means.enforcing import Enforcers
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.wire import Channel, Message, answer
 
@@ -58,6 +58,7 @@ class Supervisor:
     def __init__(self, channel: Channel, spec: LocalSpec) -> None:
         self._channel = channel
         self._cluster = Cluster(spec, self._tell)
+        self._enforcers = Enforcers(self._cluster)
         self._lease = Lease(spec.lease_s)
         self._lease_s = spec.lease_s
         self._why: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -97,9 +98,8 @@ class Supervisor:
                 {
                     "heartbeat": self._heartbeat,
                     "describe": self._describe,
-                    "kill": self._kill,
-                    "shape": self._shape,
-                    "unshape": self._unshape,
+                    "cause": self._cause,
+                    "undo": self._undo,
                     "network": self._network,
                     "stop": self._stop,
                 },
@@ -114,23 +114,13 @@ class Supervisor:
     async def _describe(self, _: Message) -> Message:
         return self._cluster.describe()
 
-    async def _kill(self, message: Message) -> Message:
-        if self._cluster.deployment is None:
-            raise LookupError("there are no replicas yet")
-        hit = self._cluster.deployment.kill(message["uids"], message["grace_s"], message["reason"])
-        return {"killed": [{"uid": pod.uid, "name": pod.name, "at_s": at_s} for pod, at_s in hit]}
+    async def _cause(self, message: Message) -> Message:
+        asked = {key: message[key] for key in ("occurrence", "fields", "uids")}
+        return {"at_s": await self._enforcers.cause(name=message["effect"], **asked)}
 
-    async def _shape(self, message: Message) -> Message:
-        if self._cluster.deployment is None:
-            raise LookupError("there are no replicas yet")
-        routes = self._cluster.deployment.names(message["uids"])
-        ways = {way: message[way] for way in ("to_replica", "from_replica")}
-        return await self._cluster.order_proxy(
-            "shape", occurrence=message["occurrence"], routes=routes, **ways
-        )
-
-    async def _unshape(self, message: Message) -> Message:
-        return await self._cluster.order_proxy("unshape", occurrence=message["occurrence"])
+    async def _undo(self, message: Message) -> Message:
+        await self._enforcers.undo(message["occurrence"])
+        return {}
 
     async def _network(self, _: Message) -> Message:
         return await self._cluster.order_proxy("counters")

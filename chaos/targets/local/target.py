@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -20,18 +19,20 @@ from chaos.errors import InconclusiveError, InputError
 from chaos.events import Event
 from chaos.prometheus import PrometheusClient
 from chaos.targets import Asked, Endpoints, Evidence, Node, Replica
-from chaos.targets.effects import Effect, Fidelity, Link, Termination
+from chaos.targets.effects import Effect, Fidelity
 from chaos.targets.identity import ProcessId, by_group, marks
 from chaos.targets.local import naming
 from chaos.targets.local.fidelity import KIND, fidelity
 from chaos.targets.local.link import SupervisorLink
 from chaos.targets.local.lost_runs import end_lost_run
+from chaos.targets.local.means.enforcing import to_wire
+from chaos.targets.local.means.means import View
 from chaos.targets.local.ports import HOST
 from chaos.targets.local.prometheus import ServerFiles, find_prometheus
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.start import until_ready, until_scraped
 from chaos.targets.local.wire import Message
-from chaos.targets.local.witness import Aim, Witness
+from chaos.targets.local.witness import Aim, Witness, until_verified
 
 _STARTS = ("replica_running", "replica_restarted")
 _HOST = f"http://{HOST}"
@@ -64,9 +65,11 @@ class LocalTarget:
         self._runner = runner
         self._link: SupervisorLink | None = None
         self._ports: Mapping[str, int] = {}
-        self._witness = Witness(self._describe, partial(self._ask, "network"), spec.readiness)
+        self._witness = Witness(View(spec, self._describe, partial(self._ask, "network")))
         self._aims: dict[str, Aim] = {}
         """By occurrence."""
+        self._caused: set[str] = set()
+        """Occurrences of which something was done."""
         self._stopped: Event | None = None
 
     @property
@@ -164,7 +167,7 @@ class LocalTarget:
 
     def fidelity(self, fault: Asked) -> Fidelity:
         """How close this target comes to the fault."""
-        return fidelity(fault)
+        return fidelity(fault, self._spec)
 
     def aim(self, occurrence: str, effects: Sequence[Effect], victims: Sequence[Replica]) -> None:
         """Note what the victims are, so that they can be looked up afterwards.
@@ -181,16 +184,14 @@ class LocalTarget:
             RefusedError: one of these incarnations is gone already; none was touched.
             InconclusiveError: the cluster has ended.
         """
-        at_s, uids = time.monotonic(), [victim.uid for victim in victims]
-        for effect in self._aims[occurrence].effects if victims else ():
-            if isinstance(effect, Termination):
-                hit = self._ask("kill", uids=uids, grace_s=effect.grace_s, reason=occurrence)["killed"]
-                at_s = min(row["at_s"] for row in hit)
-            elif isinstance(effect, Link):
-                ways = {key: value for key, value in asdict(effect).items() if key.endswith("_replica")}
-                self._witness.in_force(occurrence, effect, uids)
-                self._ask("shape", occurrence=occurrence, uids=uids, **ways)
-        return at_s
+        aim, uids = self._aims[occurrence], [victim.uid for victim in victims]
+        if not victims:
+            return time.monotonic()
+        self._caused.add(occurrence)
+        aim.injected(uids)
+        asked = {"occurrence": occurrence, "uids": uids}
+        began_s = [self._ask("cause", **asked, **to_wire(effect))["at_s"] for effect in aim.effects]
+        return min(began_s, default=time.monotonic())
 
     def verify(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
         """Look from outside whether each victim is hit: in the process table, the list of replicas, the network.
@@ -198,19 +199,18 @@ class LocalTarget:
         Returns as soon as every victim is verified, or after `within_s` with what was seen last. With a grace
         period, `within_s` must be longer than it.
         """
-        return self._witness.until_verified(self._witness.hit, self._aims[occurrence], within_s)
+        return until_verified(self._aims[occurrence].hit, within_s)
 
     def recover(self, occurrence: str) -> None:
-        """Let the network be; what was killed is replaced by the Deployment. Harmless once the cluster has ended."""
-        aim = self._aims.get(occurrence)
-        if aim is not None and aim.link is not None and self._stopped is None:
-            with suppress(InconclusiveError):  # it has ended, and its proxy with it
-                self._ask("unshape", occurrence=occurrence)
-            self._witness.undone(occurrence)
+        """Undo what was done; what was killed is replaced by the Deployment. Harmless once the cluster has ended."""
+        if occurrence in self._caused and self._stopped is None:
+            with suppress(InconclusiveError):  # it has ended, and everything that was in force with it
+                self._ask("undo", occurrence=occurrence)
+            self._aims[occurrence].undone()
 
     def verify_recovered(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
         """Look from outside whether each victim that still exists is as it was before."""
-        return self._witness.until_verified(self._witness.unharmed, self._aims[occurrence], within_s)
+        return until_verified(self._aims[occurrence].unharmed, within_s)
 
     def _metrics_ports(self) -> Sequence[int]:
         """Of the replicas that are there, each at its latest start."""

@@ -1,6 +1,6 @@
 """JSON lines between the processes of a local cluster: requests with an id are answered, the rest is told.
 
-A request is `{"id": 1, "op": "kill", ...}`, its answer `{"id": 1, ...}` or `{"id": 1, "error": "why"}`. The
+A request is `{"id": 1, "op": "undo", ...}`, its answer `{"id": 1, ...}` or `{"id": 1, "error": "why"}`. The
 end of a process's standard input is its order to end: it comes even when the other side was killed.
 """
 
