@@ -130,7 +130,12 @@ def plan(path: Path, seed: int | None) -> int:
     would_be = experiment.target.planned(chosen)
     steps = [step for step in experiment.timetable().steps if step.action == "inject"]
     for step in steps:
-        if len(steps) > 1:
+        when = experiment.spec.entries[step.fault].when
+        if when is not None:
+            print(
+                f"{step.occurrence}, between {step.at_s:g} and {step.until_s:g} s on the run clock, once {when}:"
+            )
+        elif len(steps) > 1:
             print(f"{step.occurrence}, {step.at_s:g} s on the run clock:")
         _print_reach(experiment.faults[step.fault], would_be, chosen, step.draw)
     for sentence in sentences(experiment):
@@ -150,7 +155,7 @@ def _print_reach(planned: PlannedFault, would_be: Planned, seed: int | None, num
         print(f"{_of(fault)} would run its commands once")
         return
     found = selection.candidates(chosen.selector, would_be.replicas, would_be.nodes)
-    reach = blast_radius.check(fault, found, planned.radius)
+    reach = blast_radius.check(fault, found, planned.radius, would_be.nodes, len(would_be.replicas))
     drawn: frozenset[str] = frozenset()
     if seed is not None:
         draw = selection.draw(found, chosen.mode, chosen.value, victims_rng(seed, number))

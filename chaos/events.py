@@ -43,6 +43,11 @@ class EventKind(StrEnum):
         "By whoever watched, before its plan was over: nothing planned later was sent.",
     )
     LOAD_FINISHED = "load_finished", "Every arrival has its row."
+    CONDITION_MET = "condition_met", "What a fault had waited for."
+    CONDITION_UNMET = (
+        "condition_unmet",
+        "A fault has waited for it in vain, and is not injected.",
+    )
     FAULT_INTENDED = "fault_intended", "On disk before the effect exists."
     FAULT_INJECTED = "fault_injected", "The effect may exist from here on."
     FAULT_VERIFIED = "fault_verified", "Independent evidence shows that this replica was hit."

@@ -20,12 +20,14 @@ from chaos.collecting import series as kept_series
 from chaos.collecting.counts import GatewayCounts, counts_before
 from chaos.collecting.engine import RecognisedEngine
 from chaos.collecting.processor import ProcessorWatch
+from chaos.conduct import Conductor, watching
 from chaos.display.live import LiveView
 from chaos.display.progress import Progress
 from chaos.ending import Ending, deciding
 from chaos.errors import AbortedError, AftershockError, InconclusiveError, RefusedError
 from chaos.events import Event, EventKind, write_events
 from chaos.experiment.experiment import Experiment
+from chaos.faults.agenda import Agenda
 from chaos.faults.injection import Injector, candidates
 from chaos.faults.timetable import Timetable
 from chaos.interrupts import Interrupted
@@ -174,17 +176,27 @@ class Run:
             spec.recovery.goodput,
             spec.recovery.error_ratio,
         )
+        self._inject(target, load, view, plan, broadcast)
+
+    def _inject(
+        self, target: Target, load: Load, view: LiveView, plan: Timetable, broadcast: Broadcast
+    ) -> None:
+        """Everything from the end of the baseline to the end of the load."""
+        spec, zero_s = self.experiment.spec, self._zero_s or 0.0
         began = partial(self._fault_began, broadcast)
         injector = Injector(
             target, self.experiment.faults, plan.seed, self.folder, began, broadcast.fault_ended, self._events
         )
-        with injector:
+        with watching(spec, load, view, target.endpoints().prometheus_url) as looks, injector:
+
+            def look_on(until_s: float, over: Callable[[float], bool]) -> None:
+                self.progress.update(victims=injector.hit)
+                self._watch("observe", view, zero_s, zero_s + until_s, self._done, over)
+
+            conductor = Conductor(injector, looks, look_on, zero_s, self.stopping)
             try:
-                for step in plan.steps:
-                    self._watch("observe", view, zero_s, zero_s + step.at_s, self._done)
-                    injector.apply(step)
-                    self.progress.update(victims=injector.hit)
-                self._watch("observe", view, zero_s, zero_s + load.config.duration_s, self._done)
+                conductor.carry_out(Agenda(plan.steps))
+                look_on(load.config.duration_s, conductor.safe)
             except (InconclusiveError, RefusedError) as error:
                 if not injector.hit:
                     raise
@@ -195,13 +207,24 @@ class Run:
         self._done = f"{', '.join(fault.targets)} {fault.done}"
         broadcast.fault_began(injected)
 
-    def _watch(self, name: str, view: LiveView, zero_s: float, until_s: float, detail: str = "") -> None:
+    def _watch(
+        self,
+        name: str,
+        view: LiveView,
+        zero_s: float,
+        until_s: float,
+        detail: str = "",
+        over: Callable[[float], bool] = lambda _: False,
+    ) -> None:
+        """Look on until an instant, or until it is over before."""
         if until_s <= time.monotonic():
             return
         self.progress.phase(name, detail)
         self.progress.update(total_s=until_s - time.monotonic())
         while (left_s := until_s - time.monotonic()) > 0 and not self.stopping.is_set():
-            view.look(time.monotonic() - zero_s)
+            view.look(now_s := time.monotonic() - zero_s)
+            if over(now_s):
+                return
             self.stopping.wait(min(_LOOK_EVERY_S, left_s))
 
     def _count(self, target: Target, before: GatewayCounts | None, engine: RecognisedEngine) -> None:

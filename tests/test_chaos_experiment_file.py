@@ -13,7 +13,8 @@ from pydantic_core import PydanticUndefined
 
 from chaos.experiment.file import ExperimentSpec
 from chaos.experiment.traffic import InWords
-from chaos.reading.names import DnsLabel, LabelValue, PodReference
+from chaos.experiment.watched import Bound
+from chaos.reading.names import DnsLabel, LabelKey, LabelValue, PodReference
 from chaos.reading.quantities import Duration, DurationOrZero, LoadRate, Percent, Ratio, duration_text
 from chaos.targets.external.options import BaseUrl
 from chaos.targets.local.options import ExtraLabelKey
@@ -36,6 +37,8 @@ NAMED: dict[Any, str] = {
     Path: "path",
     int: "whole number",
     float: "number",
+    Bound: "number, ratio or duration",
+    LabelKey: "label key",
 }
 LENGTH = "whole number, or section"
 

@@ -11,7 +11,7 @@ import yaml
 
 from chaos.cli import main
 from chaos.display.progress import QuietProgress
-from chaos.errors import CleanupError, ExitCode, RefusedError
+from chaos.errors import AbortedError, CleanupError, ExitCode, RefusedError
 from chaos.events import read_events
 from chaos.experiment.experiment import read_experiment
 from chaos.record import journal as journals
@@ -135,6 +135,64 @@ def test_a_second_injection_of_one_name_that_nobody_could_prove_is_not_proved_by
     assert [one.verified for one in journal.faults] == [True, False]
     assert "fault delay#2: not every target is proved to have been hit" in journal.reasons
     assert journal.exit_code is ExitCode.INCONCLUSIVE
+
+
+def test_a_fault_with_a_condition_is_injected_when_that_holds_and_ends_so_long_after_that(
+    tmp_path: Path,
+) -> None:
+    when = {"of": "goodput", "above": "50%", "over": "1s", "for": "600ms", "within": "2s"}
+    fault = {"manifest": "NetworkChaos.yaml", "max_targets": 1, "jitter": "0s", "when": when}
+    folder, journal, error = run(tmp_path, FakeTarget(), fault)
+    assert error is None
+    assert journal is not None
+    (one,) = journal.faults
+    assert one.condition == "goodput over 1s above 0.5 for 600ms: it was 1"
+    assert one.started_s >= 3.5 + 0.6
+    assert one.ended_s is not None
+    assert one.ended_s - one.started_s == pytest.approx(1.0, abs=0.5)
+    (met,) = [event for event in read_events(folder.events) if event.kind == "condition_met"]
+    assert met.at_s <= one.started_s
+
+
+def test_a_fault_whose_condition_never_holds_is_not_injected_and_proves_nothing(tmp_path: Path) -> None:
+    when = {"of": "in_flight", "above": 400, "within": "1s"}
+    fault = {"manifest": "NetworkChaos.yaml", "max_targets": 1, "when": when}
+    target = FakeTarget()
+    _, journal, error = run(tmp_path, target, fault)
+    assert error is None
+    assert journal is not None
+    assert journal.faults == ()
+    assert any("its condition was never met (in_flight above 400; it was" in why for why in journal.reasons)
+    assert journal.exit_code is ExitCode.INCONCLUSIVE
+
+
+def test_a_guard_that_trips_undoes_the_fault_and_ends_the_run_with_a_journal(tmp_path: Path) -> None:
+    fault = {"manifest": "NetworkChaos.yaml", "max_targets": 1}
+    lasting = {**fault, "at": "500ms"}
+    target = FakeTarget()
+    folder, journal, error = run(
+        tmp_path, target, lasting, abort=[{"of": "in_flight", "below": 1000, "for": "300ms"}]
+    )
+    assert isinstance(error, AbortedError)
+    assert error.exit_code == ExitCode.ABORTED
+    assert journal is not None
+    assert journal.exit_code is ExitCode.ABORTED
+    assert any(
+        why.startswith("a guard ended the run: in_flight below 1000 for 300ms") for why in journal.reasons
+    )
+    kinds = [event.kind for event in read_events(folder.events)]
+    assert kinds.count("fault_injected") == kinds.count("fault_ended") == 1
+
+
+def test_before_the_first_injection_no_guard_ends_a_run(tmp_path: Path) -> None:
+    fault = {
+        "manifest": "NetworkChaos.yaml",
+        "max_targets": 1,
+        "when": {"of": "in_flight", "above": 400, "within": "1s"},
+    }
+    _, journal, error = run(tmp_path, FakeTarget(), fault, abort=[{"of": "in_flight", "below": 1000}])
+    assert error is None
+    assert journal is not None
 
 
 def test_a_fault_that_outlives_its_recovery_is_the_loudest_ending(tmp_path: Path) -> None:

@@ -59,11 +59,12 @@ class LiveView:
         self._progress = progress
         self._on_restored = on_restored
         self._latest = Latest(_RATE_OVER_S)
-        self._disturbances: DisturbanceWatch | None = None
+        self.followers: list[Callable[[Sequence[Row], float], None]] = []
+        """Each is told what ended since the last look, and the instant on the run clock."""
 
     def tell_disturbances(self, objectives: Objectives, criteria: Criteria, from_s: float) -> None:
         """Say from now on when the service is worse than the criteria allow; `from_s` on the run clock."""
-        self._disturbances = DisturbanceWatch(objectives, criteria, from_s, self._progress)
+        self.followers.append(DisturbanceWatch(objectives, criteria, from_s, self._progress).look)
 
     def look(self, now_s: float) -> None:
         """Take in what ended since the last look; `now_s` on the run clock.
@@ -76,8 +77,8 @@ class LiveView:
         self._load.poll()
         fresh = self._load.new_rows()
         self.rows += fresh
-        if self._disturbances is not None:
-            self._disturbances.look(fresh, now_s)
+        for follow in self.followers:
+            follow(fresh, now_s)
         ready, wanted = sum(each.ready for each in self._target.replicas()), self._target.wanted_replicas
         if ready >= wanted:
             self._on_restored()

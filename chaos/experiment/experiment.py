@@ -10,6 +10,7 @@ from chaos.experiment.assertions import OF_REPLICAS, Assertion, parse
 from chaos.experiment.claims import claims_need_s
 from chaos.experiment.file import CHOSEN_S, ExperimentSpec, FaultEntry
 from chaos.experiment.load import keep_trace, length_problems, load_problems, relative_trace, with_its_trace
+from chaos.experiment.watched import Watched, watched_problems
 from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault
 from chaos.faults.kinds import read_fault
@@ -52,7 +53,9 @@ class Experiment:
 
 def entry_of(entry: FaultEntry, fault: Fault) -> Entry:
     """One fault of an experiment as the timetable wants it."""
-    return Entry(fault.name, entry.at_s, fault.kind.lasts, fault.duration_s, entry.until_s, entry.jitter_s)
+    within_s = None if entry.when is None else entry.when.within_s
+    lasts, duration_s = fault.kind.lasts, fault.duration_s
+    return Entry(fault.name, entry.at_s, lasts, duration_s, entry.until_s, entry.jitter_s, within_s)
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -76,6 +79,7 @@ def read_experiment(path: Path) -> Experiment:
         *_target_problems(spec),
         *_unseen_problems(spec, assertions),
         *_list_problems(spec),
+        *_watched_problems(spec),
     ]
     for where, entry in _entries(spec):
         if not (path.parent / entry.manifest).is_file():
@@ -185,6 +189,18 @@ def _list_problems(spec: ExperimentSpec) -> Iterator[Problem]:
         )
 
 
+def _watched_problems(spec: ExperimentSpec) -> Iterator[Problem]:
+    """What is wrong with conditions and guards."""
+    watched: list[tuple[KeyPath, Watched]] = [
+        ((*where, "when"), entry.when) for where, entry in _entries(spec) if entry.when is not None
+    ]
+    watched += [(("abort", index), guard) for index, guard in enumerate(spec.abort)]
+    prometheus = spec.target.chosen.has_prometheus
+    for where, each in watched:
+        for problem in watched_problems(each, prometheus=prometheus):
+            yield Problem((*where, *problem.key_path), problem.complaint, problem.value)
+
+
 def _unseen_problems(spec: ExperimentSpec, assertions: Sequence[Assertion]) -> Iterator[Problem]:
     """What is asserted of replicas where none can be seen."""
     target = spec.target.chosen
@@ -237,7 +253,8 @@ def _time_problems(spec: ExperimentSpec, faults: tuple[PlannedFault, ...]) -> It
         elif entry.until_s is not None and entry.until_s <= entry.at_s:
             complaint = f"expected later than at = {duration_text(entry.at_s)}"
             yield Problem((*where, "until"), complaint, duration_text(entry.until_s))
-        last_s = max(last_s, entry.at_s if timed.ends_s is None else timed.ends_s)
+        begins_s = entry.at_s + (timed.within_s or 0.0)
+        last_s = max(last_s, begins_s if timed.ends_s is None else timed.ends_s)
     yield from _observe_problems(spec, last_s)
 
 

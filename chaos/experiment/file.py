@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 
 import loadtests.spec
 from chaos.experiment.traffic import InWords, RateProfile, Sessions, Trace, in_words
+from chaos.experiment.watched import Condition, Guard
 from chaos.faults.blast_radius import BlastRadius
-from chaos.reading.names import DnsLabel, PodReference
+from chaos.reading.names import DnsLabel, LabelKey, LabelValue, PodReference
 from chaos.reading.quantities import (
     CapacityShare,
     Duration,
@@ -127,19 +128,34 @@ class FaultEntry(Strict):
     """when it is undone at the latest, after the end of the baseline; a fault that is over at once takes none"""
     jitter_s: DurationOrZero = Field(default=1.0, alias="jitter")
     """all of it is up to so much later, as the seed draws: no gap between two arrivals is where it always falls"""
+    when: Condition | None = None
+    """injected once this holds, from `at` on, in place of at `at`"""
     max_targets: Count
     """blast radius: refuse a fault that could hit more replicas than this"""
+    max_share: Ratio | None = None
+    """refuse one that could hit more than this share of the replicas that the target should have"""
     protected_namespaces: Listed[DnsLabel] = ("kube-system",)
     """refuse a fault whose selector matches anything in these"""
     protected_pods: Listed[PodReference] = ()
     """refuse a fault whose selector matches one of these, each as `namespace/name`"""
+    protected_zones: Listed[DnsLabel] = ()
+    """refuse a fault whose selector matches a replica in one of these zones"""
+    protected_labels: Mapping[LabelKey, LabelValue] = {}
+    """refuse a fault whose selector matches a replica with one of these labels"""
     control: bool = False
     """draw its victims and inject it into nobody: the proof of the fault must then fail"""
 
     @property
     def blast_radius(self) -> BlastRadius:
         """How far the fault may reach."""
-        return BlastRadius(self.max_targets, self.protected_namespaces, self.protected_pods)
+        return BlastRadius(
+            self.max_targets,
+            self.protected_namespaces,
+            self.protected_pods,
+            self.max_share,
+            self.protected_zones,
+            self.protected_labels,
+        )
 
 
 class Slo(Strict):
@@ -187,6 +203,8 @@ class ExperimentSpec(Strict):
     """what is injected, where that is one fault"""
     faults: Listed[FaultEntry] = ()
     """what is injected, each at its time; either this or `fault`; `[]` injects nothing, the run only observes"""
+    abort: Listed[Guard] = ()
+    """what ends the run early once a fault was injected"""
     slo: Slo = Slo()
     """what makes a request good"""
     recovery: Recovery = Recovery()

@@ -1,14 +1,18 @@
 """Guards before injecting: a fault that could reach further than its file allows is refused whole."""
 
+import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from chaos.errors import RefusedError
 from chaos.faults.fault import Fault
 from chaos.faults.manifest import Mode
 from chaos.faults.selection import Draw, victims_count
-from chaos.targets import Replica
+from chaos.targets import Node, Replica
+
+ZONE_LABEL = "topology.kubernetes.io/zone"
+"""What a node says of its zone; Kubernetes' own label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,10 @@ class BlastRadius:
     protected_namespaces: tuple[str, ...] = ()
     protected_pods: tuple[str, ...] = ()
     """Each as `namespace/name`."""
+    max_share: float | None = None
+    """0..1, of the replicas that there should be."""
+    protected_zones: tuple[str, ...] = ()
+    protected_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +55,16 @@ def possible(candidates: Sequence[Replica], mode: Mode, value: str) -> Possible:
     return Possible(fewest, min(drawn, len(replicas)), replicas)
 
 
-def check(fault: Fault, candidates: Sequence[Replica], radius: BlastRadius) -> Possible:
-    """What the fault could do, when that stays within its blast radius whatever is drawn.
+def check(
+    fault: Fault,
+    candidates: Sequence[Replica],
+    radius: BlastRadius,
+    nodes: Sequence[Node],
+    wanted_replicas: int,
+) -> Possible:
+    """What the fault could do to these candidates, when that stays within its blast radius whatever is drawn.
+
+    A zone is a label of a node, and a share is one of the replicas that there should be.
 
     Raises:
         InputError: the mode cannot use the value.
@@ -56,8 +72,7 @@ def check(fault: Fault, candidates: Sequence[Replica], radius: BlastRadius) -> P
     """
     if not candidates:
         raise RefusedError(f"no replica matches the selector of {fault.manifest_path}: nothing to inject")
-    protected = [replica for replica in _each_once(candidates) if _is_protected(replica, radius)]
-    if protected:
+    if protected := _protected(candidates, radius, nodes):
         raise RefusedError(
             f"the selector of {fault.manifest_path} matches what is protected: {_names(protected)}",
             hint="narrow the selector: nothing is dropped from a selection on the quiet",
@@ -69,6 +84,12 @@ def check(fault: Fault, candidates: Sequence[Replica], radius: BlastRadius) -> P
             f"{fault.manifest_path} could hit {reach.most} replicas of {_names(reach.replicas)}; "
             f"the experiment allows at most max_targets {radius.max_targets}",
             hint="lower the manifest's value, or raise the experiment's max_targets knowingly",
+        )
+    if radius.max_share is not None and reach.most > math.floor(round(radius.max_share * wanted_replicas, 6)):
+        raise RefusedError(
+            f"{fault.manifest_path} could hit {reach.most} of {wanted_replicas} replicas; "
+            f"the experiment allows at most max_share {radius.max_share:.6g}",
+            hint="lower the manifest's value, or raise the experiment's max_share knowingly",
         )
     return reach
 
@@ -86,8 +107,21 @@ def targets(draw: Draw) -> tuple[Replica, ...]:
     return _each_once(draw.victims)
 
 
+def _protected(candidates: Sequence[Replica], radius: BlastRadius, nodes: Sequence[Node]) -> list[Replica]:
+    zones = {node.name: node.labels.get(ZONE_LABEL) for node in nodes}
+    return [
+        replica
+        for replica in _each_once(candidates)
+        if _is_protected(replica, radius) or zones.get(replica.node) in radius.protected_zones
+    ]
+
+
 def _is_protected(replica: Replica, radius: BlastRadius) -> bool:
-    return replica.namespace in radius.protected_namespaces or _name(replica) in radius.protected_pods
+    return (
+        replica.namespace in radius.protected_namespaces
+        or _name(replica) in radius.protected_pods
+        or not radius.protected_labels.items().isdisjoint(replica.labels.items())
+    )
 
 
 def _each_once(replicas: Sequence[Replica]) -> tuple[Replica, ...]:

@@ -178,7 +178,7 @@ def candidates(target: Target, planned: PlannedFault) -> list[Replica]:
     chosen = planned.fault.selection
     assert chosen is not None
     found = selection.candidates(chosen.selector, target.replicas(), target.nodes())
-    blast_radius.check(planned.fault, found, planned.radius)
+    blast_radius.check(planned.fault, found, planned.radius, target.nodes(), target.wanted_replicas)
     return found
 
 

@@ -23,13 +23,16 @@ class Entry:
     """As the experiment says."""
     jitter_s: float = 0.0
     """Everything of it is up to so much later, as the seed draws."""
+    within_s: float | None = None
+    """It waits up to so long for its condition to hold; None where it has none."""
 
     @property
     def ends_s(self) -> float | None:
-        """When it is undone: after its duration or at `until`, whichever is first. None where nothing is to be."""
+        """When it is undone, at the latest: after its duration or at `until`. None where nothing is to be."""
         if not self.lasts:
             return None
-        ends_s = [] if self.duration_s is None else [self.at_s + self.duration_s]
+        begins_s = self.at_s + (self.within_s or 0.0)
+        ends_s = [] if self.duration_s is None else [begins_s + self.duration_s]
         return min([*ends_s, *([] if self.until_s is None else [self.until_s])], default=None)
 
 
@@ -46,6 +49,10 @@ class Step:
     """The id that this occurrence's events, evidence and window carry: `delay-30#2`."""
     draw: int
     """Which draw of victims of this run it is, from 0."""
+    until_s: float | None = None
+    """It waits for its condition from `at_s` up to here; None where it has none."""
+    after_s: float | None = None
+    """So long after its injection, and not later than `at_s`; None where `at_s` is all there is to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +65,16 @@ class Timetable:
     @property
     def sha256(self) -> str:
         """Of the steps: two runs with the same one did the same at the same time."""
-        return hashlib.sha256(json.dumps([asdict(step) for step in self.steps]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([_row(step) for step in self.steps]).encode()).hexdigest()
 
     def write(self, path: Path) -> None:
         """As JSON."""
-        plan = {"seed": self.seed, "sha256": self.sha256, "steps": [asdict(step) for step in self.steps]}
+        plan = {"seed": self.seed, "sha256": self.sha256, "steps": [_row(step) for step in self.steps]}
         path.write_text(json.dumps(plan, indent=2) + "\n")
+
+
+def _row(step: Step) -> dict[str, object]:
+    return {key: value for key, value in asdict(step).items() if value is not None}
 
 
 def timetable(entries: Sequence[Entry], seed: int, baseline_ends_s: float) -> Timetable:
@@ -82,7 +93,12 @@ def timetable(entries: Sequence[Entry], seed: int, baseline_ends_s: float) -> Ti
         # An instant that every run shares may sit in the longest gap of the arrival plan, every time.
         later_s = entry.jitter_s * Random(f"jitter {seed} {index}").random()  # noqa: S311 - repeatable
         from_s = baseline_ends_s + round(later_s, 3)
-        steps.append(Step(from_s + entry.at_s, "inject", index, occurrence, draw=index))
+        at_s, waits = from_s + entry.at_s, entry.within_s is not None
+        until_s = at_s + (entry.within_s or 0.0) if waits else None
+        steps.append(Step(at_s, "inject", index, occurrence, draw=index, until_s=until_s))
         if entry.ends_s is not None:
-            steps.append(Step(from_s + entry.ends_s, "recover", index, occurrence, draw=index))
+            after_s = entry.duration_s if waits else None
+            steps.append(
+                Step(from_s + entry.ends_s, "recover", index, occurrence, draw=index, after_s=after_s)
+            )
     return Timetable(seed, tuple(sorted(steps, key=lambda step: (step.at_s, step.action == "inject"))))

@@ -176,6 +176,7 @@ def _fault(fault: FaultWindow) -> Fault:
     reasons = {
         "ended_s": "it was in force when the run ended" if fault.lasts else one_shot,
         "undone": "nobody looked, for the run ended" if fault.lasts else "nothing was to be undone",
+        "condition": "it had its instant",
     }
     return Fault.of(asdict(fault), reasons)
 

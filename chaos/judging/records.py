@@ -18,6 +18,7 @@ from chaos.measuring.processor import Sample, read_samples
 from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.record import observed
 from chaos.record.details import (
+    ConditionDetail,
     FaultDetail,
     FaultEnded,
     LoadStarted,
@@ -146,6 +147,7 @@ def _faults(events: Sequence[Event]) -> Iterator[FaultWindow]:
     seen = [*told(events, Looked, EventKind.FAULT_VERIFIED, EventKind.FAULT_UNVERIFIED)]
     ends = [*told(events, FaultEnded, EventKind.FAULT_ENDED)]
     after = [*told(events, Looked, EventKind.END_VERIFIED, EventKind.END_UNVERIFIED)]
+    met = {detail.id: detail for _, detail in told(events, ConditionDetail, EventKind.CONDITION_MET)}
     # A replica that is to be killed gets no more requests from a moment before on: that is the first effect.
     withdrawn_s: dict[str, float] = {}
     for event, unready in told(events, ReplicaReadiness, EventKind.REPLICA_UNREADY):
@@ -172,6 +174,9 @@ def _faults(events: Sequence[Event]) -> Iterator[FaultWindow]:
             verified=bool(fault.targets) and verified >= set(fault.targets),
             evidence=tuple(f"{event.replica}: {detail.how}" for event, detail in looked),
             undone=None if ended_s is None else not still,
+            condition=f"{met[occurrence].condition}: it was {met[occurrence].value:g}"
+            if occurrence in met
+            else None,
         )
 
 

@@ -48,6 +48,8 @@ class FaultWindow:
     """Whether it is in force until it is undone."""
     undone: bool | None = None
     """Whether independent evidence shows that it is over; None where nothing was to be undone."""
+    condition: str | None = None
+    """What it waited for, with the value that this had; None where it had its instant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,19 @@ class LoadStarted(Detail):
     """UTC, ISO 8601; for display only."""
 
 
+class ConditionDetail(Detail):
+    """What a fault waits for, and how that stood."""
+
+    id: str
+    """Of the fault's occurrence."""
+    condition: str
+    """In words: the figure and its bound."""
+    value: float | None = None
+    """The latest value; None where none was ever known."""
+    why: str = ""
+    """Why none is known now."""
+
+
 class FaultDetail(Detail):
     """An occurrence of a fault, and whom it hits."""
 
@@ -164,6 +177,8 @@ DETAILS: Mapping[str, type[Detail]] = {
     EventKind.LOAD_STARTED: LoadStarted,
     EventKind.LOAD_CLOSED: Nothing,
     EventKind.LOAD_FINISHED: Nothing,
+    EventKind.CONDITION_MET: ConditionDetail,
+    EventKind.CONDITION_UNMET: ConditionDetail,
     EventKind.FAULT_INTENDED: FaultDetail,
     EventKind.FAULT_INJECTED: FaultDetail,
     EventKind.FAULT_VERIFIED: Looked,

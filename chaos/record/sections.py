@@ -54,6 +54,9 @@ class Fault(Entry):
     undone: bool | None
     """Whether independent evidence shows that it is over."""
     undone_reason: str | None = None
+    condition: str | None = None
+    """What it waited for, with the value that this had when it was injected."""
+    condition_reason: str | None = None
 
 
 class Phase(Entry):

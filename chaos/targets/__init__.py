@@ -200,6 +200,11 @@ class TargetOptions(Strict, ABC):
 
     @property
     @abstractmethod
+    def has_prometheus(self) -> bool:
+        """Whether PromQL can be asked during a run."""
+
+    @property
+    @abstractmethod
     def about(self) -> str:
         """What is about to start, in words: `10 replicas starting`."""
 

@@ -54,6 +54,11 @@ class ExternalOptions(TargetOptions):
         return 0
 
     @property
+    def has_prometheus(self) -> bool:
+        """Where one is named."""
+        return self.prometheus is not None
+
+    @property
     def about(self) -> str:
         """What is about to be asked."""
         return f"the service at {self.url}"

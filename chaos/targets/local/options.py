@@ -152,6 +152,11 @@ the command; `[]`: each starts anew"""
         return self.replicas
 
     @property
+    def has_prometheus(self) -> bool:
+        """It has its own."""
+        return True
+
+    @property
     def about(self) -> str:
         """What is about to start."""
         return f"{self.replicas} replicas starting"
