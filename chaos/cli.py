@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos import commands, trial_commands, trial_options
+from chaos import catalogue_commands, commands, trial_commands, trial_options
 from chaos.errors import AftershockError, ExitCode, InputError
 from chaos.interrupts import Interrupted
 from chaos.observe import Observation
@@ -16,6 +16,7 @@ DESCRIPTION = """\
 Shake an LLM inference cluster under load, and prove how fast it recovers.
 
   aftershock run chaos/experiments/pod-kill-30.yaml       the main job: load, fault, verdict, report
+  aftershock run chaos/experiments                        every experiment of a folder, one summary
   aftershock observe http://127.0.0.1:8000                load a service of yours, report every disturbance
   aftershock validate chaos/experiments/*.yaml            is every key understood? touches nothing
   aftershock plan chaos/experiments/pod-kill-30.yaml      which replicas could be hit? touches nothing
@@ -72,7 +73,11 @@ def _add_run(verbs: Verbs) -> None:
         epilog=f"example:\n  aftershock run chaos/experiments/pod-kill-30.yaml --seed 7\n\n{EXIT_CODES}",
         formatter_class=_RAW,
     )
-    run.add_argument("experiment", type=Path, help="an experiment file")
+    run.add_argument("experiment", type=Path, help="an experiment file, or a folder of them")
+    run.add_argument("--list", action="store_true", help="say what there is to run, and run nothing")
+    run.add_argument(
+        "--dry-run", action="store_true", help="say whom it could hit, as `plan` does; writes nothing"
+    )
     run.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME-UTC)")
     run.add_argument(
         "--seed", type=seed, help="replaces the file's seed: arrivals, names and victims follow it"
@@ -88,6 +93,16 @@ def _add_run(verbs: Verbs) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     asked = {name: value for name in ("shams", "jitter") if (value := getattr(given, name)) is not None}
+    if given.experiment.is_dir():
+        if given.list:
+            return catalogue_commands.show(given.experiment)
+        if given.trials is not None or given.dry_run:
+            raise InputError(f"expected one experiment with this option, got a folder: {given.experiment}")
+        return catalogue_commands.run(given.experiment, given.out, given.seed, given.grafana)
+    if given.list:
+        raise InputError(f"--list is about a folder of experiments, this is none: {given.experiment}")
+    if given.dry_run:
+        return commands.plan(given.experiment, given.seed)
     if given.trials is not None:
         series = trial_commands.SeriesOptions(given.trials, **asked)
         return trial_commands.run(given.experiment, given.out, given.seed, given.grafana, series)

@@ -180,6 +180,36 @@ class SeriesFolder:
         return folder
 
 
+@dataclass(frozen=True, slots=True)
+class CatalogueFolder:
+    """Names of the files of a catalogue that was run; each run is a run folder below."""
+
+    path: Path
+
+    @property
+    def summary(self) -> Path:
+        """What came of each, for a CI job."""
+        return self.path / "summary.md"
+
+    @property
+    def junit(self) -> Path:
+        """The same as JUnit XML."""
+        return self.path / "junit.xml"
+
+    def run(self, name: str) -> Path:
+        """Where the run of one experiment goes."""
+        return self.path / name
+
+
+def create_catalogue(out: Path | None) -> CatalogueFolder:
+    """A new folder for the runs of a catalogue, named as that of a run.
+
+    Raises:
+        InputError: `out` holds files already, or cannot be made.
+    """
+    return CatalogueFolder(_new("catalogue", out))
+
+
 def create(experiment: str, out: Path | None) -> RunFolder:
     """A new folder: `out`, which must be empty or not exist yet, or `runs/<experiment>-<UTC time>`.
 

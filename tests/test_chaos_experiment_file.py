@@ -12,6 +12,7 @@ from pydantic import BaseModel, Discriminator
 from pydantic_core import PydanticUndefined
 
 from chaos.experiment.file import ExperimentSpec
+from chaos.experiment.needs import Need
 from chaos.experiment.traffic import InWords
 from chaos.experiment.watched import Bound
 from chaos.reading.names import DnsLabel, LabelKey, LabelValue, PodReference
@@ -39,6 +40,7 @@ NAMED: dict[Any, str] = {
     float: "number",
     Bound: "number, ratio or duration",
     LabelKey: "label key",
+    Need: "a need",
 }
 LENGTH = "whole number, or section"
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, model_validator
 
 import loadtests.spec
+from chaos.experiment.needs import Need
 from chaos.experiment.traffic import InWords, RateProfile, Sessions, Trace, in_words
 from chaos.experiment.watched import Condition, Guard
 from chaos.faults.blast_radius import BlastRadius
@@ -211,6 +212,8 @@ class ExperimentSpec(Strict):
     """when the service counts as recovered"""
     assertions: Annotated[Listed[Text], Field(min_length=1)]
     """what must hold for the verdict `passed`; see docs/assertions.md"""
+    needs: Listed[Need] = ()
+    """what a machine must have, or a catalogue leaves it out: `gpu`, a variable as `$NAME`, or a program"""
     versions: Mapping[str, str] = {}
     """what ran it: written into the run's copy, not needed otherwise"""
 

@@ -199,6 +199,11 @@ class TargetOptions(Strict, ABC):
         """How many replicas there should be; 0 where they cannot be seen."""
 
     @property
+    def service_url(self) -> str | None:
+        """Of the service that must be there already; None where the target starts its own."""
+        return None
+
+    @property
     @abstractmethod
     def has_prometheus(self) -> bool:
         """Whether PromQL can be asked during a run."""

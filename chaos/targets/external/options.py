@@ -54,6 +54,11 @@ class ExternalOptions(TargetOptions):
         return 0
 
     @property
+    def service_url(self) -> str:
+        """Where it is."""
+        return self.url
+
+    @property
     def has_prometheus(self) -> bool:
         """Where one is named."""
         return self.prometheus is not None
