@@ -60,6 +60,7 @@ EVALUATED = [
     ("ready(min, fault) >= 1", Verdict.PASSED, 1, None),
     ("ready(min, recovery) > 2", Verdict.DEVIATED, 2, None),
     ("recovery.cold_start <= 4s", Verdict.PASSED, 3.8, None),
+    ("recovery.detection <= 1s", Verdict.DEVIATED, math.inf, None),
     ("recovery.cold_start < 3s", Verdict.DEVIATED, 3.8, None),
     ("requests(after(10s)) == 101", Verdict.PASSED, 101, 101),
     ("outcome(http_503, after(0.5s, 1.5s)) == 10", Verdict.PASSED, 10, 10),

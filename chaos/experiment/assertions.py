@@ -46,6 +46,7 @@ TERMS = {
     "recovery.capacity": Signature(Dimension.DURATION),
     "recovery.first_touch": Signature(Dimension.DURATION),
     "recovery.cold_start": Signature(Dimension.DURATION),
+    "recovery.detection": Signature(Dimension.DURATION),
     "lost_requests": Signature(Dimension.COUNT),
     "max": _OF_SAMPLES,
     "goodput": Signature(Dimension.RATIO, (_PHASE,)),
@@ -60,7 +61,7 @@ TERMS = {
 }
 """Every term but the quantiles `p1` to `p99.99`, which share the signature of `max`."""
 
-OF_REPLICAS = ("recovery.capacity", "recovery.cold_start", "ready")
+OF_REPLICAS = ("recovery.capacity", "recovery.cold_start", "recovery.detection", "ready")
 """Terms that need replicas which can be seen."""
 
 _EXPECTED_BOUND = {

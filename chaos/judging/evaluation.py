@@ -14,6 +14,7 @@ import numpy as np
 from chaos.experiment.assertions import Assertion, Term
 from chaos.judging.verdict import AssertionResult
 from chaos.measuring.columns import CODES, Flags, Ints
+from chaos.measuring.detection import slowest
 from chaos.measuring.intervals import quantile_interval, share_interval
 from chaos.measuring.measurements import Measurements, PhaseSlis
 from chaos.measuring.quantiles import needed_for_interval, quantile, quantile_bounds
@@ -150,6 +151,9 @@ def _recovery(term: Term, measurements: Measurements) -> _Observed:
         time = measurements.service
     if term.name == "recovery.cold_start":
         return _cold_start(measurements)
+    if term.name == "recovery.detection":
+        value, sign = slowest(measurements.timeline)
+        return _Observed(None, reason=sign) if value is None else _exactly(value)
     if term.name == "recovery.first_touch":
         return _first_touch(time)
     return _Observed(time.value_s, time.interval_s, reason=time.reason or _between(time))

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from chaos.judging.verdict import AssertionResult, Judgement
+from chaos.measuring import detection
 from chaos.measuring.disturbances import Disturbances
 from chaos.measuring.measurements import Measurements, PhaseSlis
 from chaos.measuring.objectives import Objectives
@@ -84,7 +85,7 @@ def build(run: RunFacts, measurements: Measurements, judgement: Judgement) -> Jo
         "reasons": judgement.reasons,
         "slo": Slo.of(asdict(measurements.objectives), {"itl_s": "gaps have no bound"}),
         "load": _load(timeline, run),
-        "faults": [_fault(fault) for fault in timeline.faults],
+        "faults": [_fault(fault, timeline) for fault in timeline.faults],
         "phases": [_phase(slis) for slis in measurements.phases],
         "recovery": _recovery(measurements),
         "observes": timeline.observes,
@@ -171,14 +172,21 @@ def _load(timeline: Timeline, run: RunFacts) -> Load:
     return Load.of(load, reasons)
 
 
-def _fault(fault: FaultWindow) -> Fault:
+def _fault(fault: FaultWindow, timeline: Timeline) -> Fault:
+    known = detection.detection(timeline, fault)
     one_shot = "a one-shot fault: its disturbance lasts until capacity has recovered"
     reasons = {
         "ended_s": "it was in force when the run ended" if fault.lasts else one_shot,
         "undone": "nobody looked, for the run ended" if fault.lasts else "nothing was to be undone",
         "condition": "it had its instant",
+        **dict.fromkeys(("detection_s", "detection"), detection.UNNOTICED),
     }
-    return Fault.of(asdict(fault), reasons)
+    found = (
+        {"detection_s": None, "detection": None}
+        if known is None
+        else {"detection_s": known.after_s, "detection": known.sign}
+    )
+    return Fault.of({**asdict(fault), **found}, reasons)
 
 
 def _phase(slis: PhaseSlis) -> Phase:
@@ -192,6 +200,7 @@ def _phase(slis: PhaseSlis) -> Phase:
 def _recovery(measurements: Measurements) -> Recovery:
     service, capacity = measurements.service, measurements.capacity
     after_end = measurements.service_after_end
+    detection_s, sign = detection.slowest(measurements.timeline)
     entry = {
         "service_s": service.value_s,
         "service_interval_s": service.interval_s,
@@ -199,6 +208,7 @@ def _recovery(measurements: Measurements) -> Recovery:
         "service_after_end_s": None if after_end is None else after_end.value_s,
         "capacity_s": capacity.value_s,
         "capacity_status": capacity.status,
+        "detection_s": detection_s,
         "first_touch_s": service.first_touch_s,
         "resolution_s": service.resolution_s,
         "relapse_s": service.relapse_s,
@@ -210,9 +220,12 @@ def _recovery(measurements: Measurements) -> Recovery:
         if after_end is None
         else after_end.reason,
         "capacity_s": capacity.reason,
+        "detection_s": sign,
         "relapse_s": service.reason or "nothing disturbed it after the full hold",
     }
     never = {f"{key}_reason": reasons[key] for key in ("service_s", "capacity_s") if entry[key] == math.inf}
+    if detection_s is not None:
+        never["detection_s_reason"] = sign
     return Recovery.of({**entry, **never, **asdict(measurements.criteria)}, reasons)
 
 

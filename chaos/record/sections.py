@@ -57,6 +57,12 @@ class Fault(Entry):
     condition: str | None = None
     """What it waited for, with the value that this had when it was injected."""
     condition_reason: str | None = None
+    detection_s: Number | None = None
+    """From its start to the first sign that the cluster itself knew of it."""
+    detection_s_reason: str | None = None
+    detection: str | None = None
+    """What that sign was."""
+    detection_reason: str | None = None
 
 
 class Phase(Entry):
@@ -121,6 +127,10 @@ class Recovery(Entry):
     capacity_s_reason: str | None = None
     """Stands beside inf as well."""
     capacity_status: Status
+    detection_s: Number | None = None
+    """From the start of a fault until the cluster itself knew of it, the slowest of all; inf where it never did."""
+    detection_s_reason: str | None = None
+    """What the sign was; stands beside a number as well."""
     first_touch_s: Number | None
     """When the first disturbance ended: earlier than `service_s` when the service flapped."""
     first_touch_s_reason: str | None = None

@@ -104,6 +104,7 @@ def tiles(journal: Journal) -> list[Tile]:
     return [
         _recovery_tile(journal, "service", "Goodput back after"),
         _recovery_tile(journal, "capacity", "Capacity back after"),
+        _detection_tile(journal.recovery),
         Tile("Requests lost", plain(journal.recovery.lost_requests), f"of {planned}"),
         *(
             Tile(
@@ -219,6 +220,13 @@ def _recovery_tile(journal: Journal, name: str, title: str) -> Tile:
     }
     held = terms[name] if recovery.status(name) is Status.RECOVERED else _no_impact(recovery)
     return Tile(title, recovery_value(journal, name), recovery.reason(name) or held)
+
+
+def _detection_tile(recovery: Recovery) -> Tile:
+    """Beside what users felt and when capacity was back: when the cluster knew."""
+    known_s = recovery.detection_s
+    value = "never" if known_s == math.inf else seconds(known_s)
+    return Tile("Known to the cluster after", value, recovery.detection_s_reason or "")
 
 
 def _recovery_clause(journal: Journal) -> str:
