@@ -15,6 +15,7 @@ from chaos.errors import CleanupError, InputError, RefusedError
 from chaos.targets import SERVICE, Opening
 from chaos.targets.effects import Command
 from chaos.targets.external import lost_faults
+from chaos.targets.external.exclusive import Claim
 from chaos.targets.external.options import ExternalOptions
 from chaos.targets.external.service import Service
 from chaos.targets.external.target import ExternalTarget
@@ -353,3 +354,32 @@ def test_the_key_and_what_the_service_takes_are_in_the_first_request(
 def test_a_variable_for_the_key_that_is_not_set_is_a_problem_of_the_file() -> None:
     [problem] = ExternalOptions(url="http://127.0.0.1:1", api_key_env="NO_SUCH_KEY").problems()
     assert problem.key_path == ("api_key_env",)
+
+
+CLAIMING = """
+import sys, time
+from chaos.targets.external.exclusive import Claim
+claim = Claim(sys.argv[1], "first-1")
+claim.take()
+print("taken", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_second_run_on_a_service_is_refused_and_the_kernel_lets_go_of_a_killed_one() -> None:
+    claim = Claim("http://127.0.0.1:8000/v1", "second-2")
+    with subprocess.Popen(
+        [sys.executable, "-c", CLAIMING, "http://localhost:8000"], stdout=subprocess.PIPE
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"taken\n"
+        with pytest.raises(RefusedError, match=rf"run first-1 \(pid {first.pid}\) is on http://127"):
+            claim.take()
+        other = Claim("http://127.0.0.1:8001", "third-3")
+        other.take()
+        other.let_go()
+        first.kill()
+    for again in (claim, Claim("http://127.0.0.1:8000", "fourth-4")):
+        again.take()
+        again.let_go()
+        again.let_go()

@@ -19,6 +19,7 @@ from chaos.events import Event
 from chaos.targets import SERVICE, Asked, Endpoints, Evidence, Node, Opening, Replica
 from chaos.targets.effects import Command, Effect, Fidelity, unsupported
 from chaos.targets.external import lost_faults
+from chaos.targets.external.exclusive import Claim
 from chaos.targets.external.execution import Ended, Setting, execute
 from chaos.targets.external.guard import Guard, GuardianGoneError
 from chaos.targets.external.lost_faults import Entry
@@ -65,6 +66,7 @@ class ExternalTarget:
         self._run_id = f"{opening.experiment}-{uuid.uuid4().hex[:12]}"
         self._model = service.model
         self._guard: Guard | None = None
+        self._claim = Claim(service.url, self._run_id)
         self._aimed: dict[str, _Aimed] = {}
         """By occurrence."""
 
@@ -77,12 +79,17 @@ class ExternalTarget:
         """Make sure that the service answers.
 
         Raises:
-            RefusedError: nothing answers, or nothing but errors of its own.
+            RefusedError: nothing answers, or nothing but errors of its own, or another run is on it.
             InputError: it refuses what the load would send, or another URL is wrong.
         """
-        self._model = require_answer(self._service)
-        # Already now, and waited for later: a fault must not be late because its guardian starts.
-        self._guard = Guard(self._folder / "logs" / "guardian.log")
+        self._claim.take()
+        try:
+            self._model = require_answer(self._service)
+            # Already now, and waited for later: a fault must not be late because its guardian starts.
+            self._guard = Guard(self._folder / "logs" / "guardian.log")
+        except BaseException:
+            self._claim.let_go()
+            raise
         return self
 
     def __exit__(
@@ -104,6 +111,7 @@ class ExternalTarget:
         if self._guard is not None:
             timeouts_s = (2 * aimed.entry.setting.timeout_s for aimed in self._aimed.values())
             self._guard.let_go(sum(timeouts_s))
+        self._claim.let_go()
         if left:
             raise left[0]
 
