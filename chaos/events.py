@@ -34,6 +34,11 @@ class EventKind(StrEnum):
     REPLICA_RUNNING = "replica_running", "Its process exists."
     REPLICA_READY = "replica_ready", "It passed its readiness probes."
     REPLICA_UNREADY = "replica_unready", "It is no longer ready."
+    REPLICA_EJECTED = (
+        "replica_ejected",
+        "The gateway gives it no more requests: it did worse than its peers, whatever its probes say.",
+    )
+    REPLICA_ADMITTED = "replica_admitted", "The gateway gives it requests again."
     REPLICA_KILLED = "replica_killed", "A fault or a failed liveness probe sent it a signal."
     REPLICA_GONE = "replica_gone", "Its process was reaped."
     REPLICA_RESTARTED = "replica_restarted", "Same name, new process."

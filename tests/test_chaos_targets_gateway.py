@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any, Self
 
@@ -15,6 +16,8 @@ import pytest
 
 from chaos.targets.local.balancer import Balancer
 from chaos.targets.local.gateway_metrics import GatewayMetrics
+from chaos.targets.local.gateway_spec import EjectionSpec, GatewaySpec, RetrySpec
+from chaos.targets.local.retry_budget import RetryBudget
 from tests.conftest import Eventually, wait_until
 from tests.support.local_cluster import (
     Answer,
@@ -67,7 +70,8 @@ class Gateway:
 @pytest.fixture(scope="module")
 def started() -> Iterator[tuple[Helper, dict[str, int]]]:
     with helper("gateway") as orders:
-        yield orders, orders.ask("listen")
+        plenty = GatewaySpec(retries=RetrySpec(min_per_second=1000))
+        yield orders, orders.ask("listen", gateway=asdict(plenty))
 
 
 @pytest.fixture
@@ -174,14 +178,14 @@ def socket_request(port: int, tokens: int = 3) -> socket.socket:
 
 
 def chosen(balancer: Balancer, times: int) -> str:
-    return "".join(endpoint.name for _ in range(times) if (endpoint := balancer.choose()))
+    return "".join(choice.endpoint.name for _ in range(times) if (choice := balancer.choose()))
 
 
 def test_idle_replicas_take_turns_and_a_new_one_is_next() -> None:
     def rows(names: str) -> list[dict[str, Any]]:
         return [{"name": name, "port": 1, "ready": True, "probed_s": 1.0} for name in names]
 
-    balancer = Balancer(random.Random(7))
+    balancer = Balancer(random.Random(7), EjectionSpec())
     balancer.update(rows("abcd"))
     first = chosen(balancer, 4)
     assert sorted(first) == list("abcd")
@@ -192,7 +196,7 @@ def test_idle_replicas_take_turns_and_a_new_one_is_next() -> None:
 
 def test_the_first_of_equals_is_drawn_at_random_so_that_no_name_is_preferred() -> None:
     def first(seed: int) -> str:
-        balancer = Balancer(random.Random(seed))
+        balancer = Balancer(random.Random(seed), EjectionSpec())
         balancer.update({"name": name, "port": 1, "ready": True, "probed_s": 1.0} for name in "abcd")
         return chosen(balancer, 1)
 
@@ -372,8 +376,8 @@ def test_the_exposition_is_clean(gateway: Gateway, pair: list[Toy]) -> None:
 
 
 def test_replicas_beyond_the_first_200_share_one_label() -> None:
-    balancer = Balancer(random.Random(7))
-    counting = GatewayMetrics(balancer, lambda: 0)
+    balancer = Balancer(random.Random(7), EjectionSpec())
+    counting = GatewayMetrics(balancer, RetryBudget(RetrySpec()), lambda: 0)
     for index in range(300):
         counting.attempt_ended(f"replica-{index}", "ok", retry=False)
     values = {
@@ -387,7 +391,7 @@ def test_replicas_beyond_the_first_200_share_one_label() -> None:
 
 
 def test_a_replica_that_answered_once_shows_the_attempts_that_did_not_fail_yet() -> None:
-    fresh = GatewayMetrics(Balancer(random.Random(7)), lambda: 0)
+    fresh = GatewayMetrics(Balancer(random.Random(7), EjectionSpec()), RetryBudget(RetrySpec()), lambda: 0)
     fresh.attempt_ended("a", "ok", retry=False)
     values = {
         sample.labels["outcome"]: sample.value
@@ -400,7 +404,7 @@ def test_a_replica_that_answered_once_shows_the_attempts_that_did_not_fail_yet()
 
 
 def test_every_outcome_is_counted_from_zero_so_that_a_rate_sees_the_first_failure(gateway: Gateway) -> None:
-    fresh = GatewayMetrics(Balancer(random.Random(7)), lambda: 0)
+    fresh = GatewayMetrics(Balancer(random.Random(7), EjectionSpec()), RetryBudget(RetrySpec()), lambda: 0)
     counts = {
         sample.labels["outcome"]: sample.value
         for family in fresh.registry.collect()
@@ -409,7 +413,7 @@ def test_every_outcome_is_counted_from_zero_so_that_a_rate_sees_the_first_failur
     }
     assert set(counts.values()) == {0.0}
     shown = {name for name in samples(gateway.metrics_port) if name.startswith("ds_gateway_requests_total")}
-    assert len(shown) == len(counts) == 7
+    assert len(shown) == len(counts) == 8
 
 
 def test_its_own_health_is_not_a_request(gateway: Gateway) -> None:

@@ -80,6 +80,14 @@ class ReplicaReadiness(OfReplica):
     why: str = ""
 
 
+class ReplicaEjected(OfReplica):
+    """What it was worse at than its peers."""
+
+    why: str = ""
+    for_s: float = 0.0
+    """How long it is out at least."""
+
+
 class ReplicaSignalled(OfReplica):
     """What was sent to a replica."""
 
@@ -171,6 +179,8 @@ DETAILS: Mapping[str, type[Detail]] = {
     EventKind.REPLICA_RUNNING: ReplicaRunning,
     EventKind.REPLICA_READY: ReplicaReadiness,
     EventKind.REPLICA_UNREADY: ReplicaReadiness,
+    EventKind.REPLICA_EJECTED: ReplicaEjected,
+    EventKind.REPLICA_ADMITTED: ReplicaReadiness,
     EventKind.REPLICA_KILLED: ReplicaSignalled,
     EventKind.REPLICA_GONE: ReplicaGone,
     EventKind.REPLICA_RESTARTED: ReplicaRunning,

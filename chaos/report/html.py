@@ -43,6 +43,7 @@ def render(run: Recorded) -> str:
             kept=kept,
             lanes=list(zip(short_names, lanes, strict=True)),
             lane_px=LANE_PX,
+            ejected=any(span.state == "ejected" for lane in lanes for span in lane.spans),
             name_prefix=prefix,
             phases=clock["phases"],
             victims=lifecycle.victims(run.timeline),

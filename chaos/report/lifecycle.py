@@ -13,6 +13,8 @@ _STATES = {
     "replica_restarted": "starting",
     "replica_ready": "ready",
     "replica_unready": "unready",
+    "replica_ejected": "ejected",
+    "replica_admitted": "ready",
     "replica_killed": "dying",
     "replica_gone": "gone",
 }
@@ -25,7 +27,7 @@ class Span:
     """A replica was in one state."""
 
     state: str
-    """starting, ready, unready or dying."""
+    """starting, ready, unready, ejected or dying."""
     start_s: float
     end_s: float
 

@@ -26,6 +26,7 @@ def gateway() -> Dashboard:
             Row("What clients got", (outcomes(), served_share(), latency_quantiles(), latency_by_outcome())),
             Row("What it took", (attempts(), retries(), attempts_per_request(), failed_attempts())),
             Row("Balance", (attempts_by_replica(), outstanding(), in_flight(), ready())),
+            Row("Out of rotation", (ejected(), ejections())),
         ),
         variables=(variables.GATEWAY_JOB,),
     )
@@ -130,9 +131,9 @@ def attempts() -> Panel:
 def retries() -> Panel:
     return Panel(
         "Retries",
-        "Attempts beyond the first of their request, per second.",
+        "Attempts beyond the first of their request, per second, and those that the retry budget refused.",
         "reqps",
-        (Query(query.retries(), "retries"),),
+        (Query(query.retries(), "retries"), Query(query.retries_refused(), "refused")),
     )
 
 
@@ -188,4 +189,23 @@ def ready() -> Panel:
         "Replicas that get new requests: a drop is a fault noticed, the rise after it is capacity recovered.",
         "short",
         (Query(query.ready(), "in rotation"),),
+    )
+
+
+def ejected() -> Panel:
+    return Panel(
+        "Replicas ejected",
+        "Replicas that are ready and get no requests, because they did worse than their peers.",
+        "short",
+        (Query(query.ejected(), "ejected"),),
+    )
+
+
+def ejections() -> Panel:
+    return Panel(
+        "Ejections",
+        "Times per second that a replica was ejected, by what it was worse at; and attempts that ejected replicas got "
+        "all the same, because every ready one was ejected.",
+        "suffix:/s",
+        (Query(query.ejections(), "{{reason}}"), Query(query.panics(), "attempts at ejected replicas")),
     )

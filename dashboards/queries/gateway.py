@@ -105,6 +105,26 @@ def ready() -> Expression:
     return now("sum", gateway.GATEWAY_READY, GATEWAY)
 
 
+def ejected() -> Expression:
+    """Replicas out of rotation because they did worse than their peers."""
+    return now("sum", gateway.GATEWAY_EJECTED, GATEWAY)
+
+
+def ejections() -> Expression:
+    """Ejections per second, by what the replica was worse at."""
+    return total_rate(gateway.GATEWAY_EJECTIONS, GATEWAY, by=("reason",))
+
+
+def retries_refused() -> Expression:
+    """Retries per second that the budget refused."""
+    return total_rate(gateway.GATEWAY_RETRIES_REFUSED, GATEWAY)
+
+
+def panics() -> Expression:
+    """Attempts per second at ejected replicas, because every ready one was ejected."""
+    return total_rate(gateway.GATEWAY_PANICS, GATEWAY)
+
+
 def scraped() -> Expression:
     """Gateways that answered the last scrape."""
     return of_scrapes("sum ({up})", GATEWAY)

@@ -26,7 +26,7 @@ from exporters.slo import Objective
 KEEP = "cluster, namespace, model, runtime"
 """What an objective is kept for: each model of each namespace has a budget of its own."""
 FAILED = 'outcome=~"error|timeout|rejected"'
-GATEWAY_FAILED = 'outcome=~"http_5xx|unreachable|no_replica|truncated"'
+GATEWAY_FAILED = 'outcome=~"http_5xx|unreachable|no_replica|truncated|error_event"'
 PERIOD_S = 30 * DAY_S
 
 

@@ -50,8 +50,34 @@ GATEWAY_READY = Family(
     "Replicas that get new requests.",
     unit="replicas",
 )
+GATEWAY_EJECTED = Family(
+    "ds_gateway_replicas_ejected",
+    "gauge",
+    "Replicas out of rotation, or on trial, because they did worse than their peers.",
+    unit="replicas",
+)
+GATEWAY_EJECTIONS = Family(
+    "ds_gateway_ejections_total",
+    "counter",
+    "Times that a replica was taken out of rotation because it did worse than its peers, by what it was worse at.",
+    unit="ejections",
+    labels=("reason",),
+)
+GATEWAY_RETRIES_REFUSED = Family(
+    "ds_gateway_retries_refused_total",
+    "counter",
+    "Retries that would have been possible, and were more than the budget allows.",
+    unit="attempts",
+)
+GATEWAY_PANICS = Family(
+    "ds_gateway_panic_attempts_total",
+    "counter",
+    "Attempts at ejected replicas because every ready one was ejected.",
+    unit="attempts",
+)
 
 FAMILIES = (
     *(GATEWAY_REQUESTS, GATEWAY_ATTEMPTS, GATEWAY_RETRIES, GATEWAY_IN_FLIGHT),
     *(GATEWAY_REQUEST_SECONDS, GATEWAY_OUTSTANDING, GATEWAY_READY),
+    *(GATEWAY_EJECTED, GATEWAY_EJECTIONS, GATEWAY_RETRIES_REFUSED, GATEWAY_PANICS),
 )

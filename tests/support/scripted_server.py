@@ -116,6 +116,23 @@ async def _slots(client: Connection, slots: int, count: int, gap_ms: int) -> Non
         await _ok(client, count, gap_ms)
 
 
+_OPEN: dict[asyncio.AbstractEventLoop, int] = {}
+
+
+async def _full(client: Connection, most: int, count: int, gap_ms: int) -> None:
+    """As `ok`, but refuses whoever comes while so many are open, as a server with a full queue does."""
+    loop = asyncio.get_running_loop()
+    if _OPEN.get(loop, 0) >= most:
+        head = b"HTTP/1.1 503 Scripted\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\n"
+        await client.say(head, b"{}")
+        return
+    _OPEN[loop] = _OPEN.get(loop, 0) + 1
+    try:
+        await _ok(client, count, gap_ms)
+    finally:
+        _OPEN[loop] -= 1
+
+
 async def _unframed(client: Connection) -> None:
     await client.say(UNFRAMED, ROLE, token(0), ending(1))
 
@@ -214,6 +231,11 @@ async def _error_event(client: Connection) -> None:
     await client.never()
 
 
+async def _error_first(client: Connection) -> None:
+    """An error in a 200, before anything else."""
+    await client.say(CHUNKED, framed(b'data: {"error":{"message":"engine died"}}\n\n'), b"0\r\n\r\n")
+
+
 async def _trickle(client: Connection) -> None:
     await _ok(client, count=1000, gap_ms=20)
 
@@ -228,6 +250,7 @@ SCRIPTS: dict[str, Callable[..., Awaitable[None]]] = {
     "status": _status,
     "no_models": _no_models,
     "slots": _slots,
+    "full": _full,
     "interim": _interim,
     "reset": _reset,
     "eof": _eof,
@@ -246,6 +269,7 @@ SCRIPTS: dict[str, Callable[..., Awaitable[None]]] = {
     "garbage": _garbage,
     "not_http": _not_http,
     "error_event": _error_event,
+    "error_first": _error_first,
     "trickle": _trickle,
 }
 
@@ -256,6 +280,8 @@ class ScriptedServer:
 
     port: int = 0
     tls: ssl.SSLContext | None = None
+    only: str | None = None
+    """Follows this script, whatever the path says: so several can stand behind one gateway, and one go wrong."""
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     """(path, headers in lower case, body) of everything that was asked, in order."""
     silences: list[tuple[float, float]] = field(default_factory=list)
@@ -324,7 +350,7 @@ class ScriptedServer:
         if path.endswith("/v1/models") and not path.startswith("/no_models"):
             await client.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(MODELS), MODELS)
             return
-        script, *parameters = path.split("/")[1].split("-")
+        script, *parameters = (self.only or path.split("/")[1]).split("-")
         await SCRIPTS[script](client, *(int(each) if each.isdecimal() else each for each in parameters))
 
 

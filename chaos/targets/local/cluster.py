@@ -4,12 +4,12 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from chaos.events import Event
+from chaos.events import Event, EventKind
 from chaos.targets.local.deployment import Deployment
 from chaos.targets.local.pod import Surroundings
 from chaos.targets.local.processes import Helper, ProcessTable, command, must_live
@@ -20,6 +20,15 @@ from chaos.targets.local.wire import Caller
 
 STOP_GRACE_S = 1.0
 _STOP_WITHIN_S = 5.0
+
+
+def rotation_changed(change: Mapping[str, Any], uids: Mapping[str, str]) -> Event:
+    """The event of what the gateway says: a replica went out of rotation, or came back."""
+    kind = EventKind.REPLICA_EJECTED if change["ejected"] else EventKind.REPLICA_ADMITTED
+    told = {key: change[key] for key in ("why", "for_s")} if change["ejected"] else {"why": change["why"]}
+    if change["ejected"]:
+        told["why"] = f"{change['kind']}: {change['why']}"
+    return Event(change["at_s"], kind, change["replica"], {"uid": uids.get(change["replica"], ""), **told})
 
 
 class Cluster:
@@ -58,7 +67,7 @@ class Cluster:
             self.deployment = Deployment(around, tasks)
             self.deployment.fill()
             gateway = await self._help("gateway", tasks)
-            listening = await gateway.ask("listen")
+            listening = await gateway.ask("listen", gateway=asdict(self._spec.gateway))
             self.ports = {"gateway": listening["port"], "gateway_metrics": listening["metrics_port"]}
             tasks.create_task(self._publish(gateway, self.deployment))
             if self._spec.prometheus:
@@ -131,7 +140,8 @@ class Cluster:
             ]
             if self._spec.prometheus:
                 self._monitoring.show(pods)
-            await gateway.ask("endpoints", endpoints=rows)
+            for change in (await gateway.ask("endpoints", endpoints=rows))["changes"]:
+                self._emit(rotation_changed(change, {pod.name: pod.uid for pod in pods}))
             if not self.complete and sum(row["ready"] is True for row in rows) == self._spec.replicas:
                 self.complete = True
                 self._emit(Event(time.monotonic(), "target_started"))

@@ -18,6 +18,7 @@ from chaos.targets import Asked, LostRun, Opening, Planned, Target, TargetOption
 from chaos.targets.effects import Fidelity
 from chaos.targets.local import lost_runs, naming
 from chaos.targets.local.fidelity import KIND, fidelity
+from chaos.targets.local.gateway_options import GatewayOptions
 from chaos.targets.local.spec import LIVENESS, READINESS, LocalSpec, ProbeSpec
 from chaos.targets.local.standby import works_here
 from chaos.targets.local.target import LocalTarget
@@ -135,6 +136,8 @@ the command; `[]`: each starts anew"""
     """environment of every replica, placeholders filled in"""
     probes: Probes = Probes()
     """how the target looks after its replicas"""
+    gateway: GatewayOptions = GatewayOptions()
+    """what the gateway does about replicas that answer badly"""
     ready_within_s: Duration = Field(default=120.0, alias="ready_within")
     """how long all replicas may take to be ready at the start"""
 
@@ -187,6 +190,7 @@ the command; `[]`: each starts anew"""
             zones=self.zones,
             readiness=self.probes.readiness.spec,
             liveness=self.probes.liveness.spec,
+            gateway=self.gateway.spec,
             ready_within_s=self.ready_within_s,
             name_seed=seed,
             run_metrics_address=run_metrics_address,

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from chaos.targets.local.gateway_spec import GatewaySpec
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeSpec:
@@ -88,6 +90,7 @@ class LocalSpec:
     readiness: ProbeSpec = READINESS
     liveness: ProbeSpec = LIVENESS
     restart: RestartSpec = RestartSpec()
+    gateway: GatewaySpec = field(default_factory=GatewaySpec)
     ready_within_s: float = 120.0
     lease_s: float = 5.0
     """The supervisor ends everything when it has heard nothing from the runner for this long."""
@@ -152,6 +155,7 @@ class LocalSpec:
                 "readiness": ProbeSpec(**row["readiness"]),
                 "liveness": ProbeSpec(**row["liveness"]),
                 "restart": RestartSpec(**row["restart"]),
+                "gateway": GatewaySpec.from_wire(row["gateway"]),
             }
         )
 
