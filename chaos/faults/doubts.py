@@ -74,7 +74,7 @@ def duration_doubts(spec: FaultSpec | WholeSpec, *, lasts: bool) -> Iterator[Dou
         return
     if lasts_ns is None:
         complaint = "expected a duration: without one it is in force until it is deleted"
-        yield Doubt(NO_END, Problem(("duration",), complaint, spec.duration or "nothing"))
+        yield Doubt(NO_END, Problem(("duration",), complaint))
     elif lasts_ns <= 0:
         complaint = "expected a duration above zero: this one is over before anything is injected"
         yield never("over-at-once", ("duration",), complaint, spec.duration)

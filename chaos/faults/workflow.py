@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.faults.blocks import BLOCKS
-from chaos.faults.doubts import Doubt
+from chaos.faults.doubts import NO_END, Doubt
 from chaos.faults.fault import Fault
 from chaos.faults.occurrence import Occurrence, Planned, doubts_of_part
 from chaos.faults.workflow_object import Template, WorkflowObject, doubts, problems
@@ -165,7 +165,8 @@ def read_workflow(document: Document, namespace: str, read_part: Callable[[Docum
         made = _part(document, index, template, key)
         creates = None if made is None else read_part(made, where)
         if creates is not None and key is not None:
-            doubted += doubts_of_part(creates, "templates", index, key)
+            found_here = doubts_of_part(creates, "templates", index, key)
+            doubted += [doubt for doubt in found_here if not (template.deadline and doubt.name == NO_END)]
         nodes[template.name] = Node(
             template.template_type, _seconds(template.deadline), template.children, creates
         )

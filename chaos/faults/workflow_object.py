@@ -138,7 +138,7 @@ def doubts(read: WorkflowObject) -> Iterator[Doubt]:
         needed = {"Task": template.task, "Schedule": template.schedule, "StatusCheck": template.status_check}
         if template.template_type in needed and needed[template.template_type] is None:
             complaint = f"expected what the {template.template_type} is: without it, its nodes are never over"
-            yield never("missing-block", where, complaint, "nothing")
+            yield Doubt("missing-block", Problem(where, complaint), starts=False)
 
 
 def _below(template: Template, templates: Mapping[str, Template]) -> set[str]:

@@ -107,7 +107,7 @@ def _io_doubts(spec: IoSpec) -> Iterator[Doubt]:
     needed = {"latency": "delay", "attrOverride": "attr", "mistake": "mistake"}.get(spec.action)
     if needed is not None and not getattr(spec, needed):
         complaint = f"expected this key: the action {spec.action} does nothing without it"
-        yield never("missing-block", (needed,), complaint, "nothing")
+        yield Doubt("missing-block", Problem((needed,), complaint), starts=False)
 
 
 IO = elsewhere(
