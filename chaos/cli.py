@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos import catalogue_commands, commands, trial_commands, trial_options
+from chaos import catalogue_commands, commands, trial_commands, trial_options, validation
 from chaos.errors import AftershockError, ExitCode, InputError
+from chaos.faults.kinds import NAMESPACE
 from chaos.interrupts import Interrupted
 from chaos.observe import Observation
 from chaos.options import Verbs, count, read_with, seed, url
@@ -199,8 +200,14 @@ def _add_checks(verbs: Verbs) -> None:
             "run could show. Touches nothing."
         ),
     )
-    validate.add_argument("files", type=Path, nargs="+", metavar="FILE")
-    validate.set_defaults(command=lambda given: commands.validate(given.files))
+    validate.add_argument("files", type=Path, nargs="+", metavar="PATH", help="a file, or a folder of such")
+    validate.add_argument(
+        "--namespace",
+        default=NAMESPACE,
+        metavar="NAME",
+        help="of manifests that name none, as kubectl takes that of your context (default: %(default)s)",
+    )
+    validate.set_defaults(command=lambda given: validation.validate(given.files, given.namespace))
 
     plan = verbs.add_parser(
         "plan",

@@ -13,7 +13,8 @@ from chaos import run_folder
 from chaos.display.progress import Progress, for_stream
 from chaos.errors import ExitCode, InputError
 from chaos.experiment.design import require_decidable, sentences
-from chaos.experiment.experiment import Experiment, read_experiment, read_file, write_as_run
+from chaos.experiment.experiment import Experiment, read_experiment, write_as_run
+from chaos.experiment.meant import require_meant
 from chaos.faults import blast_radius, selection
 from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault, victims_rng
@@ -29,6 +30,7 @@ from chaos.run_folder import RunFolder
 from chaos.runner import Run
 from chaos.targets import Planned
 from chaos.targets.kinds import lost_runs
+from chaos.validation import about
 from chaos.versions import versions
 from dashboards.grafana.client import TOKEN_VARIABLE
 
@@ -44,6 +46,7 @@ def perform(
     """The same, telling `progress` how it goes: the journal and the folder of the run."""
     experiment = read_experiment(path)
     require_decidable(experiment)
+    require_meant(experiment)
     for notice in traffic.notices(experiment):
         print(notice, file=sys.stderr)
     grafana = annotations(grafana_url, experiment.spec.experiment)
@@ -100,37 +103,16 @@ def observe(asked: Observation, out: Path | None) -> int:
     return journal.exit_code
 
 
-def validate(paths: Sequence[Path]) -> int:
-    """Read every file as `run` would, and say of each whether it is understood."""
-    wrong = 0
-    for path in paths:
-        try:
-            found = read_file(path)
-            if isinstance(found, Experiment):
-                require_decidable(found)
-        except InputError as error:
-            wrong += 1
-            print(f"{error}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
-            continue
-        if isinstance(found, Experiment):
-            about = f"experiment {found.spec.experiment}, {len(found.assertions)} assertions"
-            print(f"{path}: " + ", ".join([about, *(_of(planned.fault) for planned in found.faults)]))
-            for sentence in (*traffic.told(found), *sentences(found)):
-                print(f"  {sentence}")
-        else:
-            print(f"{path}: " + "; ".join(_of(fault) for fault in found))
-    return ExitCode.WRONG_INPUT if wrong else ExitCode.PASSED
-
-
 def plan(path: Path, seed: int | None) -> int:
     """Say when which replicas could be hit by the experiment's faults, and which will be with this seed."""
     experiment = read_experiment(path)
     require_decidable(experiment)
+    require_meant(experiment)
     chosen = experiment.spec.seed if seed is None else seed
     would_be = experiment.target.planned(chosen)
     steps = [step for step in experiment.timetable().steps if step.action == "inject"]
     for step in steps:
-        when = experiment.spec.entries[step.fault].when
+        when = experiment.injections[step.fault].entry.when
         if when is not None:
             print(
                 f"{step.occurrence}, between {step.at_s:g} and {step.until_s:g} s on the run clock, once {when}:"
@@ -152,7 +134,7 @@ def _print_reach(planned: PlannedFault, would_be: Planned, seed: int | None, num
     """Who could be hit by one fault, of the replicas that there would be."""
     fault, chosen = planned.fault, planned.fault.selection
     if chosen is None:
-        print(f"{_of(fault)} would run its commands once")
+        print(f"{about(fault)} would run its commands once")
         return
     found = selection.candidates(chosen.selector, would_be.replicas, would_be.nodes)
     reach = blast_radius.check(fault, found, planned.radius, would_be.nodes, len(would_be.replicas))
@@ -162,7 +144,7 @@ def _print_reach(planned: PlannedFault, would_be: Planned, seed: int | None, num
         drawn = frozenset(victim.name for victim in draw.victims)
     count = str(reach.most) if reach.fewest == reach.most else f"{reach.fewest} to {reach.most}"
     allowed = planned.radius.max_targets
-    print(f"{_of(fault)} would hit {count} of {len(found)} candidates (at most {allowed} allowed)")
+    print(f"{about(fault)} would hit {count} of {len(found)} candidates (at most {allowed} allowed)")
     possible = {replica.name for replica in reach.replicas}
     for replica in would_be.replicas:
         name = replica.name if seed is not None else f"{replica.labels['app']}-…"
@@ -202,6 +184,3 @@ def version() -> str:
     """The installed version."""
     return metadata.version("aftershock")
 
-
-def _of(fault: Fault) -> str:
-    return f"{fault.kind.label} {fault.name} ({fault.how_many})"

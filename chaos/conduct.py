@@ -14,7 +14,7 @@ from chaos.collecting.figures import Figures
 from chaos.collecting.promql import PromqlPoller
 from chaos.display.live import LiveView
 from chaos.events import Event, EventKind
-from chaos.experiment.file import ExperimentSpec
+from chaos.experiment.experiment import Experiment
 from chaos.faults.agenda import Agenda
 from chaos.faults.injection import Injector
 from chaos.faults.timetable import Step
@@ -26,14 +26,15 @@ from chaos.watching import Watching, figure
 
 @contextmanager
 def watching(
-    spec: ExperimentSpec, load: Load, view: LiveView, prometheus_url: str | None
+    experiment: Experiment, load: Load, view: LiveView, prometheus_url: str | None
 ) -> Iterator[Watching]:
     """What the conditions and guards of an experiment are looked at with.
 
     Raises:
         InconclusiveError: Prometheus cannot be reached, or refuses an expression.
     """
-    conditions = {number: entry.when for number, entry in enumerate(spec.entries) if entry.when is not None}
+    spec, injections = experiment.spec, experiment.injections
+    conditions = {number: one.entry.when for number, one in enumerate(injections) if one.entry.when is not None}
     figures = Figures(load.plan.offsets_s, load.plan.waiting, judge.objectives(spec))
     figures.take(view.rows, 0.0)
     view.followers.append(figures.take)

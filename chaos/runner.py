@@ -187,7 +187,7 @@ class Run:
         injector = Injector(
             target, self.experiment.faults, plan.seed, self.folder, began, broadcast.fault_ended, self._events
         )
-        with watching(spec, load, view, target.endpoints().prometheus_url) as looks, injector:
+        with watching(self.experiment, load, view, target.endpoints().prometheus_url) as looks, injector:
 
             def look_on(until_s: float, over: Callable[[float], bool]) -> None:
                 self.progress.update(victims=injector.hit)

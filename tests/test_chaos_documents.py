@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chaos.errors import InputError
-from chaos.reading.documents import MAX_BYTES, Problem, dotted, dump, read_document, read_documents
+from chaos.reading.documents import Problem, dotted, dump, read_document, read_documents
+from chaos.reading.text_file import MAX_BYTES
 
 
 def write(folder: Path, content: str | bytes) -> Path:

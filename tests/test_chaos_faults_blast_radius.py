@@ -15,6 +15,7 @@ from chaos.faults.fault import Fault
 from chaos.faults.manifest import Mode, Selection, Selector
 from chaos.faults.pod_kill import KIND
 from chaos.faults.selection import Draw, draw
+from chaos.reading.documents import Document
 from chaos.targets import Node, Replica
 
 
@@ -30,7 +31,8 @@ def kill(mode: Mode, value: str = "") -> Fault:
         selection=Selection(mode=mode, selector=Selector(), value=value),
         duration_s=None,
         effects=(),
-        manifest_path=Path("drill.yaml"),
+        document=Document(Path("drill.yaml"), {}, {}),
+        spec={},
     )
 
 

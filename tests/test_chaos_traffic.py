@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from chaos.commands import validate
+from chaos.validation import validate
 from chaos.errors import InputError
 from chaos.experiment.experiment import Experiment, read_experiment, rewrite, write_as_run
 from chaos.load import rate

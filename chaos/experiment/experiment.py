@@ -11,14 +11,15 @@ from chaos.experiment.claims import claims_need_s
 from chaos.experiment.file import CHOSEN_S, ExperimentSpec, FaultEntry
 from chaos.experiment.load import keep_trace, length_problems, load_problems, relative_trace, with_its_trace
 from chaos.experiment.watched import Watched, watched_problems
-from chaos.faults.fault import Fault
+from chaos.experiment.injections import Asked, Injection, read_injections
 from chaos.faults.injection import PlannedFault
-from chaos.faults.kinds import read_fault
-from chaos.faults.manifest import Selector
-from chaos.faults.selection import candidates, foreign
-from chaos.faults.timetable import Entry, Timetable, timetable
+from chaos.faults.kinds import NAMESPACE
+from chaos.faults.objects import read_object
+from chaos.faults.occurrence import Planned
+from chaos.faults.timetable import Timetable, timetable
 from chaos.reading import documents
-from chaos.reading.documents import Document, KeyPath, Problem
+from chaos.reading.documents import KeyPath, Problem
+from chaos.reading.kubernetes import objects
 from chaos.reading.quantities import duration_text
 from chaos.reading.strict import build
 from chaos.targets import TargetOptions
@@ -33,7 +34,7 @@ class Experiment:
 
     path: Path
     spec: ExperimentSpec
-    faults: tuple[PlannedFault, ...]
+    injections: tuple[Injection, ...]
     assertions: tuple[Assertion, ...]
     rate_at: str
     """File and line of `load.rate`, as its author wrote it."""
@@ -43,19 +44,16 @@ class Experiment:
         """Where it happens."""
         return self.spec.target.chosen
 
+    @property
+    def faults(self) -> tuple[PlannedFault, ...]:
+        """What is injected, in the order of the file; what a Schedule or a Workflow repeats is there again."""
+        return tuple(injection.planned for injection in self.injections)
+
     def timetable(self) -> Timetable:
         """When what is done; exact once the baseline's length is known."""
         spec = self.spec
         baseline_ends_s = spec.phases.warmup_s + spec.phases.baseline_s
-        entries = [entry_of(entry, one.fault) for entry, one in zip(spec.entries, self.faults, strict=True)]
-        return timetable(entries, spec.seed or 0, baseline_ends_s)
-
-
-def entry_of(entry: FaultEntry, fault: Fault) -> Entry:
-    """One fault of an experiment as the timetable wants it."""
-    within_s = None if entry.when is None else entry.when.within_s
-    lasts, duration_s = fault.kind.lasts, fault.duration_s
-    return Entry(fault.name, entry.at_s, lasts, duration_s, entry.until_s, entry.jitter_s, within_s)
+        return timetable([injection.timed for injection in self.injections], spec.seed or 0, baseline_ends_s)
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -66,6 +64,11 @@ def read_experiment(path: Path) -> Experiment:
             experiment or, when that is sound, of its first wrong manifest.
     """
     document = documents.read_document(path)
+    if "apiVersion" in document.values:
+        raise InputError(
+            f"{path}: expected an experiment, got a manifest",
+            hint="`aftershock validate` reads it; an experiment names it as `manifest:` of its fault",
+        )
     spec = with_its_trace(build(document, ExperimentSpec), path.parent)
     assertions, problems = _parsed(spec.assertions)
     if found := [*load_problems(spec)]:  # without them it has a rate, or will have one
@@ -87,36 +90,39 @@ def read_experiment(path: Path) -> Experiment:
             problems.append(Problem((*where, "manifest"), complaint, entry.manifest))
     if problems:
         raise document.refusal(problems)
-    target = spec.target.chosen
-    faults = tuple(_planned_fault(path.parent / entry.manifest, entry, target) for entry in spec.entries)
-    if problems := [*_time_problems(spec, faults), *_fidelity_problems(spec, faults)]:
+    asked = [Asked(where, entry, path.parent / entry.manifest) for where, entry in _entries(spec)]
+    injected = read_injections(asked, spec.target.chosen)
+    if problems := [*injected.problems, *_observe_problems(spec, injected.last_s)]:
         raise document.refusal(problems)
     said_by = next(key for key in ("rate", "profile", "trace") if ("load", key) in document.marks)
     rate_at = f"{path}:{document.marks['load', said_by].line}"
-    return Experiment(path, spec, faults, assertions, rate_at)
+    return Experiment(path, spec, injected.injections, assertions, rate_at)
 
 
-def read_file(path: Path) -> Experiment | tuple[Fault, ...]:
-    """An experiment, or the faults of a bare manifest of one or more documents: what has an `apiVersion`.
+def read_file(path: Path, namespace: str = NAMESPACE) -> Experiment | tuple[Planned, ...]:
+    """An experiment, or the objects of a bare manifest of one or more documents: what has an `apiVersion`.
+
+    Args:
+        path: the file.
+        namespace: of objects that name none.
 
     Raises:
-        InputError: as `read_experiment`; for a manifest, for every problem of its first wrong document.
+        InputError: as `read_experiment`; for a manifest, for every problem of its first wrong object.
     """
     found = documents.read_documents(path)
     if any("apiVersion" in document.values for document in found):
-        return tuple(read_fault(document) for document in found)
+        return tuple(read_object(one, namespace) for document in found for one in objects(document))
     return read_experiment(path)
 
 
 def write_as_run(experiment: Experiment, path: Path, *, seed: int, versions: Mapping[str, str]) -> Experiment:
     """Write the experiment as run, defaults spelled out, with manifests and trace beside it; returns it read back."""
     copies = []
-    for number, (entry, planned) in enumerate(
-        zip(experiment.spec.entries, experiment.faults, strict=True), 1
-    ):
+    entries = experiment.spec.entries
+    for number, entry in enumerate(entries, 1):
         stem, suffix = MANIFEST_COPY.rsplit(".", 1)
-        name = MANIFEST_COPY if len(experiment.faults) == 1 else f"{stem}-{number}.{suffix}"
-        shutil.copyfile(planned.fault.manifest_path, path.with_name(name))
+        name = MANIFEST_COPY if len(entries) == 1 else f"{stem}-{number}.{suffix}"
+        shutil.copyfile(experiment.path.parent / entry.manifest, path.with_name(name))
         copies.append(entry.model_copy(update={"manifest": name}))
     single = experiment.spec.fault is not None
     faults = {"fault": copies[0]} if single else {"faults": tuple(copies)}
@@ -212,52 +218,6 @@ def _unseen_problems(spec: ExperimentSpec, assertions: Sequence[Assertion]) -> I
             yield Problem(("assertions", index), complaint, assertion.expression)
 
 
-def _planned_fault(manifest: Path, entry: FaultEntry, target: TargetOptions) -> PlannedFault:
-    """A fault that the target of this experiment can select for.
-
-    Raises:
-        InputError: its manifest is wrong, or could select nothing, or fail, in this target.
-    """
-    document = documents.read_document(manifest)
-    fault = read_fault(document)
-    if fault.selection is not None and target.fidelity(fault).level != "unsupported":
-        _refuse_foreign_selector(document, fault.selection.selector, target)
-    return PlannedFault(fault, entry.blast_radius, entry.control)
-
-
-def _refuse_foreign_selector(manifest: Document, selector: Selector, target: TargetOptions) -> None:
-    planned = target.planned(0)
-    problems = [*foreign(selector, planned.replicas, planned.nodes)]
-    if not problems and not selector.pods and not candidates(selector, planned.replicas, planned.nodes):
-        problems = [Problem((), "expected to match a replica of the target, it matches none")]
-    if problems:
-        raise manifest.refusal(
-            Problem(("spec", "selector", *problem.key_path), problem.complaint, problem.value)
-            for problem in problems
-        )
-
-
-def _time_problems(spec: ExperimentSpec, faults: tuple[PlannedFault, ...]) -> Iterator[Problem]:
-    """What does not fit into the run: a fault needs an end, and after it the time to be recovered from."""
-    last_s = 0.0
-    for (where, entry), planned in zip(_entries(spec), faults, strict=True):
-        timed = entry_of(entry, planned.fault)
-        if not timed.lasts and entry.until_s is not None:
-            complaint = f"expected no end: {planned.fault.kind.label} is over at once"
-            yield Problem((*where, "until"), complaint, duration_text(entry.until_s))
-        elif timed.lasts and timed.ends_s is None:
-            complaint = (
-                "expected this key, or spec.duration in the manifest: a fault that lasts must end in the run"
-            )
-            yield Problem((*where, "until"), complaint)
-        elif entry.until_s is not None and entry.until_s <= entry.at_s:
-            complaint = f"expected later than at = {duration_text(entry.at_s)}"
-            yield Problem((*where, "until"), complaint, duration_text(entry.until_s))
-        begins_s = entry.at_s + (timed.within_s or 0.0)
-        last_s = max(last_s, begins_s if timed.ends_s is None else timed.ends_s)
-    yield from _observe_problems(spec, last_s)
-
-
 def _observe_problems(spec: ExperimentSpec, last_s: float) -> Iterator[Problem]:
     """Whether a run goes on for long enough after its last fault began, or ended, at `last_s`."""
     after = spec.recovery.within_s + spec.recovery.hold_s
@@ -266,12 +226,3 @@ def _observe_problems(spec: ExperimentSpec, last_s: float) -> Iterator[Problem]:
         if last_s:
             complaint += f" after the last fault at {duration_text(last_s)}"
         yield Problem(("phases", "observe"), complaint, duration_text(spec.phases.observe_s))
-
-
-def _fidelity_problems(spec: ExperimentSpec, faults: tuple[PlannedFault, ...]) -> Iterator[Problem]:
-    target = spec.target.chosen
-    for (where, entry), planned in zip(_entries(spec), faults, strict=True):
-        fidelity = target.fidelity(planned.fault)
-        if fidelity.level == "unsupported":
-            complaint = f"expected a fault that the target {target.kind} can inject, {fidelity.reason}"
-            yield Problem((*where, "manifest"), complaint, entry.manifest)

@@ -143,6 +143,8 @@ class FaultEntry(Strict):
     """refuse a fault whose selector matches a replica in one of these zones"""
     protected_labels: Mapping[LabelKey, LabelValue] = {}
     """refuse a fault whose selector matches a replica with one of these labels"""
+    accept: Listed[Text] = ()
+    """what `validate` warns of in its manifest and is meant all the same, by name: `whole-namespace`"""
     control: bool = False
     """draw its victims and inject it into nobody: the proof of the fault must then fail"""
 

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from chaos.faults.doubts import Doubt
 from chaos.faults.manifest import FaultObject, Selection
-from chaos.reading.documents import Problem
-from chaos.targets.effects import Effect, Fidelity
+from chaos.reading.documents import Document, Problem
+from chaos.targets.effects import Effect, Fidelity, unsupported
 
 Plane = Literal["process", "network", "host", "application", "telemetry"]
 
 
-def _sound(_: Any) -> Iterator[Problem]:
+def _sound(_: Any) -> Iterator[Any]:
     return iter(())
 
 
@@ -29,6 +30,8 @@ class Kind:
     """Of the manifest's spec."""
     problems: Callable[[Any], Iterator[Problem]] = _sound
     """What is wrong across several keys of the spec; key paths begin within it."""
+    doubts: Callable[[Any], Iterator[Doubt]] = _sound
+    """What of the spec an API server takes and nobody can have meant; key paths begin within it."""
     plane: Plane
     lasts: bool = True
     """False for a fault that is over at once: what it disturbs comes back by itself."""
@@ -57,12 +60,35 @@ class Fault:
     duration_s: float | None
     """As written; None when absent or empty: until it is undone."""
     effects: tuple[Effect, ...]
-    manifest_path: Path
+    document: Document
+    """What it was read from."""
+    spec: Mapping[str, Any]
+    """As written, with every default: what an API server would keep."""
+    doubts: tuple[Doubt, ...] = ()
+    """What of it an API server takes and nobody can have meant."""
+    remote_cluster: str = ""
+    """Another cluster in which it is to happen."""
+
+    @property
+    def manifest_path(self) -> Path:
+        """The file that it was read from."""
+        return self.document.path
 
     @property
     def fidelities(self) -> Mapping[str, Fidelity]:
         """How close each kind of target comes."""
+        if self.remote_cluster:
+            elsewhere = unsupported(f"it is to happen in another cluster, {self.remote_cluster}")
+            return dict.fromkeys(self.kind.fidelities, elsewhere)
         return self.kind.fidelities
+
+    @property
+    def runs_nowhere(self) -> str | None:
+        """Why no kind of target can run it; None where one can."""
+        levels = {fidelity.level for fidelity in self.fidelities.values()}
+        return None if levels - {"unsupported"} else "; ".join(
+            dict.fromkeys(fidelity.reason for fidelity in self.fidelities.values())
+        )
 
     @property
     def how_many(self) -> str:

@@ -1,7 +1,7 @@
 """What all fault objects have in common: name, selector, mode, duration. As Chaos Mesh's API server reads it.
 
-Whatever is accepted means what it means to Chaos Mesh. What Chaos Mesh discovers only when it selects (an
-operator without values, an unknown phase) is refused at once: there, such a fault would silently never start.
+Whatever is accepted means what it means to Chaos Mesh, and whatever its API server refuses is refused. What it takes
+although nobody can have meant it is a doubt (`chaos.faults.doubts`), not a problem.
 Source: chaos-mesh/chaos-mesh, `api/v1alpha1` and `config/crd/bases`.
 """
 
@@ -12,7 +12,7 @@ from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
 
 from chaos.reading.documents import Problem
-from chaos.reading.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue
+from chaos.reading.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue, NamePrefix
 from chaos.reading.quantities import GoDuration, go_atoi
 from chaos.reading.strict import Listed, Strict
 
@@ -20,22 +20,9 @@ CHAOS_MESH = "chaos-mesh.org/v1alpha1"
 OWN = "aftershock.dev/v1alpha1"
 """The API group of faults that Chaos Mesh has no kind for; selector, mode and duration are the same."""
 
+PAUSE = "experiment.chaos-mesh.org/pause"
+"""The annotation that keeps a fault that lasts from being in force, when it is the text `true`."""
 Mode = Literal["one", "all", "fixed", "fixed-percent", "random-max-percent"]
-Operator = Literal["In", "NotIn", "Exists", "DoesNotExist"]
-Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]
-PhaseItem = Literal[Phase, "!Pending", "!Running", "!Succeeded", "!Failed", "!Unknown"]
-PodField = Literal[
-    "metadata.name",
-    "metadata.namespace",
-    "spec.nodeName",
-    "spec.restartPolicy",
-    "spec.schedulerName",
-    "spec.serviceAccountName",
-    "status.nominatedNodeName",
-    "status.phase",
-    "status.podIP",
-]
-
 
 class Camel(Strict):
     """What a Kubernetes object consists of: keys in camelCase."""
@@ -46,47 +33,59 @@ class Camel(Strict):
 class Metadata(Camel):
     """What of an object's metadata a person writes."""
 
-    name: DnsSubdomain
+    name: DnsSubdomain = ""
     """the object's name"""
-    namespace: DnsLabel
-    """the object's namespace: kubectl would take it from your context, a file that means one thing says it"""
+    generate_name: NamePrefix = ""
+    """what its name begins with, where a cluster is to draw the rest"""
+    namespace: DnsLabel | None = None
+    """the object's namespace; absent: that of whoever applies the file"""
     labels: Mapping[LabelKey, LabelValue] = {}
     """the object's own labels"""
     annotations: Mapping[LabelKey, str] = {}
     """the object's own annotations"""
 
+    @property
+    def called(self) -> str:
+        """Its name, without what a cluster would draw."""
+        return self.name or self.generate_name.rstrip("-.")
+
+    @property
+    def paused(self) -> bool:
+        """Whether Chaos Mesh's pause annotation is on it."""
+        return self.annotations.get(PAUSE) == "true"
+
 
 class Expression(Camel):
     """One set-based requirement on labels."""
 
-    key: LabelKey
+    key: str = ""
     """the label's key"""
-    operator: Operator
+    operator: str = ""
     """In, NotIn, Exists or DoesNotExist"""
-    values: Listed[LabelValue] = ()
+    values: Listed[str] = ()
     """what the label may be, or may not be"""
 
 
 class Selector(Camel):
     """Which pods may be hit; all parts must match, except that `pods` wins over every other."""
 
-    namespaces: Listed[DnsLabel] = ()
+    namespaces: Listed[str] = ()
     """where to look, each as often as it is listed; default: the object's own namespace"""
-    label_selectors: Mapping[LabelKey, LabelValue] = {}
+    label_selectors: Mapping[str, str] = {}
     """labels that must be equal"""
     expression_selectors: Listed[Expression] = ()
     """set-based requirements on labels"""
-    annotation_selectors: Mapping[LabelKey, LabelValue] = {}
+    annotation_selectors: Mapping[str, str] = {}
     """annotations that must be equal"""
-    field_selectors: Mapping[PodField, str] = {}
+    field_selectors: Mapping[str, str] = {}
     """fields that must be equal"""
-    pod_phase_selectors: Listed[PhaseItem] = ()
+    pod_phase_selectors: Listed[str] = ()
     """phases of which one must hold; `!Pending` excludes one; default: every phase"""
-    nodes: Listed[DnsSubdomain] = ()
+    nodes: Listed[str] = ()
     """nodes by name; a name that does not exist is an error"""
-    node_selectors: Mapping[LabelKey, LabelValue] = {}
+    node_selectors: Mapping[str, str] = {}
     """nodes by label, in addition to `nodes`"""
-    pods: Mapping[DnsLabel, Listed[DnsSubdomain]] = {}
+    pods: Mapping[str, Listed[str]] = {}
     """pods by namespace and name: every other selector is then ignored, missing pods are skipped"""
 
 
@@ -95,8 +94,8 @@ class Selection(Camel):
 
     mode: Mode
     """how many of the selected pods are hit"""
-    selector: Selector
-    """which pods may be hit"""
+    selector: Selector = Selector()
+    """which pods may be hit; without any condition, all of the object's namespace"""
     value: str = ""
     """the mode's number, as text: a count, or a percentage without its sign"""
 
@@ -118,12 +117,12 @@ class WholeSpec(Camel):
 
 
 class Head(Camel):
-    """What tells which kind of fault an object is."""
+    """What tells what an object is."""
 
     api_version: str
     """the API group and its version"""
     kind: str
-    """the kind of fault"""
+    """the kind of object"""
     metadata: Mapping[str, Any]
     """name and namespace"""
     spec: Mapping[str, Any]
@@ -141,6 +140,12 @@ class FaultObject(Camel):
     """name and namespace"""
     spec: FaultSpec | WholeSpec
     """the fault"""
+
+
+def metadata_problems(metadata: Metadata) -> Iterator[Problem]:
+    """What an API server refuses of it beside its shapes; key paths begin within it."""
+    if not metadata.called:
+        yield Problem(("name",), "expected this key (the object's name), got nothing")
 
 
 def amount(mode: Mode, value: str) -> int | None:
@@ -171,10 +176,3 @@ def selection_problems(selection: Selection) -> Iterator[Problem]:
         amount(selection.mode, selection.value)
     except ValueError as error:
         yield Problem(("value",), f"expected for mode {selection.mode} {error}", selection.value)
-    # LabelSelectorAsSelector of k8s.io/apimachinery refuses these; Chaos Mesh calls it only when it selects.
-    for index, expression in enumerate(selection.selector.expression_selectors):
-        where = ("selector", "expressionSelectors", index, "values")
-        if expression.operator in ("In", "NotIn") and not expression.values:
-            yield Problem(where, f"expected at least one value with {expression.operator}", [])
-        if expression.operator in ("Exists", "DoesNotExist") and expression.values:
-            yield Problem(where, f"expected no values with {expression.operator}", list(expression.values))

@@ -1,31 +1,23 @@
 """PodChaos pod-kill: replicas are deleted, and whatever keeps their number starts others."""
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from chaos.faults.fault import Kind
-from chaos.faults.manifest import CHAOS_MESH, FaultObject, FaultSpec
-from chaos.reading.strict import Listed
+from chaos.faults.manifest import CHAOS_MESH
+from chaos.faults.pod import PodChaos, PodSpec
 from chaos.targets.effects import Termination, exact
 
 
-class PodKillSpec(FaultSpec):
+class PodKillSpec(PodSpec):
     """The kill."""
 
     action: Literal["pod-kill"]
     """what is done to each victim"""
-    grace_period: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """seconds between the polite and the hard signal; 0 is the hard signal at once"""
-    container_names: Listed[str] = ()
-    """containers to hit; a pod-kill ignores it"""
 
 
-class PodKill(FaultObject):
+class PodKill(PodChaos):
     """A PodChaos whose action is pod-kill."""
 
-    kind: Literal["PodChaos"]
-    """PodChaos"""
     spec: PodKillSpec
     """the fault"""
 

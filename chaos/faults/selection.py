@@ -154,6 +154,8 @@ def _meets(expression: Expression, replica: Replica) -> bool:
             return present
         case "DoesNotExist":
             return not present
+        case _:  # Chaos Mesh selects nobody with an operator that there is none of
+            return False
 
 
 def _field(replica: Replica, name: str) -> str:

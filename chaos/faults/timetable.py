@@ -25,6 +25,8 @@ class Entry:
     """Everything of it is up to so much later, as the seed draws."""
     within_s: float | None = None
     """It waits up to so long for its condition to hold; None where it has none."""
+    later_as: int | None = None
+    """It is later by the jitter of that entry; None: by its own."""
 
     @property
     def ends_s(self) -> float | None:
@@ -91,7 +93,8 @@ def timetable(entries: Sequence[Entry], seed: int, baseline_ends_s: float) -> Ti
         count[entry.fault] = count.get(entry.fault, 0) + 1
         occurrence = f"{entry.fault}#{count[entry.fault]}"
         # An instant that every run shares may sit in the longest gap of the arrival plan, every time.
-        later_s = entry.jitter_s * Random(f"jitter {seed} {index}").random()  # noqa: S311 - repeatable
+        draw = index if entry.later_as is None else entry.later_as
+        later_s = entry.jitter_s * Random(f"jitter {seed} {draw}").random()  # noqa: S311 - repeatable
         from_s = baseline_ends_s + round(later_s, 3)
         at_s, waits = from_s + entry.at_s, entry.within_s is not None
         until_s = at_s + (entry.within_s or 0.0) if waits else None

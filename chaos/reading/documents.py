@@ -2,26 +2,24 @@
 
 Stricter than PyYAML's safe loader on purpose. A key written twice, a key or value that YAML 1.1 quietly turns
 into something else (`on`, `017`, `1:30`), an empty value, a tag: each makes a file mean other than it says.
+In a manifest alone (what has an `apiVersion`) `null` is as good as no key, as it is to an API server; it is noted.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import yaml
 
 from chaos.errors import InputError
+from chaos.reading.text_file import read_text
+from chaos.reading.yaml_nodes import FLOAT, INTEGER, MAX_DEPTH, MERGE, NULL, STRING, Dumper, Loader
 
-MAX_BYTES = 1_000_000
 _MAX_NODES = 100_000
-_MAX_DEPTH = 50
-_YAML = "tag:yaml.org,2002:"
-_STRING, _MERGE, _NULL = _YAML + "str", _YAML + "merge", _YAML + "null"
-_INTEGER, _FLOAT = _YAML + "int", _YAML + "float"
 _PLAIN_NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
+_TEMPLATE = re.compile(r"^[^'\"#\n]*(\{\{[^}\n]*\}\})", re.MULTILINE)
 _ABSENT = object()
 
 KeyPath: TypeAlias = tuple[str | int, ...]
@@ -52,44 +50,38 @@ class Document:
     path: Path
     values: dict[str, Any]
     marks: Mapping[KeyPath, Mark]
+    """Of the whole of what it was read from, where it is a part."""
+    notes: tuple[str, ...] = ()
+    """What stands there and was left aside, with its place."""
+    origin: KeyPath = ()
+    """Where it begins, where it is a part of another document."""
+    spec_at: KeyPath = ("spec",)
+    """Where its `spec` stands, from `origin`."""
 
     def refusal(self, problems: Iterable[Problem]) -> InputError:
         """The error that names every problem, one per line, in the order of the file."""
-        return _refusal(self.path, self.marks, problems)
+        inside = [replace(problem, key_path=self._in_file(problem.key_path)) for problem in problems]
+        return _refusal(self.path, self.marks, inside)
 
+    def said(self, problem: Problem) -> str:
+        """One problem as a sentence, with file and line."""
+        return str(self.refusal([problem]))
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader without tags and without deep nesting, whose dates stay text."""
+    def without(self, key_path: KeyPath, note: str) -> "Document":
+        """The same without one of its values, and a note in its place."""
+        values = dict(self.values)
+        inside: dict[str, Any] = values
+        for key in key_path[:-1]:
+            inside[str(key)] = inside = dict(inside[str(key)])
+        del inside[str(key_path[-1])]
+        place = self._in_file(key_path)
+        line = f"{self.path}:{_line(self.marks, place)}: {dotted(place)}: {note}"
+        return replace(self, values=values, notes=(*self.notes, line))
 
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs leave it bare
-        if getattr(event, "tag", None) is not None:
-            raise yaml.MarkedYAMLError(
-                problem=f"expected no tag, got {event.tag}", problem_mark=event.start_mark
-            )
-        if self.depth > _MAX_DEPTH:
-            raise yaml.MarkedYAMLError(
-                problem=f"expected at most {_MAX_DEPTH} levels", problem_mark=event.start_mark
-            )
-        self.depth += 1
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes what `_Loader` reads back equal."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_YAML + "timestamp", _YAML + "value")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-# PyYAML takes 1e3 for text; YAML 1.2 and every Kubernetes tool take it for a number.
-_Loader.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+0123456789"))
-_Dumper.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+0123456789"))
+    def _in_file(self, key_path: KeyPath) -> KeyPath:
+        if key_path[:1] == ("spec",):
+            key_path = (*self.spec_at, *key_path[1:])
+        return (*self.origin, *key_path)
 
 
 def read_documents(path: Path) -> tuple[Document, ...]:
@@ -98,16 +90,18 @@ def read_documents(path: Path) -> tuple[Document, ...]:
     Raises:
         InputError: naming every problem of the first bad document with line, key path and value.
     """
-    text = _text(path)
+    text = read_text(path)
     try:
-        loader = _Loader(text)
+        loader = Loader(text)
         documents = []
         while loader.check_node():
             root = loader.get_node()
-            if root is not None and root.tag != _NULL:
+            if root is not None and root.tag != NULL:
                 documents.append(_document(path, root, loader))
+    except InputError as error:
+        raise _template_error(path, text) or error from error
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(path, error) from error
+        raise _template_error(path, text) or _syntax_error(path, error) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise InputError(
@@ -134,47 +128,47 @@ def read_document(path: Path) -> Document:
 
 def dump(values: Mapping[str, Any]) -> str:
     """YAML text that `read_document` reads back equal."""
-    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(values, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path}: expected a readable file: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise InputError(f"{path}: expected at most {MAX_BYTES} bytes, got more")
-    if content.startswith(b"\xef\xbb\xbf"):
-        raise InputError(f"{path}:1: expected UTF-8 without a byte order mark, got EF BB BF")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}:{line}: expected UTF-8, got byte {content[error.start]:#04x}") from error
-
-
-def _document(path: Path, root: yaml.Node, loader: _Loader) -> Document:
-    survey = _Survey()
+def _document(path: Path, root: yaml.Node, loader: Loader) -> Document:
+    survey = _Survey(is_manifest=_has_key(root, "apiVersion"))
     survey.visit(root, ())
     if not isinstance(root, yaml.MappingNode):
         survey.problems.append(Problem((), "expected a mapping of keys to values", _plain(root)))
     if survey.problems:
         raise _refusal(path, survey.marks, survey.problems)
-    return Document(path, loader.construct_document(root), survey.marks)
+    document = Document(path, loader.construct_document(root), survey.marks)
+    notes = [
+        f"{path}:{_line(survey.marks, where)}: {dotted(where)}: null, the same as no key"
+        for where in survey.nulls
+    ]
+    return replace(document, values=_without_nulls(document.values), notes=tuple(notes))
+
+
+def _has_key(root: yaml.Node, name: str) -> bool:
+    return isinstance(root, yaml.MappingNode) and any(key.value == name for key, _ in root.value)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 @dataclass(slots=True)
 class _Survey:
     """A walk over every value as a reader of the file sees it, aliases followed."""
 
+    is_manifest: bool = False
     marks: dict[KeyPath, Mark] = field(default_factory=dict)
+    nulls: list[KeyPath] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     visits: int = 0
 
     def visit(self, node: yaml.Node, key_path: KeyPath) -> None:
         self.visits += 1
-        if self.visits > _MAX_NODES or len(key_path) > _MAX_DEPTH:
+        if self.visits > _MAX_NODES or len(key_path) > MAX_DEPTH:
             problem = "expected fewer values: aliases multiply or contain themselves here"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         self.marks.setdefault(key_path, Mark(node.start_mark.line + 1, _as_written(node)))
@@ -183,9 +177,11 @@ class _Survey:
         elif isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self.visit(item, (*key_path, index))
-        elif node.tag == _NULL:
+        elif node.tag == NULL and self.is_manifest and key_path and isinstance(key_path[-1], str):
+            self.nulls.append(key_path)
+        elif node.tag == NULL:
             self.problems.append(Problem(key_path, "expected a value, or no key at all", None))
-        elif node.tag in (_INTEGER, _FLOAT) and not _PLAIN_NUMBER.fullmatch(node.value):
+        elif node.tag in (INTEGER, FLOAT) and not _PLAIN_NUMBER.fullmatch(node.value):
             complaint = "expected a plain decimal number, or text in quotes"
             self.problems.append(Problem(key_path, complaint, node.value))
 
@@ -195,7 +191,7 @@ class _Survey:
             name = key.value if isinstance(key, yaml.ScalarNode) else "?"
             here = (*key_path, name)
             self.marks[here] = Mark(key.start_mark.line + 1, _as_written(value))
-            if key.tag not in (_STRING, _MERGE):
+            if key.tag not in (STRING, MERGE):
                 self.problems.append(
                     Problem(here, "expected a key that is text: put it in quotes", _plain(value))
                 )
@@ -215,6 +211,18 @@ def _as_written(node: yaml.Node) -> str | None:
     if not isinstance(node, yaml.ScalarNode):
         return None
     return node.value if node.style is None and node.value.isprintable() else repr(node.value)
+
+
+def _template_error(path: Path, text: str) -> InputError | None:
+    """That it is no YAML yet, where it looks like what Helm makes YAML of."""
+    found = _TEMPLATE.search(text)
+    if found is None:
+        return None
+    line = text.count("\n", 0, found.start(1)) + 1
+    return InputError(
+        f"{path}:{line}: expected YAML, got a template: {_shown(found[1], found[1])}",
+        hint="render it first, and give what comes out: helm template CHART > rendered.yaml",
+    )
 
 
 def _syntax_error(path: Path, error: yaml.MarkedYAMLError) -> InputError:

@@ -28,9 +28,19 @@ DnsLabel = Annotated[
 ]
 """RFC 1123 label: namespaces, and anything that becomes part of a replica's name."""
 DnsSubdomain = Annotated[
-    str, AfterValidator(_fully(_SUBDOMAIN, "a name of lower-case letters, digits, inner '-' and '.'"))
+    str,
+    AfterValidator(
+        _fully(_SUBDOMAIN, "a name of at most 253 lower-case letters, digits, inner '-' and '.'")
+    ),
 ]
 """RFC 1123 subdomain: names of pods, nodes and Chaos Mesh objects."""
+NamePrefix = Annotated[
+    str,
+    AfterValidator(
+        _fully(_SUBDOMAIN + "[-.]?", "what a name can begin with: lower-case letters, digits, '-' and '.'")
+    ),
+]
+"""What a cluster makes a name of, by drawing the rest: often with a '-' at its end."""
 LabelKey = Annotated[
     str, AfterValidator(_fully(rf"(?:{_SUBDOMAIN}/)?{_PART}", "a label key such as app or example.com/app"))
 ]
@@ -42,5 +52,13 @@ LabelValue = Annotated[
     ),
 ]
 """What a label may be, the empty string included."""
+is_name = re.compile(_SUBDOMAIN).fullmatch
+"""Whether a text can be the name of most objects; None where not."""
+is_label_key = re.compile(rf"(?:{_SUBDOMAIN}/)?{_PART}").fullmatch
+"""Whether a text can be the key of a label; None where not."""
+is_label_value = re.compile(rf"(?:{_PART})?").fullmatch
+"""Whether a text can be the value of a label; None where not."""
+is_namespace = re.compile(_LABEL).fullmatch
+"""Whether a text can be the name of a namespace; None where not."""
 PodReference = Annotated[str, AfterValidator(_fully(rf"{_LABEL}/{_SUBDOMAIN}", "a pod as NAMESPACE/NAME"))]
 """One pod of one namespace."""

@@ -28,6 +28,12 @@ _PERCENT = re.compile(r"[0-9]+(\.[0-9]+)?%")
 _CAPACITY_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*% of capacity")
 _PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[-+]?[0-9]+)?|inf(inity)?)|nan", re.IGNORECASE)
+_HEX_FLOAT = re.compile(
+    r"[-+]?0x([0-9a-f]+(\.[0-9a-f]*)?|\.[0-9a-f]+)p[-+]?[0-9]+", re.ASCII | re.IGNORECASE
+)
+_FLOAT32_MAX = float.fromhex("0x1.ffffffp127")
+"""What is rounded to more than the largest number of 32 bits is out of their range from here on."""
 _INT64_MAX = 2**63 - 1
 DURATION = "a duration such as 250ms, 15s or 1m30s"
 RATIO = "a ratio such as 95% or 0.95"
@@ -93,6 +99,23 @@ def go_atoi(text: str) -> int:
     if not _INTEGER.fullmatch(text) or not -_INT64_MAX - 1 <= int(text) <= _INT64_MAX:
         raise ValueError(f"not a whole number: {text!r}")
     return int(text)
+
+
+def go_float32(text: str) -> float:
+    """The number of a string, with the accept set of Go's `strconv.ParseFloat` for 32 bits.
+
+    Raises:
+        ValueError: it is no such number; Python's own `float` would take spaces, `1_0` and other digits.
+    """
+    if _FLOAT.fullmatch(text):
+        number = float(text)
+    elif _HEX_FLOAT.fullmatch(text):
+        number = float.fromhex(text)
+    else:
+        raise ValueError(f"not a number: {text!r}")
+    if _FLOAT32_MAX <= abs(number) < float("inf"):
+        raise ValueError(f"out of range: {text!r}")
+    return number
 
 
 def ratio(value: object) -> float:
@@ -191,6 +214,19 @@ def _go_duration(text: str) -> str:
     return text
 
 
+def _duration_text(text: str) -> str:
+    _seconds(text)
+    return text
+
+
+def _float_text(text: str) -> str:
+    try:
+        go_float32(text)
+    except ValueError as error:
+        raise PydanticCustomError("number", "a number as text, such as '25'") from error
+    return text
+
+
 _as_text = PlainSerializer(duration_text)
 Duration = Annotated[float, BeforeValidator(positive_seconds), _as_text]
 """Seconds above zero, written as a duration."""
@@ -198,6 +234,10 @@ DurationOrZero = Annotated[float, BeforeValidator(_seconds), AfterValidator(_not
 """Seconds, zero included, written as a duration."""
 GoDuration = Annotated[str, AfterValidator(_go_duration)]
 """A duration as Chaos Mesh's webhook takes it: signed, or empty."""
+DurationText = Annotated[str, AfterValidator(_duration_text)]
+"""A duration as Go reads it: signed, and never empty."""
+FloatText = Annotated[str, AfterValidator(_float_text)]
+"""A number as Chaos Mesh's webhook takes it, which looks at no bounds."""
 Ratio = Annotated[float, BeforeValidator(_ratio)]
 """0..1, written as `95%` or 0.95."""
 Percent = Annotated[float, BeforeValidator(_ratio), PlainSerializer(_percent_text)]

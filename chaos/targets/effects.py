@@ -19,6 +19,51 @@ class Termination:
 
 
 @dataclass(frozen=True, slots=True)
+class Crash:
+    """The replica's processes end at once; the replica stays, and whatever restarts processes starts it again."""
+
+    containers: tuple[str, ...]
+    """Those of its containers that are meant, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The replica's processes end and are not started again until the outage is over; name and uid stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorStress:
+    """Work that nobody asked for, on the processors that the replica runs on and beside it."""
+
+    workers: int
+    """Processes."""
+    load: float = 1.0
+    """0..1: the share of time that each of them is busy."""
+    containers: tuple[str, ...] = ()
+    """Those of its containers that are meant, by name; none: the first."""
+    options: tuple[str, ...] = ()
+    """Further options of a program that does such things."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryStress:
+    """Memory that is really allocated and touched, beside the replica."""
+
+    workers: int
+    """Processes."""
+    size_bytes: int | None = None
+    """What each of them allocates."""
+    share: float | None = None
+    """Or 0..1: as a share of the memory that the replica could have."""
+    oom_score_adj: int = 0
+    """How gladly the kernel kills them rather than others when memory runs out, -1000..1000."""
+    containers: tuple[str, ...] = ()
+    """Those of its containers that are meant, by name; none: the first."""
+    options: tuple[str, ...] = ()
+    """Further options of a program that does such things."""
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """What becomes of the bytes that flow one way over a link; the defaults leave them alone."""
 
@@ -62,7 +107,9 @@ class Command:
     """How long each of them may take."""
 
 
-Effect: TypeAlias = Nothing | Termination | Link | Command
+Effect: TypeAlias = (
+    Nothing | Termination | Crash | Outage | ProcessorStress | MemoryStress | Link | Command
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from chaos.experiment.experiment import Experiment, rewrite, write_as_run
 from chaos.experiment.file import ExperimentSpec, FaultEntry
 from chaos.faults.fault import Fault
 from chaos.faults.manifest import OWN, Selection
+from chaos.faults.occurrence import Alone
 from chaos.reading import documents
 from chaos.reading.quantities import duration_text
 from chaos.record.trials import Trial
@@ -51,8 +52,8 @@ def write_templates(
     spec = _with(experiment.spec, entries).model_copy(update={"phases": longer})
     own = write_as_run(replace(experiment, spec=spec), folder.experiment, seed=seed, versions=versions)
     shams = tuple(
-        _sham_entry(entry, planned.fault, folder, number)
-        for number, (entry, planned) in enumerate(zip(own.spec.entries, own.faults, strict=True), 1)
+        _sham_entry(entry, _alone(own, entry), folder, number)
+        for number, entry in enumerate(own.spec.entries, 1)
     )
     shutil.copyfile(folder.experiment, folder.sham)
     return own, rewrite(replace(own, path=folder.sham), _with(own.spec, shams))
@@ -76,6 +77,15 @@ def first_fault_s(template: Experiment, seed: int) -> float:
 def _with(spec: ExperimentSpec, entries: tuple[FaultEntry, ...]) -> ExperimentSpec:
     faults = {"fault": entries[0]} if spec.fault is not None else {"faults": entries}
     return spec.model_copy(update=faults)
+
+
+def _alone(experiment: Experiment, entry: FaultEntry) -> Fault:
+    """The one fault of an entry."""
+    source = next(one.source for one in experiment.injections if one.entry is entry)
+    if not isinstance(source, Alone):
+        at = source.document.path
+        raise InputError(f"{at}: no sham can stand for a {source.label}: use --shams 0")
+    return source.fault
 
 
 def _sham_entry(entry: FaultEntry, fault: Fault, folder: SeriesFolder, number: int) -> FaultEntry:

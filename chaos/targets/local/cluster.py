@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from chaos.events import Event, EventKind
 from chaos.targets.local.deployment import Deployment
 from chaos.targets.local.pod import Surroundings
-from chaos.targets.local.processes import Helper, ProcessTable, command, must_live
+from chaos.targets.local.processes import Child, Helper, ProcessTable, command, must_live
 from chaos.targets.local.prometheus import Monitoring
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.standby import Standby
@@ -105,6 +105,18 @@ class Cluster:
         if self._standby is not None:  # one that died has a successor
             beside["standby"] = self._standby.pid
         return {"replicas": replicas, "ports": self.ports, "complete": self.complete, "beside": beside}
+
+    def start_beside(self, program: Sequence[str], marks: Mapping[str, str], niceness: int, log: str) -> Child:
+        """Start a process beside the replicas, which ends with the cluster at the latest.
+
+        Args:
+            program: its command line.
+            marks: what it is found by in its environment, beside the marks of the run.
+            niceness: how much it lets others go first.
+            log: the name of its log.
+        """
+        environment, file = {**os.environ, **marks}, self._spec.log_folder / f"{log}.log"
+        return self._processes.start(program, env=environment, log=file, niceness=niceness)
 
     async def order_proxy(self, op: str, **fields: Any) -> dict[str, Any]:
         """Have the proxy do something; LookupError while there is none."""

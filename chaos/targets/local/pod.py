@@ -64,6 +64,10 @@ class Pod:
         self.proxy_port: int | None = None
         self._around = around
         self._child: Child | None = None
+        self._outages: set[str] = set()
+        """Occurrences for which nothing runs in it."""
+        self._may_run = asyncio.Event()
+        self._may_run.set()
         self._deleted = asyncio.Event()
         self._was_ready = asyncio.Event()
 
@@ -85,11 +89,16 @@ class Pod:
         self._emit("replica_created", node=naming.node_name(self.zone), zone=self.zone)
         restart, ends_in_a_row = self._around.spec.restart, 0
         while not self.terminating:
+            await self._may_run.wait()
+            if self.terminating:
+                break
             ports = self._take_ports()
             began_s = time.monotonic()
             await self._live_once(ports)
             if not self._was_ready.is_set() and not all(map(is_free, ports)):
                 continue  # another process had taken its port: other ports, at once
+            if self._outages:
+                continue  # once it may run again it does so at once, as a container with a new image does
             ends_in_a_row = restart.in_a_row(ends_in_a_row, time.monotonic() - began_s)
             await self._wait_for_deletion(restart.wait_s(ends_in_a_row))
         if self.proxy_port is not None:
@@ -106,14 +115,31 @@ class Pod:
         self._set_ready(ready=False, why=reason or "the cluster ends")
         at_s = self._signal(signal.SIGKILL if grace_s == 0 else signal.SIGTERM, reason)
         self._deleted.set()
+        self._may_run.set()
         if grace_s > 0:
             asyncio.get_running_loop().call_later(grace_s, self._signal, signal.SIGKILL, reason)
         return at_s
 
+    def crash(self, reason: str) -> float:
+        """Kill what runs in it, once; it starts again as after any other end. Monotonic seconds of the signal."""
+        return self._signal(signal.SIGKILL, reason)
+
+    def go_down(self, occurrence: str) -> float:
+        """Kill what runs in it and start nothing, until `come_up`. Monotonic seconds of the signal."""
+        self._outages.add(occurrence)
+        self._may_run.clear()
+        return self._signal(signal.SIGKILL, occurrence)
+
+    def come_up(self, occurrence: str) -> None:
+        """Nothing of this occurrence keeps it down any longer; harmless where nothing did."""
+        self._outages.discard(occurrence)
+        if not self._outages:
+            self._may_run.set()
+
     async def _live_once(self, ports: tuple[int, int]) -> None:
         self._was_ready.clear()
         child = self._child = await self._start(ports)
-        if self.terminating:  # deleted while it was being forked
+        if self.terminating or self._outages:  # deleted, or brought down, while it was being forked
             child.signal_group(signal.SIGKILL)
         await self._open_route(ports[0])
         async with asyncio.TaskGroup() as probing:

@@ -3,10 +3,26 @@
 from typing import Any
 
 from chaos.targets.effects import Effect
-from chaos.targets.local.means import link, nothing, termination
+from chaos.targets.local.means import (
+    crash,
+    link,
+    memory_stress,
+    nothing,
+    outage,
+    processor_stress,
+    termination,
+)
 from chaos.targets.local.means.means import Means
 
-MEANS: tuple[Means[Any], ...] = (nothing.MEANS, termination.MEANS, link.MEANS)
+MEANS: tuple[Means[Any], ...] = (
+    nothing.MEANS,
+    termination.MEANS,
+    crash.MEANS,
+    outage.MEANS,
+    processor_stress.MEANS,
+    memory_stress.MEANS,
+    link.MEANS,
+)
 _BY_EFFECT = {means.effect: means for means in MEANS}
 
 

@@ -1,0 +1,177 @@
+"""What an experiment injects: each of its faults read from its manifest, and laid out in time.
+
+A Schedule or a Workflow comes to several injections: each is a fault of its own, with its draw of victims and its proof.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from chaos.errors import InputError
+from chaos.experiment.file import FaultEntry
+from chaos.faults.fault import Fault
+from chaos.faults.injection import PlannedFault
+from chaos.faults.kinds import NAMESPACE
+from chaos.faults.manifest import Selector
+from chaos.faults.objects import read_manifest
+from chaos.faults.occurrence import Alone, Occurrence, Planned
+from chaos.faults.selection import candidates, foreign
+from chaos.faults.timetable import Entry
+from chaos.reading.documents import Document, KeyPath, Problem, read_documents
+from chaos.reading.quantities import duration_text
+from chaos.targets import TargetOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One fault of an experiment's file."""
+
+    where: KeyPath
+    """Its place in the file."""
+    entry: FaultEntry
+    manifest: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """One fault, once: what is injected, and when."""
+
+    where: KeyPath
+    """The place of its entry in the file."""
+    entry: FaultEntry
+    planned: PlannedFault
+    timed: Entry
+    source: Planned
+    """The object of the manifest that it comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Injections:
+    """All of an experiment."""
+
+    injections: tuple[Injection, ...]
+    last_s: float
+    """When the last one has begun, or ended, after the end of the baseline."""
+    problems: tuple[Problem, ...]
+    """Of the experiment's file."""
+
+
+def read_injections(asked: Sequence[Asked], target: TargetOptions) -> Injections:
+    """Everything that an experiment injects into its target, and what of it cannot be.
+
+    Raises:
+        InputError: a manifest is wrong, or could select nothing in this target.
+    """
+    found: list[Injection] = []
+    problems: list[Problem] = []
+    for one in asked:
+        source = _object(one.manifest, target)
+        occurrences, wrong = _occurrences(one, source)
+        problems += [*wrong, *_fidelity_problems(one, source, target)]
+        first = len(found)
+        found += [_injection(one, source, occurrence, first) for occurrence in occurrences]
+    last_s = max((_last_s(injection.timed) for injection in found), default=0.0)
+    return Injections(tuple(found), last_s, tuple(problems))
+
+
+def _object(manifest: Path, target: TargetOptions) -> Planned:
+    """The one object of a manifest, which the target can select for.
+
+    An object that names no namespace is taken to be in the one that the target's replicas live in, as kubectl
+    takes the one of its context.
+    """
+    planned = target.planned(0)
+    namespaces = {replica.namespace for replica in planned.replicas}
+    documents = read_documents(manifest)
+    if not any("apiVersion" in document.values for document in documents):
+        raise InputError(
+            f"{manifest}: expected a manifest, which has an apiVersion; "
+            + ("this is an experiment" if "experiment" in documents[0].values else "this has none")
+        )
+    found = read_manifest(manifest, namespaces.pop() if len(namespaces) == 1 else NAMESPACE)
+    if len(found) != 1:
+        raise InputError(
+            f"{manifest}: expected one document, got {len(found)}", hint="split the file at its `---`"
+        )
+    for fault in found[0].faults:
+        if fault.selection is not None and target.fidelity(fault).level != "unsupported":
+            _refuse_foreign_selector(fault.document, fault.selection.selector, target)
+    return found[0]
+
+
+def _refuse_foreign_selector(manifest: Document, selector: Selector, target: TargetOptions) -> None:
+    planned = target.planned(0)
+    problems = [*foreign(selector, planned.replicas, planned.nodes)]
+    if not problems and not selector.pods and not candidates(selector, planned.replicas, planned.nodes):
+        problems = [Problem((), "expected to match a replica of the target, it matches none")]
+    if problems:
+        raise manifest.refusal(
+            replace(problem, key_path=("spec", "selector", *problem.key_path)) for problem in problems
+        )
+
+
+def _occurrences(one: Asked, source: Planned) -> tuple[list[Occurrence], list[Problem]]:
+    """What an object comes to between its creation and its deletion, and what of that does not fit into a run."""
+    entry = one.entry
+    if entry.until_s is not None and entry.until_s <= entry.at_s:
+        complaint = f"expected later than at = {duration_text(entry.at_s)}"
+        return [], [Problem((*one.where, "until"), complaint, duration_text(entry.until_s))]
+    try:
+        found = [*source.occurrences(entry.at_s, entry.until_s)]
+    except ValueError as error:
+        return [], [Problem((*one.where, "until"), f"expected this key: {error}")]
+    if isinstance(source, Alone):
+        return found, [*_alone_problems(one, source.fault)]
+    return found, [*_repeated_problems(one, source, found)]
+
+
+def _alone_problems(one: Asked, fault: Fault) -> Iterator[Problem]:
+    entry, timed = one.entry, _timed(one.entry, Occurrence(fault, one.entry.at_s, one.entry.until_s))
+    if not timed.lasts and entry.until_s is not None:
+        complaint = f"expected no end: {fault.kind.label} is over at once"
+        yield Problem((*one.where, "until"), complaint, duration_text(entry.until_s))
+    elif timed.lasts and timed.ends_s is None:
+        complaint = (
+            "expected this key, or spec.duration in the manifest: a fault that lasts must end in the run"
+        )
+        yield Problem((*one.where, "until"), complaint)
+
+
+def _repeated_problems(one: Asked, source: Planned, found: Sequence[Occurrence]) -> Iterator[Problem]:
+    if one.entry.when is not None:
+        complaint = f"expected no condition: a {source.label} has times of its own"
+        yield Problem((*one.where, "when"), complaint)
+    if not found:
+        complaint = f"expected a {source.label} that begins a fault before it is deleted; this one begins none"
+        yield Problem((*one.where, "manifest"), complaint, one.entry.manifest)
+    if any(each.fault.kind.lasts and each.entry().ends_s is None for each in found):
+        complaint = f"expected this key: a fault of the {source.label} would never end"
+        yield Problem((*one.where, "until"), complaint)
+
+
+def _fidelity_problems(one: Asked, source: Planned, target: TargetOptions) -> Iterator[Problem]:
+    reason = source.runs_nowhere
+    if reason is None:
+        levels = [target.fidelity(fault) for fault in source.faults]
+        reason = next((each.reason for each in levels if each.level == "unsupported"), None)
+    if reason is not None:
+        complaint = f"expected a fault that the target {target.kind} can inject, {reason}"
+        yield Problem((*one.where, "manifest"), complaint, one.entry.manifest)
+
+
+def _injection(one: Asked, source: Planned, occurrence: Occurrence, first: int) -> Injection:
+    entry = one.entry
+    planned = PlannedFault(occurrence.fault, entry.blast_radius, entry.control)
+    return Injection(
+        one.where, entry, planned, replace(_timed(entry, occurrence), later_as=first), source
+    )
+
+
+def _timed(entry: FaultEntry, occurrence: Occurrence) -> Entry:
+    within_s = None if entry.when is None else entry.when.within_s
+    return replace(occurrence.entry(entry.jitter_s), within_s=within_s)
+
+
+def _last_s(timed: Entry) -> float:
+    begins_s = timed.at_s + (timed.within_s or 0.0)
+    return begins_s if timed.ends_s is None else timed.ends_s

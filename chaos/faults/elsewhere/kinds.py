@@ -1,0 +1,21 @@
+"""Every kind that is understood and cannot be run: the one list of them."""
+
+from chaos.faults.elsewhere import clouds, files, http, inside, jvm, machines, status_check
+from chaos.faults.fault import Kind
+
+ELSEWHERE: tuple[Kind, ...] = (
+    http.HTTP,
+    files.IO,
+    inside.TIME,
+    inside.DNS,
+    inside.KERNEL,
+    inside.BLOCK,
+    jvm.JVM,
+    clouds.AWS,
+    clouds.AZURE,
+    clouds.GCP,
+    machines.PHYSICAL_MACHINE_CHAOS,
+    machines.PHYSICAL_MACHINE,
+    machines.REMOTE_CLUSTER,
+    status_check.STATUS_CHECK,
+)

@@ -1,0 +1,46 @@
+"""PyYAML's safe loader and dumper, as strictly as a file of ours is to be read: no tags, no dates, no depth without end."""
+
+import re
+from typing import Any
+
+import yaml
+
+MAX_DEPTH = 50
+_YAML = "tag:yaml.org,2002:"
+STRING, MERGE, NULL = _YAML + "str", _YAML + "merge", _YAML + "null"
+INTEGER, FLOAT = _YAML + "int", _YAML + "float"
+_EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
+
+
+class Loader(yaml.SafeLoader):
+    """PyYAML's safe loader without tags and without deep nesting, whose dates stay text."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs leave it bare
+        if getattr(event, "tag", None) is not None:
+            raise yaml.MarkedYAMLError(
+                problem=f"expected no tag, got {event.tag}", problem_mark=event.start_mark
+            )
+        if self.depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(
+                problem=f"expected at most {MAX_DEPTH} levels", problem_mark=event.start_mark
+            )
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes what `Loader` reads back equal."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_YAML + "timestamp", _YAML + "value")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+# PyYAML takes 1e3 for text; YAML 1.2 and every Kubernetes tool take it for a number.
+Loader.add_implicit_resolver(FLOAT, _EXPONENT, list("-+0123456789"))
+Dumper.add_implicit_resolver(FLOAT, _EXPONENT, list("-+0123456789"))

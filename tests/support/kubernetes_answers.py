@@ -1,0 +1,60 @@
+"""What a real API server with a real Chaos Mesh answered to manifests: test data that lies beside the checkout, or nowhere."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(
+    os.environ.get("AFTERSHOCK_TEST_DATA") or Path(__file__).parent.parent.parent.parent / "shared" / "data"
+)
+ABSENT = f"no recorded answers of an API server at {FOLDER} (AFTERSHOCK_TEST_DATA names another folder)"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One manifest, and what was answered."""
+
+    case: str
+    manifest: Mapping[str, Any]
+    taken: bool
+    spec: Mapping[str, Any]
+    """As the server would keep it."""
+
+
+def answers() -> Iterator[Answer]:
+    """Of every small manifest; none where the folder is absent."""
+    path = FOLDER / "kubernetes" / "admission.json"
+    for row in json.loads(path.read_text()) if path.is_file() else ():
+        manifest = row["manifest"]
+        yield Answer(
+            row["case"], manifest, row["status"] == 201, row.get("spec_after") or manifest["spec"]
+        )
+
+
+def files() -> Iterator[tuple[Path, list[bool]]]:
+    """Chaos Mesh's own files, and whether each object of them is taken; none where the folder is absent."""
+    path = FOLDER / "kubernetes" / "admission-of-files.json"
+    for name, rows in json.loads(path.read_text()).items() if path.is_file() else ():
+        for file in (FOLDER / "chaos-mesh").rglob(name):
+            yield file, [row["status"] == 201 for row in rows]
+
+
+def differences(theirs: Any, ours: Any, where: tuple[str | int, ...] = ()) -> Iterator[str]:
+    """What two specs mean differently: a key that is empty is as good as one that is absent."""
+    if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
+        for key in theirs.keys() | ours.keys():
+            yield from differences(theirs.get(key), ours.get(key), (*where, key))
+    elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+        for index, (one, other) in enumerate(zip(theirs, ours, strict=True)):
+            yield from differences(one, other, (*where, index))
+    elif theirs != ours and not (_empty(theirs) and _empty(ours)):
+        yield f"{where}: {theirs!r} there, {ours!r} here"
+
+
+def _empty(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_empty, value.values()))
+    return value in (None, "", 0, [], False)
