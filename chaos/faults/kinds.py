@@ -2,7 +2,18 @@
 
 from collections.abc import Iterator
 
-from chaos.faults import command, network_delay, network_loss, pod_kill, sham
+from chaos.faults import (
+    command,
+    network_bandwidth,
+    network_corrupt,
+    network_delay,
+    network_duplicate,
+    network_loss,
+    network_netem,
+    network_partition,
+    pod_kill,
+    sham,
+)
 from chaos.faults.fault import Fault, Kind
 from chaos.faults.manifest import CHAOS_MESH, OWN, FaultSpec, Head, Selection, selection_problems
 from chaos.reading.documents import Document, Problem
@@ -13,6 +24,11 @@ KINDS: tuple[Kind, ...] = (
     pod_kill.KIND,
     network_delay.KIND,
     network_loss.KIND,
+    network_duplicate.KIND,
+    network_corrupt.KIND,
+    network_netem.KIND,
+    network_bandwidth.KIND,
+    network_partition.KIND,
     sham.KIND,
     command.KIND,
 )
