@@ -10,10 +10,13 @@ from dataclasses import asdict
 from typing import Any
 
 from chaos.events import Event
+from chaos.prometheus import PrometheusClient
 from chaos.targets.local.deployment import Deployment
 from chaos.targets.local.pod import Surroundings
+from chaos.targets.local.ports import HOST
 from chaos.targets.local.processes import Helper, ProcessTable, command, must_live
 from chaos.targets.local.prometheus import Monitoring
+from chaos.targets.local.scrapes import ScrapeWatch
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.standby import Standby
 from chaos.targets.local.wire import Caller
@@ -65,6 +68,9 @@ class Cluster:
                 prometheus, self.ports["prometheus"] = await self._monitoring.start(listening["metrics_port"])
                 self._beside["prometheus"] = prometheus.pid
                 tasks.create_task(must_live("prometheus", prometheus))
+                client = PrometheusClient(f"http://{HOST}:{self.ports['prometheus']}", timeout_s=1.0)
+                pods = self.deployment.pods.values
+                tasks.create_task(ScrapeWatch(client, pods, self._emit).attend())
 
     async def end(self, living: asyncio.Task[None]) -> None:
         """Leave nothing: replicas first, in order, while `living` runs; then, in any case, every process."""

@@ -74,7 +74,9 @@ def order_for(link: Link, one: Transfer) -> Order:
     needed = []
     for bucket, size in ((up, one.up_bytes + padding), (down, one.down_bytes)):
         if bucket is not None and bucket.rate_bytes_per_s:
-            needed.append((bucket.burst_bytes + _LONG_ENOUGH_S * bucket.rate_bytes_per_s) / (size + HEADER_BYTES))
+            needed.append(
+                (bucket.burst_bytes + _LONG_ENOUGH_S * bucket.rate_bytes_per_s) / (size + HEADER_BYTES)
+            )
     return Order(min(_MOST_REQUESTS, math.ceil(min(needed, default=1.0))), padding)
 
 
