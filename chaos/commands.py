@@ -183,4 +183,3 @@ def recover(*, dry_run: bool) -> int:
 def version() -> str:
     """The installed version."""
     return metadata.version("aftershock")
-

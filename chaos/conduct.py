@@ -34,7 +34,9 @@ def watching(
         InconclusiveError: Prometheus cannot be reached, or refuses an expression.
     """
     spec, injections = experiment.spec, experiment.injections
-    conditions = {number: one.entry.when for number, one in enumerate(injections) if one.entry.when is not None}
+    conditions = {
+        number: one.entry.when for number, one in enumerate(injections) if one.entry.when is not None
+    }
     figures = Figures(load.plan.offsets_s, load.plan.waiting, judge.objectives(spec))
     figures.take(view.rows, 0.0)
     view.followers.append(figures.take)

@@ -42,6 +42,11 @@ class EventKind(StrEnum):
     REPLICA_KILLED = "replica_killed", "A fault or a failed liveness probe sent it a signal."
     REPLICA_GONE = "replica_gone", "Its process was reaped."
     REPLICA_RESTARTED = "replica_restarted", "Same name, new process."
+    SCRAPE_LOST = (
+        "scrape_lost",
+        "Prometheus reaches it no more, though it is ready: its series end here, whatever it does.",
+    )
+    SCRAPE_BACK = "scrape_back", "Prometheus reaches it again."
     LOAD_STARTED = "load_started", "The first instant of the arrival plan: the run clock is at 0."
     LOAD_CLOSED = (
         "load_closed",

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from chaos.targets import Replica
 from chaos.targets.effects import Link, Traffic
-from chaos.targets.local.shaping import SEGMENT_BYTES, Line, Shape
+from chaos.targets.local.line import Line
+from chaos.targets.local.shaping import SEGMENT_BYTES, Shape, Wait
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
 from tests.support.local_cluster import Helper, all_ready, helper, last, tell, terminate, toy_spec
@@ -54,7 +55,7 @@ def test_what_waits_goes_in_order_each_not_before_its_time_and_as_soon_as_the_on
         clock.run(clock.now_s + pause_s)
         latest_s = max(latest_s, clock.now_s + delay_s)
         expected.append((number, latest_s))
-        line.add({"delay#1": delay_s}, 1, lambda number=number: gone.append((number, clock.now_s)))  # type: ignore[misc]
+        line.add({"delay#1": Wait(delay_s)}, 1, lambda number=number: gone.append((number, clock.now_s)))  # type: ignore[misc]
     clock.run(clock.now_s + 10)
     assert [number for number, _ in gone] == [number for number, _ in expected]
     assert [at_s for _, at_s in gone] == pytest.approx([at_s for _, at_s in expected])
@@ -73,8 +74,8 @@ def test_what_waits_goes_as_if_a_fault_had_never_been_once_that_is_undone(
         clock.run(clock.now_s + gap_s)
         without_s.append(clock.now_s + kept_s)
         with_s.append(max([clock.now_s + kept_s + undone_s, *with_s[-1:]]))
-        delays_s = {"undone#1": undone_s, "kept#1": kept_s}
-        line.add(delays_s, 1, lambda number=number: gone.append((number, clock.now_s)))  # type: ignore[misc]
+        waits = {"undone#1": Wait(undone_s), "kept#1": Wait(kept_s)}
+        line.add(waits, 1, lambda number=number: gone.append((number, clock.now_s)))  # type: ignore[misc]
     clock.run(clock.now_s + pause_s)
     at_s, before = clock.now_s, len(gone)
     line.forget("undone#1")
@@ -88,19 +89,19 @@ def test_what_waits_goes_as_if_a_fault_had_never_been_once_that_is_undone(
 
 def test_jitter_is_uniform_around_the_delay_and_keeps_its_correlation() -> None:
     plain = Shape(Traffic(delay_s=0.1, jitter_s=0.05), "seed")
-    delays_s = [plain.delay_s(100) for _ in range(4000)]
+    delays_s = [plain.wait(100).all_s for _ in range(4000)]
     assert min(delays_s) >= 0.05
     assert max(delays_s) <= 0.15
     assert mean(delays_s) == pytest.approx(0.1, abs=0.002)
     correlated = Shape(Traffic(delay_s=0.1, jitter_s=0.05, jitter_correlation=0.9), "seed")
-    steps_s = [abs(b - a) for a, b in pairwise(correlated.delay_s(100) for _ in range(1000))]
+    steps_s = [abs(b - a) for a, b in pairwise(correlated.wait(100).all_s for _ in range(1000))]
     assert max(steps_s) <= 0.1 * 0.1 + 1e-9, "nine tenths of each draw are the one before"
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.3])
 def test_a_lost_packet_with_nothing_behind_it_costs_a_timeout_that_doubles(share: float) -> None:
     shape = Shape(Traffic(loss=share), "seed")
-    delays_s = [shape.delay_s(100) for _ in range(20_000)]
+    delays_s = [shape.wait(100).all_s for _ in range(20_000)]
     assert sum(delay_s > 0 for delay_s in delays_s) / len(delays_s) == pytest.approx(share, rel=0.15)
     assert {round(delay_s, 6) for delay_s in delays_s} <= {round(0.2 * (2**k - 1), 6) for k in range(11)}
     again = sum(delay_s > 0.2 for delay_s in delays_s) / sum(delay_s > 0 for delay_s in delays_s)
@@ -109,7 +110,7 @@ def test_a_lost_packet_with_nothing_behind_it_costs_a_timeout_that_doubles(share
 
 def test_a_lost_packet_in_the_midst_of_many_is_sent_again_at_once() -> None:
     shape = Shape(Traffic(loss=0.02), "seed")
-    delays_s = [shape.delay_s(100 * SEGMENT_BYTES) for _ in range(500)]
+    delays_s = [shape.wait(100 * SEGMENT_BYTES).all_s for _ in range(500)]
     lost = shape.counts.lost
     assert lost == pytest.approx(500 * 100 * 0.02, rel=0.15)
     assert sum(delay_s > 0 for delay_s in delays_s) < lost / 5, "only the last few have nothing behind them"

@@ -142,7 +142,9 @@ def _repeated_problems(one: Asked, source: Planned, found: Sequence[Occurrence])
         complaint = f"expected no condition: a {source.label} has times of its own"
         yield Problem((*one.where, "when"), complaint)
     if not found:
-        complaint = f"expected a {source.label} that begins a fault before it is deleted; this one begins none"
+        complaint = (
+            f"expected a {source.label} that begins a fault before it is deleted; this one begins none"
+        )
         yield Problem((*one.where, "manifest"), complaint, one.entry.manifest)
     if any(each.fault.kind.lasts and each.entry().ends_s is None for each in found):
         complaint = f"expected this key: a fault of the {source.label} would never end"
@@ -162,9 +164,7 @@ def _fidelity_problems(one: Asked, source: Planned, target: TargetOptions) -> It
 def _injection(one: Asked, source: Planned, occurrence: Occurrence, first: int) -> Injection:
     entry = one.entry
     planned = PlannedFault(occurrence.fault, entry.blast_radius, entry.control)
-    return Injection(
-        one.where, entry, planned, replace(_timed(entry, occurrence), later_as=first), source
-    )
+    return Injection(one.where, entry, planned, replace(_timed(entry, occurrence), later_as=first), source)
 
 
 def _timed(entry: FaultEntry, occurrence: Occurrence) -> Entry:

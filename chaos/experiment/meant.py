@@ -26,7 +26,11 @@ def require_meant(experiment: Experiment) -> None:
         names = {doubt.name for doubt in doubts if doubt.starts}
         for index, name in enumerate(entry.accept):
             if name not in names:
-                known = f"one of {', '.join(sorted(names))}" if names else "nothing: no doubt of this manifest can be"
+                known = (
+                    f"one of {', '.join(sorted(names))}"
+                    if names
+                    else "nothing: no doubt of this manifest can be"
+                )
                 needless.append(Problem((*where, "accept", index), f"expected {known}", name))
         refused = [doubt for doubt in doubts if not (doubt.starts and doubt.name in entry.accept)]
         doubted += [said(source, doubt) for doubt in refused]

@@ -45,6 +45,8 @@ KIND = Kind(
     lasts=False,
     done="had their process killed, and kept their names",
     fidelities={
-        "local": exact("SIGKILL to the process group that is the replica's one container; it starts again in place")
+        "local": exact(
+            "SIGKILL to the process group that is the replica's one container; it starts again in place"
+        )
     },
 )

@@ -69,7 +69,9 @@ def duration_doubts(spec: FaultSpec | WholeSpec, *, lasts: bool) -> Iterator[Dou
     try:
         lasts_ns = go_duration_ns(spec.duration) if spec.duration else None
     except ValueError:
-        complaint = "expected a duration: this one cannot be read, and the fault is in force until it is deleted"
+        complaint = (
+            "expected a duration: this one cannot be read, and the fault is in force until it is deleted"
+        )
         yield Doubt("unreadable-duration", Problem(("duration",), complaint, spec.duration))
         return
     if lasts_ns is None:
@@ -91,7 +93,9 @@ def _selector_doubts(selector: Selector, namespace: str) -> Iterator[Doubt]:
     conditions = selector.model_dump(exclude={"namespaces"})
     if not any(conditions.values()):
         where = " and ".join(selector.namespaces) or namespace
-        complaint = f"expected a condition, such as labelSelectors: without one, every pod of {where} is meant"
+        complaint = (
+            f"expected a condition, such as labelSelectors: without one, every pod of {where} is meant"
+        )
         yield Doubt("whole-namespace", Problem((), complaint))
     for name in dict.fromkeys((*selector.namespaces, *selector.pods)):
         if name in _OF_THE_SYSTEM:
@@ -108,7 +112,9 @@ def _selector_doubts(selector: Selector, namespace: str) -> Iterator[Doubt]:
             yield never("unknown-phase", ("podPhaseSelectors", index), complaint, phase)
     for field, value in selector.field_selectors.items():
         if field not in _FIELDS:
-            complaint = f"expected a field that pods can be selected by ({', '.join(_FIELDS)}): {_NEVER_STARTS}"
+            complaint = (
+                f"expected a field that pods can be selected by ({', '.join(_FIELDS)}): {_NEVER_STARTS}"
+            )
             yield never("unknown-field", ("fieldSelectors", field), complaint, value)
 
 
@@ -148,4 +154,3 @@ def _expression_doubts(selector: Selector) -> Iterator[Doubt]:
         if not is_label_key(expression.key) or not all(map(is_label_value, values)):
             complaint = f"expected a label's key, and values that a label can have: {_NEVER_STARTS}"
             yield never("impossible-label", where, complaint, f"{expression.key} {operator} {values}")
-

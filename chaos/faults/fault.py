@@ -86,8 +86,10 @@ class Fault:
     def runs_nowhere(self) -> str | None:
         """Why no kind of target can run it; None where one can."""
         levels = {fidelity.level for fidelity in self.fidelities.values()}
-        return None if levels - {"unsupported"} else "; ".join(
-            dict.fromkeys(fidelity.reason for fidelity in self.fidelities.values())
+        return (
+            None
+            if levels - {"unsupported"}
+            else "; ".join(dict.fromkeys(fidelity.reason for fidelity in self.fidelities.values()))
         )
 
     @property

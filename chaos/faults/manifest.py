@@ -24,6 +24,7 @@ PAUSE = "experiment.chaos-mesh.org/pause"
 """The annotation that keeps a fault that lasts from being in force, when it is the text `true`."""
 Mode = Literal["one", "all", "fixed", "fixed-percent", "random-max-percent"]
 
+
 class Camel(Strict):
     """What a Kubernetes object consists of: keys in camelCase."""
 

@@ -1,56 +1,42 @@
-"""What every NetworkChaos has: a direction and the other side. Each action is a file of its own beside this one."""
+"""What every NetworkChaos has: a direction, the other side, and blocks. Each action has a file beside this one.
 
-import re
+The action only says by which means: `partition` drops everything, `bandwidth` is a token bucket, and all others are
+netem, which does whatever blocks there are. Source: chaos-mesh/chaos-mesh, `controllers/chaosimpl/networkchaos`.
+"""
+
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator
 
 from chaos.faults.manifest import FaultObject, FaultSpec, Selection, Selector, selection_problems
+from chaos.faults.network_blocks import (
+    Bandwidth,
+    Corrupt,
+    Delay,
+    Duplicate,
+    Loss,
+    Rate,
+    delay_doubts,
+    percent_doubts,
+    rate_doubts,
+    seconds,
+    serial,
+    share,
+)
 from chaos.reading.documents import Problem
-from chaos.reading.quantities import go_duration_ns
 from chaos.reading.strict import Listed
-from chaos.targets.effects import Link, Traffic, modelled
+from chaos.targets.effects import Link, Traffic
 
-FIDELITIES = {
-    "local": modelled(
-        "bytes wait in a user-space proxy in front of the replica, after TCP; probes and scrapes do not pass it"
-    )
-}
-
-
-_PERCENT = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
-_LATENCY = re.compile(r"\d+(\.\d+)?(ns|us|µs|ms|s|m|h)", re.ASCII)
-"""The pattern of the CRD: one number and one unit, no sign, no `1m30s`."""
-
-
-def _percent(text: str) -> str:
-    if not _PERCENT.fullmatch(text) or float(text) > 100:
-        raise PydanticCustomError("percent", "a percentage 0..100 as text, such as '25'")
-    return text
-
-
-def _latency(text: str) -> str:
-    if not _LATENCY.fullmatch(text):
-        raise PydanticCustomError("latency", "one number and its unit, such as 100ms or 1.5s")
-    # Chaos Mesh's daemon compares it with "0ms" as text, and adds no delay to what comes before that.
-    if text < "0ms" and go_duration_ns(text):
-        raise PydanticCustomError(
-            "latency", "a number from 1, such as 500ms: Chaos Mesh takes one that starts with 0 for none"
-        )
-    return text
-
-
-PercentText = Annotated[str, AfterValidator(_percent)]
-"""A percentage as Chaos Mesh writes it; its webhook checks only that it is a number."""
-Latency = Annotated[str, AfterValidator(_latency)]
+_NETEM = ("delay", "loss", "duplicate", "corrupt", "rate")
 
 
 class NetworkSpec(FaultSpec):
     """What happens to packets, on which way."""
 
-    direction: Literal["to", "from", "both"] = "to"
+    direction: Annotated[
+        Literal["to", "from", "both"], BeforeValidator(lambda text: "to" if text == "" else text)
+    ] = "to"
     """`to`: what the selected pods send; `from`: what `target` sends them; `both`"""
     target: Selection | None = None
     """the other side; without it, everybody"""
@@ -60,6 +46,18 @@ class NetworkSpec(FaultSpec):
     """the network interface of the selected pods"""
     target_device: str = ""
     """the network interface of the other side"""
+    delay: Delay | None = None
+    """how much later packets arrive"""
+    loss: Loss | None = None
+    """how many are lost"""
+    duplicate: Duplicate | None = None
+    """how many come twice"""
+    corrupt: Corrupt | None = None
+    """how many arrive damaged"""
+    rate: Rate | None = None
+    """how fast they go on, by netem's own limit"""
+    bandwidth: Bandwidth | None = None
+    """how fast they go on, by a token bucket"""
 
 
 class NetworkChaos(FaultObject):
@@ -69,58 +67,108 @@ class NetworkChaos(FaultObject):
     """NetworkChaos"""
 
 
-def seconds(latency: str) -> float:
-    """A latency in seconds."""
-    return go_duration_ns(latency) / 1e9
-
-
-def share(percent: str) -> float:
-    """A percentage as 0..1."""
-    return float(percent) / 100
-
-
 def link(spec: NetworkSpec, traffic: Traffic) -> tuple[Link, ...]:
     """The effect of the same traffic on each way that the direction names.
 
-    `to` shapes what the selected pods send, `from` what the target sends them: netem works on what leaves.
-    Source: chaos-mesh/chaos-mesh, `controllers/chaosimpl/networkchaos/trafficcontrol/impl.go`.
+    `to` shapes what the selected pods send, `from` what the target sends them: netem works on what leaves, and a
+    partition drops the same at both ends.
+    Source: chaos-mesh/chaos-mesh, `controllers/chaosimpl/networkchaos/trafficcontrol/impl.go` and `partition/impl.go`.
     """
-    toward = None if spec.target is None else dict(spec.target.selector.label_selectors)
+    target = spec.target
     return (
         Link(
             from_replica=traffic if spec.direction in ("to", "both") else None,
             to_replica=traffic if spec.direction in ("from", "both") else None,
-            toward=toward,
+            toward=None if target is None else dict(target.selector.label_selectors),
+            toward_beyond_labels=() if target is None else tuple(_beyond_labels(target, spec.selector)),
             outside=spec.external_targets,
-            devices=tuple(filter(None, (spec.device, spec.target_device))),
+            devices=tuple(device.split("@")[0] for device in (spec.device, spec.target_device) if device),
+        ),
+    )
+
+
+def netem(spec: NetworkSpec) -> tuple[Link, ...]:
+    """The effect of all blocks that netem has, whichever the action names."""
+    delay, loss, corrupt = spec.delay, spec.loss, spec.corrupt
+    reorder = delay.reorder if delay is not None else None
+    if max(share(loss.loss) if loss else 0, share(corrupt.corrupt) if corrupt else 0) >= 1:
+        return link(spec, Traffic(cut=True))  # what never arrives is not late
+    return link(
+        spec,
+        Traffic(
+            delay_s=seconds(delay.latency) if delay else 0.0,
+            jitter_s=seconds(delay.jitter) if delay else 0.0,
+            jitter_correlation=share(delay.correlation) if delay else 0.0,
+            reorder=share(reorder.reorder) if reorder else 0.0,
+            reorder_correlation=share(reorder.correlation) if reorder else 0.0,
+            reorder_gap=max(1, reorder.gap) if reorder else 1,
+            loss=share(loss.loss) if loss else 0.0,
+            loss_correlation=share(loss.correlation) if loss else 0.0,
+            corruption=share(corrupt.corrupt) if corrupt else 0.0,
+            corruption_correlation=share(corrupt.correlation) if corrupt else 0.0,
+            duplication=share(spec.duplicate.duplicate) if spec.duplicate else 0.0,
+            bucket=serial(spec.rate) if spec.rate else None,
         ),
     )
 
 
 def problems(spec: NetworkSpec) -> Iterator[Problem]:
-    """What Chaos Mesh's webhook refuses, and what an interpreter of these files cannot know."""
+    """What Chaos Mesh's webhook refuses of any action but `partition`."""
     if spec.direction != "to" and spec.target is None:
         complaint = f"expected this key: the direction {spec.direction} needs the other side"
         yield Problem(("target",), complaint)
     if spec.direction != "to" and spec.external_targets:
         complaint = f"expected none with the direction {spec.direction}"
         yield Problem(("externalTargets",), complaint, list(spec.external_targets))
+    yield from target_problems(spec)
+
+
+def target_problems(spec: NetworkSpec) -> Iterator[Problem]:
+    """What Chaos Mesh refuses of the other side, or would never select it with."""
     if spec.target is not None:
-        for problem in (*selection_problems(spec.target), *_without_effect(spec.target, spec.selector)):
+        for problem in selection_problems(spec.target):
             yield Problem(("target", *problem.key_path), problem.complaint, problem.value)
 
 
-def _without_effect(target: Selection, own: Selector) -> Iterator[Problem]:
-    """What would have no effect: the callers of a replica live beside it, are known by labels, and are all meant."""
-    selector = target.selector
-    for key, value in selector.model_dump(by_alias=True, exclude_defaults=True).items():
-        if key not in ("labelSelectors", "namespaces"):
-            complaint = "expected labelSelectors alone: the other side is known by its labels here"
-            yield Problem(("selector", key), complaint, value)
-    if own.namespaces and selector.namespaces and not {*own.namespaces} & {*selector.namespaces}:
-        complaint = (
-            f"expected {' or '.join(own.namespaces)}: the other side lives beside the selected pods here"
+def netem_doubts(spec: NetworkSpec) -> Iterator[Problem]:
+    """What the API server takes of netem's actions, and nobody can have meant; key paths begin within the spec."""
+    blocks = {key: block for key in _NETEM if (block := getattr(spec, key)) is not None}
+    action = str(getattr(spec, "action", ""))
+    if not blocks:
+        yield Problem((action,), "without any block Chaos Mesh tries for ever, and injects nothing")
+    elif action not in ("netem", *blocks):
+        yield Problem(
+            (action,), f"the action names a block that is not there: {', '.join(blocks)} is what is done"
         )
-        yield Problem(("selector", "namespaces"), complaint, list(selector.namespaces))
-    if target.mode == "random-max-percent":
-        yield Problem(("mode",), "expected a mode that never means nobody", target.mode)
+    if [*blocks] == ["duplicate"]:
+        said = (
+            "TCP discards what comes twice: nothing can be seen of it, and a run of it alone is inconclusive"
+        )
+        yield Problem(("duplicate",), said)
+    for key, block in blocks.items():
+        looked = {"delay": delay_doubts, "rate": rate_doubts}.get(key, percent_doubts)
+        for problem in looked(block):  # type: ignore[operator]
+            yield Problem((key, *problem.key_path), problem.complaint, problem.value)
+    yield from other_doubts(spec, ("bandwidth",))
+
+
+def other_doubts(spec: NetworkSpec, unused: tuple[str, ...]) -> Iterator[Problem]:
+    """The same of what any action may have: blocks that its means does not look at, and odd addresses."""
+    for key in unused:
+        if getattr(spec, key) is not None:
+            yield Problem((key,), f"the action {getattr(spec, 'action', '')} does not look at this block")
+    for index, address in enumerate(spec.external_targets):
+        if not address.strip() or address.startswith("/"):
+            yield Problem(("externalTargets", index), "this is no address", address)
+
+
+def _beyond_labels(target: Selection, own: Selector) -> Iterator[str]:
+    """What else is asked of the other side, in words."""
+    selector = target.selector
+    for key in selector.model_dump(by_alias=True, exclude_defaults=True):
+        if key not in ("labelSelectors", "namespaces"):
+            yield key
+    if own.namespaces and selector.namespaces and not {*own.namespaces} & {*selector.namespaces}:
+        yield f"namespaces {', '.join(selector.namespaces)}"
+    if target.mode != "all":
+        yield f"mode {target.mode}"

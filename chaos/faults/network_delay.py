@@ -4,28 +4,15 @@ from typing import Literal
 
 from chaos.faults import network
 from chaos.faults.fault import Kind
-from chaos.faults.manifest import CHAOS_MESH, Camel
-from chaos.targets.effects import Link, Traffic
-
-
-class Delay(Camel):
-    """How much later."""
-
-    latency: network.Latency
-    """added to every packet"""
-    jitter: network.Latency = "0ms"
-    """the latency varies by as much, up and down"""
-    correlation: network.PercentText = "0"
-    """how much of one draw the next one keeps, as a percentage in text"""
+from chaos.faults.manifest import CHAOS_MESH
+from chaos.targets.effects import modelled
 
 
 class DelaySpec(network.NetworkSpec):
-    """The delay."""
+    """What netem does, of which the action names one part."""
 
     action: Literal["delay"]
     """what happens to packets"""
-    delay: Delay
-    """how much later they arrive"""
 
 
 class NetworkDelay(network.NetworkChaos):
@@ -35,24 +22,18 @@ class NetworkDelay(network.NetworkChaos):
     """the fault"""
 
 
-def _effects(spec: DelaySpec) -> tuple[Link, ...]:
-    delay = spec.delay
-    traffic = Traffic(
-        delay_s=network.seconds(delay.latency),
-        jitter_s=network.seconds(delay.jitter),
-        jitter_correlation=network.share(delay.correlation),
-    )
-    return network.link(spec, traffic)
-
-
 KIND = Kind(
     api_version=CHAOS_MESH,
     kind="NetworkChaos",
     action="delay",
     manifest=NetworkDelay,
-    effects=_effects,
+    effects=network.netem,
     problems=network.problems,
     plane="network",
     done="answered over a delayed network",
-    fidelities=network.FIDELITIES,
+    fidelities={
+        "local": modelled(
+            "bytes wait in a user-space proxy in front of the replica, after TCP; probes do not pass it"
+        )
+    },
 )

@@ -4,26 +4,15 @@ from typing import Literal
 
 from chaos.faults import network
 from chaos.faults.fault import Kind
-from chaos.faults.manifest import CHAOS_MESH, Camel
-from chaos.targets.effects import Link, Traffic, approximate
-
-
-class Loss(Camel):
-    """How much of it."""
-
-    loss: network.PercentText
-    """share of packets that are lost, as a percentage in text"""
-    correlation: network.PercentText = "0"
-    """how much of one draw the next one keeps, as a percentage in text"""
+from chaos.faults.manifest import CHAOS_MESH
+from chaos.targets.effects import approximate
 
 
 class LossSpec(network.NetworkSpec):
-    """The loss."""
+    """What netem does, of which the action names one part."""
 
     action: Literal["loss"]
     """what happens to packets"""
-    loss: Loss
-    """how many are lost"""
 
 
 class NetworkLoss(network.NetworkChaos):
@@ -33,25 +22,19 @@ class NetworkLoss(network.NetworkChaos):
     """the fault"""
 
 
-def _effects(spec: LossSpec) -> tuple[Link, ...]:
-    lost = spec.loss
-    traffic = Traffic(loss=network.share(lost.loss), loss_correlation=network.share(lost.correlation))
-    return network.link(spec, traffic)
-
-
 KIND = Kind(
     api_version=CHAOS_MESH,
     kind="NetworkChaos",
     action="loss",
     manifest=NetworkLoss,
-    effects=_effects,
+    effects=network.netem,
     problems=network.problems,
     plane="network",
     done="answered over a lossy network",
     fidelities={
         "local": approximate(
-            "a proxy in front of the replica, after TCP, has what lost packets carried wait for a "
-            "retransmission timeout; no window shrinks, and probes and scrapes do not pass it"
+            "a proxy in front of the replica, after TCP, has what lost packets carried wait for a retransmission; "
+            "no window shrinks, and probes do not pass it"
         )
     },
 )

@@ -137,7 +137,9 @@ class Schedule:
         return (at_s + (moment - CREATED).total_seconds() for moment in self.when.after(CREATED))
 
 
-def read_schedule(document: Document, namespace: str, read_part: Callable[[Document, str], Planned], *, inner: bool = False) -> Schedule:
+def read_schedule(
+    document: Document, namespace: str, read_part: Callable[[Document, str], Planned], *, inner: bool = False
+) -> Schedule:
     """The Schedule of one manifest document, or of a template of a Workflow.
 
     Args:

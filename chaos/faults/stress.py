@@ -17,7 +17,8 @@ from chaos.targets.effects import MemoryStress, ProcessorStress, approximate
 
 _SIZE = "a size such as 256MB, or a share such as '50%'"
 _HUMAN = re.compile(
-    r"(\+?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[-+]?[0-9]{1,3})?) ?(?:([kmgtp])(?:i?b)?|b)?", re.ASCII | re.IGNORECASE
+    r"(\+?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[-+]?[0-9]{1,3})?) ?(?:([kmgtp])(?:i?b)?|b)?",
+    re.ASCII | re.IGNORECASE,
 )
 _THOUSANDS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 

@@ -141,7 +141,9 @@ class _Walk:
         return _Walked(ends_s if over_s is None else over_s, found)
 
 
-def read_workflow(document: Document, namespace: str, read_part: Callable[[Document, str], Planned]) -> Workflow:
+def read_workflow(
+    document: Document, namespace: str, read_part: Callable[[Document, str], Planned]
+) -> Workflow:
     """The Workflow of one manifest document.
 
     Args:
@@ -194,5 +196,3 @@ def _seconds(deadline: str | None) -> float | None:
         return go_duration_ns(deadline) / 1e9 if deadline else None
     except ValueError:  # a doubt
         return None
-
-

@@ -54,7 +54,11 @@ def without_added(document: Document) -> Document:
 
 
 def part(
-    document: Document, kind: str, where: tuple[str | int, ...], spec: Mapping[str, Any], name: str | None = None
+    document: Document,
+    kind: str,
+    where: tuple[str | int, ...],
+    spec: Mapping[str, Any],
+    name: str | None = None,
 ) -> Document:
     """An object of another kind that an object holds the spec of.
 

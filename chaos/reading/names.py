@@ -29,9 +29,7 @@ DnsLabel = Annotated[
 """RFC 1123 label: namespaces, and anything that becomes part of a replica's name."""
 DnsSubdomain = Annotated[
     str,
-    AfterValidator(
-        _fully(_SUBDOMAIN, "a name of at most 253 lower-case letters, digits, inner '-' and '.'")
-    ),
+    AfterValidator(_fully(_SUBDOMAIN, "a name of at most 253 lower-case letters, digits, inner '-' and '.'")),
 ]
 """RFC 1123 subdomain: names of pods, nodes and Chaos Mesh objects."""
 NamePrefix = Annotated[

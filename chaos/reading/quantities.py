@@ -29,9 +29,7 @@ _CAPACITY_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*% of capacity")
 _PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[-+]?[0-9]+)?|inf(inity)?)|nan", re.IGNORECASE)
-_HEX_FLOAT = re.compile(
-    r"[-+]?0x([0-9a-f]+(\.[0-9a-f]*)?|\.[0-9a-f]+)p[-+]?[0-9]+", re.ASCII | re.IGNORECASE
-)
+_HEX_FLOAT = re.compile(r"[-+]?0x([0-9a-f]+(\.[0-9a-f]*)?|\.[0-9a-f]+)p[-+]?[0-9]+", re.ASCII | re.IGNORECASE)
 _FLOAT32_MAX = float.fromhex("0x1.ffffffp127")
 """What is rounded to more than the largest number of 32 bits is out of their range from here on."""
 _INT64_MAX = 2**63 - 1

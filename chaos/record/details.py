@@ -184,6 +184,8 @@ DETAILS: Mapping[str, type[Detail]] = {
     EventKind.REPLICA_KILLED: ReplicaSignalled,
     EventKind.REPLICA_GONE: ReplicaGone,
     EventKind.REPLICA_RESTARTED: ReplicaRunning,
+    EventKind.SCRAPE_LOST: OfReplica,
+    EventKind.SCRAPE_BACK: OfReplica,
     EventKind.LOAD_STARTED: LoadStarted,
     EventKind.LOAD_CLOSED: Nothing,
     EventKind.LOAD_FINISHED: Nothing,

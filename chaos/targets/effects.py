@@ -64,6 +64,21 @@ class MemoryStress:
 
 
 @dataclass(frozen=True, slots=True)
+class Bucket:
+    """A limit on how fast bytes may flow: tokens come in at a rate, and what finds none waits, as in Linux' tbf."""
+
+    rate_bytes_per_s: float
+    burst_bytes: float
+    """How many tokens there are at most: so much passes at once after a pause."""
+    queue_bytes: int
+    """How much may wait for tokens."""
+    peak_bytes_per_s: float = 0.0
+    """A second limit on what the first lets pass at once; 0 for none."""
+    peak_burst_bytes: float = 0.0
+    """The burst of the second limit."""
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """What becomes of the bytes that flow one way over a link; the defaults leave them alone."""
 
@@ -73,10 +88,26 @@ class Traffic:
     """The delay varies by as much, uniformly, up and down."""
     jitter_correlation: float = 0.0
     """0..1: how much of one draw the next one keeps."""
+    reorder: float = 0.0
+    """0..1: the share of packets that are not delayed, and so overtake others."""
+    reorder_correlation: float = 0.0
+    """0..1: how much of one draw the next one keeps."""
+    reorder_gap: int = 1
+    """Only every so manieth packet may overtake."""
     loss: float = 0.0
     """0..1: the share of packets that are lost, and sent again by TCP."""
     loss_correlation: float = 0.0
     """0..1: how much of one draw the next one keeps."""
+    corruption: float = 0.0
+    """0..1: the share of packets that arrive damaged: a checksum tells, and TCP sends them again."""
+    corruption_correlation: float = 0.0
+    """0..1: how much of one draw the next one keeps."""
+    duplication: float = 0.0
+    """0..1: the share of packets that arrive twice, which TCP hides."""
+    bucket: Bucket | None = None
+    """How fast bytes may flow."""
+    cut: bool = False
+    """Nothing arrives at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +120,8 @@ class Link:
     """What is sent to the replica."""
     toward: Mapping[str, str] | None = None
     """Labels of the callers meant; None for everybody."""
+    toward_beyond_labels: tuple[str, ...] = ()
+    """What else is asked of the callers meant, beside their labels."""
     outside: tuple[str, ...] = ()
     """Addresses outside of the cluster that are meant too."""
     devices: tuple[str, ...] = ()
@@ -107,9 +140,7 @@ class Command:
     """How long each of them may take."""
 
 
-Effect: TypeAlias = (
-    Nothing | Termination | Crash | Outage | ProcessorStress | MemoryStress | Link | Command
-)
+Effect: TypeAlias = Nothing | Termination | Crash | Outage | ProcessorStress | MemoryStress | Link | Command
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,9 @@ def _problems(spec: MachineChaosSpec) -> Iterator[Problem]:
     blocks = spec.model_extra or {}
     for name, block in blocks.items():
         if name not in (*_ACTIONS, *_OTHER_BLOCKS):
-            yield Problem((name,), f"unknown key{suggestion(name, _ACTIONS)}, expected an action's block", block)
+            yield Problem(
+                (name,), f"unknown key{suggestion(name, _ACTIONS)}, expected an action's block", block
+            )
         elif not isinstance(block, Mapping):
             yield Problem((name,), "expected a mapping of keys to values", block)
     if spec.action not in _ACTIONS:

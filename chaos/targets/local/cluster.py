@@ -10,10 +10,13 @@ from dataclasses import asdict
 from typing import Any
 
 from chaos.events import Event, EventKind
+from chaos.prometheus import PrometheusClient
 from chaos.targets.local.deployment import Deployment
 from chaos.targets.local.pod import Surroundings
+from chaos.targets.local.ports import HOST
 from chaos.targets.local.processes import Child, Helper, ProcessTable, command, must_live
 from chaos.targets.local.prometheus import Monitoring
+from chaos.targets.local.scrapes import ScrapeWatch
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.standby import Standby
 from chaos.targets.local.wire import Caller
@@ -40,7 +43,7 @@ class Cluster:
         """Of `gateway`, `gateway_metrics` and `prometheus`, as they come up."""
         self.complete = False
         """Whether every wanted replica was ready, and known to be by the gateway, at one moment."""
-        self._spec = spec
+        self.spec = spec
         self._emit = emit
         self._processes = ProcessTable()
         self._monitoring = Monitoring(spec, self._processes)
@@ -52,11 +55,11 @@ class Cluster:
 
     async def live(self) -> None:
         """Run everything until cancelled; an exception when something that must live died."""
-        self._spec.log_folder.mkdir(parents=True, exist_ok=True)
+        self.spec.log_folder.mkdir(parents=True, exist_ok=True)
         async with asyncio.TaskGroup() as tasks:
             proxy = self._proxy = await self._help("proxy", tasks)
             around = Surroundings(
-                spec=self._spec,
+                spec=self.spec,
                 processes=self._processes,
                 proxy=proxy,
                 standby=self._stand_by(tasks),
@@ -67,13 +70,16 @@ class Cluster:
             self.deployment = Deployment(around, tasks)
             self.deployment.fill()
             gateway = await self._help("gateway", tasks)
-            listening = await gateway.ask("listen", gateway=asdict(self._spec.gateway))
+            listening = await gateway.ask("listen", gateway=asdict(self.spec.gateway))
             self.ports = {"gateway": listening["port"], "gateway_metrics": listening["metrics_port"]}
             tasks.create_task(self._publish(gateway, self.deployment))
-            if self._spec.prometheus:
+            if self.spec.prometheus:
                 prometheus, self.ports["prometheus"] = await self._monitoring.start(listening["metrics_port"])
                 self._beside["prometheus"] = prometheus.pid
                 tasks.create_task(must_live("prometheus", prometheus))
+                client = PrometheusClient(f"http://{HOST}:{self.ports['prometheus']}", timeout_s=1.0)
+                pods = self.deployment.pods.values
+                tasks.create_task(ScrapeWatch(client, pods, self._emit).attend())
 
     async def end(self, living: asyncio.Task[None]) -> None:
         """Leave nothing: replicas first, in order, while `living` runs; then, in any case, every process."""
@@ -86,7 +92,7 @@ class Cluster:
             living.cancel()
             await asyncio.wait([living], timeout=_STOP_WITHIN_S)
             await self._processes.end_all(STOP_GRACE_S)
-            shutil.rmtree(self._spec.scratch_folder, ignore_errors=True)
+            shutil.rmtree(self.spec.scratch_folder, ignore_errors=True)
 
     def describe(self) -> dict[str, Any]:
         """Everything that the runner may ask: replicas as selectors see them, their processes, the ports."""
@@ -97,7 +103,9 @@ class Cluster:
                 "pid": pod.pid,
                 "restarts": pod.restarts,
                 "port": pod.ports[0] if pod.ports is not None else None,
+                "metrics_port": pod.ports[1] if pod.ports is not None else None,
                 "proxy_port": pod.proxy_port,
+                "metrics_proxy_port": pod.metrics_proxy_port,
             }
             for pod in pods
         ]
@@ -106,7 +114,9 @@ class Cluster:
             beside["standby"] = self._standby.pid
         return {"replicas": replicas, "ports": self.ports, "complete": self.complete, "beside": beside}
 
-    def start_beside(self, program: Sequence[str], marks: Mapping[str, str], niceness: int, log: str) -> Child:
+    def start_beside(
+        self, program: Sequence[str], marks: Mapping[str, str], niceness: int, log: str
+    ) -> Child:
         """Start a process beside the replicas, which ends with the cluster at the latest.
 
         Args:
@@ -115,7 +125,7 @@ class Cluster:
             niceness: how much it lets others go first.
             log: the name of its log.
         """
-        environment, file = {**os.environ, **marks}, self._spec.log_folder / f"{log}.log"
+        environment, file = {**os.environ, **marks}, self.spec.log_folder / f"{log}.log"
         return self._processes.start(program, env=environment, log=file, niceness=niceness)
 
     async def order_proxy(self, op: str, **fields: Any) -> dict[str, Any]:
@@ -126,7 +136,7 @@ class Cluster:
         return {key: value for key, value in reply.items() if key != "id"}
 
     async def _help(self, name: str, tasks: asyncio.TaskGroup) -> Caller:
-        log = self._spec.log_folder / f"{name}.log"
+        log = self.spec.log_folder / f"{name}.log"
         child = self._processes.start(command(name), env=dict(os.environ), log=log, pipes=True)
         self._beside[name] = child.pid
         helper = await Helper.over(name, child)
@@ -134,9 +144,9 @@ class Cluster:
         return helper.caller
 
     def _stand_by(self, tasks: asyncio.TaskGroup) -> Standby | None:
-        if not self._spec.standby:
+        if not self.spec.standby:
             return None
-        self._standby = Standby(self._spec, self._processes, self._emit)
+        self._standby = Standby(self.spec, self._processes, self._emit)
         tasks.create_task(self._standby.attend())
         return self._standby
 
@@ -150,13 +160,13 @@ class Cluster:
                 for pod in pods
                 if pod.proxy_port is not None
             ]
-            if self._spec.prometheus:
+            if self.spec.prometheus:
                 self._monitoring.show(pods)
             for change in (await gateway.ask("endpoints", endpoints=rows))["changes"]:
                 self._emit(rotation_changed(change, {pod.name: pod.uid for pod in pods}))
-            if not self.complete and sum(row["ready"] is True for row in rows) == self._spec.replicas:
+            if not self.complete and sum(row["ready"] is True for row in rows) == self.spec.replicas:
                 self.complete = True
                 self._emit(Event(time.monotonic(), "target_started"))
             with suppress(TimeoutError):  # not wait_for: before Python 3.12 it can swallow a cancellation
-                async with asyncio.timeout(self._spec.readiness.period_s):
+                async with asyncio.timeout(self.spec.readiness.period_s):
                     await self._changed.wait()

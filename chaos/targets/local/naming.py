@@ -4,15 +4,15 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from chaos.targets import Node, Replica
 from chaos.targets.local.spec import LocalSpec
 
 # Kubernetes' safe alphabet (k8s.io/apimachinery/pkg/util/rand): no vowels, no digits that look like letters.
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-GATEWAY_LABELS = {"app": "inference-gateway"}
-"""Of the one caller that replicas have here."""
+GATEWAY, PROMETHEUS = "inference-gateway", "prometheus"
+"""The callers that replicas have here, by their label `app`: each has a way of its own through the proxy."""
 ZONE_LABEL = "topology.kubernetes.io/zone"
 
 
@@ -45,6 +45,23 @@ def template_hash(spec: LocalSpec) -> str:
 def labels(spec: LocalSpec, zone: str) -> dict[str, str]:
     """A replica's labels."""
     return {**spec.labels, "app": spec.app, "zone": zone, "pod-template-hash": template_hash(spec)}
+
+
+def callers(spec: LocalSpec) -> dict[str, dict[str, str]]:
+    """Who calls replicas, with the labels by which a fault may mean them: both live in the first zone."""
+    present = (GATEWAY, PROMETHEUS) if spec.prometheus else (GATEWAY,)
+    return {app: {"app": app, "zone": spec.zones[0], ZONE_LABEL: spec.zones[0]} for app in present}
+
+
+def meant(spec: LocalSpec, toward: Mapping[str, str] | None) -> tuple[str, ...]:
+    """The callers that have these labels; None means everybody."""
+    wanted = (toward or {}).items()
+    return tuple(caller for caller, labels in callers(spec).items() if wanted <= labels.items())
+
+
+def route(caller: str, replica: str) -> str:
+    """What the proxy calls a caller's way to a replica: the gateway's has the replica's own name."""
+    return replica if caller == GATEWAY else f"{replica} from {caller}"
 
 
 def node_name(zone: str) -> str:

@@ -13,6 +13,7 @@ from chaos.targets import Evidence
 from chaos.targets.effects import Link, Traffic
 from chaos.targets.local.round_trips import RoundTrips, late
 from chaos.targets.local.shaping import TIMEOUT_S
+from chaos.targets.local.transfers import Transfers, buckets, kept_s
 
 PACKETS_PER_WAY = 2
 _ENOUGH = 0.8
@@ -50,9 +51,16 @@ class Before:
 
 
 def added_s(link: Link, *, least: bool = False, most: bool = False) -> float:
-    """What a request over a connection of its own takes longer because of delays: on average, at least or at most."""
+    """What a request over a connection of its own takes longer because of delays: on average, at least or at most.
+
+    Infinite where the network is cut. What may overtake is not delayed at least.
+    """
+    if cut(link):
+        return math.inf
     sign = most - least
-    return PACKETS_PER_WAY * sum(max(0.0, way.delay_s + sign * way.jitter_s) for way in ways(link))
+    return PACKETS_PER_WAY * sum(
+        max(0.0, way.delay_s + sign * way.jitter_s) for way in ways(link) if not (least and way.reorder)
+    )
 
 
 def ways(link: Link) -> list[Traffic]:
@@ -60,7 +68,29 @@ def ways(link: Link) -> list[Traffic]:
     return [way for way in (link.to_replica, link.from_replica) if way is not None]
 
 
-def hit(name: str, link: Link, before: Before | None, now: RoundTrips, beside_s: float) -> Evidence:
+def lossy(link: Link) -> bool:
+    """Whether packets are lost on it, or damaged, which comes to the same."""
+    return any(way.loss or way.corruption for way in ways(link))
+
+
+def cut(link: Link) -> bool:
+    """Whether nothing gets through: TCP needs both ways."""
+    return any(way.cut for way in ways(link))
+
+
+def narrow(link: Link) -> bool:
+    """Whether its rate is limited, and nothing else makes much of it late."""
+    return any(buckets(link)) and not added_s(link) and not lossy(link) and not cut(link)
+
+
+def hit(
+    name: str,
+    link: Link,
+    before: Before | None,
+    now: RoundTrips,
+    beside_s: float,
+    moved: Transfers | None = None,
+) -> Evidence:
     """Whether the network in front of a replica is as the fault wants it.
 
     Args:
@@ -68,41 +98,85 @@ def hit(name: str, link: Link, before: Before | None, now: RoundTrips, beside_s:
         link: what the fault wants.
         before: the network before it; None where it could not be measured.
         now: the round trips since.
-        beside_s: what other faults add to one.
+        beside_s: what other faults add to one; infinite where they cut it off.
+        moved: bytes that were moved since, where the fault limits their rate.
     """
     if before is None or before.network_s == math.inf:
         return Evidence(name, verified=False, how="answered nothing over its network before the fault")
-    delayed, lossy = added_s(link) > 0, any(way.loss for way in ways(link))
-    if not lossy and min(now.through_s, default=math.inf) == math.inf:
+    if cut(link):
+        return Evidence(name, *_silent(now))
+    if not lossy(link) and min(now.through_s, default=math.inf) == math.inf:
         return Evidence(name, verified=False, how="answers nothing over its network now")
-    looks = [_delayed(link, before, now, beside_s)] if delayed else []
-    looks += [_lossy(link, before, now)] if lossy else []
+    looks = [_delayed(link, before, now, beside_s)] if added_s(link) > 0 else []
+    looks += [_lossy(link, before, now)] if lossy(link) else []
+    looks += [_narrow(link, moved)] if narrow(link) else []
     if not looks:
-        return Evidence(
-            name, verified=False, how="the fault leaves its network as it is: there is nothing to be seen"
-        )
+        return Evidence(name, verified=False, how=_nothing(link, before, now))
     return Evidence(name, all(seen for seen, _ in looks), "; ".join(how for _, how in looks))
 
 
-def back(name: str, link: Link, before: Before | None, now: RoundTrips, beside_s: float) -> Evidence:
+def back(
+    name: str,
+    link: Link,
+    before: Before | None,
+    now: RoundTrips,
+    beside_s: float,
+    moved: Transfers | None = None,
+) -> Evidence:
     """Whether the network in front of a replica is again as it was before the fault; arguments as for `hit`."""
     if before is None or before.network_s == math.inf:
         return Evidence(name, verified=True, how="answered nothing over its network before the fault either")
     if min(now.direct_s, default=math.inf) == math.inf:
         return Evidence(name, verified=True, how="answers nothing now, with its network or without")
+    if now.network_s == beside_s == math.inf:
+        return Evidence(
+            name, verified=True, how="answers nothing over its network, which another fault has cut"
+        )
     if now.network_s == math.inf:
         return Evidence(name, verified=False, how="answers nothing over its network, and answers without it")
     least_s = added_s(link, least=True)
     more_s = _more_s(before, now, beside_s)
-    quick = not least_s or more_s < max(_NOISE_S, least_s / 2)
-    lossy = any(way.loss for way in ways(link))
-    behind = _late(now.through_s, before.fastest_s + beside_s - before.beside_s)
-    how = (
-        f"{_costs(before, now)}; {behind} of {len(now.through_s)} requests were late"
-        if lossy
-        else _costs(before, now)
+    well = not least_s or more_s < max(_NOISE_S, least_s / 2)
+    how = _costs(before, now)
+    if lossy(link):
+        behind = _late(now.through_s, before.fastest_s + beside_s - before.beside_s)
+        how += f"; {behind} of {len(now.through_s)} requests were late"
+        well = well and behind < _FEWEST_LATE
+    if narrow(link) and moved is not None and moved.through.took_s < math.inf:
+        how += f"; {_moved(moved)}"
+        well = well and moved.through.took_s < max(kept_s(link, moved.through) / 2, 2 * moved.direct.took_s)
+    return Evidence(name, well, how)
+
+
+def _silent(now: RoundTrips) -> tuple[bool, str]:
+    number, beside = len(now.through_s), sum(each_s < math.inf for each_s in now.direct_s)
+    return 0 < number == now.silent and beside > 0, (
+        f"of {number} new connections through its network {now.silent} heard nothing, not even a refusal, and "
+        f"{beside} of as many beside it were answered"
     )
-    return Evidence(name, quick and not (lossy and behind >= _FEWEST_LATE), how)
+
+
+def _narrow(link: Link, moved: Transfers | None) -> tuple[bool, str]:
+    if moved is None:
+        return False, "nothing could be moved over its network"
+    least_s = kept_s(link, moved.through)
+    seen = _ENOUGH * least_s <= moved.through.took_s and moved.direct.took_s <= least_s / 2
+    return seen, f"{_moved(moved)}; at least {_ms(least_s)} through it were to be seen"
+
+
+def _moved(moved: Transfers) -> str:
+    kilobytes = (moved.through.up_bytes + moved.through.down_bytes) / 1000
+    return (
+        f"to move {kilobytes:.0f} kB took {_ms(moved.through.took_s)} through its network, and "
+        f"{_ms(moved.direct.took_s)} beside it"
+    )
+
+
+def _nothing(link: Link, before: Before, now: RoundTrips) -> str:
+    said = "the fault leaves its network as it is: there is nothing to be seen"
+    if any(way.duplication for way in ways(link)):
+        said = f"TCP discards what comes twice, so that nothing can be seen of it: {_costs(before, now)}"
+    return said
 
 
 def _delayed(link: Link, before: Before, now: RoundTrips, beside_s: float) -> tuple[bool, str]:
@@ -115,7 +189,7 @@ def _delayed(link: Link, before: Before, now: RoundTrips, beside_s: float) -> tu
 
 
 def _lossy(link: Link, before: Before, now: RoundTrips) -> tuple[bool, str]:
-    fast = math.prod((1 - way.loss) ** PACKETS_PER_WAY for way in ways(link))
+    fast = math.prod(((1 - way.loss) * (1 - way.corruption)) ** PACKETS_PER_WAY for way in ways(link))
     expected = (1 - fast) * len(now.through_s)
     through = _late(now.through_s, before.fastest_s + added_s(link))
     direct = _late(now.direct_s, before.direct_s)

@@ -62,6 +62,8 @@ class Pod:
         self.ports: tuple[int, int] | None = None
         """Where its process serves, and where its metrics."""
         self.proxy_port: int | None = None
+        self.metrics_proxy_port: int | None = None
+        """Where Prometheus finds its metrics: behind the network, as everything that comes from elsewhere."""
         self._around = around
         self._child: Child | None = None
         self._outages: set[str] = set()
@@ -102,7 +104,8 @@ class Pod:
             ends_in_a_row = restart.in_a_row(ends_in_a_row, time.monotonic() - began_s)
             await self._wait_for_deletion(restart.wait_s(ends_in_a_row))
         if self.proxy_port is not None:
-            await self._around.proxy.ask("remove", route=self.name)
+            for route in self._routes:
+                await self._around.proxy.ask("remove", route=route)
         self._around.promised_ports.difference_update(self.ports or ())
 
     def delete(self, grace_s: float, reason: str | None) -> float:
@@ -141,7 +144,7 @@ class Pod:
         child = self._child = await self._start(ports)
         if self.terminating or self._outages:  # deleted, or brought down, while it was being forked
             child.signal_group(signal.SIGKILL)
-        await self._open_route(ports[0])
+        await self._open_routes(ports)
         async with asyncio.TaskGroup() as probing:
             tasks = [
                 probing.create_task(self._watch_readiness(ports[0], child)),
@@ -153,7 +156,13 @@ class Pod:
         self._child = None
         self._around.emit(Event(end.at_s, "replica_gone", self.name, {"uid": self.uid, "how": str(end)}))
         self._set_ready(ready=False, why=f"process ended: {end}")
-        await self._around.proxy.ask("reset", route=self.name)
+        for route in self._routes:
+            await self._around.proxy.ask("reset", route=route)
+
+    @property
+    def _routes(self) -> tuple[str, str]:
+        """The gateway's way to it, and Prometheus'."""
+        return naming.route(naming.GATEWAY, self.name), naming.route(naming.PROMETHEUS, self.name)
 
     async def _start(self, ports: tuple[int, int]) -> Child:
         around, spec = self._around, self._around.spec
@@ -180,13 +189,15 @@ class Pod:
         self._around.changed()
         return child
 
-    async def _open_route(self, port: int) -> None:
+    async def _open_routes(self, ports: tuple[int, int]) -> None:
+        op = "add" if self.proxy_port is None else "move"
+        answers = [
+            await self._around.proxy.ask(op, route=route, upstream_port=port)
+            for route, port in zip(self._routes, ports, strict=True)
+        ]
         if self.proxy_port is None:
-            self.proxy_port = (await self._around.proxy.ask("add", route=self.name, upstream_port=port))[
-                "port"
-            ]
-        else:
-            await self._around.proxy.ask("move", route=self.name, upstream_port=port)
+            self.metrics_proxy_port, self.proxy_port = answers[1]["port"], answers[0]["port"]
+            self._around.changed()
 
     async def _watch_readiness(self, port: int, child: Child) -> None:
         probe = self._around.spec.readiness

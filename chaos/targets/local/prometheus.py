@@ -143,7 +143,9 @@ class Monitoring:
     def show(self, pods: Iterable[Pod]) -> None:
         """Scrape these replicas from now on; Prometheus takes up to five seconds to notice."""
         targets = [
-            ScrapeTarget(f"{HOST}:{pod.ports[1]}", self._labels(pod)) for pod in pods if pod.ports is not None
+            ScrapeTarget(f"{HOST}:{pod.metrics_proxy_port}", self._labels(pod))
+            for pod in pods
+            if pod.metrics_proxy_port is not None
         ]
         if targets != self._shown:
             self._files.write_targets(targets)

@@ -10,10 +10,13 @@ routes, to_replica, from_replica}` has the bytes of these routes wait, on open c
 import asyncio
 from dataclasses import asdict
 
+import msgspec
+
 from chaos.targets.effects import Traffic
 from chaos.targets.local.ports import HOST
-from chaos.targets.local.relay import Connection, Counters, End, Ways
-from chaos.targets.local.shaping import Shape
+from chaos.targets.local.relay import Connection, Counters, End
+from chaos.targets.local.shaping import Shape, Ways
+from chaos.targets.local.silence import set_silent
 from chaos.targets.local.wire import Channel, Message, answer
 
 
@@ -37,11 +40,13 @@ class Route:
         for name, way, traffic in (("up", self.ways.up, up), ("down", self.ways.down, down)):
             if traffic is not None and occurrence not in way.shapes:
                 way.shapes[occurrence] = Shape(traffic, f"{seed} {name}")
+        self._obey_cuts()
 
     def unshape(self, occurrence: str) -> None:
         """Take it out of force: whatever waits goes on when it would have gone without it."""
         shaped = [way.shapes.pop(occurrence, None) for way in (self.ways.up, self.ways.down)]
         if any(shaped):
+            self._obey_cuts()
             for connection in tuple(self._connections):
                 connection.forget(occurrence)
 
@@ -63,6 +68,14 @@ class Route:
         if self._server is not None:
             self._server.close()
         self.reset()
+
+    def _obey_cuts(self) -> None:
+        """Let no connection be made while either way is cut, and nothing pass on the open ones."""
+        assert self._server is not None
+        for listener in self._server.sockets:
+            set_silent(listener, silent=self.ways.up.cut or self.ways.down.cut)
+        for connection in tuple(self._connections):
+            connection.obey_cuts()
 
     def _accept(self) -> End:
         connection = Connection(
@@ -135,7 +148,7 @@ class Proxy:
 
 
 def _traffic(row: Message | None) -> Traffic | None:
-    return None if row is None else Traffic(**row)
+    return None if row is None else msgspec.convert(row, Traffic)
 
 
 async def _main() -> None:

@@ -9,11 +9,13 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
-from chaos.targets.local.shaping import Line, Way
+from chaos.targets.local.line import Line
+from chaos.targets.local.shaping import Way, Ways
+from chaos.targets.local.silence import set_silent
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
@@ -35,16 +37,6 @@ class Counters:
     up_bytes: int = 0
     """Toward the replica."""
     down_bytes: int = 0
-    """Toward the client."""
-
-
-@dataclass(slots=True)
-class Ways:
-    """Both ways of a route, and what is in force on each."""
-
-    up: Way = field(default_factory=Way)
-    """Toward the replica."""
-    down: Way = field(default_factory=Way)
     """Toward the client."""
 
 
@@ -113,13 +105,14 @@ class Direction:
         self._count = count
         self._way = way
         loop = asyncio.get_running_loop()
-        self._line = Line(loop.call_at, loop.time)
+        self._line = Line(loop.call_at, loop.time, way)
         self._sink_is_full = False
 
     def carry(self, data: bytes) -> None:
         """Pass bytes on."""
         self._count(len(data))
-        self._in_turn(partial(self._write, data), len(data))
+        for piece in self._way.pieces(data) if self._way.shapes else (data,):
+            self._in_turn(partial(self._write, piece), len(piece))
 
     def finish(self) -> None:
         """Pass the end of the stream on."""
@@ -153,7 +146,7 @@ class Direction:
         if self._line.empty and not self._way.shapes:
             go()
             return
-        self._line.add(self._way.delays_s(size), size, go)
+        self._line.add(self._way.waits(size), size, go)
         self._balance()
 
     def _write(self, data: bytes) -> None:
@@ -220,14 +213,22 @@ class Connection:
         for direction in self._directions:
             direction.forget(occurrence)
 
+    def obey_cuts(self) -> None:
+        """Have each socket hear its side, or nothing from it where that way is cut."""
+        for end, way in ((self.client, self._ways.up), (self._replica, self._ways.down)):
+            if end.transport is not None and not end.transport.is_closing():
+                set_silent(end.transport, silent=way.cut)
+
     def _open(self) -> None:
         """Opening a connection is a packet there and one back."""
-        up, down = (way.delays_s(0, handshake=True) for way in (self._ways.up, self._ways.down))
-        if not up and not down:
+        if not self._ways.up.shapes and not self._ways.down.shapes:
             self._join_soon()
             return
-        delays_s = {which: up.get(which, 0.0) + down.get(which, 0.0) for which in up.keys() | down.keys()}
-        self._opening.add(delays_s, 0, self._join_soon)
+        self.obey_cuts()
+        self._opening.add(self._ways.up.waits(0, handshake=True), 0, self._answer)
+
+    def _answer(self) -> None:
+        self._opening.add(self._ways.down.waits(0, handshake=True), 0, self._join_soon)
 
     def _join_soon(self) -> None:
         self._joining = asyncio.ensure_future(self._join())
@@ -251,6 +252,7 @@ class Connection:
         self._directions = (up, down)
         self.client.outgoing = self._replica.incoming = up
         self.client.incoming = self._replica.outgoing = down
+        self.obey_cuts()
         if client.is_closing():  # reset by an order meanwhile
             reset(replica)
         up.release()

@@ -1,29 +1,32 @@
-"""What a network fault does to bytes on their way: when each may go on, in order, none lost. Time passes, nothing else.
+"""What a network fault does to bytes on their way: how long each has to wait, and why. Time passes, nothing else.
 
 A proxy stands after TCP: what netem does to packets it can only do to the bytes that they carried. A delay is the same
 for both. A lost packet is sent again by TCP, so for the reader loss is a delay as well: of a retransmission timeout
 where nothing follows the lost packet to give its loss away, doubled each time it is lost again, and of nothing to
-speak of where something does.
-Sources: Linux, `net/sched/sch_netem.c` (jitter uniform, correlation of first order), `include/net/tcp.h` (timeouts).
+speak of where something does. A damaged packet fails its checksum, which is a loss; one that comes twice is discarded.
+Sources: Linux, `net/sched/sch_netem.c` (jitter uniform, correlation of first order, reordering), `net/sched/sch_tbf.c`,
+`include/net/tcp.h` (timeouts).
 """
 
 import random
-from collections import deque
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from chaos.targets.effects import Traffic
+from chaos.targets.effects import Bucket, Traffic
 
 SEGMENT_BYTES = 1448
 """What one packet carries of a stream, on Ethernet."""
+HEADER_BYTES = 66
+"""What Ethernet, IP and TCP add to a packet: a limit on bytes counts them too."""
 TIMEOUT_S = 0.2
 """After which TCP sends a packet again that nothing told it was lost."""
 _HANDSHAKE_TIMEOUT_S = 1.0
 _FOLLOWERS_THAT_TELL = 3
 """Duplicate acknowledgements that have a lost packet sent again at once."""
 _MOST_LOSSES = 10
-_QUEUE_BYTES = 4 * 1024 * 1024
+QUEUE_BYTES = 4 * 1024 * 1024
 """What one direction holds back before its source has to wait: about the thousand packets of netem's queue."""
+_PIECE_S = 0.005
+"""So much of a limited rate goes on at once."""
 
 
 class _Correlated:
@@ -37,6 +40,58 @@ class _Correlated:
     def draw(self) -> float:
         self._last = self._correlation * self._last + (1 - self._correlation) * self._rng.random()
         return self._last
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What keeps one thing from going on."""
+
+    delay_s: float
+    """However it is undone, no longer than that."""
+    resent_s: float = 0.0
+    """How much later it comes because it was lost: at one of TCP's retransmissions."""
+    timeout_s: float = TIMEOUT_S
+    """Before the first of these."""
+
+    @property
+    def all_s(self) -> float:
+        """Everything."""
+        return self.delay_s + self.resent_s
+
+    def left_s(self, waited_s: float) -> float:
+        """How late it still is when nothing is lost any more after it has waited so long.
+
+        TCP does not know that the network is well again: the next retransmission tells.
+        """
+        if not self.resent_s:
+            return 0.0
+        due_s = self.timeout_s
+        while due_s < waited_s:
+            due_s = 2 * due_s + self.timeout_s
+        return min(due_s, self.resent_s)
+
+
+class TokenBucket:
+    """When bytes may go on that share one limit. All connections of one way share it, as the packets of a pod do."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        rates = [(bucket.rate_bytes_per_s, bucket.burst_bytes)]
+        if bucket.peak_bytes_per_s:
+            rates.append((bucket.peak_bytes_per_s, bucket.peak_burst_bytes))
+        self._rates = rates
+        self._full_s = [0.0] * len(rates)
+        """When each of the limits will have all its tokens again."""
+        self.queue_bytes = bucket.queue_bytes
+        self.piece_bytes = max(SEGMENT_BYTES, int(_PIECE_S * min(rate for rate, _ in rates)))
+
+    def departure_s(self, size: int, at_s: float) -> float:
+        """When so many bytes may go that could go now but for the limit; they have their tokens from then on."""
+        packets = max(1, -(-size // SEGMENT_BYTES))
+        goes_s = at_s
+        for index, (rate, burst) in enumerate(self._rates):
+            self._full_s[index] = max(self._full_s[index], at_s) + (size + packets * HEADER_BYTES) / rate
+            goes_s = max(goes_s, self._full_s[index] - burst / rate)
+        return goes_s
 
 
 @dataclass(slots=True)
@@ -54,35 +109,63 @@ class Shape:
 
     def __init__(self, traffic: Traffic, seed: str) -> None:
         self.counts = Counts()
+        self.bucket = TokenBucket(traffic.bucket) if traffic.bucket is not None else None
+        self.cut = traffic.cut
         self._traffic = traffic
         rng = random.Random(seed)  # noqa: S311 - repeatable on purpose
         self._jitter = _Correlated(rng, traffic.jitter_correlation)
         self._loss = _Correlated(rng, traffic.loss_correlation)
+        self._corruption = _Correlated(rng, traffic.corruption_correlation)
+        self._reorder = _Correlated(rng, traffic.reorder_correlation)
+        self._since_reordered = 0
 
-    def delay_s(self, size: int, *, handshake: bool = False) -> float:
-        """How much later this much goes on."""
+    def wait(self, size: int, *, handshake: bool = False) -> Wait:
+        """What keeps so much from going on, its turn in the order and its bucket left out."""
         packets = max(1, -(-size // SEGMENT_BYTES))
         self.counts.packets += packets
-        traffic = self._traffic
-        delay_s = traffic.delay_s
-        if traffic.jitter_s:
-            delay_s = max(0.0, delay_s + traffic.jitter_s * (2 * self._jitter.draw() - 1))
-        if traffic.loss:
-            timeout_s = _HANDSHAKE_TIMEOUT_S if handshake else TIMEOUT_S
-            delay_s += max(
+        timeout_s = _HANDSHAKE_TIMEOUT_S if handshake else TIMEOUT_S
+        resent_s = 0.0
+        if self._traffic.loss or self._traffic.corruption:
+            resent_s = max(
                 self._retransmission_s(packets - number, timeout_s) for number in range(1, packets + 1)
             )
-        self.counts.delayed += packets if delay_s > 0 else 0
-        return delay_s
+        wait = Wait(self._delay_s(), resent_s, timeout_s)
+        self.counts.delayed += packets if wait.all_s > 0 else 0
+        return wait
+
+    def _delay_s(self) -> float:
+        traffic = self._traffic
+        if traffic.reorder and traffic.delay_s and self._overtakes():
+            return 0.0
+        if not traffic.jitter_s:
+            return traffic.delay_s
+        return max(0.0, traffic.delay_s + traffic.jitter_s * (2 * self._jitter.draw() - 1))
+
+    def _overtakes(self) -> bool:
+        if (
+            self._since_reordered < self._traffic.reorder_gap - 1
+            or self._reorder.draw() > self._traffic.reorder
+        ):
+            self._since_reordered += 1
+            return False
+        self._since_reordered = 0
+        return True
 
     def _retransmission_s(self, followers: int, timeout_s: float) -> float:
         losses = 0
-        while losses < _MOST_LOSSES and self._loss.draw() < self._traffic.loss:
+        while losses < _MOST_LOSSES and self._lost():
             losses += 1
         self.counts.lost += losses
-        if followers >= _FOLLOWERS_THAT_TELL and losses == 1:
-            return 0.0
-        return timeout_s * float(2**losses - 1)
+        told = followers >= _FOLLOWERS_THAT_TELL and losses > 0
+        return timeout_s * float(2 ** (losses - told) - 1)
+
+    def _lost(self) -> bool:
+        # Both are drawn every time: each has a correlation of its own.
+        lost, damaged = (
+            self._loss.draw() < self._traffic.loss,
+            self._corruption.draw() < self._traffic.corruption,
+        )
+        return lost or damaged
 
 
 @dataclass(slots=True)
@@ -91,86 +174,42 @@ class Way:
 
     shapes: dict[str, Shape] = field(default_factory=dict)
 
-    def delays_s(self, size: int, *, handshake: bool = False) -> dict[str, float]:
-        """How much later this much goes on because of each occurrence: they add up."""
+    @property
+    def cut(self) -> bool:
+        """Whether nothing at all gets through."""
+        return any(shape.cut for shape in self.shapes.values())
+
+    @property
+    def queue_bytes(self) -> int:
+        """How much may wait in one direction of a connection before its source has to."""
+        return min([QUEUE_BYTES, *(bucket.queue_bytes for bucket in self._buckets())])
+
+    def pieces(self, data: bytes) -> list[bytes]:
+        """The data in pieces that a limit lets pass one by one."""
+        size = min((bucket.piece_bytes for bucket in self._buckets()), default=len(data))
+        return [data[at : at + size] for at in range(0, len(data), size)] if size < len(data) else [data]
+
+    def waits(self, size: int, *, handshake: bool = False) -> dict[str, Wait]:
+        """What keeps so much from going on because of each occurrence: it adds up."""
         return {
-            occurrence: shape.delay_s(size, handshake=handshake) for occurrence, shape in self.shapes.items()
+            occurrence: shape.wait(size, handshake=handshake) for occurrence, shape in self.shapes.items()
         }
+
+    def departure_s(self, size: int, at_s: float) -> float:
+        """When so many bytes may go that could go now but for the limits on rates."""
+        for bucket in self._buckets():
+            at_s = bucket.departure_s(size, at_s)
+        return at_s
+
+    def _buckets(self) -> list[TokenBucket]:
+        return [shape.bucket for shape in self.shapes.values() if shape.bucket is not None]
 
 
 @dataclass(slots=True)
-class _Waiting:
-    since_s: float
-    delays_s: dict[str, float]
-    size: int
-    go: Callable[[], None]
-    due_s: float = 0.0
+class Ways:
+    """Both ways of a route, and what is in force on each."""
 
-
-class Line:
-    """What waits on one direction of one connection: each thing goes at its time, and none before an earlier one."""
-
-    def __init__(
-        self, call_at: Callable[[float, Callable[[], None]], object], now_s: Callable[[], float]
-    ) -> None:
-        self._call_at = call_at
-        self._now_s = now_s
-        self._waiting: deque[_Waiting] = deque()
-        self._bytes = 0
-        self._woken_for_s: float | None = None
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing waits."""
-        return not self._waiting
-
-    @property
-    def full(self) -> bool:
-        """Whether the source has to wait."""
-        return self._bytes > _QUEUE_BYTES
-
-    def add(self, delays_s: Mapping[str, float], size: int, go: Callable[[], None]) -> None:
-        """Have `go` called when its time has come and everything before it has gone.
-
-        Args:
-            delays_s: what keeps it, by occurrence.
-            size: bytes that it holds back.
-            go: called once; never, where the line is dropped.
-        """
-        waiting = _Waiting(self._now_s(), dict(delays_s), size, go)
-        self._set_due(waiting, self._waiting[-1].due_s if self._waiting else 0.0)
-        self._waiting.append(waiting)
-        self._bytes += size
-        self._wake()
-
-    def forget(self, occurrence: str) -> None:
-        """Let everything go when it would have gone without this occurrence: what is late already, now and in order."""
-        before_s = 0.0
-        for waiting in self._waiting:
-            waiting.delays_s.pop(occurrence, None)
-            before_s = self._set_due(waiting, before_s)
-        self._go()
-
-    def drop(self) -> None:
-        """Forget what waits: the connection is broken."""
-        self._waiting.clear()
-        self._bytes = 0
-
-    def _set_due(self, waiting: _Waiting, before_s: float) -> float:
-        waiting.due_s = max(before_s, waiting.since_s + sum(waiting.delays_s.values()))
-        return waiting.due_s
-
-    def _wake(self) -> None:
-        due_s = self._waiting[0].due_s
-        if self._woken_for_s is None or due_s < self._woken_for_s:
-            self._woken_for_s = due_s
-            self._call_at(due_s, self._go)
-
-    def _go(self) -> None:
-        self._woken_for_s = None
-        while self._waiting and self._waiting[0].due_s <= self._now_s():
-            first = self._waiting.popleft()
-            self._bytes -= first.size
-            first.go()
-        if self._waiting:
-            self._wake()
+    up: Way = field(default_factory=Way)
+    """Toward the replica."""
+    down: Way = field(default_factory=Way)
+    """Toward the client."""

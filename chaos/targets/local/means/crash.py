@@ -21,7 +21,9 @@ class _Witness(Witness[Crash]):
         for victim in sight.victims:
             before = sight.processes.get(victim.uid, ())
             if not before:
-                evidence.append(Evidence(victim.name, verified=False, how="nothing ran in it before the fault"))
+                evidence.append(
+                    Evidence(victim.name, verified=False, how="nothing ran in it before the fault")
+                )
                 continue
             listed = victim.uid in rows
             alive, how = lives(sight, victim, listed=listed)

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, field, replace
 
 from chaos.targets import Evidence, Replica
 from chaos.targets.effects import Link
-from chaos.targets.local import naming, network_evidence
+from chaos.targets.local import naming, network_evidence, silence
 from chaos.targets.local.means.means import Enforcer, Means, Sight, View, Witness, there
 from chaos.targets.local.network_evidence import Before
 from chaos.targets.local.pod import Pod
 from chaos.targets.local.round_trips import Doors, RoundTrips, measure
 from chaos.targets.local.spec import LocalSpec
+from chaos.targets.local.transfers import Order, Transfers, buckets, order_for, transfer
 from chaos.targets.local.wire import Message
 
 _PROBES = 3
@@ -20,15 +21,23 @@ _PROBES_FOR_LOSS = 10
 _PATIENCE_S = 5.0
 _PATIENCE_WITH_LOSS_S = 1.5
 """A request that waits for longer than several timeouts is late in any case."""
+_PATIENCE_WITH_SILENCE_S = 1.5
+"""Of a request to somebody cut off: those beside it tell that the machine is not just slow."""
 _PROBING_S = 1.0
 """What one look may take, as far as more requests at once can help."""
+
+
+_ONE = Order(requests=1, padding_bytes=0)
+_ANY_OF_ONE = ("mode one", "mode fixed", "mode fixed-percent")
+"""Modes that mean the one caller that has the labels, if it is one."""
 
 
 class _Enforcer(Enforcer[Link]):
     async def cause(self, occurrence: str, effect: Link, pods: Sequence[Pod]) -> float:
         at_s = time.monotonic()
         ways = {key: value for key, value in asdict(effect).items() if key.endswith("_replica")}
-        routes = [pod.name for pod in pods]
+        callers = naming.meant(self.cluster.spec, effect.toward)
+        routes = [naming.route(caller, pod.name) for pod in pods for caller in callers]
         await self.cluster.order_proxy("shape", occurrence=occurrence, routes=routes, **ways)
         return at_s
 
@@ -42,6 +51,8 @@ class _Sight(Sight[Link]):
     """The network in front of each victim, by uid."""
     trips: dict[str, RoundTrips] = field(default_factory=dict)
     """All that was measured while it should be in force, by uid: what is rare takes many."""
+    orders: dict[str, Order] = field(default_factory=dict)
+    """What is to be moved through a narrow network, by uid."""
 
 
 class _Witness(Witness[Link]):
@@ -55,6 +66,9 @@ class _Witness(Witness[Link]):
         looks = [self._trips(sight, rows) for _ in range(2)]
         for uid in looks[0].keys() & looks[1].keys():
             sight.before[uid] = Before.of(looks[0][uid], looks[1][uid], self._beside_s(occurrence, uid))
+        if network_evidence.narrow(effect):
+            for uid, doors in self._doors(sight, rows).items():
+                sight.orders[uid] = order_for(effect, transfer(doors, _ONE).direct)
         return sight
 
     def injected(self, sight: Sight[Link], uids: Sequence[str]) -> None:
@@ -65,9 +79,11 @@ class _Witness(Witness[Link]):
 
     def hit(self, sight: Sight[Link]) -> Sequence[Evidence]:
         assert isinstance(sight, _Sight)
-        for uid, more in self._alone(sight, self.view.rows()).items():
-            lossy = _lossy(sight.effect)
+        rows = self.view.rows()
+        for uid, more in self._alone(sight, rows).items():
+            lossy = network_evidence.lossy(sight.effect)
             sight.trips[uid] = more.with_more(sight.trips.get(uid, RoundTrips())) if lossy else more
+        moved = self._moved(sight, rows)
         return [
             self._with_counts(
                 sight.occurrence,
@@ -77,6 +93,7 @@ class _Witness(Witness[Link]):
                     sight.before.get(victim.uid),
                     sight.trips.get(victim.uid, RoundTrips()),
                     self._beside_s(sight.occurrence, victim.uid),
+                    moved.get(victim.uid),
                 ),
             )
             for victim in sight.victims
@@ -85,7 +102,7 @@ class _Witness(Witness[Link]):
     def unharmed(self, sight: Sight[Link]) -> Sequence[Evidence]:
         assert isinstance(sight, _Sight)
         rows = self.view.rows()
-        trips = self._alone(sight, rows)
+        trips, moved = self._alone(sight, rows), self._moved(sight, rows)
         return [
             network_evidence.back(
                 victim.name,
@@ -93,6 +110,7 @@ class _Witness(Witness[Link]):
                 sight.before.get(victim.uid),
                 trips.get(victim.uid, RoundTrips()),
                 self._beside_s(sight.occurrence, victim.uid),
+                moved.get(victim.uid),
             )
             if victim.uid in rows
             else there(victim, listed=False)
@@ -105,14 +123,17 @@ class _Witness(Witness[Link]):
         said = f"its proxy counts {packets} packets, {delayed} of them late, {lost} losses"
         return replace(evidence, how=f"{evidence.how}; {said}")
 
-    def _beside_s(self, occurrence: str, uid: str) -> float:
-        """What other faults of the network add to a request to this replica now."""
-        others = [
+    def _others(self, occurrence: str, uid: str) -> list[Link]:
+        """Other faults of the network that are in force on this replica now."""
+        return [
             link
             for which, (link, uids) in self._in_force.copy().items()
             if which != occurrence and uid in uids
         ]
-        return sum(network_evidence.added_s(link) for link in others)
+
+    def _beside_s(self, occurrence: str, uid: str) -> float:
+        """What they add to a request to it."""
+        return sum(network_evidence.added_s(link) for link in self._others(occurrence, uid))
 
     def _alone(self, sight: _Sight, rows: Mapping[str, Message]) -> dict[str, RoundTrips]:
         """What is measured now, without those beside whom another fault began or ended meanwhile."""
@@ -123,38 +144,75 @@ class _Witness(Witness[Link]):
         }
 
     def _trips(self, sight: _Sight, rows: Mapping[str, Message]) -> dict[str, RoundTrips]:
-        doors = {
-            uid: Doors(rows[uid]["proxy_port"], rows[uid]["port"])
-            for uid in sight.processes
-            if uid in rows and rows[uid]["proxy_port"] and rows[uid]["port"]
-        }
+        doors = self._doors(sight, rows)
         beside_s = max((self._beside_s(sight.occurrence, uid) for uid in doors), default=0.0)
         longest_s = network_evidence.added_s(sight.effect, most=True) + 2 * beside_s
-        lossy = _lossy(sight.effect)
+        lossy, patience_s = network_evidence.lossy(sight.effect), _PATIENCE_S
         number = _PROBES_FOR_LOSS if lossy else _PROBES
+        silent = longest_s == math.inf
+        if lossy or silent:
+            longest_s = 0.0 if silent else longest_s
+            patience_s = _PATIENCE_WITH_SILENCE_S if silent else _PATIENCE_WITH_LOSS_S
         return measure(
             doors,
-            self.view.spec.readiness.path,
             number=number,
-            at_once=number if lossy else min(number, math.ceil(number * longest_s / _PROBING_S) or 1),
-            patience_s=longest_s + (_PATIENCE_WITH_LOSS_S if lossy else _PATIENCE_S),
+            at_once=number
+            if lossy or silent
+            else min(number, math.ceil(number * longest_s / _PROBING_S) or 1),
+            patience_s=longest_s + patience_s,
         )
 
+    def _moved(self, sight: _Sight, rows: Mapping[str, Message]) -> dict[str, Transfers]:
+        """What was moved through the narrow network of each victim."""
+        doors = self._doors(sight, rows)
+        return {uid: transfer(doors[uid], order) for uid, order in sight.orders.items() if uid in doors}
 
-def _lossy(link: Link) -> bool:
-    return any(way.loss for way in network_evidence.ways(link))
+    def _doors(self, sight: _Sight, rows: Mapping[str, Message]) -> dict[str, Doors]:
+        """The ways to each victim: that of the gateway, if it is meant, and else that of Prometheus."""
+        spec = self.view.spec
+        callers = naming.meant(spec, sight.effect.toward)
+        scraped = naming.PROMETHEUS in callers
+        # Expositions are long: where Prometheus is meant too, a narrow network shows sooner in them.
+        keys, path = ("proxy_port", "port"), spec.readiness.path
+        if scraped and (callers == (naming.PROMETHEUS,) or any(buckets(sight.effect))):
+            keys, path = ("metrics_proxy_port", "metrics_port"), "/metrics"
+        through, direct = keys
+        return {
+            uid: Doors(rows[uid][through], rows[uid][direct], path)
+            for uid in sight.processes
+            if uid in rows and rows[uid][through] and rows[uid][direct]
+        }
 
 
-def _beyond_the_gateway(link: Link, _: LocalSpec) -> str | None:
+def _hindrance(link: Link, spec: LocalSpec) -> str | None:
     """Why this network is none that replicas have here."""
     if link.outside:
         return f"replicas here talk to nobody outside: {', '.join(link.outside)}"
     if {*link.devices} - {"eth0"}:
         return f"replicas here have one network and no devices: {', '.join(link.devices)}"
-    if not (link.toward or {}).items() <= naming.GATEWAY_LABELS.items():
-        gateway = ", ".join(f"{key}: {value}" for key, value in naming.GATEWAY_LABELS.items())
-        return f"the gateway ({gateway}) is the only other side that replicas have here"
+    if reason := _no_such_callers(link, spec):
+        return reason
+    if network_evidence.cut(link) and not silence.POSSIBLE:
+        return "a partition takes the socket filters of a Linux kernel"
+    if any(bucket is not None and not bucket.rate_bytes_per_s for bucket in buckets(link)):
+        return "nothing passes at a rate of 0, and a cluster would not start such a fault"
     return None
 
 
-MEANS = Means(Link, _Enforcer, _Witness, _beyond_the_gateway)
+def _no_such_callers(link: Link, spec: LocalSpec) -> str | None:
+    """Why the other side of a link is none that replicas have here."""
+    if beyond := [each for each in link.toward_beyond_labels if each not in _ANY_OF_ONE]:
+        return f"the other side is known by its labels alone here: {', '.join(beyond)}"
+    meant = naming.meant(spec, link.toward)
+    if meant and (len(meant) == 1 or not link.toward_beyond_labels):
+        return None
+    known = " or ".join(
+        f"({', '.join(f'{key}: {value}' for key, value in labels.items())})"
+        for labels in naming.callers(spec).values()
+    )
+    if meant:
+        return f"several are the other side, and all of them are meant here: expected mode all, or one of {known}"
+    return f"the only other sides that replicas have here are {known}"
+
+
+MEANS = Means(Link, _Enforcer, _Witness, _hindrance)

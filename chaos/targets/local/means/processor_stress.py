@@ -64,9 +64,7 @@ class _Witness(Witness[ProcessorStress]):
             own = (own_s - sight.used_s.get(victim.uid, own_s)) / took_s
             effect = sight.effect
             wanted = min(effect.workers * effect.load, len(os.sched_getaffinity(0)) / len(sight.victims))
-            verified = (
-                took_s >= _OVER_S and len(beside) == effect.workers and rate >= _LEAST_SHARE * wanted
-            )
+            verified = took_s >= _OVER_S and len(beside) == effect.workers and rate >= _LEAST_SHARE * wanted
             how = (
                 f"{len(beside)} stressors beside it use {rate:.2f} processors, its own processes {own:.2f}, "
                 f"over {took_s:.1f} s"

@@ -1,0 +1,128 @@
+"""How fast bytes get through the network in front of a replica, measured from outside, beside the same without it."""
+
+import http.client
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from chaos.targets.effects import Bucket, Link
+from chaos.targets.local.ports import HOST
+from chaos.targets.local.round_trips import Doors
+from chaos.targets.local.shaping import HEADER_BYTES
+
+_CONNECTIONS = 4
+_LONG_ENOUGH_S = 0.4
+"""How long a limit should keep what is sent: much longer than what a busy machine adds."""
+_MOST_REQUESTS = 1000
+_PADDING_BYTES = 4000
+"""In the head of a request, of which every server takes eight thousand."""
+_REQUEST_BYTES = 150
+PATIENCE_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Some requests, one after another over each of a few connections."""
+
+    up_bytes: int
+    """Sent to the replica; heads estimated."""
+    down_bytes: int
+    """Had from it; heads estimated."""
+    took_s: float
+    """Infinite where one had no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfers:
+    """The same through the network and straight to the replica, right after another."""
+
+    through: Transfer
+    direct: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be asked of a replica."""
+
+    requests: int
+    padding_bytes: int
+    """In the head of each."""
+
+
+def buckets(link: Link) -> tuple[Bucket | None, Bucket | None]:
+    """What limits the rate toward the replica, and from it."""
+    up, down = link.to_replica, link.from_replica
+    return (up.bucket if up is not None else None), (down.bucket if down is not None else None)
+
+
+def kept_s(link: Link, transfer: Transfer) -> float:
+    """How long the limits of a link keep a transfer at least."""
+    sides = zip(buckets(link), (transfer.up_bytes, transfer.down_bytes), strict=True)
+    return max((_kept_s(bucket, size) for bucket, size in sides if bucket is not None), default=0.0)
+
+
+def order_for(link: Link, one: Transfer) -> Order:
+    """As many requests as the limits of a link keep for long enough to be seen, but never very many.
+
+    Args:
+        link: with a limit.
+        one: what a single request came to.
+    """
+    up, down = buckets(link)
+    padding = _PADDING_BYTES if up is not None else 0
+    needed = []
+    for bucket, size in ((up, one.up_bytes + padding), (down, one.down_bytes)):
+        if bucket is not None and bucket.rate_bytes_per_s:
+            needed.append(
+                (bucket.burst_bytes + _LONG_ENOUGH_S * bucket.rate_bytes_per_s) / (size + HEADER_BYTES)
+            )
+    return Order(min(_MOST_REQUESTS, math.ceil(min(needed, default=1.0))), padding)
+
+
+def transfer(doors: Doors, order: Order, patience_s: float = PATIENCE_S) -> Transfers:
+    """Do what is ordered, through the network and straight."""
+    return Transfers(
+        *(_transfer(port, doors.path, order, patience_s) for port in (doors.through, doors.direct))
+    )
+
+
+def _kept_s(bucket: Bucket, size: int) -> float:
+    return (
+        max(0.0, size - bucket.burst_bytes) / bucket.rate_bytes_per_s if bucket.rate_bytes_per_s else math.inf
+    )
+
+
+def _transfer(port: int, path: str, order: Order, patience_s: float) -> Transfer:
+    connections = min(_CONNECTIONS, order.requests)
+    shares = [order.requests // connections + (n < order.requests % connections) for n in range(connections)]
+    began_s = time.monotonic()
+    with ThreadPoolExecutor(connections, thread_name_prefix="transfer") as pool:
+        parts = [
+            pool.submit(_ask, port, path, share, order.padding_bytes, began_s + patience_s)
+            for share in shares
+        ]
+        down = [part.result() for part in parts]
+    took_s = time.monotonic() - began_s
+    up_bytes = order.requests * (_REQUEST_BYTES + order.padding_bytes)
+    return Transfer(up_bytes, sum(each or 0 for each in down), math.inf if None in down else took_s)
+
+
+def _ask(port: int, path: str, requests: int, padding_bytes: int, until_s: float) -> int | None:
+    """Bytes of all answers; None where one did not come in time."""
+    headers = {"X-Padding": "x" * padding_bytes} if padding_bytes else {}
+    had = 0
+    connection = http.client.HTTPConnection(HOST, port)
+    try:
+        for _ in range(requests):
+            connection.timeout = max(0.001, until_s - time.monotonic())
+            if connection.sock is not None:
+                connection.sock.settimeout(connection.timeout)
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            had += len(answer.read()) + len(str(answer.headers))
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return had
