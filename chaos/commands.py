@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -11,12 +10,11 @@ from random import SystemRandom
 
 from chaos import run_folder
 from chaos.display.progress import Progress, for_stream
-from chaos.errors import ExitCode, InputError
+from chaos.errors import ExitCode
 from chaos.experiment.design import require_decidable, sentences
 from chaos.experiment.experiment import Experiment, read_experiment, write_as_run
 from chaos.experiment.meant import require_meant
 from chaos.faults import blast_radius, selection
-from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault, victims_rng
 from chaos.interrupts import interruptible
 from chaos.load import traffic

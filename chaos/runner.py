@@ -182,7 +182,7 @@ class Run:
         self, target: Target, load: Load, view: LiveView, plan: Timetable, broadcast: Broadcast
     ) -> None:
         """Everything from the end of the baseline to the end of the load."""
-        spec, zero_s = self.experiment.spec, self._zero_s or 0.0
+        zero_s = self._zero_s or 0.0
         began = partial(self._fault_began, broadcast)
         injector = Injector(
             target, self.experiment.faults, plan.seed, self.folder, began, broadcast.fault_ended, self._events

@@ -9,9 +9,9 @@ from chaos.errors import InputError
 from chaos.experiment.assertions import OF_REPLICAS, Assertion, parse
 from chaos.experiment.claims import claims_need_s
 from chaos.experiment.file import CHOSEN_S, ExperimentSpec, FaultEntry
+from chaos.experiment.injections import Asked, Injection, read_injections
 from chaos.experiment.load import keep_trace, length_problems, load_problems, relative_trace, with_its_trace
 from chaos.experiment.watched import Watched, watched_problems
-from chaos.experiment.injections import Asked, Injection, read_injections
 from chaos.faults.injection import PlannedFault
 from chaos.faults.kinds import NAMESPACE
 from chaos.faults.objects import read_object
