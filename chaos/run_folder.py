@@ -65,6 +65,11 @@ class RunFolder:
         return self.path / "series.json"
 
     @property
+    def promql(self) -> Path:
+        """What the expressions of assertions came to over the run."""
+        return self.path / "promql.json"
+
+    @property
     def alerts(self) -> Path:
         """Every alert that fired."""
         return self.path / "alerts.json"

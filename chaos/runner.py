@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from chaos.collecting import alerts
+from chaos.collecting import alerts, claims
 from chaos.collecting import counts as reconciliation
 from chaos.collecting import series as kept_series
 from chaos.collecting.counts import GatewayCounts, counts_before
@@ -114,6 +114,7 @@ class Run:
                     candidates(target, planned)
             engine = broadcast.target_started(target)
             endpoints = target.endpoints()
+            claims.require_understood(endpoints.prometheus_url, self._asked)
             model = served_model(endpoints)
             self.experiment = rate.known(self.experiment, self.folder, target, model, self.progress)
             before = counts_before(endpoints, used=self.folder.capacity_rows(1).is_file())
@@ -227,6 +228,11 @@ class Run:
                 return
             self.stopping.wait(min(_LOOK_EVERY_S, left_s))
 
+    @property
+    def _asked(self) -> tuple[str, ...]:
+        """The expressions of assertions, each once."""
+        return (*dict.fromkeys(each.term.promql for each in self.experiment.assertions if each.term.promql),)
+
     def _count(self, target: Target, before: GatewayCounts | None, engine: RecognisedEngine) -> None:
         """Keep what only the living cluster can tell."""
         self.progress.phase("counts", "client, gateway and replicas, side by side")
@@ -240,6 +246,7 @@ class Run:
         Observed(
             series=kept_series.keep(url, zero_s, now_s) if url else {},
             alerts=alerts.fired(url, since_s, zero_s, now_s) if url else None,
+            promql=claims.keep(url, self._asked, zero_s, now_s) if url and self._asked else None,
             engine=engine.journaled(),
             reconciliation=reconciliation.reconcile(
                 _sent(self.folder), before, endpoints, gone, now_s - since_s

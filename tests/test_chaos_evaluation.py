@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from chaos.experiment.assertions import TERMS, parse
+from chaos.experiment.assertions import OF_PROMETHEUS, TERMS, parse
 from chaos.judging.evaluation import evaluate
 from chaos.measuring.columns import columns
 from chaos.measuring.measurements import Measurements, measure
@@ -12,6 +12,7 @@ from chaos.measuring.quantiles import needed_for_interval
 from chaos.measuring.recovery_time import Criteria
 from chaos.measuring.timeline import Timeline
 from chaos.record.cluster import Alert
+from chaos.record.observed import AskedSeries
 from chaos.record.verdict import Verdict
 from tests.support.killed_run import FAULT, LIFE, measured, row, rows_of_a_kill
 
@@ -118,7 +119,7 @@ def test_few_samples_are_told_with_how_many_are_needed(kill: Measurements) -> No
 
 
 def test_the_table_has_every_term() -> None:
-    assert {parse(text).term.name for text, *_ in EVALUATED} >= TERMS.keys() - {"alerts"}
+    assert {parse(text).term.name for text, *_ in EVALUATED} >= TERMS.keys() - {"alerts", *OF_PROMETHEUS}
 
 
 @pytest.mark.parametrize("text", [text for text, *_ in EVALUATED])
@@ -211,3 +212,50 @@ def test_a_share_of_few_requests_passes_no_bound_that_they_cannot_prove(text: st
 def test_p99_of_gaps_counts_a_failed_request_as_all_the_gaps_that_it_owes() -> None:
     run = measured(rows_of_a_kill(), *LIFE)
     assert evaluate(parse("p99(itl, fault) <= 50ms"), run).observed == math.inf
+
+
+def asked(*points: tuple[float, float | None]) -> dict[str, tuple[AskedSeries, ...]]:
+    """One expression of two series, one of which has no number at all."""
+    return {"depth": (AskedSeries(points=points), AskedSeries(points=((50.0, None),)))}
+
+
+KNOWN = [(float(at_s), 40.0 if at_s == 43 else float(at_s % 7)) for at_s in range(61)]
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "observed"),
+    [
+        ("promql_max('depth', all) <= 40", Verdict.PASSED, 40.0),
+        ("promql_max('depth', fault) < 40", Verdict.DEVIATED, 40.0),
+        ("promql_max('depth', baseline) <= 6", Verdict.PASSED, 6.0),
+        ("promql_min('depth', recovery) >= 0.5", Verdict.DEVIATED, 0.0),
+        ("promql_max('depth', fault) <= 700% of baseline", Verdict.PASSED, 40.0),
+        ("promql_max('depth', fault) <= 600% of baseline", Verdict.DEVIATED, 40.0),
+        ("promql_max('depth', after(0s, 2s)) <= 39", Verdict.PASSED, 6.0),
+    ],
+)
+def test_an_expression_is_held_to_its_values_in_the_phase(
+    kill: Measurements, text: str, verdict: Verdict, observed: float
+) -> None:
+    result = evaluate(parse(text), kill, promql=asked(*KNOWN))
+    assert (result.verdict, result.observed) == (verdict, observed)
+
+
+@pytest.mark.parametrize(
+    ("points", "why"),
+    [
+        ([], "Prometheus had no value of it in the all phase"),
+        (
+            [one for one in KNOWN if not 40 <= one[0] < 46],
+            "Prometheus had no value of it from 39.0 to 46.0 s",
+        ),
+        ([one for one in KNOWN if one[0] < 50], "Prometheus had no value of it from 49.0 to 60.0 s"),
+    ],
+    ids=["never", "for a while", "at the end"],
+)
+def test_what_prometheus_did_not_know_for_some_scrapes_decides_nothing(
+    kill: Measurements, points: list[tuple[float, float | None]], why: str
+) -> None:
+    result = evaluate(parse("promql_max('depth', all) <= 1000"), kill, promql=asked(*points))
+    assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, why)
+    assert evaluate(parse("promql_max('depth', all) <= 1000"), kill).reason == "Prometheus was not asked"

@@ -27,6 +27,7 @@ class Dimension(StrEnum):
     RATIO = "ratio"
     COUNT = "count"
     RATE = "rate"
+    NUMBER = "number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Signature:
 
 
 _PHASE = ("a phase", PHASES)
+_EXPRESSION: tuple[str, tuple[str, ...]] = ("a PromQL expression in quotes", ())
 _METRIC = ("a metric", METRICS)
 _OF_SAMPLES = Signature(Dimension.DURATION, (_METRIC, _PHASE))
 TERMS = {
@@ -57,6 +59,8 @@ TERMS = {
     "outcome": Signature(Dimension.COUNT, (("an outcome", OUTCOMES), _PHASE)),
     "disturbances": Signature(Dimension.COUNT),
     "alerts": Signature(Dimension.COUNT),
+    "promql_max": Signature(Dimension.NUMBER, (_EXPRESSION, _PHASE)),
+    "promql_min": Signature(Dimension.NUMBER, (_EXPRESSION, _PHASE)),
     "ready": Signature(Dimension.COUNT, (("the word min", ("min",)), _PHASE)),
 }
 """Every term but the quantiles `p1` to `p99.99`, which share the signature of `max`."""
@@ -64,14 +68,19 @@ TERMS = {
 OF_REPLICAS = ("recovery.capacity", "recovery.cold_start", "recovery.detection", "ready")
 """Terms that need replicas which can be seen."""
 
+OF_PROMETHEUS = ("promql_max", "promql_min")
+"""Terms that carry an expression of their own."""
+
 _EXPECTED_BOUND = {
     Dimension.DURATION: quantities.DURATION,
     Dimension.RATIO: quantities.RATIO,
     Dimension.COUNT: "a whole number",
     Dimension.RATE: "a rate such as 18/s",
+    Dimension.NUMBER: "a number such as 12 or 0.9",
 }
 _SPACE = re.compile(r"\s*", re.ASCII)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_QUOTED = re.compile(r"'[^']+'|\"[^\"]+\"")
 _OPERATOR = re.compile("|".join(OPERATORS))
 _QUANTILE = re.compile(r"p([1-9][0-9]?(?:\.[0-9]{1,2})?)")
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
@@ -83,6 +92,7 @@ _BOUND = {
     Dimension.RATIO: re.compile(rf"{_NUMBER}\s*%|[0-9]+\.[0-9]+|0", re.ASCII),
     Dimension.COUNT: re.compile(r"[0-9]+"),
     Dimension.RATE: re.compile(rf"{_NUMBER}\s*/\s*s", re.ASCII),
+    Dimension.NUMBER: re.compile(_NUMBER, re.ASCII),
 }
 
 
@@ -110,6 +120,11 @@ class Term:
         """99.9 for `p99.9`; None when the term is no quantile."""
         match = _QUANTILE.fullmatch(self.name)
         return float(match[1]) if match else None
+
+    @property
+    def promql(self) -> str | None:
+        """The expression that is to be asked of Prometheus; None where the term asks none."""
+        return self.arguments[0][1:-1] if self.name in OF_PROMETHEUS else None
 
     @property
     def dimension(self) -> Dimension:
@@ -168,6 +183,9 @@ def _term(reader: "_Reader") -> Term:
     for position, (meaning, choices) in enumerate(signature.arguments):
         reader.take(re.compile("," if position else r"\("), "','" if position else f"'(' after {name}")
         start = reader.skip_space()
+        if not choices:
+            arguments.append(reader.take(_QUOTED, meaning))
+            continue
         words = (*choices, *RELATIVE) if choices == PHASES else choices
         word = reader.take(_WORD, f"{meaning} ({_listed(words)})")
         if word not in words:

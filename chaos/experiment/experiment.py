@@ -77,17 +77,15 @@ def read_experiment(path: Path) -> Experiment:
         spec = _with_a_baseline(spec, assertions)
         problems += length_problems(spec)
     planned_s = max((max(entry.at_s, entry.until_s or 0.0) for entry in spec.entries), default=0.0)
-    problems += [*_window_problems(spec), *_observe_problems(spec, planned_s)]
     problems += [
+        *_window_problems(spec),
+        *_observe_problems(spec, planned_s),
         *_target_problems(spec),
         *_unseen_problems(spec, assertions),
         *_list_problems(spec),
         *_watched_problems(spec),
+        *_missing_manifests(spec, path.parent),
     ]
-    for where, entry in _entries(spec):
-        if not (path.parent / entry.manifest).is_file():
-            complaint = f"expected a file, there is none at {path.parent / entry.manifest}"
-            problems.append(Problem((*where, "manifest"), complaint, entry.manifest))
     if problems:
         raise document.refusal(problems)
     asked = [Asked(where, entry, path.parent / entry.manifest) for where, entry in _entries(spec)]
@@ -149,6 +147,13 @@ def _entries(spec: ExperimentSpec) -> Iterator[tuple[KeyPath, FaultEntry]]:
         yield ("faults", index), entry
 
 
+def _missing_manifests(spec: ExperimentSpec, folder: Path) -> Iterator[Problem]:
+    for where, entry in _entries(spec):
+        if not (folder / entry.manifest).is_file():
+            complaint = f"expected a file, there is none at {folder / entry.manifest}"
+            yield Problem((*where, "manifest"), complaint, entry.manifest)
+
+
 def _parsed(expressions: tuple[str, ...]) -> tuple[tuple[Assertion, ...], list[Problem]]:
     parsed, problems = [], []
     for index, expression in enumerate(expressions):
@@ -208,12 +213,15 @@ def _watched_problems(spec: ExperimentSpec) -> Iterator[Problem]:
 
 
 def _unseen_problems(spec: ExperimentSpec, assertions: Sequence[Assertion]) -> Iterator[Problem]:
-    """What is asserted of replicas where none can be seen."""
+    """What is asserted of replicas, or in PromQL, where nothing of that can be seen."""
     target = spec.target.chosen
-    if target.wanted_replicas or len(assertions) < len(spec.assertions):
+    if len(assertions) < len(spec.assertions):
         return
     for index, assertion in enumerate(assertions):
-        if assertion.term.name in OF_REPLICAS:
+        if assertion.term.promql is not None and not target.has_prometheus:
+            complaint = "expected a target with a Prometheus: this one has none"
+            yield Problem(("assertions", index), complaint, assertion.expression)
+        if assertion.term.name in OF_REPLICAS and not target.wanted_replicas:
             complaint = f"expected no claim about replicas: the target {target.kind} cannot see them"
             yield Problem(("assertions", index), complaint, assertion.expression)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chaos.experiment.assertions import Assertion, Term
+from chaos.judging.expressions import Expressions, values_in
 from chaos.judging.verdict import AssertionResult
 from chaos.measuring.columns import CODES, Flags, Ints
 from chaos.measuring.detection import slowest
@@ -46,26 +47,25 @@ class _Observed:
 
 
 def evaluate(
-    assertion: Assertion, measurements: Measurements, alerts: Sequence[Alert] | None = None
+    assertion: Assertion,
+    measurements: Measurements,
+    alerts: Sequence[Alert] | None = None,
+    promql: Expressions | None = None,
 ) -> AssertionResult:
     """The verdict on one assertion: what could not be had, or claimed, is inconclusive, never passed.
 
-    `alerts` are those that fired in the run; None where Prometheus was not asked.
+    `alerts` are those that fired in the run, `promql` what the expressions of assertions came to; None where
+    Prometheus was not asked.
     """
-    observed, bounds = _observed(assertion.term, measurements), (assertion.bound, assertion.bound)
-    if assertion.term.name == "alerts":
-        observed = _fired(alerts)
+
+    def observe(term: Term) -> _Observed:
+        if term.name == "alerts":
+            return _fired(alerts)
+        return _observed(term, measurements) if term.promql is None else _asked(term, measurements, promql)
+
+    observed, bounds = observe(assertion.term), (assertion.bound, assertion.bound)
     if assertion.of_baseline:
-        in_baseline = replace(
-            assertion.term, arguments=(*assertion.term.arguments[:-1], "baseline"), stretch=None
-        )
-        usual = _observed(in_baseline, measurements)
-        low, high = usual.interval or (0.0, math.inf)
-        bounds = (assertion.bound * low, assertion.bound * high)
-        if usual.value is None:
-            observed = replace(observed, reason=usual.reason or observed.reason)
-        else:
-            assertion = replace(assertion, bound=assertion.bound * usual.value)
+        assertion, observed, bounds = _held_to_baseline(assertion, observed, observe)
     # Differences of stamps carry the noise of floats: 0.3 s must not exceed 300 ms.
     value = None if observed.value is None else round(observed.value, 9)
     interval = None
@@ -85,6 +85,21 @@ def evaluate(
         n=observed.n,
         reason=reason,
     )
+
+
+def _held_to_baseline(
+    assertion: Assertion, observed: _Observed, observe: Callable[[Term], _Observed]
+) -> tuple[Assertion, _Observed, tuple[float, float]]:
+    """The assertion with its bound as a number, what was observed, and the ends of the bound's own interval."""
+    in_baseline = replace(
+        assertion.term, arguments=(*assertion.term.arguments[:-1], "baseline"), stretch=None
+    )
+    usual = observe(in_baseline)
+    low, high = usual.interval or (0.0, math.inf)
+    bounds = (assertion.bound * low, assertion.bound * high)
+    if usual.value is None:
+        return assertion, replace(observed, reason=usual.reason or observed.reason), bounds
+    return replace(assertion, bound=assertion.bound * usual.value), observed, bounds
 
 
 def _verdict(name: str, interval: tuple[float, float] | None, bounds: tuple[float, float]) -> Verdict:
@@ -118,8 +133,6 @@ def phase_of(term: Term, measurements: Measurements) -> PhaseSlis | None:
 def _observed(term: Term, measurements: Measurements) -> _Observed:
     if term.name.startswith("recovery."):
         return _recovery(term, measurements)
-    if term.name == "alerts":
-        return _Observed(None)
     if term.name == "lost_requests":
         return _lost_requests(measurements)
     if term.name == "disturbances":
@@ -133,6 +146,19 @@ def _fired(alerts: Sequence[Alert] | None) -> _Observed:
     if alerts is None:
         return _Observed(None, reason="Prometheus was not asked for alerts")
     return _exactly(sum(alert.fired_s >= 0 for alert in alerts))
+
+
+def _asked(term: Term, measurements: Measurements, promql: Expressions | None) -> _Observed:
+    """The largest, or the smallest, value of an expression in a phase: of those that were scraped."""
+    slis = phase_of(term, measurements)
+    if slis is None:
+        return _Observed(None, reason=f"the run has no {term.arguments[-1]} phase")
+    if promql is None:
+        return _Observed(None, reason="Prometheus was not asked")
+    values = values_in(promql.get(term.promql or "", ()), slis.phase)
+    if isinstance(values, str):
+        return _Observed(None, reason=values)
+    return _exactly((max if term.name == "promql_max" else min)(values))
 
 
 def _exactly(value: float, n: int | None = None) -> _Observed:

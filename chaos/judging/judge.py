@@ -39,7 +39,12 @@ def judge_records(run: Records) -> Journal:
     experiment, timeline, samples, cut_short = run.experiment, run.timeline, run.samples, run.cut_short
     measurements = measure(timeline, objectives(experiment.spec), criteria(experiment.spec))
     results = [
-        excused(each, evaluate(each, measurements, run.observed.alerts), measurements, samples)
+        excused(
+            each,
+            evaluate(each, measurements, run.observed.alerts, run.observed.promql),
+            measurements,
+            samples,
+        )
         for each in experiment.assertions
     ]
     counts = run.observed.reconciliation

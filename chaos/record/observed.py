@@ -45,6 +45,14 @@ class KeptSeries(Entry):
     """What was asked."""
 
 
+class AskedSeries(Entry):
+    """One series of an expression that an assertion is about, over the run."""
+
+    labels: dict[str, str] = Field(default_factory=dict)
+    points: tuple[tuple[float, Value], ...]
+    """Seconds on the run clock, and the value then; null where Prometheus had no number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """All of it; None where it was not asked."""
@@ -54,6 +62,8 @@ class Observed:
     alerts: tuple[Alert, ...] | None = None
     engine: Mapping[str, JsonValue] | None = None
     reconciliation: Reconciliation | None = None
+    promql: Mapping[str, tuple[AskedSeries, ...]] | None = None
+    """What the expressions of assertions came to, by expression."""
     cut_short: str | None = None
     """Why the run was, where a run of an earlier version says so here."""
 
@@ -63,12 +73,17 @@ class Observed:
             folder.series.write_bytes(_SERIES.dump_json(self.series) + b"\n")
         if self.alerts is not None:
             folder.alerts.write_bytes(_ALERTS.dump_json(self.alerts, indent=2) + b"\n")
+        if self.promql is not None:
+            folder.promql.write_bytes(_PROMQL.dump_json(self.promql) + b"\n")
         if self.engine is not None:
             folder.engine.write_text(json.dumps(self.engine, indent=2) + "\n")
         folder.counts.write_bytes(_COUNTS.dump_json(self.reconciliation, indent=2) + b"\n")
 
 
 _SERIES = TypeAdapter(dict[str, KeptSeries])
+_PROMQL: TypeAdapter[Mapping[str, tuple[AskedSeries, ...]]] = TypeAdapter(
+    Mapping[str, tuple[AskedSeries, ...]]
+)
 _ALERTS = TypeAdapter(tuple[Alert, ...])
 _ENGINE = TypeAdapter(dict[str, JsonValue])
 _COUNTS: TypeAdapter[Reconciliation | None] = TypeAdapter(Reconciliation | None)
@@ -108,6 +123,7 @@ def read(folder: RunFolder) -> Observed | None:
     return Observed(
         series=_parsed(_SERIES, folder.series) or {},
         alerts=_parsed(_ALERTS, folder.alerts),
+        promql=_parsed(_PROMQL, folder.promql),
         engine=_parsed(_ENGINE, folder.engine),
         reconciliation=_parsed(_COUNTS, folder.counts),
     )
