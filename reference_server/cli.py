@@ -19,6 +19,8 @@ VERBS = {
     "quantize": "a folder's matrices become 8 bits wide",
     "prune": "a folder's smallest weights become zeros, step by step",
     "evaluate": "perplexity, size and speed of folders on a text",
+    "occupy-gpu": "hold a GPU's memory until so much is free: a fault for others",
+    "burn-gpu": "take a GPU's time with products: a fault for others",
 }
 """Verbs beside serving, which has none, and what they do: `main` in the module of that name in `tools`."""
 

@@ -113,6 +113,10 @@ class Core:
         self.scheduler.retire(sequence)
         self._report.blocks(self.scheduler)
 
+    def recount(self) -> None:
+        """Tell the instrumentation who holds the blocks now: somebody else took or gave back some."""
+        self._report.blocks(self.scheduler)
+
     def _submit(self, chunks: list[Chunk]) -> None:
         drawing = [chunk.sequence for chunk in chunks if chunk.draws]
         tokens = sum(chunk.count for chunk in chunks)

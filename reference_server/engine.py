@@ -59,8 +59,11 @@ class Engine:
         self._backend_lost = lost
         self._max_queue = max_queue
         self._min_step_s = min_step_s
+        self.take_step: Callable[[Core], None] = self._step
+        """What the thread does while there is work, over and over. A fault puts itself around it."""
         self._arrived: deque[TokenSequence] = deque()
         self._aborted: deque[TokenSequence] = deque()
+        self._errands: deque[Callable[[Core], None]] = deque()
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._core: Core | None = None
@@ -101,6 +104,20 @@ class Engine:
         """Drop a sequence before the next step; one that has finished stays finished."""
         self._aborted.append(sequence)
         self._wake.set()
+
+    def call(self, errand: Callable[["Core"], None]) -> None:
+        """Have the thread do this before its next step, within `IDLE_CHECK_S` where it has no work."""
+        self._errands.append(errand)
+        self._wake.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the thread was told to end."""
+        return self._stopping.is_set()
+
+    def claim_idle(self) -> None:
+        """On the thread: have the probes believe that nothing is to be done, until the next step begins."""
+        self._step_began_s = None
 
     def step_age_s(self) -> float:
         """How long ago the engine last made progress; 0 when there is nothing to do."""
@@ -145,7 +162,7 @@ class Engine:
         self.ready = True
         try:
             while self._has_work(core):
-                self._step(core)
+                self.take_step(core)
         except BackendLostError as error:
             if self._backend_lost is None:
                 raise
@@ -171,6 +188,8 @@ class Engine:
             if (lost := self.lost()) is not None:
                 raise BackendLostError(lost)
             self._wake.clear()
+            while self._errands:
+                self._errands.popleft()(core)
             if core.busy or self._arrived or self._aborted or core.opens_in_s() == 0:
                 return True
             self._step_began_s = None

@@ -6,7 +6,7 @@ The API listens before the model is loaded, so that probes are answered from the
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from exporters.comm import CommMetrics
-from exporters.gpu import watch_gpus
+from exporters.gpu import DeviceSource, watch_gpus
+from exporters.gpu_sources import Device
 from exporters.inference import InferenceMetrics, serve
+from exporters.nvml import NvmlDevices
 from reference_server.api.errors import ApiError, failed, unavailable
 from reference_server.api.routes import Api
 from reference_server.config import Settings
@@ -58,8 +60,10 @@ class Server:
         self._settings = settings
         served = served_model(settings)
         self._settings.grid.check(served.shape)
-        self._owned = ExitStack()
+        self._owned, self._leaving = ExitStack(), ExitStack()
         self.metrics_port: int | None = None
+        self._devices: DeviceSource = NvmlDevices()
+        """What the exporter asks about devices. A fault puts itself around it."""
         instrumentation = self._instrumentation(served)
         if settings.grid.ranks > 1:
             load = partial(load, group=self._group(instrumentation))
@@ -76,8 +80,10 @@ class Server:
             min_step_s=settings.min_step_s,
         )
         self._api = Api(settings, served, self.engine, instrumentation)
+        application = self._api.application()
+        self._open_faults(application)
         self._runner = web.AppRunner(
-            self._api.application(), handler_cancellation=True, access_log=None, shutdown_timeout=FAREWELL_S
+            application, handler_cancellation=True, access_log=None, shutdown_timeout=FAREWELL_S
         )
 
     async def start(self) -> None:
@@ -110,6 +116,7 @@ class Server:
 
     async def stop(self) -> None:
         """Close everything. Handlers that are still there get a moment to say their last word."""
+        self._leaving.close()
         await self._runner.cleanup()
         self.engine.stop(FAREWELL_S + self._settings.min_step_s)
         self._owned.close()
@@ -122,8 +129,24 @@ class Server:
         exposition = self._owned.enter_context(serve(metrics.registry, host=host, port=port))
         self.metrics_port = exposition.port
         logger.info("metrics host=%s port=%d", host, self.metrics_port)
-        self._owned.callback(watch_gpus(metrics.collectors).close)
+        self._owned.callback(watch_gpus(metrics.collectors, devices=self._list_devices).close)
         return metrics
+
+    def _open_faults(self, application: web.Application) -> None:
+        if self._settings.faults_key:
+            from reference_server.faults.door import Door
+            from reference_server.faults.layers import Layers
+
+            devices = Layers(self._devices, self._watch_instead)
+            door = Door(self._settings.faults_key, self.engine, self._api, devices)
+            door.open(application)
+            self._leaving.callback(door.close)
+
+    def _list_devices(self) -> Sequence[Device]:
+        return self._devices()
+
+    def _watch_instead(self, devices: DeviceSource) -> None:
+        self._devices = devices
 
     def _group(self, instrumentation: Instrumentation) -> Group:
         grid, nursery = self._settings.grid, self._owned.enter_context(closing(Nursery()))

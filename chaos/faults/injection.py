@@ -22,7 +22,7 @@ from chaos.faults.timetable import Step
 from chaos.record.details import FaultDetail, FaultEnded, Looked
 from chaos.run_folder import RunFolder
 from chaos.targets import SERVICE, Evidence, Replica, Target
-from chaos.targets.effects import Termination
+from chaos.targets.effects import shows_within_s
 
 _PROOF_WITHIN_S = 5.0
 _IN_FORCE = {True: EventKind.FAULT_VERIFIED, False: EventKind.FAULT_UNVERIFIED}
@@ -120,7 +120,7 @@ class Injector:
         self.events.append(injected)
         self.hit += tuple(names)
         self.on_began(injected)
-        within_s = _grace_s(fault) + _PROOF_WITHIN_S
+        within_s = _shows_within_s(fault, len(victims)) + _PROOF_WITHIN_S
         self._proofs[occurrence] = self._looking.submit(self._look, occurrence, within_s)
 
     def _drawn(self, planned: PlannedFault, number: int) -> tuple[tuple[Replica, ...], int]:
@@ -187,8 +187,9 @@ def victims_rng(seed: int, number: int) -> Random:
     return Random(f"victims {seed}" if number == 0 else f"victims {seed} {number}")  # noqa: S311 - repeatable
 
 
-def _grace_s(fault: Fault) -> float:
-    return max((effect.grace_s for effect in fault.effects if isinstance(effect, Termination)), default=0)
+def _shows_within_s(fault: Fault, victims: int) -> float:
+    """How long it may take by its nature until the last effect on the last victim can be seen."""
+    return max((shows_within_s(effect, victims) for effect in fault.effects), default=0)
 
 
 def _looked(

@@ -4,6 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from chaos.targets.engine_effects import (
+    ColdStart,
+    DeviceError,
+    DeviceMemory,
+    DeviceStress,
+    Drain,
+    Freeze,
+    GrayFailure,
+    KvReservation,
+    MemoryCap,
+    OtherWeights,
+    RankLoss,
+    SlowSteps,
+    StuckStream,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
@@ -140,7 +156,48 @@ class Command:
     """How long each of them may take."""
 
 
-Effect: TypeAlias = Nothing | Termination | Crash | Outage | ProcessorStress | MemoryStress | Link | Command
+Effect: TypeAlias = (
+    Nothing
+    | Termination
+    | Crash
+    | Outage
+    | ProcessorStress
+    | MemoryStress
+    | Link
+    | Command
+    | GrayFailure
+    | Freeze
+    | StuckStream
+    | SlowSteps
+    | KvReservation
+    | Drain
+    | ColdStart
+    | OtherWeights
+    | RankLoss
+    | MemoryCap
+    | DeviceMemory
+    | DeviceStress
+    | DeviceError
+)
+
+
+def shows_within_s(effect: Effect, victims: int) -> float:
+    """How long it may take by its nature until an effect can be seen on so many victims; 0 where it shows at once."""
+    match effect:
+        case Termination(grace_s) | Drain(grace_s, "together"):
+            return grace_s
+        case Drain(grace_s, "rolling"):
+            return victims * (grace_s + _START_S)
+        case DeviceMemory() | DeviceStress():
+            return _START_S
+        case DeviceError():
+            return effect.after_s
+        case _:
+            return 0.0
+
+
+_START_S = 20.0
+"""What a process may take that imports torch and begins to use a GPU."""
 
 
 @dataclass(frozen=True, slots=True)

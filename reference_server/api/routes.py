@@ -14,13 +14,16 @@ from reference_server.api.openai_protocol import Order, chat_order, completion_o
 from reference_server.config import Settings
 from reference_server.engine import Engine
 from reference_server.health import why_not_alive, why_not_ready
-from reference_server.instrumentation import Instrumentation
+from reference_server.instrumentation import Instrumentation, Uninstrumented
 from reference_server.models.served_model import ServedModel
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OrderParser = Callable[[bytes, ServedModel], Order]
+Streamer = Callable[[web.Request, Generation, Answer], Awaitable[web.StreamResponse]]
+"""Answers a request as a stream."""
 
 REPLICA_HEADER = "x-aftershock-replica"
+_UNCOUNTED = Uninstrumented()
 STREAM_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
 
 
@@ -40,6 +43,11 @@ class Api:
         """Set while no request is in flight."""
         self.idle.set()
         self.draining = False
+        self.why_refused: Callable[[], str | None] = self._why_not_ready
+        """Why a completion is refused now; the probes ask for themselves. A fault puts itself around it, and:"""
+        self.stream: Streamer = streamed
+        self.is_observer: Callable[[web.Request], bool] = lambda _: False
+        """Whether a request comes from whoever looks after faults: such a one is in nobody's counts."""
 
     def application(self) -> web.Application:
         """The aiohttp application."""
@@ -89,15 +97,16 @@ class Api:
             order = parse(await request.read(), self._served)
             if order.streaming and self._settings.serving_mode == "batch":
                 raise invalid("stream: this replica serves whole answers only", "stream")
-            events = self._instrumentation.request(streaming=order.streaming)
-            if reason := self._why_not_ready():
+            instrumentation = _UNCOUNTED if self.is_observer(request) else self._instrumentation
+            events = instrumentation.request(streaming=order.streaming)
+            if reason := self.why_refused():
                 events.finished("rejected")
                 raise unavailable(reason)
             answer = Answer(form, self._served.name, include_usage=order.include_usage)
             generation = Generation(self._engine, order, events, within_s=self._settings.request_s)
             with self._tracked(generation):
                 if order.streaming:
-                    return await _streamed(request, generation, answer)
+                    return await self.stream(request, generation, answer)
                 return await _whole(generation, answer)
 
         return handle
@@ -124,7 +133,7 @@ async def _whole(generation: Generation, answer: Answer) -> web.Response:
     return web.json_response(answer.whole("".join(pieces), finish_reason, usage(generation.sequence)))
 
 
-async def _streamed(request: web.Request, generation: Generation, answer: Answer) -> web.StreamResponse:
+async def streamed(request: web.Request, generation: Generation, answer: Answer) -> web.StreamResponse:
     """Send each output as it comes. The status waits for the first one: until then an error can still be one."""
     response = web.StreamResponse(headers=STREAM_HEADERS)
     if request.version >= HttpVersion11:

@@ -1,9 +1,18 @@
 """Where the replica listens, what it admits and how it leaves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
-from reference_server.settings.setting import COUNT, PORT, SECONDS, SOME_SECONDS, TEXT, Setting, one_of
+from reference_server.settings.setting import (
+    COUNT,
+    PORT,
+    SECONDS,
+    SECRET,
+    SOME_SECONDS,
+    TEXT,
+    Setting,
+    one_of,
+)
 
 
 @dataclass(frozen=True)
@@ -49,3 +58,12 @@ class ApiSettings:
             "longer than 8 times what a step of its tokens took before",
         ),
     ] = 1.5
+    faults_key: Annotated[
+        str,
+        Setting(
+            "DS_FAULTS_KEY",
+            SECRET,
+            "opens /faults on DS_PORT to whoever has this key, who can then break this server on purpose; better in "
+            "the environment than on a command line (default: there is no such path)",
+        ),
+    ] = field(default="", repr=False)

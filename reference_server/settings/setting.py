@@ -65,6 +65,14 @@ def _text(text: str) -> str:
     return text
 
 
+def _secret(text: str) -> str:
+    if len(text) < SHORTEST_SECRET:
+        raise ValueError
+    return text
+
+
+SHORTEST_SECRET = 16
+SECRET = Kind(_secret, f"a secret of at least {SHORTEST_SECRET} characters")
 TEXT = Kind(_text, "a text that is not empty")
 PATH = Kind(lambda text: Path(_text(text)), "the path of a folder or a safetensors file")
 PORT = Kind(_within(int, 0, 65535), "a port, 0 to 65535 (0 takes a free one)")

@@ -19,6 +19,7 @@ from chaos.targets.local.prometheus import Monitoring
 from chaos.targets.local.scrapes import ScrapeWatch
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.standby import Standby
+from chaos.targets.local.starts import Starts
 from chaos.targets.local.wire import Caller
 
 STOP_GRACE_S = 1.0
@@ -43,6 +44,7 @@ class Cluster:
         """Of `gateway`, `gateway_metrics` and `prometheus`, as they come up."""
         self.complete = False
         """Whether every wanted replica was ready, and known to be by the gateway, at one moment."""
+        self.starts = Starts()
         self.spec = spec
         self._emit = emit
         self._processes = ProcessTable()
@@ -64,6 +66,7 @@ class Cluster:
                 proxy=proxy,
                 standby=self._stand_by(tasks),
                 promised_ports=set(),
+                starts=self.starts,
                 emit=self._emit,
                 changed=self._changed.set,
             )

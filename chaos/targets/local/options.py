@@ -1,6 +1,7 @@
 """The local target's own section of an experiment file: its keys, defaults and checks, and what it would start."""
 
 import re
+import secrets
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -19,16 +20,14 @@ from chaos.targets.effects import Fidelity
 from chaos.targets.local import lost_runs, naming
 from chaos.targets.local.fidelity import KIND, fidelity
 from chaos.targets.local.gateway_options import GatewayOptions
-from chaos.targets.local.spec import LIVENESS, READINESS, LocalSpec, ProbeSpec
+from chaos.targets.local.spec import LIVENESS, READINESS, REFERENCE_SERVER, LocalSpec, ProbeSpec
 from chaos.targets.local.standby import works_here
 from chaos.targets.local.target import LocalTarget
 
 PLACEHOLDERS = ("{port}", "{metrics_port}", "{name}")
 TARGET_LABELS = ("app", "zone", "pod-template-hash")
 DEFAULT_COMMAND = (
-    "python",
-    "-m",
-    "reference_server",
+    *REFERENCE_SERVER,
     "--replica-name",
     "{name}",
     "--port",
@@ -146,7 +145,7 @@ the command; `[]`: each starts anew"""
         """As the file says, or what suits the replicas' command."""
         if self.standby is not None:
             return tuple(self.standby)
-        served = self.command[: len(DEFAULT_COMMAND[:3])] == DEFAULT_COMMAND[:3]
+        served = self.command[: len(REFERENCE_SERVER)] == REFERENCE_SERVER
         return STANDBY if served and works_here() else ()
 
     @property
@@ -193,6 +192,7 @@ the command; `[]`: each starts anew"""
             gateway=self.gateway.spec,
             ready_within_s=self.ready_within_s,
             name_seed=seed,
+            faults_key=secrets.token_urlsafe(24),
             run_metrics_address=run_metrics_address,
         )
 

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +22,7 @@ from chaos.targets.local.probes import Thresholds, watch
 from chaos.targets.local.processes import Child, ProcessTable
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.standby import Standby
+from chaos.targets.local.starts import Starts
 from chaos.targets.local.wire import Caller
 
 NICENESS = 10
@@ -42,6 +43,8 @@ class Surroundings:
     standby: Standby | None
     """Whom replicas are forked from; None starts each anew."""
     promised_ports: set[int]
+    starts: Starts
+    """Holds processes back that are to start."""
     emit: Callable[[Event], None]
     changed: Callable[[], None]
     """Called after anything that the gateway or a scrape should know."""
@@ -66,6 +69,10 @@ class Pod:
         """Where Prometheus finds its metrics: behind the network, as everything that comes from elsewhere."""
         self._around = around
         self._child: Child | None = None
+        self._environment: dict[str, str] = {}
+        """On top of the experiment's, for the next process."""
+        self._on_purpose = False
+        """Whether the process ends because it is to be another one: no crash, and no back-off."""
         self._outages: set[str] = set()
         """Occurrences for which nothing runs in it."""
         self._may_run = asyncio.Event()
@@ -91,8 +98,7 @@ class Pod:
         self._emit("replica_created", node=naming.node_name(self.zone), zone=self.zone)
         restart, ends_in_a_row = self._around.spec.restart, 0
         while not self.terminating:
-            await self._may_run.wait()
-            if self.terminating:
+            if not await self._may_start():
                 break
             ports = self._take_ports()
             began_s = time.monotonic()
@@ -102,6 +108,8 @@ class Pod:
             if self._outages:
                 continue  # once it may run again it does so at once, as a container with a new image does
             ends_in_a_row = restart.in_a_row(ends_in_a_row, time.monotonic() - began_s)
+            if self._on_purpose:
+                self._on_purpose, ends_in_a_row = False, 0
             await self._wait_for_deletion(restart.wait_s(ends_in_a_row))
         if self.proxy_port is not None:
             for route in self._routes:
@@ -122,6 +130,29 @@ class Pod:
         if grace_s > 0:
             asyncio.get_running_loop().call_later(grace_s, self._signal, signal.SIGKILL, reason)
         return at_s
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to its whole process group that is not meant to end it; harmless where it has no process."""
+        self._signal(number, reason=None)
+
+    def restart(self, environment: Mapping[str, str], reason: str) -> None:
+        """Kill its process, so that another starts in its place at once, with these variables on top of all others."""
+        self._environment, self._on_purpose = dict(environment), self._child is not None
+        self._signal(signal.SIGKILL, reason)
+
+    async def _may_start(self) -> bool:
+        """Wait until nobody keeps it down or holds its start back; False when it is deleted meanwhile."""
+        await self._may_run.wait()
+        waits = [
+            asyncio.ensure_future(self._around.starts.wait()),
+            asyncio.ensure_future(self._deleted.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+        return not self._deleted.is_set()
 
     def crash(self, reason: str) -> float:
         """Kill what runs in it, once; it starts again as after any other end. Monotonic seconds of the signal."""
@@ -170,6 +201,7 @@ class Pod:
             **os.environ,
             "PYTHONUNBUFFERED": "1",
             **spec.env_for(self.name, *ports),
+            **self._environment,
             **own_marks(),
             REPLICA_UID: self.uid,
         }

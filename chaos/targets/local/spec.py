@@ -12,6 +12,9 @@ from typing import Any, Self
 
 from chaos.targets.local.gateway_spec import GatewaySpec
 
+REFERENCE_SERVER = ("python", "-m", "reference_server")
+"""How a command of our own server begins."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeSpec:
@@ -97,6 +100,8 @@ class LocalSpec:
     prometheus: bool = True
     name_seed: int | None = None
     """Makes the replicas' names repeatable; None draws fresh ones."""
+    faults_key: str = field(default="", repr=False)
+    """Opens the door for faults that a reference server has; empty for none."""
     run_metrics_address: str | None = None
     """Where the runner serves the run's own series, for the cluster's Prometheus."""
 
@@ -134,9 +139,15 @@ class LocalSpec:
         """The command line of the standby."""
         return _with_interpreter(*self.standby)
 
+    @property
+    def is_reference_server(self) -> bool:
+        """Whether the replicas are our own server: others have no door for faults."""
+        return self.command[: len(REFERENCE_SERVER)] == REFERENCE_SERVER
+
     def env_for(self, name: str, port: int, metrics_port: int) -> dict[str, str]:
-        """What the experiment adds to one replica's environment, placeholders filled in."""
-        return {key: _filled(value, name, port, metrics_port) for key, value in self.env.items()}
+        """What the experiment adds to one replica's environment, placeholders filled in, and the key to its faults."""
+        door = {"DS_FAULTS_KEY": self.faults_key} if self.faults_key and self.is_reference_server else {}
+        return {key: _filled(value, name, port, metrics_port) for key, value in self.env.items()} | door
 
     def to_wire(self) -> dict[str, Any]:
         """As JSON can carry it; `from_wire` undoes it exactly."""

@@ -4,12 +4,25 @@ from typing import Any
 
 from chaos.targets.effects import Effect
 from chaos.targets.local.means import (
+    cold_start,
     crash,
+    device_error,
+    device_memory,
+    device_stress,
+    drain,
+    freeze,
+    gray_failure,
+    kv_reservation,
     link,
+    memory_cap,
     memory_stress,
     nothing,
+    other_weights,
     outage,
     processor_stress,
+    rank_loss,
+    slow_steps,
+    stuck_stream,
     termination,
 )
 from chaos.targets.local.means.means import Means
@@ -22,6 +35,19 @@ MEANS: tuple[Means[Any], ...] = (
     processor_stress.MEANS,
     memory_stress.MEANS,
     link.MEANS,
+    gray_failure.MEANS,
+    freeze.MEANS,
+    stuck_stream.MEANS,
+    slow_steps.MEANS,
+    kv_reservation.MEANS,
+    drain.MEANS,
+    cold_start.MEANS,
+    other_weights.MEANS,
+    rank_loss.MEANS,
+    memory_cap.MEANS,
+    device_memory.MEANS,
+    device_stress.MEANS,
+    device_error.MEANS,
 )
 _BY_EFFECT = {means.effect: means for means in MEANS}
 
