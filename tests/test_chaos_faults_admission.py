@@ -35,11 +35,6 @@ def read(folder: Path, kind: str, spec: Any, **metadata: Any) -> Planned:
     return read_manifest(path)[0]
 
 
-def _wait_for_networks(kind: str, error: str) -> None:
-    if kind == "NetworkChaos":
-        pytest.xfail(f"the actions of NetworkChaos are still being added: {error}")
-
-
 @pytest.mark.parametrize("answer", ANSWERS or [None], ids=lambda answer: answer.case if answer else "absent")
 def test_a_manifest_is_judged_as_an_api_server_judged_it(answer: Answer | None, tmp_path: Path) -> None:
     if answer is None:
@@ -49,7 +44,6 @@ def test_a_manifest_is_judged_as_an_api_server_judged_it(answer: Answer | None, 
     try:
         [found] = read_manifest(path)
     except InputError as error:
-        _wait_for_networks(answer.manifest["kind"], str(error))
         assert not answer.taken or answer.case in DIFFERENT, str(error)
         assert str(error).startswith(f"{path}:")
         assert ": expected" in str(error) or ": unknown key" in str(error)
@@ -69,7 +63,6 @@ def test_a_file_of_chaos_mesh_is_judged_as_an_api_server_judged_it(
         assert len(read_manifest(path)) == len(taken)
         assert all(taken) or path.name in DIFFERENT
     except InputError as error:
-        _wait_for_networks("NetworkChaos" if "network" in path.name else "", str(error))
         assert not all(taken) or path.name in DIFFERENT, str(error)
 
 
@@ -278,7 +271,11 @@ def test_what_nobody_can_have_meant_is_taken_and_doubted_by_name(case: str, tmp_
 
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "no mode": ("PodChaos", {"action": "pod-kill", "selector": APP}, "spec.mode"),
-    "a container to kill without a name": ("PodChaos", {**POD, "action": "container-kill"}, "spec.containerNames"),
+    "a container to kill without a name": (
+        "PodChaos",
+        {**POD, "action": "container-kill"},
+        "spec.containerNames",
+    ),
     "a duration in days": ("PodChaos", {**POD, "duration": "1d"}, "spec.duration"),
     "a number as a duration": ("PodChaos", {**POD, "duration": 30}, "spec.duration"),
     "what 1.x had": ("PodChaos", {**POD, "scheduler": {"cron": "@every 1m"}}, "spec.scheduler"),

@@ -54,7 +54,13 @@ def traffic_of(folder: Path, **spec: Any) -> Traffic:
 
 
 def changed(where: str, to: object) -> dict[str, Any]:
-    manifest: dict[str, Any] = deepcopy(DELAY)
+    manifest = deepcopy(DELAY)
+    change(manifest, where, to)
+    return manifest
+
+
+def change(manifest: dict[str, Any], where: str, to: object) -> None:
+    """Set a key of the spec by its path, or take it out."""
     *parents, last = where.split(".")
     place = manifest["spec"]
     for key in parents:
@@ -63,7 +69,6 @@ def changed(where: str, to: object) -> dict[str, Any]:
         del place[last]
     else:
         place[last] = to
-    return manifest
 
 
 def test_a_delay_is_a_traffic_on_each_way_that_its_direction_names(tmp_path: Path) -> None:
@@ -163,26 +168,50 @@ def test_what_go_takes_for_a_number_is_one(text: str) -> None:
     assert 0 <= share(text) <= 1
 
 
+LIMIT = {"rate": "1mbps", "limit": 20_000, "buffer": 10_000}
+
+
 @pytest.mark.parametrize(
-    ("where", "to"),
+    ("changes", "doubts"),
     [
-        ("delay", None),
-        ("delay.latency", "0.15s"),
-        ("delay.correlation", "nan"),
-        ("delay.correlation", "101"),
-        ("target.selector.nodes", ["node-zone-a"]),
-        ("target.mode", "random-max-percent"),
-        ("loss", {"loss": "110"}),
-        ("bandwidth", {"rate": "1 mbps", "limit": 1, "buffer": 1}),
+        ({}, []),
+        ({"delay": None}, ["missing-block"]),
+        ({"delay.latency": "0.15s"}, ["zero-first"]),
+        ({"delay.correlation": "nan"}, ["impossible-percentage"]),
+        ({"delay.correlation": "101"}, ["impossible-percentage"]),
+        ({"delay.reorder": {"reorder": "-1", "gap": -1}}, ["impossible-percentage", "impossible-gap"]),
+        ({"target.selector.nodes": ["node-zone-a"]}, []),
+        ({"target.selector": {}}, ["whole-namespace"]),
+        ({"loss": {"loss": "110"}}, ["impossible-percentage"]),
+        ({"action": "loss"}, ["other-block"]),
+        ({"action": "netem", "delay": None, "rate": {"rate": "0bps"}}, ["impossible-rate"]),
+        ({"action": "duplicate", "delay": None, "duplicate": {"duplicate": "10"}}, ["nothing-to-see"]),
+        ({"bandwidth": LIMIT}, ["unused-block"]),
+        ({"action": "bandwidth", "bandwidth": LIMIT}, ["unused-block"]),
+        ({"action": "bandwidth", "delay": None}, ["missing-block"]),
+        ({"action": "bandwidth", "delay": None, "bandwidth": LIMIT | {"limit": 100}}, ["small-limit"]),
+        (
+            {"action": "bandwidth", "delay": None, "bandwidth": LIMIT | {"rate": "1 mbps"}},
+            ["impossible-rate"],
+        ),
+        ({"action": "bandwidth", "delay": None, "bandwidth": LIMIT | {"peakrate": 5}}, ["peak-alone"]),
+        ({"action": "partition"}, ["unused-block"]),
+        (
+            {"action": "partition", "delay": None, "externalTargets": ["192.0.2.1", "", "/40"]},
+            ["impossible-address", "impossible-address"],
+        ),
     ],
+    ids=str,
 )
-def test_what_the_api_server_lets_through_is_no_mistake_in_the_file(
-    tmp_path: Path, where: str, to: object
+def test_what_the_api_server_lets_through_and_nobody_can_have_meant_is_a_doubt_by_name(
+    tmp_path: Path, changes: dict[str, object], doubts: list[str]
 ) -> None:
-    manifest = changed(where, to)
-    if where == "target.mode":
-        manifest["spec"]["target"]["value"] = "50"
-    assert read(tmp_path, manifest).kind.label == "NetworkChaos/delay"
+    manifest = deepcopy(DELAY)
+    for where, to in changes.items():
+        change(manifest, where, to)
+    found = read(tmp_path, manifest).doubts
+    assert [doubt.name for doubt in found] == doubts
+    assert all(doubt.problem.complaint.startswith("expected") for doubt in found)
 
 
 @pytest.mark.parametrize(

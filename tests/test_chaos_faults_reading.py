@@ -203,7 +203,11 @@ def test_duration_is_taken_as_the_webhook_takes_it(
             "kill",
             "spec.action: expected pod-kill or pod-failure or container-kill (did you mean pod-kill?), got kill",
         ),
-        ("spec.scheduler", {"cron": "@every 1m"}, "since Chaos Mesh 2.0 what recurs is an object of kind Schedule"),
+        (
+            "spec.scheduler",
+            {"cron": "@every 1m"},
+            "since Chaos Mesh 2.0 what recurs is an object of kind Schedule",
+        ),
         ("spec.containerName", "a", "spec.containerName: unknown key (did you mean containerNames?)"),
         ("spec.selector.namespaces", "inference", "spec.selector.namespaces: expected a list, got inference"),
         ("spec.selector.labelSelectors", {"app": 1}, "spec.selector.labelSelectors.app: expected text"),

@@ -58,9 +58,9 @@ def run(tmp_path: Path) -> Iterator[Run]:
         try:
             supervisor = psutil.Process(int(runner.stdout.readline()))
             ports = listening(of_run(spec.run_id))
-            # Six processes: supervisor, proxy, gateway and three replicas. Eleven ports: two of each replica and of
-            # the gateway, three of the proxy.
-            assert (len(of_run(spec.run_id)), len(ports)) == (6, 11)
+            # Six processes: supervisor, proxy, gateway and three replicas. Fourteen ports: two of each replica and of
+            # the gateway, six of the proxy.
+            assert (len(of_run(spec.run_id)), len(ports)) == (6, 14)
             yield Run(spec, runner, supervisor, ports)
         finally:
             runner.kill()

@@ -1,233 +1,19 @@
-"""A network fault on the local target: bytes wait and stay themselves, it is proved from outside, and it ends."""
+"""A network fault on the local target: it is proved from outside, hits whom it names, blinds a scrape, and ends."""
 
 import socket
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
-from random import Random
-from statistics import mean
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chaos.targets import Replica
-from chaos.targets.effects import Link, Traffic
-from chaos.targets.local.line import Line
-from chaos.targets.local.shaping import SEGMENT_BYTES, Shape, Wait
+from chaos.targets.effects import Bucket, Link, Traffic
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
-from tests.support.local_cluster import Helper, all_ready, helper, last, tell, terminate, toy_spec
+from tests.support.local_cluster import all_ready, kinds, last, named, tell, terminate, toy_spec
 
 BOTH = Link(from_replica=Traffic(delay_s=0.05), to_replica=Traffic(delay_s=0.05))
-
-
-class Clock:
-    """Time that passes when it is told to, and calls back."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self._due: list[tuple[float, object]] = []
-
-    def call_at(self, at_s: float, go: object) -> None:
-        self._due.append((at_s, go))
-
-    def run(self, until_s: float) -> None:
-        while self._due and min(self._due, key=lambda each: each[0])[0] <= until_s:
-            due = min(self._due, key=lambda each: each[0])
-            self._due.remove(due)
-            self.now_s = max(self.now_s, due[0])
-            due[1]()  # type: ignore[operator]
-        self.now_s = until_s
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 2)), max_size=30))
-def test_what_waits_goes_in_order_each_not_before_its_time_and_as_soon_as_the_one_before_it_has_gone(
-    sent: list[tuple[float, float]],
-) -> None:
-    clock, gone = Clock(), []
-    line = Line(clock.call_at, lambda: clock.now_s)
-    expected, latest_s = [], 0.0
-    for number, (pause_s, delay_s) in enumerate(sent):
-        clock.run(clock.now_s + pause_s)
-        latest_s = max(latest_s, clock.now_s + delay_s)
-        expected.append((number, latest_s))
-        line.add({"delay#1": Wait(delay_s)}, 1, lambda number=number: gone.append((number, clock.now_s)))  # type: ignore[misc]
-    clock.run(clock.now_s + 10)
-    assert [number for number, _ in gone] == [number for number, _ in expected]
-    assert [at_s for _, at_s in gone] == pytest.approx([at_s for _, at_s in expected])
-    assert line.empty
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 2), st.floats(0, 2)), max_size=30), st.floats(0, 3))
-def test_what_waits_goes_as_if_a_fault_had_never_been_once_that_is_undone(
-    sent: list[tuple[float, float, float]], pause_s: float
-) -> None:
-    clock, gone = Clock(), []
-    line = Line(clock.call_at, lambda: clock.now_s)
-    without_s: list[float] = []
-    with_s: list[float] = []
-    for number, (gap_s, undone_s, kept_s) in enumerate(sent):
-        clock.run(clock.now_s + gap_s)
-        without_s.append(clock.now_s + kept_s)
-        with_s.append(max([clock.now_s + kept_s + undone_s, *with_s[-1:]]))
-        waits = {"undone#1": Wait(undone_s), "kept#1": Wait(kept_s)}
-        line.add(waits, 1, lambda number=number: gone.append((number, clock.now_s)))  # type: ignore[misc]
-    clock.run(clock.now_s + pause_s)
-    at_s, before = clock.now_s, len(gone)
-    line.forget("undone#1")
-    line.forget("undone#1")
-    clock.run(at_s + 10)
-    assert [number for number, _ in gone] == [*range(len(sent))]
-    late_s = [max([at_s, *without_s[before : number + 1]]) for number in range(before, len(sent))]
-    assert [each for _, each in gone] == pytest.approx(with_s[:before] + late_s)
-    assert line.empty
-
-
-def test_jitter_is_uniform_around_the_delay_and_keeps_its_correlation() -> None:
-    plain = Shape(Traffic(delay_s=0.1, jitter_s=0.05), "seed")
-    delays_s = [plain.wait(100).all_s for _ in range(4000)]
-    assert min(delays_s) >= 0.05
-    assert max(delays_s) <= 0.15
-    assert mean(delays_s) == pytest.approx(0.1, abs=0.002)
-    correlated = Shape(Traffic(delay_s=0.1, jitter_s=0.05, jitter_correlation=0.9), "seed")
-    steps_s = [abs(b - a) for a, b in pairwise(correlated.wait(100).all_s for _ in range(1000))]
-    assert max(steps_s) <= 0.1 * 0.1 + 1e-9, "nine tenths of each draw are the one before"
-
-
-@pytest.mark.parametrize("share", [0.01, 0.1, 0.3])
-def test_a_lost_packet_with_nothing_behind_it_costs_a_timeout_that_doubles(share: float) -> None:
-    shape = Shape(Traffic(loss=share), "seed")
-    delays_s = [shape.wait(100).all_s for _ in range(20_000)]
-    assert sum(delay_s > 0 for delay_s in delays_s) / len(delays_s) == pytest.approx(share, rel=0.15)
-    assert {round(delay_s, 6) for delay_s in delays_s} <= {round(0.2 * (2**k - 1), 6) for k in range(11)}
-    again = sum(delay_s > 0.2 for delay_s in delays_s) / sum(delay_s > 0 for delay_s in delays_s)
-    assert again == pytest.approx(share, rel=0.4, abs=0.005)
-
-
-def test_a_lost_packet_in_the_midst_of_many_is_sent_again_at_once() -> None:
-    shape = Shape(Traffic(loss=0.02), "seed")
-    delays_s = [shape.wait(100 * SEGMENT_BYTES).all_s for _ in range(500)]
-    lost = shape.counts.lost
-    assert lost == pytest.approx(500 * 100 * 0.02, rel=0.15)
-    assert sum(delay_s > 0 for delay_s in delays_s) < lost / 5, "only the last few have nothing behind them"
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[Helper]:
-    with helper("proxy") as started:
-        yield started
-
-
-def joined(proxy: Helper, route: str) -> tuple[socket.socket, socket.socket]:
-    """A client and the server behind a route of this name, over an open connection."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
-        port = proxy.ask("add", route=route, upstream_port=listener.getsockname()[1])["port"]
-        client = socket.create_connection(("127.0.0.1", port), timeout=20)
-        server, _ = listener.accept()
-        server.settimeout(20)
-        return client, server
-
-
-def shape(proxy: Helper, route: str, occurrence: str, delay_s: float, jitter_s: float = 0.0) -> None:
-    traffic = {"delay_s": delay_s, "jitter_s": jitter_s}
-    proxy.ask("shape", occurrence=occurrence, routes=[route], to_replica=traffic, from_replica=None)
-
-
-def sent_and_received(client: socket.socket, server: socket.socket, payload: bytes) -> bytes:
-    """What arrives of bytes that are sent in pieces of every size while something happens to the network."""
-
-    def send() -> None:
-        rng, at = Random(1), 0
-        while at < len(payload):
-            step = rng.randrange(1, 40_000)
-            client.sendall(payload[at : at + step])
-            at += step
-        client.shutdown(socket.SHUT_WR)
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    received = b"".join(iter(lambda: server.recv(65536), b""))
-    thread.join()
-    return received
-
-
-def test_bytes_on_an_open_connection_wait_and_arrive_as_they_were_through_fault_and_recovery(
-    proxy: Helper,
-) -> None:
-    client, server = joined(proxy, "bytes")
-    payload = Random(2).randbytes(3_000_000)
-
-    def toggle() -> None:
-        for number in range(20):
-            shape(proxy, "bytes", f"delay#{number}", 0.02, 0.02)
-            shape(proxy, "bytes", f"more#{number}", 0.01)
-            proxy.ask("unshape", occurrence=f"delay#{number}")
-            proxy.ask("unshape", occurrence=f"more#{number}")
-
-    toggles = threading.Thread(target=toggle)
-    toggles.start()
-    assert sent_and_received(client, server, payload) == payload
-    toggles.join()
-    client.close()
-    server.close()
-
-
-def test_a_sender_has_to_wait_while_much_waits_for_its_time_and_nothing_of_it_is_lost(proxy: Helper) -> None:
-    client, server = joined(proxy, "much")
-    shape(proxy, "much", "hour#1", 3600.0)
-    client.settimeout(0.5)
-    sent, block = bytearray(), Random(3).randbytes(1_000_003)
-    with suppress(TimeoutError):
-        while len(sent) < 64 * len(block):
-            sent += block[: client.send(block)]
-    assert 4_000_000 < len(sent) < 40_000_000, "what waits in the proxy, and what the sockets hold"
-    proxy.ask("unshape", occurrence="hour#1")
-    client.shutdown(socket.SHUT_WR)
-    assert b"".join(iter(lambda: server.recv(65536), b"")) == sent
-    client.close()
-    server.close()
-
-
-def test_delays_of_two_faults_add_up_and_what_waits_for_one_alone_goes_when_that_is_undone(
-    proxy: Helper,
-) -> None:
-    client, server = joined(proxy, "sum")
-    shape(proxy, "sum", "a#1", 0.3)
-    shape(proxy, "sum", "a#1", 0.3)
-    shape(proxy, "sum", "b#1", 0.2)
-    began_s = time.monotonic()
-    client.sendall(b"x")
-    assert server.recv(1) == b"x"
-    assert time.monotonic() - began_s >= 0.5
-    shape(proxy, "sum", "c#1", 3600.0)
-    client.sendall(b"y")
-    for occurrence in ("c#1", "c#1"):
-        proxy.ask("unshape", occurrence=occurrence)
-    assert server.recv(1) == b"y", "an hour of delay ends with its fault, though others go on"
-    client.close()
-    server.close()
-
-
-def test_a_connection_that_is_being_opened_is_open_once_its_fault_is_undone(proxy: Helper) -> None:
-    client, server = joined(proxy, "opening")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(20)
-        proxy.ask("move", route="opening", upstream_port=listener.getsockname()[1])
-        shape(proxy, "opening", "hour#1", 3600.0)
-        with socket.create_connection(client.getpeername(), timeout=20) as late:
-            late.sendall(b"x")
-            proxy.ask("unshape", occurrence="hour#1")
-            accepted, _ = listener.accept()
-            with accepted:
-                accepted.settimeout(20)
-                assert accepted.recv(1) == b"x"
-    client.close()
-    server.close()
+CUT = Traffic(cut=True)
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +59,140 @@ def test_a_delay_that_is_aimed_and_injected_into_nobody_fails_verification(targe
     assert not evidence.verified
     assert "0 packets" in evidence.how
     assert "200.0 ms more were to be seen" in evidence.how
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        Link(from_replica=CUT, to_replica=CUT),
+        Link(from_replica=CUT),
+        Link(to_replica=CUT),
+        Link(from_replica=Traffic(bucket=Bucket(100_000, 10_000, 20_000))),
+        Link(to_replica=Traffic(bucket=Bucket(100_000, 10_000, 20_000))),
+        Link(to_replica=Traffic(corruption=0.5)),
+    ],
+    ids=["a partition", "half of one", "the other half", "narrow from it", "narrow to it", "damaging"],
+)
+def test_a_network_fault_is_seen_on_its_victim_alone_and_no_more_once_it_is_undone(
+    target: LocalTarget, link: Link
+) -> None:
+    victim, bystander = target.replicas()[:2]
+    target.aim("fault#1", [link], [victim])
+    target.aim("control#1", [link], [bystander])
+    target.inject("fault#1", [victim])
+    target.inject("control#1", [])
+    (evidence,) = target.verify("fault#1", within_s=10)
+    assert evidence.verified, evidence.how
+    assert not target.verify("control#1", within_s=0)[0].verified
+    if not link.to_replica or not link.to_replica.corruption:  # by chance alone nothing of ten may be late
+        assert not target.verify_recovered("fault#1", within_s=0)[0].verified
+    target.recover("fault#1")
+    (evidence,) = target.verify_recovered("fault#1", within_s=5)
+    assert evidence.verified, evidence.how
+
+
+def test_what_comes_twice_cannot_be_proved_and_says_so(target: LocalTarget) -> None:
+    victim = target.replicas()[0]
+    target.aim("twice#1", [Link(from_replica=Traffic(duplication=0.5))], [victim])
+    target.inject("twice#1", [victim])
+    (evidence,) = target.verify("twice#1", within_s=0)
+    target.recover("twice#1")
+    assert not evidence.verified
+    assert "TCP discards what comes twice" in evidence.how
+
+
+def test_a_delay_can_be_undone_while_a_partition_goes_on(target: LocalTarget) -> None:
+    victim = target.replicas()[0]
+    target.aim("slow#1", [BOTH], [victim])
+    target.inject("slow#1", [victim])
+    target.aim("cut#1", [Link(CUT, CUT)], [victim])
+    target.inject("cut#1", [victim])
+    assert target.verify("cut#1", within_s=5)[0].verified
+    target.recover("slow#1")
+    (evidence,) = target.verify_recovered("slow#1", within_s=5)
+    assert evidence.verified
+    assert "which another fault has cut" in evidence.how
+    target.recover("cut#1")
+    assert target.verify_recovered("cut#1", within_s=5)[0].verified
+
+
+@pytest.mark.parametrize("toward", [{"zone": "zone-b"}, {"app": "redis"}])
+def test_a_partition_from_a_side_where_nobody_lives_cuts_nothing_and_is_not_verified(
+    target: LocalTarget, toward: dict[str, str]
+) -> None:
+    victim = target.replicas()[0]
+    target.aim("nobody#1", [Link(CUT, CUT, toward)], [victim])
+    target.inject("nobody#1", [victim])
+    (evidence,) = target.verify("nobody#1", within_s=0.5)
+    target.recover("nobody#1")
+    assert not evidence.verified
+
+
+@pytest.fixture(scope="module")
+def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
+    folder = tmp_path_factory.mktemp("scraped")
+    with LocalTarget(toy_spec(folder, 3, prometheus=True, ready_within_s=60.0)) as started:
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("toward", "requests", "scrapes"),
+    [
+        (None, True, True),
+        ({"zone": "zone-a"}, True, True),
+        ({"app": "inference-gateway"}, True, False),
+        ({"app": "prometheus", "topology.kubernetes.io/zone": "zone-a"}, False, True),
+        ({"zone": "zone-b"}, False, False),
+    ],
+    ids=["everybody", "a zone", "the gateway", "Prometheus", "nobody"],
+)
+def test_a_partition_cuts_exactly_the_pairs_that_it_names(
+    scraped: LocalTarget, toward: dict[str, str] | None, requests: bool, scrapes: bool
+) -> None:
+    victims = [replica for replica in scraped.replicas() if replica.labels["zone"] == "zone-b"]
+    occurrence = f"pairs {toward}"
+    scraped.aim(occurrence, [Link(CUT, CUT, toward)], victims)
+    scraped.inject(occurrence, victims)
+    try:
+        assert len(victims) == 1
+        for replica in scraped.replicas():
+            of_victim = replica in victims
+            for caller, cut in (("gateway", requests), ("prometheus", scrapes)):
+                assert answers(scraped, replica, caller) is not (of_victim and cut), (replica.node, caller)
+        assert all(
+            each.verified is (requests or scrapes) for each in scraped.verify(occurrence, within_s=0.5)
+        )
+    finally:
+        scraped.recover(occurrence)
+
+
+def answers(target: LocalTarget, replica: Replica, caller: str) -> bool:
+    """Whether a new connection gets through the proxy, where this caller's would."""
+    rows = {row["replica"]["uid"]: row for row in target._describe()["replicas"]}
+    port = rows[replica.uid]["proxy_port" if caller == "gateway" else "metrics_proxy_port"]
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.3).close()
+    except TimeoutError:
+        return False
+    return True
+
+
+def test_a_partition_blinds_the_scrape_of_its_victim_and_the_run_says_from_when_to_when(
+    scraped: LocalTarget, eventually: Eventually
+) -> None:
+    victim, bystander = scraped.replicas()[:2]
+    eventually(
+        lambda: all(kinds(scraped, each.name)[-1] != "scrape_lost" for each in scraped.replicas()),
+        within_s=30,
+    )
+    before = kinds(scraped, bystander.name)
+    scraped.aim("blind#1", [Link(CUT, CUT)], [victim])
+    scraped.inject("blind#1", [victim])
+    eventually(lambda: kinds(scraped, victim.name)[-1] == "scrape_lost", within_s=30)
+    assert named(scraped, victim.name) == victim, "its probes pass: it is ready all the while"
+    scraped.recover("blind#1")
+    eventually(lambda: kinds(scraped, victim.name)[-1] == "scrape_back", within_s=30)
+    assert kinds(scraped, bystander.name) == before
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5])

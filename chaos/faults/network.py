@@ -17,9 +17,6 @@ from chaos.faults.network_blocks import (
     Duplicate,
     Loss,
     Rate,
-    delay_doubts,
-    percent_doubts,
-    rate_doubts,
     seconds,
     serial,
     share,
@@ -28,12 +25,15 @@ from chaos.reading.documents import Problem
 from chaos.reading.strict import Listed
 from chaos.targets.effects import Link, Traffic
 
-_NETEM = ("delay", "loss", "duplicate", "corrupt", "rate")
+NETEM_BLOCKS = ("delay", "loss", "duplicate", "corrupt", "rate")
+"""What netem does; the bandwidth is a token bucket's."""
 
 
 class NetworkSpec(FaultSpec):
     """What happens to packets, on which way."""
 
+    action: str
+    """what happens to packets"""
     direction: Annotated[
         Literal["to", "from", "both"], BeforeValidator(lambda text: "to" if text == "" else text)
     ] = "to"
@@ -128,38 +128,6 @@ def target_problems(spec: NetworkSpec) -> Iterator[Problem]:
     if spec.target is not None:
         for problem in selection_problems(spec.target):
             yield Problem(("target", *problem.key_path), problem.complaint, problem.value)
-
-
-def netem_doubts(spec: NetworkSpec) -> Iterator[Problem]:
-    """What the API server takes of netem's actions, and nobody can have meant; key paths begin within the spec."""
-    blocks = {key: block for key in _NETEM if (block := getattr(spec, key)) is not None}
-    action = str(getattr(spec, "action", ""))
-    if not blocks:
-        yield Problem((action,), "without any block Chaos Mesh tries for ever, and injects nothing")
-    elif action not in ("netem", *blocks):
-        yield Problem(
-            (action,), f"the action names a block that is not there: {', '.join(blocks)} is what is done"
-        )
-    if [*blocks] == ["duplicate"]:
-        said = (
-            "TCP discards what comes twice: nothing can be seen of it, and a run of it alone is inconclusive"
-        )
-        yield Problem(("duplicate",), said)
-    for key, block in blocks.items():
-        looked = {"delay": delay_doubts, "rate": rate_doubts}.get(key, percent_doubts)
-        for problem in looked(block):  # type: ignore[operator]
-            yield Problem((key, *problem.key_path), problem.complaint, problem.value)
-    yield from other_doubts(spec, ("bandwidth",))
-
-
-def other_doubts(spec: NetworkSpec, unused: tuple[str, ...]) -> Iterator[Problem]:
-    """The same of what any action may have: blocks that its means does not look at, and odd addresses."""
-    for key in unused:
-        if getattr(spec, key) is not None:
-            yield Problem((key,), f"the action {getattr(spec, 'action', '')} does not look at this block")
-    for index, address in enumerate(spec.external_targets):
-        if not address.strip() or address.startswith("/"):
-            yield Problem(("externalTargets", index), "this is no address", address)
 
 
 def _beyond_labels(target: Selection, own: Selector) -> Iterator[str]:

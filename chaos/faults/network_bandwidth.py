@@ -1,13 +1,11 @@
 """NetworkChaos bandwidth: bytes flow no faster than tokens come into a bucket."""
 
-from collections.abc import Iterator
 from typing import Literal
 
-from chaos.faults import network
+from chaos.faults import network, network_doubts
 from chaos.faults.fault import Kind
 from chaos.faults.manifest import CHAOS_MESH
-from chaos.faults.network_blocks import bucket_of, rate_doubts
-from chaos.reading.documents import Problem
+from chaos.faults.network_blocks import bucket_of
 from chaos.targets.effects import Link, Traffic, modelled
 
 
@@ -29,15 +27,6 @@ def _effects(spec: BandwidthSpec) -> tuple[Link, ...]:
     return network.link(spec, Traffic(bucket=bucket_of(spec.bandwidth) if spec.bandwidth else None))
 
 
-def _doubts(spec: BandwidthSpec) -> Iterator[Problem]:
-    if spec.bandwidth is None:
-        yield Problem(("bandwidth",), "without this block Chaos Mesh tries for ever, and injects nothing")
-    else:
-        for problem in rate_doubts(spec.bandwidth):
-            yield Problem(("bandwidth", *problem.key_path), problem.complaint, problem.value)
-    yield from network.other_doubts(spec, ("delay", "loss", "duplicate", "corrupt", "rate"))
-
-
 KIND = Kind(
     api_version=CHAOS_MESH,
     kind="NetworkChaos",
@@ -45,6 +34,7 @@ KIND = Kind(
     manifest=NetworkBandwidth,
     effects=_effects,
     problems=network.problems,
+    doubts=network_doubts.of_bandwidth,
     plane="network",
     done="answered over a narrow network",
     fidelities={

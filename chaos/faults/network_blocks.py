@@ -6,14 +6,12 @@ Sources: chaos-mesh/chaos-mesh, `api/v1alpha1/networkchaos_types.go` and its web
 
 import math
 import re
-from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from chaos.faults.manifest import Camel
-from chaos.reading.documents import Problem
 from chaos.reading.quantities import go_duration_ns
 from chaos.targets.effects import Bucket
 
@@ -25,7 +23,8 @@ _MOST_OF_FLOAT32 = (2 - 2**-23) * 2.0**127
 _RATE = re.compile(r"\s*(?P<number>\d+)\s*(?P<prefix>[kmgt]?)(?P<unit>bit|bps)\s*", re.ASCII | re.IGNORECASE)
 _PREFIXES = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _MOST_OF_INT32 = 2**31 - 1
-_FRAME_BYTES = 1514
+FRAME_BYTES = 1514
+"""What one packet is on Ethernet."""
 _NETEM_QUEUE_PACKETS = 1000
 
 
@@ -185,43 +184,4 @@ def bucket_of(bandwidth: Bandwidth) -> Bucket:
 
 def serial(rate: Rate) -> Bucket:
     """The bucket of netem's own rate: one packet after the other, with as many waiting as its queue holds."""
-    return Bucket(bytes_per_s(rate.rate), 0, _NETEM_QUEUE_PACKETS * _FRAME_BYTES)
-
-
-def percent_doubts(block: Camel) -> Iterator[Problem]:
-    """Percentages of a block that the API server takes, and that are none; key paths begin within it."""
-    for key, value in block.model_dump(by_alias=True).items():
-        percentage = key in ("loss", "corrupt", "duplicate", "correlation", "reorder") and isinstance(
-            value, str
-        )
-        if percentage and not 0 <= go_float(value) <= 100:
-            yield Problem((key,), "a percentage lies within 0..100, and tc refuses any other", value)
-
-
-def delay_doubts(delay: Delay) -> Iterator[Problem]:
-    """What of a delay Chaos Mesh takes and does not do; key paths begin within it."""
-    yield from percent_doubts(delay)
-    for key, text in (("latency", delay.latency), ("jitter", delay.jitter)):
-        # Its daemon compares them with "0ms" as text, and adds nothing for what comes before that.
-        if text < "0ms" and go_duration_ns(text):
-            said = "Chaos Mesh takes one that starts with 0 for none: write 500ms for 0.5s"
-            yield Problem((key,), said, text)
-    if delay.reorder is not None:
-        for problem in percent_doubts(delay.reorder):
-            yield Problem(("reorder", *problem.key_path), problem.complaint, problem.value)
-        if delay.reorder.gap < 0:
-            yield Problem(("reorder", "gap"), "a number of packets is not negative", delay.reorder.gap)
-
-
-def rate_doubts(block: Rate | Bandwidth) -> Iterator[Problem]:
-    """Rates that the API server takes, and `tc` does not; key paths begin within the block."""
-    if not bytes_per_s(block.rate):
-        yield Problem(("rate",), "nothing passes at a rate of 0, and tc refuses it", block.rate)
-    elif re.search(r"\s", block.rate):
-        yield Problem(("rate",), "tc refuses a rate with a space in it", block.rate)
-    if isinstance(block, Bandwidth):
-        if block.limit < _FRAME_BYTES:
-            said = "a packet that is larger than this is always dropped: on a cluster little but acknowledgements pass"
-            yield Problem(("limit",), said, block.limit)
-        if bool(block.peakrate) != bool(block.minburst):
-            yield Problem(("peakrate",), "tc wants peakrate and minburst, or neither", block.peakrate)
+    return Bucket(bytes_per_s(rate.rate), 0, _NETEM_QUEUE_PACKETS * FRAME_BYTES)

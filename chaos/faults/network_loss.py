@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from chaos.faults import network
+from chaos.faults import network, network_doubts
 from chaos.faults.fault import Kind
 from chaos.faults.manifest import CHAOS_MESH
 from chaos.targets.effects import approximate
@@ -29,6 +29,7 @@ KIND = Kind(
     manifest=NetworkLoss,
     effects=network.netem,
     problems=network.problems,
+    doubts=network_doubts.of_netem,
     plane="network",
     done="answered over a lossy network",
     fidelities={

@@ -1,12 +1,10 @@
 """NetworkChaos partition: nothing that is sent arrives, on open connections and new ones, and nothing says so."""
 
-from collections.abc import Iterator
 from typing import Literal
 
-from chaos.faults import network
+from chaos.faults import network, network_doubts
 from chaos.faults.fault import Kind
 from chaos.faults.manifest import CHAOS_MESH
-from chaos.reading.documents import Problem
 from chaos.targets.effects import Link, Traffic, modelled
 
 
@@ -28,10 +26,6 @@ def _effects(spec: PartitionSpec) -> tuple[Link, ...]:
     return network.link(spec, Traffic(cut=True))
 
 
-def _doubts(spec: PartitionSpec) -> Iterator[Problem]:
-    return network.other_doubts(spec, ("delay", "loss", "duplicate", "corrupt", "rate", "bandwidth"))
-
-
 KIND = Kind(
     api_version=CHAOS_MESH,
     kind="NetworkChaos",
@@ -39,6 +33,7 @@ KIND = Kind(
     manifest=NetworkPartition,
     effects=_effects,
     problems=network.target_problems,
+    doubts=network_doubts.of_partition,
     plane="network",
     done="were cut off",
     fidelities={

@@ -29,9 +29,7 @@ def answers() -> Iterator[Answer]:
     path = FOLDER / "kubernetes" / "admission.json"
     for row in json.loads(path.read_text()) if path.is_file() else ():
         manifest = row["manifest"]
-        yield Answer(
-            row["case"], manifest, row["status"] == 201, row.get("spec_after") or manifest["spec"]
-        )
+        yield Answer(row["case"], manifest, row["status"] == 201, row.get("spec_after") or manifest["spec"])
 
 
 def files() -> Iterator[tuple[Path, list[bool]]]:

@@ -63,6 +63,8 @@ class Line:
             go: called once; never, where the line is dropped.
         """
         waiting = _Waiting(self._now_s(), dict(waits), 0.0, size, go)
+        if not any(wait.losses for wait in waits.values()):
+            self._tell_of_losses(waiting.since_s)
         self._set_due(waiting, self._waiting[-1].due_s if self._waiting else self._left_s)
         self._waiting.append(waiting)
         self._bytes += size
@@ -86,6 +88,19 @@ class Line:
         """Forget what waits: the connection is broken."""
         self._waiting.clear()
         self._bytes = 0
+
+    def _tell_of_losses(self, now_s: float) -> None:
+        """Something has arrived at its first attempt: the other side asks for what is missing before it."""
+        before_s, told = self._left_s, False
+        for waiting in self._waiting:
+            for occurrence, wait in waiting.waits.items():
+                if wait.losses:
+                    waiting.waits[occurrence], told = wait.told(now_s - waiting.since_s), True
+            if not waiting.has_tokens:
+                self._set_due(waiting, before_s)
+            before_s = waiting.due_s
+        if told:
+            self._wake()
 
     def _set_due(self, waiting: _Waiting, before_s: float) -> float:
         late_s = waiting.left_s + sum(wait.all_s for wait in waiting.waits.values())

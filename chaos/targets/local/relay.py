@@ -71,7 +71,7 @@ class End(asyncio.Protocol):
         assert self.outgoing is not None
         assert self.incoming is not None
         self.outgoing.finish()
-        return not self.incoming.finished
+        return not self.incoming.delivered
 
     def pause_writing(self) -> None:
         """This side is full: stop reading the other."""
@@ -100,6 +100,10 @@ class Direction:
         self, source: asyncio.Transport, sink: asyncio.Transport, count: Callable[[int], None], way: Way
     ) -> None:
         self.finished = False
+        """Whether the source has sent its end."""
+        self.delivered = False
+        """Whether the sink has been sent that end, after everything before it."""
+        self.back: Direction | None = None
         self._source = source
         self._sink = sink
         self._count = count
@@ -161,6 +165,10 @@ class Direction:
             self._sink.write_eof()
         except OSError:  # the sink was reset a moment ago and its transport does not know yet
             self._reset()
+            return
+        self.delivered = True
+        if self.back is not None and self.back.finished:  # nothing is to come from there any more, either
+            self._sink.close()
 
     def _reset(self) -> None:
         self._line.drop()
@@ -249,6 +257,7 @@ class Connection:
         assert replica is not None
         up = Direction(client, replica, self._count_up, self._ways.up)
         down = Direction(replica, client, self._count_down, self._ways.down)
+        up.back, down.back = down, up
         self._directions = (up, down)
         self.client.outgoing = self._replica.incoming = up
         self.client.incoming = self._replica.outgoing = down

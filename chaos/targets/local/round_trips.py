@@ -85,7 +85,9 @@ def _get_s(port: int, path: str, patience_s: float) -> tuple[float, bool]:
     connection = http.client.HTTPConnection(HOST, port, timeout=patience_s)
     began_s = time.monotonic()
     try:
-        connection.request("GET", path, headers={"Connection": "close"})
+        connection.request(
+            "GET", path
+        )  # the end of a connection right behind the answer would tell of its loss
         connection.getresponse().read()
     except TimeoutError:
         return math.inf, True

@@ -2,14 +2,14 @@
 
 A proxy stands after TCP: what netem does to packets it can only do to the bytes that they carried. A delay is the same
 for both. A lost packet is sent again by TCP, so for the reader loss is a delay as well: of a retransmission timeout
-where nothing follows the lost packet to give its loss away, doubled each time it is lost again, and of nothing to
-speak of where something does. A damaged packet fails its checksum, which is a loss; one that comes twice is discarded.
+where nothing follows the lost packet to give its loss away, doubled each time it is lost again; where something does,
+until that has arrived. A damaged packet fails its checksum, which is a loss; one that comes twice is discarded.
 Sources: Linux, `net/sched/sch_netem.c` (jitter uniform, correlation of first order, reordering), `net/sched/sch_tbf.c`,
-`include/net/tcp.h` (timeouts).
+`include/net/tcp.h` (timeouts), `net/ipv4/tcp_recovery.c` (a later packet that has arrived tells of a loss: RACK).
 """
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chaos.targets.effects import Bucket, Traffic
 
@@ -20,8 +20,6 @@ HEADER_BYTES = 66
 TIMEOUT_S = 0.2
 """After which TCP sends a packet again that nothing told it was lost."""
 _HANDSHAKE_TIMEOUT_S = 1.0
-_FOLLOWERS_THAT_TELL = 3
-"""Duplicate acknowledgements that have a lost packet sent again at once."""
 _MOST_LOSSES = 10
 QUEUE_BYTES = 4 * 1024 * 1024
 """What one direction holds back before its source has to wait: about the thousand packets of netem's queue."""
@@ -50,13 +48,21 @@ class Wait:
     """However it is undone, no longer than that."""
     resent_s: float = 0.0
     """How much later it comes because it was lost: at one of TCP's retransmissions."""
+    losses: int = 0
+    """How often its last packet is still to be lost."""
     timeout_s: float = TIMEOUT_S
-    """Before the first of these."""
+    """Before the first of these retransmissions, where nothing tells of the loss."""
 
     @property
     def all_s(self) -> float:
         """Everything."""
         return self.delay_s + self.resent_s
+
+    def told(self, waited_s: float) -> "Wait":
+        """The same once something later has arrived after so long: what is missing is sent again at once."""
+        left = self.losses - 1
+        resent_s = min(self.resent_s, waited_s + timeouts_s(left, self.timeout_s))
+        return replace(self, resent_s=resent_s, losses=left)
 
     def left_s(self, waited_s: float) -> float:
         """How late it still is when nothing is lost any more after it has waited so long.
@@ -69,6 +75,11 @@ class Wait:
         while due_s < waited_s:
             due_s = 2 * due_s + self.timeout_s
         return min(due_s, self.resent_s)
+
+
+def timeouts_s(losses: int, timeout_s: float) -> float:
+    """After how long a packet comes that is lost so often, and of which nothing tells but TCP's timeouts, doubling."""
+    return timeout_s * float(2**losses - 1)
 
 
 class TokenBucket:
@@ -124,12 +135,8 @@ class Shape:
         packets = max(1, -(-size // SEGMENT_BYTES))
         self.counts.packets += packets
         timeout_s = _HANDSHAKE_TIMEOUT_S if handshake else TIMEOUT_S
-        resent_s = 0.0
-        if self._traffic.loss or self._traffic.corruption:
-            resent_s = max(
-                self._retransmission_s(packets - number, timeout_s) for number in range(1, packets + 1)
-            )
-        wait = Wait(self._delay_s(), resent_s, timeout_s)
+        losses = self._losses(packets) if self._traffic.loss or self._traffic.corruption else 0
+        wait = Wait(self._delay_s(), timeouts_s(losses, timeout_s), losses, timeout_s)
         self.counts.delayed += packets if wait.all_s > 0 else 0
         return wait
 
@@ -151,13 +158,17 @@ class Shape:
         self._since_reordered = 0
         return True
 
-    def _retransmission_s(self, followers: int, timeout_s: float) -> float:
-        losses = 0
-        while losses < _MOST_LOSSES and self._lost():
-            losses += 1
-        self.counts.lost += losses
-        told = followers >= _FOLLOWERS_THAT_TELL and losses > 0
-        return timeout_s * float(2 ** (losses - told) - 1)
+    def _losses(self, packets: int) -> int:
+        """The most that one of so many packets is lost without a later one that tells."""
+        most, telling = 0, 0
+        for _ in range(packets):  # from the last to the first
+            losses = 0
+            while losses < _MOST_LOSSES and self._lost():
+                losses += 1
+            self.counts.lost += losses
+            most = max(most, losses - telling)
+            telling += losses == 0
+        return most
 
     def _lost(self) -> bool:
         # Both are drawn every time: each has a correlation of its own.

@@ -26,9 +26,9 @@ class Transfer:
     """Some requests, one after another over each of a few connections."""
 
     up_bytes: int
-    """Sent to the replica; heads estimated."""
+    """Sent to the replica, at least: heads are estimated, one packet's headers are counted for each request."""
     down_bytes: int
-    """Had from it; heads estimated."""
+    """Had from it, at least."""
     took_s: float
     """Infinite where one had no answer."""
 
@@ -73,10 +73,8 @@ def order_for(link: Link, one: Transfer) -> Order:
     padding = _PADDING_BYTES if up is not None else 0
     needed = []
     for bucket, size in ((up, one.up_bytes + padding), (down, one.down_bytes)):
-        if bucket is not None and bucket.rate_bytes_per_s:
-            needed.append(
-                (bucket.burst_bytes + _LONG_ENOUGH_S * bucket.rate_bytes_per_s) / (size + HEADER_BYTES)
-            )
+        if bucket is not None and bucket.rate_bytes_per_s and size:
+            needed.append((bucket.burst_bytes + _LONG_ENOUGH_S * bucket.rate_bytes_per_s) / size)
     return Order(min(_MOST_REQUESTS, math.ceil(min(needed, default=1.0))), padding)
 
 
@@ -120,7 +118,7 @@ def _ask(port: int, path: str, requests: int, padding_bytes: int, until_s: float
                 connection.sock.settimeout(connection.timeout)
             connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
-            had += len(answer.read()) + len(str(answer.headers))
+            had += len(answer.read()) + len(str(answer.headers)) + HEADER_BYTES
     except (OSError, http.client.HTTPException):
         return None
     finally:
