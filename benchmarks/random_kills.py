@@ -38,10 +38,14 @@ RUN_ENDS_WITHIN_S = 120.0
 LATEST_S = 14.0
 """Of a kill, after the start of the run: a few come when it is over by itself, and are drawn again."""
 
-MANIFESTS: dict[str, dict[str, object]] = {
-    "PodChaos": {"action": "pod-kill"},
-    "delay": {"action": "delay", "delay": {"latency": "100ms"}, "duration": "3s"},
-    "loss": {"action": "loss", "loss": {"loss": "30"}, "duration": "3s"},
+POD, NETWORK = "PodChaos", "NetworkChaos"
+MANIFESTS: dict[str, tuple[str, dict[str, object]]] = {
+    "kill": (POD, {"action": "pod-kill"}),
+    "failure": (POD, {"action": "pod-failure", "duration": "3s"}),
+    "container": (POD, {"action": "container-kill", "containerNames": ["reference-server"]}),
+    "delay": (NETWORK, {"action": "delay", "delay": {"latency": "100ms"}, "duration": "3s"}),
+    "loss": (NETWORK, {"action": "loss", "loss": {"loss": "30"}, "duration": "3s"}),
+    "partition": (NETWORK, {"action": "partition", "direction": "both", "duration": "3s"}),
 }
 
 
@@ -100,15 +104,16 @@ def draw(seed: int, victims: Sequence[str]) -> Drawn:
 
 def manifest(name: str, rng: random.Random) -> dict[str, object]:
     """One fault of a random replica or two."""
+    kind, spec = MANIFESTS[name]
     return {
         "apiVersion": "chaos-mesh.org/v1alpha1",
-        "kind": name if name == "PodChaos" else "NetworkChaos",
-        "metadata": {"name": f"random-{name.lower()}", "namespace": "inference"},
+        "kind": kind,
+        "metadata": {"name": f"random-{name}", "namespace": "inference"},
         "spec": {
             "mode": "fixed",
             "value": str(rng.randint(1, 2)),
-            "selector": {"namespaces": ["inference"]},
-            **MANIFESTS[name],
+            "selector": {"namespaces": ["inference"], "labelSelectors": {"app": "reference-server"}},
+            **spec,
         },
     }
 
