@@ -10,7 +10,7 @@ from random import SystemRandom
 
 from chaos import run_folder
 from chaos.display.progress import Progress, for_stream
-from chaos.errors import ExitCode
+from chaos.errors import CleanupError, ExitCode
 from chaos.experiment.design import require_decidable, sentences
 from chaos.experiment.experiment import Experiment, read_experiment, write_as_run
 from chaos.experiment.meant import require_meant
@@ -168,11 +168,16 @@ def report(path: Path) -> int:
 
 def recover(*, dry_run: bool) -> int:
     """End what lost runs left, and say what that was."""
-    lost = lost_runs()
+    lost, failures = lost_runs(), []
     for run in lost:
         print(f"run {run.run_id}: {run.left}")
-        for piece in run.pieces if dry_run else run.end():
-            print(f"  {'would end' if dry_run else 'ended'} {piece}")
+        try:
+            for piece in run.pieces if dry_run else run.end():
+                print(f"  {'would end' if dry_run else 'ended'} {piece}")
+        except CleanupError as error:  # the others still have their turn
+            failures.append(f"{error}")
+    if failures:
+        raise CleanupError("; ".join(failures), hint="see what holds it, then `aftershock recover` again")
     if not lost:
         print("nothing to recover: no run has lost its runner")
     return ExitCode.PASSED

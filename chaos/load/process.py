@@ -24,6 +24,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chaos.errors import InconclusiveError
+from chaos.interrupts import wait_in_order
 from loadtests.parts import RowTail, merge_parts, remove_rows
 from loadtests.plan import Plan
 from loadtests.rows import Row
@@ -213,8 +214,7 @@ class Load:
         if child is not None and child.poll() is None:
             self._stopped = True
             child.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(_GRACE_S if self.config.processes == 1 else _GRACE_OF_SEVERAL_S)
+            wait_in_order(child, _GRACE_S if self.config.processes == 1 else _GRACE_OF_SEVERAL_S)
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()

@@ -52,13 +52,40 @@ class ProcessId:
 
     def kill(self) -> bool:
         """SIGKILL it and, where it leads a process group, the whole group; False when it was gone already."""
-        if not self.alive():
-            return False
+        leads = False
         with suppress(ProcessLookupError, PermissionError):
-            if os.getpgid(self.pid) == self.pid:
-                os.killpg(self.pid, signal.SIGKILL)
-            else:
-                os.kill(self.pid, signal.SIGKILL)
+            leads = os.getpgid(self.pid) == self.pid
+        members = [each for each in of_group(self.pid) if each != self] if leads else []
+        if not self.signal(signal.SIGKILL):
+            return False
+        for member in members:
+            member.signal(signal.SIGKILL)
+        return True
+
+    def signal(self, number: signal.Signals) -> bool:
+        """Signal this process and no other; False when it is gone, or not ours to signal.
+
+        On Linux by a descriptor that is taken first and looked at then: should the pid pass to another process in
+        between, the signal goes nowhere.
+        """
+        if sys.platform != "linux":
+            with suppress(ProcessLookupError, PermissionError):
+                if self.alive():
+                    os.kill(self.pid, number)
+                    return True
+            return False
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except OSError:
+            return False
+        try:
+            if not self.alive():
+                return False
+            signal.pidfd_send_signal(descriptor, number)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
         return True
 
 

@@ -4,7 +4,6 @@ Not in the run folder: `aftershock recover` must find them wherever it is called
 """
 
 import json
-import os
 import shlex
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 from chaos.errors import CleanupError
 from chaos.targets import LostRun
+from chaos.targets.durable import state_folder, write_whole
 from chaos.targets.effects import Command
 from chaos.targets.external.execution import Ended, Setting, execute
 from chaos.targets.identity import ProcessId
@@ -40,8 +40,7 @@ class Entry:
 
 def folder() -> Path:
     """Where entries lie: `$XDG_STATE_HOME/aftershock/faults`, one file each."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "aftershock" / "faults"
+    return state_folder("faults")
 
 
 def write(path: Path, entry: Entry) -> None:
@@ -50,18 +49,7 @@ def write(path: Path, entry: Entry) -> None:
     Raises:
         OSError: the disk refused.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("w") as file:
-        file.write(json.dumps(asdict(entry), default=str) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    write_whole(path, json.dumps(asdict(entry), default=str) + "\n")
 
 
 def read(path: Path) -> Entry:

@@ -30,7 +30,7 @@ class EjectionSpec:
     """Slow is more than this many times the peers' median."""
     most: float = 0.5
     """The largest share of all replicas that may be out."""
-    base_s: float = 5.0
+    base_s: float = 10.0
     """For how long the first time; twice as long at each further time."""
     longest_s: float = 60.0
     """But no longer; who was in rotation for so long begins anew."""

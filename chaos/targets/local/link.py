@@ -12,6 +12,7 @@ from typing import Any
 
 from chaos.errors import InconclusiveError, RefusedError
 from chaos.events import Event
+from chaos.interrupts import wait_in_order
 from chaos.targets.identity import ProcessId, marks
 from chaos.targets.local.processes import command
 from chaos.targets.local.spec import LocalSpec
@@ -84,10 +85,8 @@ class SupervisorLink:
         """Have the supervisor end everything and itself; kill it if it does not. Proves nothing."""
         self._stopping.set()
         self._send({"op": "stop"})
-        try:
-            self._process.wait(_STOP_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
+        if not wait_in_order(self._process, _STOP_WITHIN_S):
+            with suppress(ProcessLookupError):  # not reaped yet, so that the pid is still its own
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._heart.join()

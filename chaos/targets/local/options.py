@@ -216,8 +216,9 @@ the command; `[]`: each starts anew"""
         return [
             LostRun(
                 run.run_id,
-                f"its runner (pid {run.runner_pid}) is gone; left: {len(run.processes)} processes",
-                tuple(run.processes),
+                f"its runner (pid {run.runner_pid}) is gone; left: {len(run.processes)} processes"
+                + (", its scratch folder" if run.scratch is not None else ""),
+                run.pieces,
                 partial(lost_runs.end_lost_run, run.run_id),
             )
             for run in lost_runs.find_lost_runs()

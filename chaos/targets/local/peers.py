@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-CHANCE = 1e-8
+CHANCE = 1e-7
 """How unlikely a run of failures must be for a replica like the others. At 30 requests a second chance then does it
-once in a month or so, where the others' share of failures is known well."""
+once in some days, where the others' share of failures is known well."""
 
 _LEAST_SHARE = 0.002
 """Of failures that is granted to everybody, however well the peers do."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from chaos.errors import InconclusiveError, InputError
+from chaos.errors import InconclusiveError, InputError, RefusedError
 from chaos.events import Event
 from chaos.prometheus import PrometheusClient
 from chaos.targets import Asked, Endpoints, Evidence, Node, Replica
@@ -29,6 +29,7 @@ from chaos.targets.local.means.enforcing import to_wire
 from chaos.targets.local.means.means import View
 from chaos.targets.local.ports import HOST
 from chaos.targets.local.prometheus import ServerFiles, find_prometheus
+from chaos.targets.local.run_record import RunRecord
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.start import until_ready, until_scraped
 from chaos.targets.local.wire import Message
@@ -90,6 +91,7 @@ class LocalTarget:
         if self._spec.prometheus:
             find_prometheus()
         try:
+            self._put_on_record()
             self._link = self._connect(self._spec, self._runner)
             deadline_s = time.monotonic() + self._spec.ready_within_s
             self._ports = until_ready(self._describe, self._spec, self._on_progress, deadline_s)
@@ -212,6 +214,15 @@ class LocalTarget:
         """Look from outside whether each victim that still exists is as it was before."""
         return until_verified(self._aims[occurrence].unharmed, within_s)
 
+    def _put_on_record(self) -> None:
+        try:
+            RunRecord.of(self._spec.run_id, self._runner, self._spec.scratch_folder).write()
+        except OSError as error:
+            raise RefusedError(
+                f"the run cannot be put on record, so that it could be found were it lost: {error}",
+                hint="free some space, or name a folder that can be written to in XDG_STATE_HOME",
+            ) from error
+
     def _metrics_ports(self) -> Sequence[int]:
         """Of the replicas that are there, each at its latest start."""
         starts = {e.replica: e.detail for e in self.events() if e.kind in _STARTS}
@@ -231,5 +242,4 @@ class LocalTarget:
                 self._link.stop()
             # Even without a link: an interrupt may have come while it was being made.
             end_lost_run(self._spec.run_id)
-            shutil.rmtree(self._spec.scratch_folder, ignore_errors=True)
             self._stopped = Event(time.monotonic(), "target_stopped")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chaos.interrupts import hurrying
 from chaos.targets import Evidence, Replica
 from chaos.targets.effects import Effect
 from chaos.targets.local.means import means
@@ -66,7 +67,7 @@ def until_verified(look: Callable[[], Sequence[Evidence]], within_s: float) -> S
     deadline_s = time.monotonic() + within_s
     while True:
         evidence = look()
-        if all(each.verified for each in evidence) or time.monotonic() > deadline_s:
+        if all(each.verified for each in evidence) or time.monotonic() > deadline_s or hurrying():
             return evidence
         time.sleep(_LOOK_EVERY_S)
 
