@@ -90,10 +90,7 @@ class Pod:
         """Live until deleted."""
         self._emit("replica_created", node=naming.node_name(self.zone), zone=self.zone)
         restart, ends_in_a_row = self._around.spec.restart, 0
-        while not self.terminating:
-            await self._may_run.wait()
-            if self.terminating:
-                break
+        while await self._is_to_start():
             ports = self._take_ports()
             began_s = time.monotonic()
             await self._live_once(ports)
@@ -122,6 +119,11 @@ class Pod:
         if grace_s > 0:
             asyncio.get_running_loop().call_later(grace_s, self._signal, signal.SIGKILL, reason)
         return at_s
+
+    async def _is_to_start(self) -> bool:
+        """Wait while it is kept down; whether a process is to be started then, or it was deleted."""
+        await self._may_run.wait()
+        return not self.terminating
 
     def crash(self, reason: str) -> float:
         """Kill what runs in it, once; it starts again as after any other end. Monotonic seconds of the signal."""
