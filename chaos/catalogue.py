@@ -9,6 +9,7 @@ from pathlib import Path
 from chaos.errors import AftershockError, CleanupError, ExitCode, InputError
 from chaos.experiment.design import require_decidable
 from chaos.experiment.experiment import Experiment, read_experiment
+from chaos.experiment.meant import require_meant
 from chaos.experiment.needs import missing
 from chaos.reading import documents
 from chaos.record.journal import Journal
@@ -74,6 +75,7 @@ def read(folder: Path) -> tuple[Listed, ...]:
         raise InputError(f"expected a folder with experiments in it: {folder}")
     for experiment in found:
         require_decidable(experiment)
+        require_meant(experiment)
     return tuple(Listed(one, (*missing(one.spec.needs, one.target.service_url),)) for one in found)
 
 

@@ -37,7 +37,7 @@ SHIPPED = ROOT / "chaos/experiments/pod-kill-30.yaml"
         ('value: "1"', "value: 1", ("kill.yaml", "spec.value", "1")),
         ("mode: fixed", "moed: fixed", ("kill.yaml", "spec.moed", "fixed")),
         ("action: pod-kill", "action: pod-kil", ("kill.yaml", "spec.action", "pod-kil")),
-        ("kind: PodChaos", "kind: StressChaos", ("kill.yaml", "kind", "StressChaos")),
+        ("kind: PodChaos", "kind: StresChaos", ("kill.yaml", "kind", "StresChaos")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

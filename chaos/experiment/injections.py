@@ -82,12 +82,8 @@ def _object(manifest: Path, target: TargetOptions) -> Planned:
     """
     planned = target.planned(0)
     namespaces = {replica.namespace for replica in planned.replicas}
-    documents = read_documents(manifest)
-    if not any("apiVersion" in document.values for document in documents):
-        raise InputError(
-            f"{manifest}: expected a manifest, which has an apiVersion; "
-            + ("this is an experiment" if "experiment" in documents[0].values else "this has none")
-        )
+    if "experiment" in read_documents(manifest)[0].values:
+        raise InputError(f"{manifest}: expected a manifest, which has an apiVersion, got an experiment")
     found = read_manifest(manifest, namespaces.pop() if len(namespaces) == 1 else NAMESPACE)
     if len(found) != 1:
         raise InputError(

@@ -43,7 +43,7 @@ KIND = Kind(
     problems=_problems,
     plane="process",
     lasts=False,
-    done="had their process killed, and kept their names",
+    done="crashed",
     fidelities={
         "local": exact(
             "SIGKILL to the process group that is the replica's one container; it starts again in place"

@@ -33,7 +33,7 @@ KIND = Kind(
     manifest=PodFailure,
     effects=_effects,
     plane="process",
-    done="were down, and kept their names",
+    done="were down",
     fidelities={
         "local": modelled(
             "the process is killed and not started again until then, in place of an image that only sleeps; "

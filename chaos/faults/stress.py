@@ -158,7 +158,7 @@ KIND = Kind(
     problems=_problems,
     doubts=_doubts,
     plane="host",
-    done="shared their processors and their memory with stressors",
+    done="were stressed",
     fidelities={
         "local": approximate(
             "the stressors are processes of their own beside the replica, as nice as it and on the same processors; "

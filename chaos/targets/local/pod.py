@@ -97,9 +97,7 @@ class Pod:
         """Live until deleted."""
         self._emit("replica_created", node=naming.node_name(self.zone), zone=self.zone)
         restart, ends_in_a_row = self._around.spec.restart, 0
-        while not self.terminating:
-            if not await self._may_start():
-                break
+        while await self._may_start():
             ports = self._take_ports()
             began_s = time.monotonic()
             await self._live_once(ports)

@@ -38,8 +38,9 @@ class Stressors:
             # Isolated: nothing of the environment that replicas are given decides what a stressor imports.
             program = (sys.executable, "-I", "-S", str(_PROGRAM), *arguments)
             for _ in range(workers):
-                child = self._cluster.start_beside(program, marks, _niceness(pod.pid), "stressors")
+                child = self._cluster.start_beside(program, marks, "stressors")
                 children.append(child)
+                child.step_back(_niceness(pod.pid))
                 _place_beside(child.pid, pod.pid)
 
     async def end(self, occurrence: str) -> None:
