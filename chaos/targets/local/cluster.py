@@ -117,16 +117,19 @@ class Cluster:
             beside["standby"] = self._standby.pid
         return {"replicas": replicas, "ports": self.ports, "complete": self.complete, "beside": beside}
 
-    def start_beside(self, program: Sequence[str], marks: Mapping[str, str], log: str) -> Child:
+    def start_beside(
+        self, program: Sequence[str], marks: Mapping[str, str], log: str, niceness: int = 0
+    ) -> Child:
         """Start a process beside the replicas, which ends with the cluster at the latest.
 
         Args:
             program: its command line.
             marks: what it is found by in its environment, beside the marks of the run.
             log: the name of its log.
+            niceness: how much it lets others go first.
         """
         environment, file = {**os.environ, **marks}, self.spec.log_folder / f"{log}.log"
-        return self._processes.start(program, env=environment, log=file)
+        return self._processes.start(program, env=environment, log=file, niceness=niceness)
 
     async def order_proxy(self, op: str, **fields: Any) -> dict[str, Any]:
         """Have the proxy do something; LookupError while there is none."""

@@ -33,7 +33,7 @@ class _Enforcer(Enforcer[DeviceMemory]):
             *(sys.executable, "-m", "reference_server", "occupy-gpu"),
             *("--gpu", str(effect.gpu), "--leave-free", str(effect.free_bytes)),
         )
-        self._holding[occurrence] = self.cluster.start_beside(program, {}, NICENESS, "gpu-memory")
+        self._holding[occurrence] = self.cluster.start_beside(program, {}, "gpu-memory", NICENESS)
         return at_s
 
     async def undo(self, occurrence: str) -> None:

@@ -41,7 +41,7 @@ class _Enforcer(Enforcer[DeviceStress]):
         )
         started = self._neighbours.setdefault(occurrence, [])
         for _ in range(effect.workers):
-            started.append(self.cluster.start_beside(program, {}, NICENESS, "gpu-neighbour"))
+            started.append(self.cluster.start_beside(program, {}, "gpu-neighbour", NICENESS))
         return at_s
 
     async def undo(self, occurrence: str) -> None:
