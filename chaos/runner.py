@@ -28,7 +28,7 @@ from chaos.errors import AbortedError, AftershockError, InconclusiveError, Refus
 from chaos.events import Event, EventKind, write_events
 from chaos.experiment.experiment import Experiment
 from chaos.faults.agenda import Agenda
-from chaos.faults.injection import Injector, candidates
+from chaos.faults.injection import Injector, require_possible
 from chaos.faults.timetable import Timetable
 from chaos.interrupts import Interrupted
 from chaos.judging import judge
@@ -110,8 +110,7 @@ class Run:
         self._note(EventKind.TARGET_OPENED, time.monotonic(), opened)
         try:
             for planned in self.experiment.faults:
-                if planned.fault.selection is not None:
-                    candidates(target, planned)
+                require_possible(target, planned)
             engine = broadcast.target_started(target)
             endpoints = target.endpoints()
             claims.require_understood(endpoints.prometheus_url, self._asked)

@@ -13,7 +13,7 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-from chaos.errors import CleanupError
+from chaos.errors import CleanupError, RefusedError
 from chaos.events import Event, EventKind
 from chaos.faults import blast_radius, selection
 from chaos.faults.blast_radius import BlastRadius
@@ -167,6 +167,19 @@ class Injector:
                 f"{occurrence} was undone, and is still to be seen: "
                 + "; ".join(f"{each.replica}: {each.how}" for each in still)
             )
+
+
+def require_possible(target: Target, planned: PlannedFault) -> None:
+    """Make sure, before anything is loaded, that a fault could be injected as things are now.
+
+    Raises:
+        RefusedError: it hits nobody, somebody protected, too many, or this target on this machine cannot.
+    """
+    fidelity = target.fidelity(planned.fault)
+    if fidelity.level == "unsupported":
+        raise RefusedError(f"{planned.fault.kind.label} cannot be injected here: {fidelity.reason}")
+    if planned.fault.selection is not None:
+        candidates(target, planned)
 
 
 def candidates(target: Target, planned: PlannedFault) -> list[Replica]:

@@ -169,7 +169,7 @@ class LocalTarget:
 
     def fidelity(self, fault: Asked) -> Fidelity:
         """How close this target comes to the fault."""
-        return fidelity(fault, self._spec)
+        return fidelity(fault, self._spec, here=True)
 
     def aim(self, occurrence: str, effects: Sequence[Effect], victims: Sequence[Replica]) -> None:
         """Note what the victims are, so that they can be looked up afterwards.

@@ -14,7 +14,6 @@ from chaos.targets.local.means.means import Enforcer, Means, Sight, Witness
 from chaos.targets.local.means.series import figure
 from chaos.targets.local.pod import NICENESS, Pod
 from chaos.targets.local.processes import Child
-from chaos.targets.local.spec import LocalSpec
 from exporters.series.gpu import GPU_MEMORY_TOTAL, GPU_MEMORY_USED
 
 _GIB = 1 << 30
@@ -63,8 +62,4 @@ class _Witness(Witness[DeviceMemory]):
         return Evidence(victim.name, verified=False, how=f"no exporter tells of GPU {gpu}")
 
 
-def _not_here(_: DeviceMemory, spec: LocalSpec) -> str | None:
-    return no_gpu(spec)
-
-
-MEANS = Means(DeviceMemory, _Enforcer, _Witness, _not_here)
+MEANS = Means(DeviceMemory, _Enforcer, _Witness, lack=no_gpu)

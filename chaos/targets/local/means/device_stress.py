@@ -21,7 +21,6 @@ from chaos.targets.local.means.means import Enforcer, Means, Sight, View
 from chaos.targets.local.means.series import figure
 from chaos.targets.local.pod import NICENESS, Pod
 from chaos.targets.local.processes import Child
-from chaos.targets.local.spec import LocalSpec
 from exporters.series.gpu import GPU_UTILIZATION
 
 _VERB = "burn-gpu"
@@ -107,8 +106,4 @@ def _is_neighbour(process: ProcessId) -> bool:
     return False
 
 
-def _not_here(_: DeviceStress, spec: LocalSpec) -> str | None:
-    return no_gpu(spec)
-
-
-MEANS = Means(DeviceStress, _Enforcer, _Witness, _not_here)
+MEANS = Means(DeviceStress, _Enforcer, _Witness, lack=no_gpu)

@@ -1,13 +1,10 @@
 """Whether this machine has a GPU, told without its libraries."""
 
 from pathlib import Path
-from typing import Any
-
-from chaos.targets.local.spec import LocalSpec
 
 _DRIVER = Path("/dev/nvidiactl")
 
 
-def no_gpu(_: LocalSpec | Any) -> str | None:
+def no_gpu() -> str | None:
     """Why nothing can be done to a GPU here; None where there is one."""
     return None if _DRIVER.exists() else f"this machine has no NVIDIA GPU: there is no {_DRIVER}"

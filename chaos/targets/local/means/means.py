@@ -113,7 +113,9 @@ class Means(Generic[E]):
     enforcer: type[Enforcer[E]]
     witness: type[Witness[E]]
     hindrance: Callable[[E, LocalSpec], str | None] = everywhere
-    """Why this very effect is none that this cluster can have; None where nothing stands against it."""
+    """Why this very effect is none that a cluster of this spec can have; None where nothing stands against it."""
+    lack: Callable[[], str | None] = lambda: None
+    """What this very machine lacks for it; a file that is read elsewhere is right all the same."""
 
 
 def listing(victim: Replica, *, listed: bool) -> str:
