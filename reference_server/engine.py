@@ -110,11 +110,6 @@ class Engine:
         self._errands.append(errand)
         self._wake.set()
 
-    @property
-    def stopping(self) -> bool:
-        """Whether the thread was told to end."""
-        return self._stopping.is_set()
-
     def claim_idle(self) -> None:
         """On the thread: have the probes believe that nothing is to be done, until the next step begins."""
         self._step_began_s = None

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
-from chaos.targets import Evidence, Replica
+from chaos.targets import Replica
 from chaos.targets.effects import Effect, Termination
 from chaos.targets.engine_effects import (
     ColdStart,
@@ -27,19 +27,11 @@ from chaos.targets.engine_effects import (
 from chaos.targets.identity import of_run
 from chaos.targets.local.means import completion
 from chaos.targets.local.means.kinds import means_of
-from chaos.targets.local.options import DEFAULT_COMMAND, STANDBY
-from chaos.targets.local.spec import LIVENESS, READINESS, LocalSpec
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import wait_until
-from tests.support.local_cluster import all_ready, kinds, last, named, probe, total
+from tests.support.engine_cluster import REFERENCE, only, spec
+from tests.support.local_cluster import all_ready, kinds, last, named, total
 
-REFERENCE = {
-    "DS_MODEL_NAME": "tiny",
-    "DS_TORCH_THREADS": "1",
-    "DS_MIN_STEP_SECONDS": "0.01",
-    "DS_MAX_RUNNING": "2",
-    "DS_STALL_SECONDS": "30",
-}
 LASTING: dict[str, tuple[Effect, ...]] = {
     "health says 200 and generation hangs": (GrayFailure("hang"),),
     "health says 200 and every completion is a 503": (GrayFailure("503"),),
@@ -57,20 +49,6 @@ LASTING: dict[str, tuple[Effect, ...]] = {
     "a device fails": (DeviceError(79, 1.0),),
     "other weights are served": (OtherWeights(),),
 }
-
-
-def spec(folder: Path, **changes: Any) -> LocalSpec:
-    usual: dict[str, Any] = {
-        "replicas": 2,
-        "command": DEFAULT_COMMAND,
-        "standby": STANDBY,
-        "env": REFERENCE,
-        "readiness": probe(READINESS, period_s=0.05, timeout_s=2.0),
-        "liveness": probe(LIVENESS, timeout_s=5.0, failure_threshold=10),
-        "prometheus": False,
-        "faults_key": "a key that only this test has",
-    }
-    return LocalSpec(run_id=f"test-{uuid.uuid4()}", run_folder=folder, **(usual | changes))
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +70,6 @@ def aimed(target: LocalTarget, effects: tuple[Effect, ...]) -> tuple[str, Replic
     victim, occurrence = target.replicas()[0], f"fault#{uuid.uuid4().hex[:6]}"
     target.aim(occurrence, effects, [victim])
     return occurrence, victim
-
-
-def only(evidence: Sequence[Evidence]) -> Evidence:
-    assert len(evidence) == 1
-    return evidence[0]
 
 
 @pytest.mark.parametrize("effects", LASTING.values(), ids=LASTING)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -53,11 +54,17 @@ def test_a_kill_in_the_middle_of_a_freeze_leaves_no_process(
     tmp_path: Path, who: str, eventually: Eventually
 ) -> None:
     command = [sys.executable, "-c", RUNNER, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent) as runner:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent) as runner,
+        ExitStack() as cleanup,
+    ):
+        cleanup.callback(runner.kill)
         assert runner.stdout is not None
         run_id, *pids = runner.stdout.readline().decode().split()
         supervisor, *leaders = map(int, pids)
         frozen = [each for leader in leaders for each in of_group(leader)]
+        for each in frozen:
+            cleanup.callback(each.kill)
         assert len(stopped(frozen)) == 4  # a leader and its worker, twice
         guardians = guardians_of(run_id)
         assert len(guardians) == 1
@@ -72,7 +79,6 @@ def test_a_kill_in_the_middle_of_a_freeze_leaves_no_process(
         eventually(
             lambda: not any(each.alive() for each in guardians), within_s=30, what="the guardian's end"
         )
-        runner.kill()
     eventually(lambda: of_run(run_id) == [], within_s=60, what="the end of the run")
 
 

@@ -1,7 +1,7 @@
 """The door for faults of a server: who may order, how long an order stands, and that nothing of it stays."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from reference_server.config import Settings
+from reference_server.faults.layers import Layers
 from tests.conftest import wait_until
 from tests.support.reference_replicas import Hold, InThread, replica_in_thread
 
@@ -109,6 +110,17 @@ def test_a_lease_that_is_renewed_stands_and_is_not_begun_anew(replica: InThread)
     assert complete(replica).status_code == 200
 
 
+def test_a_function_is_wrapped_in_the_layers_that_are_left_whichever_came_off_first() -> None:
+    installed: list[Callable[[], str]] = []
+    layers: Layers[Callable[[], str]] = Layers(lambda: "bare", installed.append)
+    off = {name: layers.put_on(lambda inner, name=name: lambda: f"{name}({inner()})") for name in "abc"}  # type: ignore[misc]
+    seen = [installed[-1]()]
+    for name in ("b", "b", "c", "a"):
+        off[name]()
+        seen.append(installed[-1]())
+    assert seen == ["c(b(a(bare)))", "c(a(bare))", "c(a(bare))", "a(bare)", "bare"]
+
+
 def test_orders_of_several_names_are_in_force_together_and_end_in_any_order(replica: InThread) -> None:
     for name, factor in (("a", 2.0), ("b", 3.0), ("c", 4.0)):
         assert put(replica, {"fault": "slow-steps", "factor": factor}, name=name) == 200
@@ -143,6 +155,8 @@ def test_a_server_that_hangs_on_purpose_still_leaves_when_it_is_told_to() -> Non
     settings = Settings(**QUICK, faults_key=KEY, drain_s=0.2)
     with replica_in_thread(settings, Hold()) as one:
         assert put(one, HANG) == 200
+        with pytest.raises(requests.exceptions.ReadTimeout):
+            complete(one, timeout_s=0.5)
         began_s = time.monotonic()
     assert time.monotonic() - began_s < 10
     assert not one.server.engine._thread.is_alive()

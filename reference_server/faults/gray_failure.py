@@ -8,8 +8,6 @@ from reference_server.faults.order import Inside, Order, Refusal, Step, Undo
 if TYPE_CHECKING:
     from reference_server.core import Core
 
-_LOOK_EVERY_S = 0.05
-
 
 class GrayFailure(Order):
     """`hang`: the engine stands still and claims to idle; `503`: every completion is refused as by one that loads."""
@@ -35,8 +33,7 @@ def _hang(inside: Inside) -> Undo:
     def hanging(_: Step) -> Step:
         def hang(_: "Core") -> None:
             engine.claim_idle()
-            while not (over.wait(_LOOK_EVERY_S) or engine.stopping):
-                pass
+            over.wait()  # not for ever: a server that leaves ends its faults before it waits for its engine
 
         return hang
 

@@ -5,10 +5,10 @@ import socket
 import struct
 from typing import Annotated, Literal
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from pydantic import Field
 
-from reference_server.api.errors import failed
+from reference_server.api.errors import ApiError, failed
 from reference_server.api.generation import Generation
 from reference_server.api.openai_answers import DONE, Answer, event, usage
 from reference_server.api.routes import STREAM_HEADERS, Streamer
@@ -62,7 +62,8 @@ class _Stuck:
     ) -> web.StreamResponse:
         """As the API would, up to the point."""
         response = web.StreamResponse(headers=STREAM_HEADERS)
-        response.enable_chunked_encoding()
+        if request.version >= HttpVersion11:
+            response.enable_chunked_encoding()
         try:
             with generation:
                 if not self._order.after_tokens:
@@ -71,6 +72,10 @@ class _Stuck:
                 await self._outputs(request, response, generation, answer)
         except _CutShortError:
             pass
+        except ApiError as error:
+            if not response.prepared:
+                raise
+            await response.write(event(error.body))
         return response
 
     async def _outputs(
