@@ -26,6 +26,7 @@ from chaos.targets.engine_effects import (
 )
 from chaos.targets.identity import of_run
 from chaos.targets.local.means import completion
+from chaos.targets.local.means.door import LEASE_S
 from chaos.targets.local.means.kinds import means_of
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import wait_until
@@ -99,6 +100,19 @@ def test_a_fault_that_is_aimed_and_injected_into_nobody_fails_its_proof(
     seen = only(target.verify(occurrence, within_s=1.5))
     assert not seen.verified, seen.how
     target.recover(occurrence)
+
+
+def test_an_order_is_in_force_when_its_injection_returns_and_for_longer_than_its_lease(
+    target: LocalTarget,
+) -> None:
+    occurrence, victim = aimed(target, (GrayFailure("503"),))
+    port = last(target, victim.name)["port"]
+    target.inject(occurrence, [victim])
+    until_s = time.monotonic() + LEASE_S + 1
+    while time.monotonic() < until_s:
+        assert completion.complete(port, "", tokens=1, patience_s=5).status == 503
+    target.recover(occurrence)
+    assert completion.complete(port, "", tokens=1, patience_s=5).status == 200
 
 
 @pytest.mark.parametrize("pace", ["together", "rolling"])

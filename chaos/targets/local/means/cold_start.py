@@ -28,7 +28,9 @@ class _Sight(Sight[ColdStart]):
     before: frozenset[str] = frozenset()
     """Uids that were there already."""
     without_s: dict[str, float] = field(default_factory=dict)
-    """Since when each newcomer is seen without a process, by uid."""
+    """When each newcomer was first seen without a process, by uid."""
+    held: set[str] = field(default_factory=set)
+    """Those who were still without one after so long that nobody takes for a start."""
 
 
 class _Witness(Witness[ColdStart]):
@@ -41,17 +43,15 @@ class _Witness(Witness[ColdStart]):
     def hit(self, sight: Sight[ColdStart]) -> Sequence[Evidence]:
         assert isinstance(sight, _Sight)
         now_s, newcomers = time.monotonic(), self._newcomers(sight)
-        for uid, row in newcomers.items():
-            if row["pid"] is None:
-                sight.without_s.setdefault(uid, now_s)
         needed_s = min(_PROOF_S, 0.8 * sight.effect.delay_s)
-        held = [uid for uid, since_s in sight.without_s.items() if now_s - since_s >= needed_s]
-        early = [uid for uid in newcomers if uid not in sight.without_s]
+        for uid, row in newcomers.items():
+            if row["pid"] is None and now_s - sight.without_s.setdefault(uid, now_s) >= needed_s:
+                sight.held.add(uid)
         how = (
-            f"of {len(newcomers)} replicas that were created since, {len(held)} had no process for {needed_s:g} s, "
-            f"{len(early)} had one at once"
+            f"of {len(newcomers)} replicas that were created since, "
+            f"{len(sight.held)} had no process for {needed_s:g} s"
         )
-        verified = bool(newcomers) and len(held) == len(newcomers)
+        verified = bool(newcomers) and sight.held >= newcomers.keys()
         return [Evidence(victim.name, verified=verified, how=how) for victim in sight.victims]
 
     def unharmed(self, sight: Sight[ColdStart]) -> Sequence[Evidence]:
