@@ -1,5 +1,6 @@
 """What waits on one direction of one connection: each thing goes when it may, and none before an earlier one."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Line:
         waiting = _Waiting(self._now_s(), dict(waits), 0.0, size, go)
         if waiting.lost:
             self._lost.append(waiting)
-        elif self._lost:
+        elif self._lost and not any(wait.resent_s for wait in waits.values()):
             self._tell_of_losses(waiting.since_s)
         self._set_due(waiting, self._waiting[-1].due_s if self._waiting else self._left_s)
         self._waiting.append(waiting)
@@ -123,6 +124,8 @@ class Line:
 
     def _wake(self) -> None:
         due_s = self._waiting[0].due_s
+        if due_s == math.inf:
+            return  # until a fault is undone
         if self._woken_for_s is None or due_s < self._woken_for_s:
             self._woken_for_s = due_s
             self._call_at(due_s, self._go)
