@@ -13,20 +13,17 @@ import json
 import platform
 import socket
 import statistics
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from benchmarks.network_client import ANSWER, HOST, QUESTION, LostPackets, Seen, Work, see, server
-from benchmarks.network_real import really
 from chaos.targets.effects import Bucket, Traffic
-from chaos.targets.local.processes import command
+from tests.support.disturbed_network import Proxy, proxied
+from tests.support.kernel_network import really
+from tests.support.plain_client import ANSWER, HOST, QUESTION, LostPackets, Seen, Work, see, server
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,45 +79,6 @@ CASES = (
         bulk_bytes=300_000,
     ),
 )
-
-
-class Proxy:
-    """The local target's proxy with one route, under our orders."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]", upstream: int) -> None:
-        """Add the route."""
-        self._process = process
-        self.port = int(self.ask("add", route="r", upstream_port=upstream)["port"])
-
-    def ask(self, op: str, **fields: Any) -> dict[str, Any]:
-        """One order, one answer."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"id": 1, "op": op, **fields}).encode() + b"\n")
-        self._process.stdin.flush()
-        return cast("dict[str, Any]", json.loads(self._process.stdout.readline()))
-
-    @contextmanager
-    def disturbed(self, traffic: Traffic) -> Iterator[None]:
-        """The same traffic on both ways for a while."""
-        ways = {"to_replica": asdict(traffic), "from_replica": asdict(traffic)}
-        self.ask("shape", occurrence="fault#1", routes=["r"], **ways)
-        try:
-            yield
-        finally:
-            self.ask("unshape", occurrence="fault#1")
-
-
-@contextmanager
-def proxied() -> Iterator[Proxy]:
-    """A server behind a proxy."""
-    pipe = subprocess.PIPE
-    with server() as upstream, subprocess.Popen(command("proxy"), stdin=pipe, stdout=pipe) as process:
-        try:
-            yield Proxy(process, upstream)
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
 
 
 def through_the_kernel(case: Case, work: Work) -> tuple[str, Seen | str]:

@@ -67,7 +67,7 @@ def test_a_delay_that_is_aimed_and_injected_into_nobody_fails_verification(targe
         Link(from_replica=CUT, to_replica=CUT),
         Link(from_replica=CUT),
         Link(to_replica=CUT),
-        Link(from_replica=Traffic(bucket=Bucket(100_000, 10_000, 20_000))),
+        Link(from_replica=Traffic(bucket=Bucket(30_000, 3_000, 20_000))),
         Link(to_replica=Traffic(bucket=Bucket(100_000, 10_000, 20_000))),
         Link(to_replica=Traffic(corruption=0.5)),
     ],

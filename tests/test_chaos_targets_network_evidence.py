@@ -4,9 +4,10 @@ import math
 
 import pytest
 
-from chaos.targets.effects import Link, Traffic
+from chaos.targets.effects import Bucket, Link, Traffic
 from chaos.targets.local import network_evidence
 from chaos.targets.local.round_trips import RoundTrips
+from chaos.targets.local.transfers import Transfer, Transfers, kept_s, order_for
 
 
 def trips(*network_s: float, direct_s: float = 0.01) -> RoundTrips:
@@ -81,3 +82,94 @@ def test_a_network_is_back_when_it_costs_what_it_did_or_when_nobody_is_behind_it
         (RoundTrips((math.inf,), (math.inf,)), True),
     ]:
         assert network_evidence.back("one", link, QUIET, now, beside_s=0.0).verified is verified
+
+
+@pytest.mark.parametrize(
+    ("silent", "answered", "beside", "verified"),
+    [
+        (3, 0, 3, True),
+        (3, 0, 1, True),
+        (3, 0, 0, False),
+        (2, 1, 3, False),
+        (2, 0, 3, False),
+        (0, 0, 3, False),
+    ],
+    ids=[
+        "silence, and answers beside it",
+        "one answer beside it is enough",
+        "a replica that answers nobody",
+        "an answer came through",
+        "one was refused",
+        "all were refused",
+    ],
+)
+def test_a_partition_is_silence_through_the_network_and_answers_beside_it(
+    silent: int, answered: int, beside: int, verified: bool
+) -> None:
+    through = (0.01,) * answered + (math.inf,) * (3 - answered)
+    direct = (0.01,) * beside + (math.inf,) * (3 - beside)
+    now = RoundTrips(through, direct, silent)
+    for link in (Link(Traffic(cut=True)), Link(None, Traffic(cut=True, delay_s=1.0))):
+        assert network_evidence.hit("one", link, QUIET, now, beside_s=0.0).verified is verified
+
+
+NARROW = Link(from_replica=Traffic(bucket=Bucket(100_000, 10_000, 20_000)))
+
+
+@pytest.mark.parametrize(
+    ("through_s", "direct_s", "hit", "back"),
+    [
+        (0.45, 0.01, True, False),
+        (0.45, 0.3, False, True),
+        (0.1, 0.01, False, True),
+        (0.25, 0.01, False, False),
+        (math.inf, 0.01, True, True),
+        (math.inf, math.inf, False, True),
+    ],
+    ids=[
+        "as slow as the limit",
+        "slow beside it too",
+        "fast",
+        "between the two",
+        "slower than anybody waits",
+        "slow everywhere",
+    ],
+)
+def test_a_limit_keeps_bytes_through_the_network_and_not_beside_it(
+    through_s: float, direct_s: float, hit: bool, back: bool
+) -> None:
+    moved = Transfers(Transfer(5000, 50_000, through_s), Transfer(5000, 50_000, direct_s))
+    assert kept_s(NARROW, moved.through) == pytest.approx(0.4)
+    now = trips(0.002)
+    assert network_evidence.hit("one", NARROW, QUIET, now, 0.0, moved).verified is hit
+    assert network_evidence.back("one", NARROW, QUIET, now, 0.0, moved).verified is back
+    assert not network_evidence.hit("one", NARROW, QUIET, now, 0.0, None).verified
+
+
+def test_so_much_is_moved_that_the_limit_keeps_it_for_long_but_never_very_much() -> None:
+    order = order_for(NARROW, Transfer(150, 500, 0.01))
+    assert (order.requests, order.padding_bytes) == (100, 0)
+    up = Link(to_replica=Traffic(bucket=Bucket(100_000, 10_000, 20_000)))
+    order = order_for(up, Transfer(150, 500, 0.01))
+    assert order.requests * (150 + order.padding_bytes) >= 50_000
+    assert order.requests < 20
+    fast = Link(from_replica=Traffic(bucket=Bucket(1e9, 10_000, 20_000)))
+    assert order_for(fast, Transfer(150, 500, 0.01)).requests == 1000
+    beyond = Transfers(Transfer(150_000, 500_000, 0.5), Transfer(150_000, 500_000, 0.5))
+    assert not network_evidence.hit("one", fast, QUIET, trips(0.002), 0.0, beyond).verified
+
+
+def test_damaged_packets_are_as_many_late_requests_as_lost_ones() -> None:
+    through = tuple(0.3 if number < 40 else 0.01 for number in range(100))
+    now = RoundTrips(through, (0.01,) * 100)
+    for traffic in (Traffic(loss=0.3), Traffic(corruption=0.3), Traffic(loss=0.15, corruption=0.15)):
+        evidence = network_evidence.hit("one", Link(to_replica=traffic), QUIET, now, beside_s=0.0)
+        assert evidence.verified, evidence.how
+    twice = network_evidence.hit("one", Link(to_replica=Traffic(duplication=0.3)), QUIET, now, beside_s=0.0)
+    assert not twice.verified
+
+
+def test_a_network_that_another_fault_has_cut_is_no_failed_recovery() -> None:
+    link, cut_off = Link(to_replica=Traffic(delay_s=0.1)), RoundTrips((math.inf,), (0.01,), 1)
+    assert not network_evidence.back("one", link, QUIET, cut_off, beside_s=0.0).verified
+    assert network_evidence.back("one", link, QUIET, cut_off, beside_s=math.inf).verified

@@ -178,6 +178,8 @@ def test_a_partition_is_silence_on_an_open_connection_and_ends_with_a_retransmis
 
 def test_a_new_connection_hangs_in_a_partition_and_is_made_by_a_later_syn(proxy: Helper) -> None:
     client, server = joined(proxy, "syn")
+    upstream = socket.create_server(("127.0.0.1", 0))
+    proxy.ask("move", route="syn", upstream_port=upstream.getsockname()[1])
     impose(proxy, "syn", "cut#1", CUT, CUT)
     with pytest.raises(TimeoutError):
         socket.create_connection(client.getpeername(), timeout=0.3)
@@ -194,8 +196,8 @@ def test_a_new_connection_hangs_in_a_partition_and_is_made_by_a_later_syn(proxy:
     thread.join()
     assert made.is_set()
     assert time.monotonic() - began_s > 0.8, "the next SYN comes a second after the first"
-    client.close()
-    server.close()
+    for each in (client, server, upstream):
+        each.close()
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
@@ -242,6 +244,33 @@ def test_a_client_that_leaves_during_a_partition_is_gone_for_the_server_once_it_
     assert hears_nothing(server, 0.3)
     proxy.ask("unshape", occurrence="cut#left")
     assert server.recv(1) == b""
+    server.close()
+
+
+@pytest.mark.parametrize("order", ["reset", "remove"])
+def test_a_replica_that_goes_while_it_is_cut_off_is_silent_until_the_partition_ends(
+    proxy: Helper, order: str
+) -> None:
+    client, server = joined(proxy, f"gone {order}")
+    impose(proxy, f"gone {order}", f"cut#{order}", CUT, CUT)
+    proxy.ask(order, route=f"gone {order}")
+    assert hears_nothing(client, 0.4)
+    proxy.ask("unshape", occurrence=f"cut#{order}")
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+    client.close()
+    server.close()
+
+
+def test_what_is_late_still_arrives_when_both_sides_have_finished_sending(proxy: Helper) -> None:
+    client, server = joined(proxy, "finished")
+    impose(proxy, "finished", "late#1", up=Traffic(delay_s=0.3))
+    client.sendall(b"late")
+    for sock in (client, server):
+        sock.shutdown(socket.SHUT_WR)
+    assert client.recv(1) == b""
+    assert b"".join(iter(lambda: server.recv(16), b"")) == b"late"
+    client.close()
     server.close()
 
 

@@ -111,6 +111,23 @@ def test_of_many_packets_only_the_last_few_can_be_lost_without_a_later_one_that_
     assert {round(each_s, 6) for each_s in many} <= {round(0.2 * (2**k - 1), 6) for k in range(11)}
 
 
+@given(st.floats(0.05, 5))
+def test_what_had_come_when_a_line_was_cut_waits_for_its_end_and_then_for_a_retransmission(
+    cut_s: float,
+) -> None:
+    clock, gone, way = Clock(), [], Way({"cut#1": Shape(Traffic(cut=True), "seed")})
+    line = Line(clock.call_at, lambda: clock.now_s, way)
+    line.add(way.waits(100), 100, lambda: gone.append(clock.now_s))
+    clock.run(cut_s)
+    assert not gone
+    way.shapes.clear()
+    line.forget("cut#1")
+    clock.run(20)
+    (came_s,) = gone
+    assert cut_s <= came_s <= max(0.2, 2 * cut_s + 0.2)
+    assert came_s == pytest.approx(min(each for each in (0.2, 0.6, 1.4, 3.0, 6.2) if each >= cut_s))
+
+
 def test_what_follows_tells_of_a_loss_unless_it_is_lost_itself() -> None:
     clock, gone = Clock(), []
     line = Line(clock.call_at, lambda: clock.now_s)

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.network_client import LostPackets, Seen, Work, see, server
-from benchmarks.network_faults import Proxy, proxied
-from benchmarks.network_real import really
 from chaos.targets.effects import Bucket, Traffic
+from tests.support.disturbed_network import Proxy, proxied
+from tests.support.kernel_network import really
+from tests.support.plain_client import LostPackets, Seen, Work, see, server
 
 pytestmark = [
     pytest.mark.slow,

@@ -1,5 +1,6 @@
 """What waits on one direction of one connection: each thing goes when it may, and none before an earlier one."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,17 @@ class _Waiting:
     go: Callable[[], None]
     due_s: float = 0.0
     has_tokens: bool = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether something later that arrives would have it sent again."""
+        return any(wait.losses for wait in self.waits.values())
+
+    def told(self, now_s: float) -> None:
+        """Something later has arrived."""
+        for occurrence, wait in self.waits.items():
+            if wait.losses:
+                self.waits[occurrence] = wait.told(now_s - self.since_s)
 
 
 class Line:
@@ -39,6 +51,8 @@ class Line:
         self._now_s = now_s
         self._way = way or Way()
         self._waiting: deque[_Waiting] = deque()
+        self._lost: list[_Waiting] = []
+        """Those of them that something later would tell of."""
         self._bytes = 0
         self._left_s = 0.0
         """When the last thing left, by its own time and not by when this was noticed."""
@@ -63,7 +77,9 @@ class Line:
             go: called once; never, where the line is dropped.
         """
         waiting = _Waiting(self._now_s(), dict(waits), 0.0, size, go)
-        if not any(wait.losses for wait in waits.values()):
+        if waiting.lost:
+            self._lost.append(waiting)
+        elif self._lost and not any(wait.resent_s for wait in waits.values()):
             self._tell_of_losses(waiting.since_s)
         self._set_due(waiting, self._waiting[-1].due_s if self._waiting else self._left_s)
         self._waiting.append(waiting)
@@ -87,19 +103,18 @@ class Line:
     def drop(self) -> None:
         """Forget what waits: the connection is broken."""
         self._waiting.clear()
+        self._lost.clear()
         self._bytes = 0
 
     def _tell_of_losses(self, now_s: float) -> None:
         """Something has arrived at its first attempt: the other side asks for what is missing before it."""
-        before_s, told = self._left_s, False
+        for waiting in self._lost:
+            waiting.told(now_s)
+        self._lost = [waiting for waiting in self._lost if waiting.lost]
+        before_s = self._left_s
         for waiting in self._waiting:
-            for occurrence, wait in waiting.waits.items():
-                if wait.losses:
-                    waiting.waits[occurrence], told = wait.told(now_s - waiting.since_s), True
-            if not waiting.has_tokens:
-                self._set_due(waiting, before_s)
-            before_s = waiting.due_s
-        if told:
+            before_s = waiting.due_s if waiting.has_tokens else self._set_due(waiting, before_s)
+        if self._waiting:
             self._wake()
 
     def _set_due(self, waiting: _Waiting, before_s: float) -> float:
@@ -109,6 +124,8 @@ class Line:
 
     def _wake(self) -> None:
         due_s = self._waiting[0].due_s
+        if due_s == math.inf:
+            return  # until a fault is undone
         if self._woken_for_s is None or due_s < self._woken_for_s:
             self._woken_for_s = due_s
             self._call_at(due_s, self._go)
@@ -117,6 +134,7 @@ class Line:
         self._woken_for_s = None
         while self._waiting and self._may_go(self._waiting[0]):
             first = self._waiting.popleft()
+            first.waits.clear()
             self._bytes -= first.size
             self._left_s = first.due_s
             first.go()

@@ -28,6 +28,7 @@ class Route:
         self.counters = Counters()
         self.ways = Ways()
         self._connections: set[Connection] = set()
+        self._reset_waits = False
         self._server: asyncio.Server | None = None
 
     async def open(self) -> int:
@@ -49,6 +50,8 @@ class Route:
             self._obey_cuts()
             for connection in tuple(self._connections):
                 connection.forget(occurrence)
+            if self._reset_waits:
+                self.reset()
 
     def shaped(self) -> dict[str, list[dict[str, int]]]:
         """What was done to packets by each occurrence in force, on either way."""
@@ -58,10 +61,22 @@ class Route:
                 counts.setdefault(occurrence, []).append(asdict(shape.counts))
         return counts
 
+    @property
+    def cut(self) -> bool:
+        """Whether either way is: TCP needs both."""
+        return self.ways.up.cut or self.ways.down.cut
+
+    @property
+    def lingers(self) -> bool:
+        """Whether there are connections to be broken that would not hear of it yet."""
+        return self._reset_waits
+
     def reset(self) -> None:
-        """Break every open connection."""
-        for connection in tuple(self._connections):
-            connection.reset()
+        """Break every open connection; those that are cut off hear of it when they are no longer."""
+        self._reset_waits = self.cut and bool(self._connections)
+        if not self._reset_waits:
+            for connection in tuple(self._connections):
+                connection.reset()
 
     def close(self) -> None:
         """Stop listening and break every open connection."""
@@ -73,7 +88,7 @@ class Route:
         """Let no connection be made while either way is cut, and nothing pass on the open ones."""
         assert self._server is not None
         for listener in self._server.sockets:
-            set_silent(listener, silent=self.ways.up.cut or self.ways.down.cut)
+            set_silent(listener, silent=self.cut)
         for connection in tuple(self._connections):
             connection.obey_cuts()
 
@@ -90,6 +105,8 @@ class Proxy:
 
     def __init__(self) -> None:
         self._routes: dict[str, Route] = {}
+        self._removed: list[Route] = []
+        """Those that still have connections which cannot hear that they are broken."""
 
     async def serve(self, channel: Channel) -> None:
         """Obey until the other side is gone."""
@@ -123,7 +140,9 @@ class Proxy:
         return {}
 
     async def _remove(self, message: Message) -> Message:
-        self._routes.pop(message["route"]).close()
+        route = self._routes.pop(message["route"])
+        route.close()
+        self._removed += [route] if route.lingers else []
         return {}
 
     async def _shape(self, message: Message) -> Message:
@@ -136,8 +155,9 @@ class Proxy:
         return {}
 
     async def _unshape(self, message: Message) -> Message:
-        for route in self._routes.values():
+        for route in (*self._routes.values(), *self._removed):
             route.unshape(message["occurrence"])
+        self._removed = [route for route in self._removed if route.lingers]
         return {}
 
     async def _counters(self, _: Message) -> Message:

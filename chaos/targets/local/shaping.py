@@ -8,6 +8,7 @@ Sources: Linux, `net/sched/sch_netem.c` (jitter uniform, correlation of first or
 `include/net/tcp.h` (timeouts), `net/ipv4/tcp_recovery.c` (a later packet that has arrived tells of a loss: RACK).
 """
 
+import math
 import random
 from dataclasses import dataclass, field, replace
 
@@ -47,7 +48,7 @@ class Wait:
     delay_s: float
     """However it is undone, no longer than that."""
     resent_s: float = 0.0
-    """How much later it comes because it was lost: at one of TCP's retransmissions."""
+    """How much later it comes because it was lost: at one of TCP's retransmissions; infinite where all are lost."""
     losses: int = 0
     """How often its last packet is still to be lost."""
     timeout_s: float = TIMEOUT_S
@@ -135,6 +136,9 @@ class Shape:
         packets = max(1, -(-size // SEGMENT_BYTES))
         self.counts.packets += packets
         timeout_s = _HANDSHAKE_TIMEOUT_S if handshake else TIMEOUT_S
+        if self.cut:  # the kernel drops what comes now: this had come already, or was on its way
+            self.counts.delayed += packets
+            return Wait(0.0, math.inf, 0, timeout_s)
         losses = self._losses(packets) if self._traffic.loss or self._traffic.corruption else 0
         wait = Wait(self._delay_s(), timeouts_s(losses, timeout_s), losses, timeout_s)
         self.counts.delayed += packets if wait.all_s > 0 else 0

@@ -1,6 +1,6 @@
 """What a plain client sees over a network that the kernel itself disturbs: in a network namespace of its own.
 
-    unshare --map-root-user --net python -m benchmarks.network_real "netem delay 50ms"
+    unshare --map-root-user --net python -m tests.support.kernel_network "netem delay 50ms"
 
 Prints one JSON object; exit status 3, and the reason on standard error, where the kernel has no such queue or this user
 may have no namespace. The interface is the namespace's own loopback, with the packets of an Ethernet; whatever leaves
@@ -15,7 +15,7 @@ from dataclasses import asdict
 
 import msgspec
 
-from benchmarks.network_client import Seen, Work, see, server
+from tests.support.plain_client import Seen, Work, see, server
 
 UNAVAILABLE = 3
 _SET_UP = (
@@ -29,7 +29,7 @@ def really(queue: str, work: Work) -> Seen | str:
     """What is seen over a network with this queueing discipline; or why there is none here."""
     if shutil.which("unshare") is None or shutil.which("tc") is None:
         return "no unshare, or no tc, on PATH"
-    within = ("unshare", "--map-root-user", "--net", sys.executable, "-m", "benchmarks.network_real")
+    within = ("unshare", "--map-root-user", "--net", sys.executable, "-m", "tests.support.kernel_network")
     done = subprocess.run(
         [*within, queue, json.dumps(asdict(work))], capture_output=True, text=True, check=False
     )
