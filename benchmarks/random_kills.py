@@ -38,7 +38,8 @@ RUN_ENDS_WITHIN_S = 120.0
 LATEST_S = 14.0
 """Of a kill, after the start of the run: a few come when it is over by itself, and are drawn again."""
 
-POD, NETWORK = "PodChaos", "NetworkChaos"
+API = {"EngineChaos": "aftershock.dev/v1alpha1"}
+POD, NETWORK, STRESS, ENGINE = "PodChaos", "NetworkChaos", "StressChaos", "EngineChaos"
 MANIFESTS: dict[str, tuple[str, dict[str, object]]] = {
     "kill": (POD, {"action": "pod-kill"}),
     "failure": (POD, {"action": "pod-failure", "duration": "3s"}),
@@ -46,7 +47,14 @@ MANIFESTS: dict[str, tuple[str, dict[str, object]]] = {
     "delay": (NETWORK, {"action": "delay", "delay": {"latency": "100ms"}, "duration": "3s"}),
     "loss": (NETWORK, {"action": "loss", "loss": {"loss": "30"}, "duration": "3s"}),
     "partition": (NETWORK, {"action": "partition", "direction": "both", "duration": "3s"}),
+    "stress": (STRESS, {"stressors": {"cpu": {"workers": 1, "load": 20}}, "duration": "3s"}),
+    "freeze": (ENGINE, {"action": "freeze", "duration": "3s"}),
 }
+OF_THE_SERVER: dict[str, tuple[str, dict[str, object]]] = {
+    "gray": (ENGINE, {"action": "gray-failure", "duration": "3s"}),
+    "stuck": (ENGINE, {"action": "stuck-stream", "afterTokens": 2, "duration": "3s"}),
+}
+"""Faults of the reference server's own, which takes longer to start than a toy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,8 @@ def draw(seed: int, victims: Sequence[str]) -> Drawn:
     rng = random.Random(seed)
     victim = rng.choice(victims)
     standby = victim == "standby" or rng.random() < 0.3
-    chosen = rng.sample(sorted(MANIFESTS), rng.randint(1, 2))
+    possible = {**MANIFESTS, **OF_THE_SERVER} if standby else MANIFESTS
+    chosen = rng.sample(sorted(possible), rng.randint(1, 2))
     local: dict[str, object] = {"replicas": rng.randint(2, 4)}
     if standby:
         local["env"] = {"DS_MODEL_NAME": "tiny", "DS_TORCH_THREADS": "1"}
@@ -104,9 +113,9 @@ def draw(seed: int, victims: Sequence[str]) -> Drawn:
 
 def manifest(name: str, rng: random.Random) -> dict[str, object]:
     """One fault of a random replica or two."""
-    kind, spec = MANIFESTS[name]
+    kind, spec = {**MANIFESTS, **OF_THE_SERVER}[name]
     return {
-        "apiVersion": "chaos-mesh.org/v1alpha1",
+        "apiVersion": API.get(kind, "chaos-mesh.org/v1alpha1"),
         "kind": kind,
         "metadata": {"name": f"random-{name}", "namespace": "inference"},
         "spec": {

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -253,3 +254,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as interrupt:
         print(f"aftershock: interrupted by {interrupt.signal_name}, everything was undone", file=sys.stderr)
         return ExitCode.INTERRUPTED
+    except Exception:  # Python's own exit code for it, 1, would say that a weakness was found
+        traceback.print_exc()
+        print(
+            "aftershock: this is a mistake of aftershock itself, and says nothing of the cluster",
+            file=sys.stderr,
+        )
+        return ExitCode.INCONCLUSIVE

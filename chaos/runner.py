@@ -103,6 +103,10 @@ class Run:
             decides = deciding(error)
             self._end_early(decides)
             raise decides from None
+        except Exception as error:
+            mistake = f"a mistake of aftershock itself: {type(error).__name__}: {error}"
+            self._end_early(InconclusiveError(mistake))
+            raise
         return self._judge()
 
     def _under_load(self, target: Target, broadcast: Broadcast) -> None:

@@ -7,6 +7,7 @@ no process lives any more, because the machine went down under it, say.
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ def folder() -> Path:
 
 def forget(run_id: str) -> None:
     """Nothing is left of it."""
-    (folder() / f"{run_id}.json").unlink(missing_ok=True)
+    with suppress(FileNotFoundError, NotADirectoryError):  # nor was it ever on record
+        (folder() / f"{run_id}.json").unlink()
 
 
 def on_record() -> Iterator[RunRecord]:
