@@ -1,4 +1,4 @@
-"""PyYAML's safe loader and dumper, as strictly as a file of ours is to be read: no tags, no dates, no depth without end."""
+"""PyYAML's safe loader and dumper, as strict as files are to be read: no tags, no dates, no depth without end."""
 
 import re
 from typing import Any
@@ -18,6 +18,7 @@ class Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """The node that begins here, unless it has a tag or lies too deep."""
         event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs leave it bare
         if getattr(event, "tag", None) is not None:
             raise yaml.MarkedYAMLError(

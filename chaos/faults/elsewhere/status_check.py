@@ -125,10 +125,8 @@ def _doubts(spec: StatusCheckSpec) -> Iterator[Doubt]:
 STATUS_CHECK = elsewhere(
     StatusCheck,
     "it asks and injects nothing; the assertions and the guards of an experiment do that here",
-    kind="StatusCheck",
     plane="telemetry",
     problems=_problems,
     doubts=_doubts,
     lasts=False,
-    selects=False,
 )
