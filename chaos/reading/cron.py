@@ -119,7 +119,7 @@ def parse(text: str) -> Every | Calendar:
 def _require_zone(name: str) -> None:
     try:
         ZoneInfo(name or "UTC")
-    except (ValueError, OSError) as error:
+    except (LookupError, ValueError, OSError) as error:
         raise ValueError(f"unknown time zone {name!r}") from error
 
 
