@@ -428,6 +428,31 @@ def test_what_an_api_server_refuses_is_refused_by_key_path(case: str, tmp_path: 
     assert int(str(caught.value).split(":")[1]) >= 1
 
 
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        *(("http://server/readyz", True), ("/readyz", True), ("https://[::1]:8443/a?b=%zz", True)),
+        *(("http://server:99999/", True), ("http://", True), ("mailto:x", True), ("/a b", True)),
+        *(("", False), ("::", False), ("server/readyz", False), ("1http://server", False)),
+        *(("http://server:http/", False), ("http://a b/", False), ("/%zz", False), ("/a\tb", False)),
+    ],
+)
+def test_a_url_is_what_gos_parser_takes(tmp_path: Path, url: str, taken: bool) -> None:
+    spec = {"http": {"url": url, "criteria": {"statusCode": "200"}}}
+    path = tmp_path / "manifest.json"
+    path.write_text(
+        json.dumps(
+            {
+                "apiVersion": "chaos-mesh.org/v1alpha1",
+                "kind": "StatusCheck",
+                "metadata": {"name": "x"},
+                "spec": spec,
+            }
+        )
+    )
+    assert isinstance(judged(path), tuple) is taken
+
+
 def test_a_line_is_named_where_the_value_stands_however_deep(tmp_path: Path) -> None:
     kind, spec, where = REFUSED["what is wrong, deep inside"]
     with pytest.raises(InputError) as caught:

@@ -61,3 +61,11 @@ def test_a_shipped_experiment_can_be_injected_by_its_target(name: str) -> None:
 def test_a_sham_needs_nothing_and_lasts(tmp_path: Path) -> None:
     fault = read(tmp_path, SHAM)
     assert (fault.effects, fault.kind.lasts) == ((Nothing(),), True)
+
+
+def test_every_doubt_is_on_the_page_by_its_name() -> None:
+    code = "\n".join(path.read_text() for path in FAULTS.rglob("*.py"))
+    names = {*re.findall(r'(?:never|Doubt)\(\s*"([a-z-]+)"', code), "no-end"}
+    page = (ROOT / "docs/manifests.md").read_text()
+    assert len(names) > 20
+    assert sorted(name for name in names if f"`{name}`" not in page) == []
