@@ -197,3 +197,12 @@ def test_any_bytes_are_read_or_refused_but_never_crash(tmp_path: Path, content: 
     path = write(tmp_path, content)
     with suppress(InputError):
         read_documents(path)
+
+
+def test_characters_that_json_escapes_in_two_halves_are_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text('{"a": "\\ud83d\\ude00", "\\ud83d\\ude00": 1}')
+    assert read_document(path).values == {"a": "\U0001f600", "\U0001f600": 1}
+    path.write_text('{"a": "\\ude00"}')
+    with pytest.raises(InputError, match=r"file\.json:1: expected whole characters, got the half of one"):
+        read_document(path)

@@ -9,6 +9,7 @@ import pytest
 from chaos.experiment.experiment import read_experiment
 from chaos.faults.fault import Fault, Kind
 from chaos.faults.kinds import KINDS, read_fault
+from chaos.faults.objects import read_manifest
 from chaos.reading.documents import dump, read_document
 from chaos.targets.effects import Nothing
 
@@ -37,8 +38,8 @@ def test_every_file_that_declares_a_kind_is_one_line_of_the_registry() -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.label)
 def test_a_kind_has_a_manifest_that_is_read_and_a_row_in_the_docs(kind: Kind) -> None:
-    manifests = [read_fault(read_document(path)) for path in (ROOT / "chaos/manifests").glob("*.yaml")]
-    assert kind in [fault.kind for fault in manifests]
+    shipped = [one for path in (ROOT / "chaos/manifests").glob("*.yaml") for one in read_manifest(path)]
+    assert kind in [fault.kind for one in shipped for fault in one.faults]
     page = (ROOT / "docs/manifests.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith(f"| `{kind.label}` ")]
     assert len(rows) == 1
@@ -60,3 +61,11 @@ def test_a_shipped_experiment_can_be_injected_by_its_target(name: str) -> None:
 def test_a_sham_needs_nothing_and_lasts(tmp_path: Path) -> None:
     fault = read(tmp_path, SHAM)
     assert (fault.effects, fault.kind.lasts) == ((Nothing(),), True)
+
+
+def test_every_doubt_is_on_the_page_by_its_name() -> None:
+    code = "\n".join(path.read_text() for path in FAULTS.rglob("*.py"))
+    names = {*re.findall(r'(?:never|Doubt)\(\s*"([a-z-]+)"', code), "no-end"}
+    page = (ROOT / "docs/manifests.md").read_text()
+    assert len(names) > 20
+    assert sorted(name for name in names if f"`{name}`" not in page) == []

@@ -1,4 +1,4 @@
-"""Faults of processes on the local target: done for real, seen in the process table, undone, and never proved of nobody."""
+"""Faults of processes on the local target: done, seen in the process table, undone, and never proved of nobody."""
 
 from collections.abc import Iterator
 
@@ -107,7 +107,11 @@ def test_a_crash_is_restarted_in_place_and_the_next_ones_have_to_wait(
     target: LocalTarget, eventually: Eventually
 ) -> None:
     victim = target.replicas()[1]
-    restarts = kinds(target, victim.name).count("replica_restarted")
+
+    def restarts() -> int:
+        return kinds(target, victim.name).count("replica_restarted")
+
+    first = restarts()
     for number in (1, 2):
         before = {process.pid for process in of_replica(victim.uid, None)}
         inject(target, f"crash#{number}", Crash(("reference-server",)), victim)
@@ -115,11 +119,10 @@ def test_a_crash_is_restarted_in_place_and_the_next_ones_have_to_wait(
         assert evidence.verified, evidence.how
         assert f"uid {victim.uid} is still listed" in evidence.how
         eventually(
-            lambda: kinds(target, victim.name).count("replica_restarted") > restarts,
+            lambda wanted=first + number: restarts() == wanted,
             within_s=20,
             what="a restart",
         )
-        restarts += 1
         eventually(lambda: all_ready(target), within_s=20, what="three ready replicas")
         assert uid_is_there(target, victim.uid)
         assert not before & {process.pid for process in of_replica(victim.uid, None)}
@@ -135,7 +138,7 @@ def test_stressors_use_processors_beside_their_victim_until_they_are_ended(targe
     inject(target, "busy#1", ProcessorStress(workers=2, load=0.5), victim)
     (evidence,) = target.verify("busy#1", within_s=10)
     assert evidence.verified, evidence.how
-    found = find("busy#1")
+    found = find("busy#1", "processor")
     assert [each.beside for each in found] == [victim.uid, victim.uid] != [other.uid, other.uid]
     (own, *_) = of_replica(victim.uid, None)
     for each in found:
@@ -144,7 +147,7 @@ def test_stressors_use_processors_beside_their_victim_until_they_are_ended(targe
         assert stressor.cpu_affinity() == replica.cpu_affinity()
     target.recover("busy#1")
     assert target.verify_recovered("busy#1", within_s=5)[0].verified
-    assert find("busy#1") == []
+    assert find("busy#1", "processor") == []
 
 
 def test_stressors_hold_memory_beside_their_victim_until_they_are_ended(target: LocalTarget) -> None:
@@ -152,9 +155,19 @@ def test_stressors_hold_memory_beside_their_victim_until_they_are_ended(target: 
     inject(target, "full#1", MemoryStress(workers=2, size_bytes=20 * MEGABYTE, oom_score_adj=500), victim)
     (evidence,) = target.verify("full#1", within_s=10)
     assert evidence.verified, evidence.how
-    assert sum(each.resident_bytes for each in find("full#1")) >= 40 * MEGABYTE
+    assert sum(each.resident_bytes for each in find("full#1", "memory")) >= 40 * MEGABYTE
     target.recover("full#1")
     assert target.verify_recovered("full#1", within_s=5)[0].verified
+
+
+def test_both_kinds_of_stress_are_proved_side_by_side(target: LocalTarget) -> None:
+    victim = target.replicas()[0]
+    target.aim("both#1", [EFFECTS["processor stress"], EFFECTS["memory stress"]], [victim])
+    target.inject("both#1", [victim])
+    (evidence,) = target.verify("both#1", within_s=10)
+    assert evidence.verified, evidence.how
+    target.recover("both#1")
+    assert target.verify_recovered("both#1", within_s=5)[0].verified
 
 
 def test_memory_that_is_not_free_is_never_taken(target: LocalTarget) -> None:
@@ -163,7 +176,7 @@ def test_memory_that_is_not_free_is_never_taken(target: LocalTarget) -> None:
     target.aim("full#2", [MemoryStress(workers=1, size_bytes=too_much)], [victim])
     with pytest.raises(RefusedError, match="more than half of the"):
         target.inject("full#2", [victim])
-    assert find("full#2") == []
+    assert find("full#2", "memory") == []
 
 
 @pytest.mark.parametrize("name", EFFECTS)
@@ -208,6 +221,6 @@ def test_what_a_local_cluster_cannot_have_is_said_before_there_is_one(
 ) -> None:
     means = means_of(effect)
     assert means is not None
-    spec = cluster._spec  # noqa: SLF001 - any will do
+    spec = cluster._spec
     assert isinstance(spec, LocalSpec)
     assert reason in (means.hindrance(effect, spec) or "")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import yaml
 
-from chaos.validation import validate
 from chaos.errors import InputError
 from chaos.experiment.experiment import Experiment, read_experiment, rewrite, write_as_run
 from chaos.load import rate
@@ -17,6 +16,7 @@ from chaos.load.process import Load, LoadConfig
 from chaos.measuring.objectives import Objectives
 from chaos.run_folder import RunFolder
 from chaos.steady_state import overdue, overloaded
+from chaos.validation import validate
 from loadtests.plan import Plan
 from loadtests.prompts import prompt_of
 from loadtests.rows import read_rows

@@ -18,7 +18,7 @@ from chaos.faults.objects import read_object
 from chaos.faults.occurrence import Planned
 from chaos.faults.timetable import Timetable, timetable
 from chaos.reading import documents
-from chaos.reading.documents import KeyPath, Problem
+from chaos.reading.documents import Document, KeyPath, Problem
 from chaos.reading.kubernetes import objects
 from chaos.reading.quantities import duration_text
 from chaos.reading.strict import build
@@ -64,11 +64,7 @@ def read_experiment(path: Path) -> Experiment:
             experiment or, when that is sound, of its first wrong manifest.
     """
     document = documents.read_document(path)
-    if "apiVersion" in document.values:
-        raise InputError(
-            f"{path}: expected an experiment, got a manifest",
-            hint="`aftershock validate` reads it; an experiment names it as `manifest:` of its fault",
-        )
+    _refuse_manifest(document)
     spec = with_its_trace(build(document, ExperimentSpec), path.parent)
     assertions, problems = _parsed(spec.assertions)
     if found := [*load_problems(spec)]:  # without them it has a rate, or will have one
@@ -88,13 +84,21 @@ def read_experiment(path: Path) -> Experiment:
     ]
     if problems:
         raise document.refusal(problems)
-    asked = [Asked(where, entry, path.parent / entry.manifest) for where, entry in _entries(spec)]
-    injected = read_injections(asked, spec.target.chosen)
+    asked = (Asked(where, entry, path.parent / entry.manifest) for where, entry in _entries(spec))
+    injected = read_injections([*asked], spec.target.chosen)
     if problems := [*injected.problems, *_observe_problems(spec, injected.last_s)]:
         raise document.refusal(problems)
     said_by = next(key for key in ("rate", "profile", "trace") if ("load", key) in document.marks)
     rate_at = f"{path}:{document.marks['load', said_by].line}"
     return Experiment(path, spec, injected.injections, assertions, rate_at)
+
+
+def _refuse_manifest(document: Document) -> None:
+    if "apiVersion" in document.values:
+        raise InputError(
+            f"{document.path}: expected an experiment, got a manifest",
+            hint="`aftershock validate` reads it; an experiment names it as `manifest:` of its fault",
+        )
 
 
 def read_file(path: Path, namespace: str = NAMESPACE) -> Experiment | tuple[Planned, ...]:

@@ -1,6 +1,6 @@
 """What an experiment injects: each of its faults read from its manifest, and laid out in time.
 
-A Schedule or a Workflow comes to several injections: each is a fault of its own, with its draw of victims and its proof.
+A Schedule or a Workflow comes to several injections: each is a fault of its own, with its draw and its proof.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What an API server takes, and nobody can have meant: each has a name, said by `validate`, to be accepted by name for a run.
+"""What an API server takes, and nobody can have meant: said by name, and run only where it is accepted by name.
 
 Chaos Mesh discovers the one half of these only when it selects or injects: such a fault never starts, and nobody is
 told. The other half it does as written, which is more, or for longer, than a reader of the file would think.
@@ -83,7 +83,7 @@ def duration_doubts(spec: FaultSpec | WholeSpec, *, lasts: bool) -> Iterator[Dou
 
 
 def pause_doubts(metadata: Metadata, *, lasts: bool) -> Iterator[Doubt]:
-    """Of a fault that waits for an annotation to go; key paths begin within the metadata. What is over at once does not."""
+    """Of a fault that waits for an annotation to go; what is over at once does not. Key paths begin within metadata."""
     if metadata.paused and lasts:
         complaint = "expected no pause: while it is there, nothing is injected"
         yield never("paused", ("annotations",), complaint, "true")

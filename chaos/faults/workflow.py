@@ -1,8 +1,8 @@
 """Workflow: faults one after and beside another, as nodes of a tree that are made of templates.
 
 Source of the semantics: chaos-mesh/chaos-mesh, `pkg/workflow/controllers`, and a live one. A fault of a Workflow has no
-duration of its own: the deadline of its node ends it by deleting it, and the next node begins when the deletion is asked
-for, while the fault is still there.
+duration of its own: the deadline of its node ends it by deleting it, and the next node begins when the deletion is
+asked for, while the fault is still there.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What a Workflow's manifest may hold: templates, and which of them may have what. As Chaos Mesh's API server reads it."""
+"""What a Workflow's manifest may hold: templates, and which may have what. As Chaos Mesh's API server reads it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -109,7 +109,7 @@ def _template_problems(template: Template, names: list[str]) -> Iterator[Problem
         "children": (bool(template.children), _INNER),
         "conditionalBranches": (bool(template.conditional_branches), ("Task",)),
         "schedule": (template.schedule is not None, ("Schedule",)),
-        **{key: (True, (*BLOCKS,)) for key in blocks},
+        **dict.fromkeys(blocks, (True, (*BLOCKS,))),
     }
     for key, (there, allowed) in has.items():
         if there and type_ not in allowed:

@@ -105,7 +105,7 @@ def parse(text: str) -> Every | Calendar:
         raise ValueError("empty")
     if len(fields) not in (5, 6):
         raise ValueError(f"{len(fields)} fields")
-    second, minute, hour, day, month, weekday = fields if len(fields) == 6 else ("0", *fields)  # noqa: PLR2004
+    second, minute, hour, day, month, weekday = fields if len(fields) == 6 else ("0", *fields)
     return Calendar(
         second=_field(second, 0, 59),
         minute=_field(minute, 0, 59),
@@ -119,7 +119,7 @@ def parse(text: str) -> Every | Calendar:
 def _require_zone(name: str) -> None:
     try:
         ZoneInfo(name or "UTC")
-    except (ValueError, OSError) as error:
+    except (LookupError, ValueError, OSError) as error:
         raise ValueError(f"unknown time zone {name!r}") from error
 
 

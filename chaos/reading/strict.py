@@ -36,6 +36,7 @@ _EXPECTED = {
     "greater_than": "a number above {gt:g}",
     "greater_than_equal": "a number from {ge:g}",
     "less_than": "a number below {lt:g}",
+    "less_than_equal": "a number up to {le:g}",
     "too_short": "a list of at least {min_length}",
 }
 

@@ -1,4 +1,4 @@
-"""PyYAML's safe loader and dumper, as strictly as a file of ours is to be read: no tags, no dates, no depth without end."""
+"""PyYAML's safe loader and dumper, as strict as files are to be read: no tags, no dates, no depth without end."""
 
 import re
 from typing import Any
@@ -9,6 +9,7 @@ MAX_DEPTH = 50
 _YAML = "tag:yaml.org,2002:"
 STRING, MERGE, NULL = _YAML + "str", _YAML + "merge", _YAML + "null"
 INTEGER, FLOAT = _YAML + "int", _YAML + "float"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
 
 
@@ -18,6 +19,7 @@ class Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """The node that begins here, unless it has a tag or lies too deep."""
         event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs leave it bare
         if getattr(event, "tag", None) is not None:
             raise yaml.MarkedYAMLError(
@@ -30,7 +32,19 @@ class Loader(yaml.SafeLoader):
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
+        if isinstance(node, yaml.ScalarNode) and _SURROGATE.search(node.value):
+            node.value = _whole(node)
         return node
+
+
+def _whole(node: yaml.ScalarNode) -> str:
+    """A text whose characters beyond the first 65,536 were written as JSON escapes them, in two halves each."""
+    try:
+        text: str = node.value.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError as error:
+        problem = "expected whole characters, got the half of one"
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
+    return text
 
 
 class Dumper(yaml.SafeDumper):

@@ -1,4 +1,4 @@
-"""What a real API server with a real Chaos Mesh answered to manifests: test data that lies beside the checkout, or nowhere."""
+"""What an API server with Chaos Mesh answered to manifests: test data that lies beside the checkout, or nowhere."""
 
 import json
 import os

@@ -107,26 +107,20 @@ def _needed(spec: AwsSpec | AzureSpec | GcpSpec, action: str, **keys: object) ->
 AWS = elsewhere(
     AwsChaos,
     _REASON,
-    kind="AWSChaos",
     plane="host",
     problems=lambda spec: _needed(
         spec, "detach-volume", volumeID=spec.volume_id, deviceName=spec.device_name
     ),
-    selects=False,
 )
 AZURE = elsewhere(
     AzureChaos,
     _REASON,
-    kind="AzureChaos",
     plane="host",
     problems=lambda spec: _needed(spec, "disk-detach", diskName=spec.disk_name, lun=spec.lun),
-    selects=False,
 )
 GCP = elsewhere(
     GcpChaos,
     _REASON,
-    kind="GCPChaos",
     plane="host",
     problems=lambda spec: _needed(spec, "disk-loss", deviceNames=spec.device_names),
-    selects=False,
 )

@@ -113,7 +113,6 @@ def _io_doubts(spec: IoSpec) -> Iterator[Doubt]:
 IO = elsewhere(
     IoChaos,
     "a file system in between would need the right to mount one, and a replica here has no volumes",
-    kind="IOChaos",
     plane="host",
     problems=_io_problems,
     doubts=_io_doubts,

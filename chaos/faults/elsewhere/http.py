@@ -132,7 +132,6 @@ def _doubts(spec: HttpSpec) -> Iterator[Doubt]:
 HTTP = elsewhere(
     HttpChaos,
     "nothing here reads the HTTP that passes in front of a replica",
-    kind="HTTPChaos",
     plane="network",
     problems=_problems,
     doubts=_doubts,

@@ -58,7 +58,6 @@ def _time_doubts(spec: TimeSpec) -> Iterator[Doubt]:
 TIME = elsewhere(
     TimeChaos,
     "a process would have to be made to read another clock, which takes the right to change its memory",
-    kind="TimeChaos",
     plane="host",
     doubts=_time_doubts,
 )
@@ -94,7 +93,6 @@ def _dns_doubts(spec: DnsSpec) -> Iterator[Doubt]:
 DNS = elsewhere(
     DnsChaos,
     "replicas here ask no DNS server: they are found by their ports on one host",
-    kind="DNSChaos",
     plane="network",
     doubts=_dns_doubts,
 )
@@ -144,9 +142,7 @@ class KernelChaos(FaultObject):
     """the fault"""
 
 
-KERNEL = elsewhere(
-    KernelChaos, "it takes a program in the kernel, and root", kind="KernelChaos", plane="host"
-)
+KERNEL = elsewhere(KernelChaos, "it takes a program in the kernel, and root", plane="host")
 
 
 class BlockDelay(Camel):
@@ -190,7 +186,6 @@ def _block_problems(spec: BlockSpec) -> Iterator[Problem]:
 BLOCK = elsewhere(
     BlockChaos,
     "it takes a module of the kernel, and root",
-    kind="BlockChaos",
     plane="host",
     problems=_block_problems,
 )

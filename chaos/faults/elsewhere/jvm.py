@@ -92,7 +92,6 @@ def _stress_problems(spec: JvmSpec) -> Iterator[Problem]:
 JVM = elsewhere(
     JvmChaos,
     "it needs a Java program, and no replica is one",
-    kind="JVMChaos",
     plane="application",
     problems=_problems,
 )

@@ -1,11 +1,11 @@
 """How a kind that runs nowhere is declared."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 from chaos.faults.doubts import Doubt
 from chaos.faults.fault import Kind, Plane
-from chaos.faults.manifest import CHAOS_MESH, FaultObject
+from chaos.faults.manifest import CHAOS_MESH, FaultObject, FaultSpec
 from chaos.reading.documents import Problem
 from chaos.targets.effects import Effect, unsupported
 
@@ -24,14 +24,14 @@ def elsewhere(
     manifest: type[FaultObject],
     reason: str,
     *,
-    kind: str,
     plane: Plane,
     problems: Callable[[Any], Iterator[Problem]] = _none,
     doubts: Callable[[Any], Iterator[Doubt]] = _none,
     lasts: bool = True,
-    selects: bool = True,
 ) -> Kind:
-    """A kind of Chaos Mesh that no target can run, for this reason."""
+    """A kind of Chaos Mesh that no target can run, for this reason; its name is its manifest's."""
+    (kind,) = get_args(manifest.model_fields["kind"].annotation)
+    spec = manifest.model_fields["spec"].annotation
     return Kind(
         api_version=CHAOS_MESH,
         kind=kind,
@@ -41,7 +41,7 @@ def elsewhere(
         doubts=doubts,
         plane=plane,
         lasts=lasts,
-        selects=selects,
+        selects=isinstance(spec, type) and issubclass(spec, FaultSpec),
         done="were left alone",
         fidelities=dict.fromkeys(TARGETS, unsupported(reason)),
     )

@@ -96,10 +96,8 @@ def _problems(spec: MachineChaosSpec) -> Iterator[Problem]:
 PHYSICAL_MACHINE_CHAOS = elsewhere(
     MachineChaos,
     f"it hits machines outside of the cluster, through an agent that runs there ({NOT_LOOKED_INTO})",
-    kind="PhysicalMachineChaos",
     plane="host",
     problems=_problems,
-    selects=False,
 )
 
 
@@ -122,10 +120,8 @@ class Machine(FaultObject):
 PHYSICAL_MACHINE = elsewhere(
     Machine,
     "it names a machine, and is no fault",
-    kind="PhysicalMachine",
     plane="host",
     lasts=False,
-    selects=False,
 )
 
 
@@ -154,8 +150,6 @@ class RemoteCluster(FaultObject):
 REMOTE_CLUSTER = elsewhere(
     RemoteCluster,
     "it names another cluster, and is no fault",
-    kind="RemoteCluster",
     plane="host",
     lasts=False,
-    selects=False,
 )

@@ -1,4 +1,4 @@
-"""A process that keeps a processor busy, or memory full, until it is killed. Imports nothing of ours: it starts at once.
+"""A process that keeps a processor busy, or memory full, until it is killed. Imports nothing of ours: a quick start.
 
 `python stressor.py processor SHARE` is busy for that share of its time; `python stressor.py memory BYTES ADJUSTMENT`
 allocates and touches so much, and asks the kernel to kill it before others, or after them, by that much.

@@ -26,7 +26,7 @@ _CAP_SYS_RESOURCE = 24
 class _Enforcer(Enforcer[MemoryStress]):
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(cluster)
-        self._stressors = Stressors(cluster)
+        self._stressors = Stressors(cluster, "memory")
 
     async def cause(self, occurrence: str, effect: MemoryStress, pods: Sequence[Pod]) -> float:
         free_bytes = psutil.virtual_memory().available
@@ -36,7 +36,7 @@ class _Enforcer(Enforcer[MemoryStress]):
                 f"{asked_bytes:,} bytes are more than half of the {free_bytes:,} that are free on this machine"
             )
         at_s = time.monotonic()
-        arguments = ("memory", str(size_bytes(effect)), str(effect.oom_score_adj))
+        arguments = (str(size_bytes(effect)), str(effect.oom_score_adj))
         self._stressors.start(occurrence, pods, effect.workers, *arguments)
         return at_s
 
@@ -46,7 +46,7 @@ class _Enforcer(Enforcer[MemoryStress]):
 
 class _Witness(Witness[MemoryStress]):
     def hit(self, sight: Sight[MemoryStress]) -> Sequence[Evidence]:
-        found = stressors.find(sight.occurrence)
+        found = stressors.find(sight.occurrence, "memory")
         wanted_bytes = size_bytes(sight.effect) * sight.effect.workers
         evidence = []
         for victim in sight.victims:
@@ -58,7 +58,7 @@ class _Witness(Witness[MemoryStress]):
         return evidence
 
     def unharmed(self, sight: Sight[MemoryStress]) -> Sequence[Evidence]:
-        return stressors.gone(sight.occurrence, sight.victims)
+        return stressors.gone(sight.occurrence, "memory", sight.victims)
 
 
 def size_bytes(effect: MemoryStress) -> int:

@@ -17,8 +17,9 @@ from chaos.targets.local.spec import LocalSpec
 
 MOST_WORKERS = 64
 """Beside one replica: more of them make a machine no busier, and every look at it slower."""
-_LEAST_SHARE = 0.1
-"""Of what they ask for, or of the processors where that is less: the machine may be busy with others."""
+_LEAST_SHARE = 0.02
+"""Of what they ask for, or of the processors where that is less: who works is told from who sleeps, however busy the
+machine is with others."""
 _OVER_S = 0.5
 """Processor time is counted in steps of 10 ms: over less than this it says little."""
 
@@ -26,11 +27,11 @@ _OVER_S = 0.5
 class _Enforcer(Enforcer[ProcessorStress]):
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(cluster)
-        self._stressors = Stressors(cluster)
+        self._stressors = Stressors(cluster, "processor")
 
     async def cause(self, occurrence: str, effect: ProcessorStress, pods: Sequence[Pod]) -> float:
         at_s = time.monotonic()
-        self._stressors.start(occurrence, pods, effect.workers, "processor", str(effect.load))
+        self._stressors.start(occurrence, pods, effect.workers, str(effect.load))
         return at_s
 
     async def undo(self, occurrence: str) -> None:
@@ -53,7 +54,7 @@ class _Witness(Witness[ProcessorStress]):
     def hit(self, sight: Sight[ProcessorStress]) -> Sequence[Evidence]:
         assert isinstance(sight, _Sight)
         now_s = time.monotonic()
-        found = stressors.find(sight.occurrence)
+        found = stressors.find(sight.occurrence, "processor")
         took_s = now_s - sight.looked_s
         evidence = []
         for victim in sight.victims:
@@ -77,7 +78,7 @@ class _Witness(Witness[ProcessorStress]):
         return evidence
 
     def unharmed(self, sight: Sight[ProcessorStress]) -> Sequence[Evidence]:
-        return stressors.gone(sight.occurrence, sight.victims)
+        return stressors.gone(sight.occurrence, "processor", sight.victims)
 
 
 def _hindrance(effect: ProcessorStress, spec: LocalSpec) -> str | None:

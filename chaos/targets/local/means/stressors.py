@@ -1,4 +1,4 @@
-"""Processes of ours beside a victim: started by the supervisor, found by the runner in the process table by their marks."""
+"""Processes of ours beside a victim: the supervisor starts them, the runner finds them in the process table."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import psutil
 
@@ -17,26 +18,28 @@ from chaos.targets.local.cluster import Cluster
 from chaos.targets.local.pod import NICENESS, Pod
 from chaos.targets.local.processes import Child
 
-OCCURRENCE = "AFTERSHOCK_OCCURRENCE"
+Kind: TypeAlias = Literal["processor", "memory"]
+STRESSOR = "AFTERSHOCK_STRESSOR"
 BESIDE = "AFTERSHOCK_BESIDE_UID"
 _PROGRAM = Path(__file__).parent.parent / "stressor.py"
 
 
 class Stressors:
-    """Every stressor of one cluster, by the occurrence that it belongs to."""
+    """Every stressor of one kind in one cluster, by the occurrence that it belongs to."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, kind: Kind) -> None:
         """Start none yet."""
         self._cluster = cluster
+        self._kind = kind
         self._children: dict[str, list[Child]] = {}
 
     def start(self, occurrence: str, pods: Sequence[Pod], workers: int, *arguments: str) -> None:
         """Start so many of them beside each replica, as nice as it is and on the processors that it may run on."""
         children = self._children.setdefault(occurrence, [])
         for pod in pods:
-            marks = {OCCURRENCE: occurrence, BESIDE: pod.uid}
+            marks = {STRESSOR: f"{self._kind} {occurrence}", BESIDE: pod.uid}
             # Isolated: nothing of the environment that replicas are given decides what a stressor imports.
-            program = (sys.executable, "-I", "-S", str(_PROGRAM), *arguments)
+            program = (sys.executable, "-I", "-S", str(_PROGRAM), self._kind, *arguments)
             for _ in range(workers):
                 child = self._cluster.start_beside(program, marks, "stressors")
                 children.append(child)
@@ -76,10 +79,10 @@ class Found:
     resident_bytes: int
 
 
-def find(occurrence: str) -> list[Found]:
-    """The living stressors of an occurrence, with what the system has counted of them."""
+def find(occurrence: str, kind: Kind) -> list[Found]:
+    """The living stressors of one kind of an occurrence, with what the system has counted of them."""
     found = []
-    for process, environment in marked(lambda marks: marks.get(OCCURRENCE) == occurrence):
+    for process, environment in marked(lambda marks: marks.get(STRESSOR) == f"{kind} {occurrence}"):
         with suppress(psutil.Error):
             counted = psutil.Process(process.pid)
             times, memory = counted.cpu_times(), counted.memory_info()
@@ -97,9 +100,9 @@ def processor_s(processes: Sequence[ProcessId]) -> float:
     return total_s
 
 
-def gone(occurrence: str, victims: Sequence[Replica]) -> Sequence[Evidence]:
+def gone(occurrence: str, kind: Kind, victims: Sequence[Replica]) -> Sequence[Evidence]:
     """Whether no stressor of an occurrence is left beside each victim."""
-    left = find(occurrence)
+    left = find(occurrence, kind)
     return [
         Evidence(
             victim.name,
