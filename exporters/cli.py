@@ -165,7 +165,9 @@ def _seconds(text: str) -> float:
 
 
 def _add_address(parser: argparse.ArgumentParser, port: int) -> None:
-    parser.add_argument("--host", default="0.0.0.0", help="address to serve at (default: %(default)s)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to serve at, 0.0.0.0: all (default: %(default)s)"
+    )
     parser.add_argument(
         "--port", type=int, default=port, help="port to serve at, 0 for a free one (default: %(default)s)"
     )

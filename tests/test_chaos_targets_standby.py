@@ -32,7 +32,7 @@ def spec(folder: Path, **changes: Any) -> Any:
     usual: dict[str, Any] = {
         "command": DEFAULT_COMMAND,
         "standby": STANDBY,
-        "env": {"DS_TORCH_THREADS": "1", "DS_MAX_RUNNING": "2", "DS_HOST": "127.0.0.1"},
+        "env": {"DS_TORCH_THREADS": "1", "DS_MAX_RUNNING": "2"},
         "readiness": probe(READINESS, period_s=0.05),
         "liveness": LIVENESS,
         "ready_within_s": 60.0,
@@ -60,6 +60,20 @@ def test_the_standby_has_a_role_of_its_own_and_its_forks_are_replicas(target: Lo
     pids = target.pids()
     assert pids["standby"] == [standby_of(target).pid]
     assert sorted(pids["replicas"]) == sorted(last(target, each.name)["pid"] for each in target.replicas())
+
+
+def test_whatever_a_local_run_starts_listens_on_the_loopback_alone(target: LocalTarget) -> None:
+    processes = [psutil.Process(pid) for pids in target.pids().values() for pid in pids]
+    heard = [
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(heard) >= 2 * (2 + 2) + 2, (
+        "replicas and what is in front of them, and the gateway: two ports each"
+    )
+    assert {*heard} == {"127.0.0.1"}
 
 
 def test_a_killed_replica_is_verified_and_replaced_by_another_fork(

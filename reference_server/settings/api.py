@@ -27,7 +27,9 @@ class ApiSettings:
             "stream: answers stream where the request asks for it; batch: such requests are refused",
         ),
     ] = "stream"
-    host: Annotated[str, Setting("DS_HOST", TEXT, "address that both ports listen on")] = "0.0.0.0"
+    host: Annotated[str, Setting("DS_HOST", TEXT, "address that both ports listen on; 0.0.0.0: all")] = (
+        "127.0.0.1"
+    )
     port: Annotated[int, Setting("DS_PORT", PORT, "port of the API and the probes /healthz, /readyz")] = 8000
     metrics_port: Annotated[int, Setting("DS_METRICS_PORT", PORT, "port of /metrics")] = 8081
     metrics: Annotated[
