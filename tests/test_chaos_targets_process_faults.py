@@ -1,6 +1,10 @@
 """Faults of processes on the local target: done, seen in the process table, undone, and never proved of nobody."""
 
+import os
+import signal
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -87,6 +91,30 @@ def test_two_outages_of_one_replica_are_over_when_both_are(
     target.recover("second#1")
     assert target.verify_recovered("second#1", within_s=10)[0].verified
     eventually(lambda: all_ready(target), within_s=20, what="three ready replicas")
+
+
+def test_outages_are_no_crashes_and_make_nobody_wait_longer(
+    target: LocalTarget, eventually: Eventually
+) -> None:
+    victim = target.replicas()[2]
+    for number in range(3):
+        inject(target, f"again#{number}", Outage(), victim)
+        assert target.verify(f"again#{number}", within_s=10)[0].verified
+        began = kinds(target, victim.name).count("replica_restarted")
+        over_s = time.monotonic()
+        target.recover(f"again#{number}")
+        eventually(
+            lambda began=began: kinds(target, victim.name).count("replica_restarted") > began,
+            within_s=10,
+            what="a restart",
+        )
+        assert last_restart_s(target, victim.name) - over_s < 1.0
+
+
+def last_restart_s(target: LocalTarget, name: str) -> float:
+    return max(
+        event.at_s for event in target.events() if (event.replica, event.kind) == (name, "replica_restarted")
+    )
 
 
 def test_a_replica_that_is_deleted_while_it_is_down_is_replaced(
@@ -224,3 +252,18 @@ def test_what_a_local_cluster_cannot_have_is_said_before_there_is_one(
     spec = cluster._spec
     assert isinstance(spec, LocalSpec)
     assert reason in (means.hindrance(effect, spec) or "")
+
+
+def test_stressors_die_with_the_supervisor_however_it_dies(tmp_path: Path, eventually: Eventually) -> None:
+    with LocalTarget(toy_spec(tmp_path, 1)) as target:
+        victim = target.replicas()[0]
+        inject(target, "busy#9", ProcessorStress(workers=2), victim)
+        inject(target, "full#9", MemoryStress(workers=1, size_bytes=MEGABYTE), victim)
+        assert all(target.verify(occurrence, within_s=10)[0].verified for occurrence in ("busy#9", "full#9"))
+        (supervisor,) = target.pids()["supervisor"]
+        os.kill(supervisor, signal.SIGKILL)
+        eventually(
+            lambda: not find("busy#9", "processor") and not find("full#9", "memory"),
+            within_s=10,
+            what="the stressors' end",
+        )

@@ -12,6 +12,7 @@ from pathlib import Path
 SLICE_S = 0.01
 """How long it is busy at a time, as stress-ng's `--cpu-load-slice 10` in milliseconds."""
 _PAGE_BYTES = 4096
+_ADJUSTMENT = Path("/proc/self/oom_score_adj")
 
 
 def keep_busy(share: float) -> None:
@@ -29,7 +30,8 @@ def keep_busy(share: float) -> None:
 
 def fill(size_bytes: int, adjustment: int) -> None:
     """Hold so much memory, every page of it touched, for ever."""
-    Path("/proc/self/oom_score_adj").write_text(str(adjustment))
+    if _ADJUSTMENT.exists():  # Linux
+        _ADJUSTMENT.write_text(str(adjustment))
     held = bytearray(size_bytes)
     held[::_PAGE_BYTES] = b"\x01" * len(range(0, size_bytes, _PAGE_BYTES))
     signal.pause()

@@ -1,9 +1,10 @@
 """Busy processes beside a replica: proved by the processor time that the system has counted of them."""
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import psutil
 
 from chaos.targets import Evidence, Replica
 from chaos.targets.effects import ProcessorStress
@@ -64,7 +65,7 @@ class _Witness(Witness[ProcessorStress]):
             rate = (stressed_s - sight.stressed_s.get(victim.uid, 0.0)) / took_s
             own = (own_s - sight.used_s.get(victim.uid, own_s)) / took_s
             effect = sight.effect
-            wanted = min(effect.workers * effect.load, len(os.sched_getaffinity(0)) / len(sight.victims))
+            wanted = min(effect.workers * effect.load, (psutil.cpu_count() or 1) / len(sight.victims))
             verified = took_s >= _OVER_S and len(beside) == effect.workers and rate >= _LEAST_SHARE * wanted
             how = (
                 f"{len(beside)} stressors beside it use {rate:.2f} processors, its own processes {own:.2f}, "
