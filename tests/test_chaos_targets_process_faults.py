@@ -178,6 +178,33 @@ def test_stressors_use_processors_beside_their_victim_until_they_are_ended(targe
     assert find("busy#1", "processor") == []
 
 
+def test_stressors_that_do_not_work_are_no_stress(target: LocalTarget) -> None:
+    victim = target.replicas()[0]
+    inject(target, "busy#2", ProcessorStress(workers=2), victim)
+    try:
+        wait_until(lambda: len(find("busy#2", "processor")) == 2, within_s=10, what="two stressors")
+        for each in find("busy#2", "processor"):
+            os.kill(each.process.pid, signal.SIGSTOP)
+        (evidence,) = target.verify("busy#2", within_s=1.5)
+        assert not evidence.verified, evidence.how
+        assert "use 0.00 processors" in evidence.how
+    finally:
+        target.recover("busy#2")
+
+
+@pytest.mark.parametrize("effect", [Crash(("reference-server",)), Outage()], ids=str)
+def test_what_nothing_runs_in_cannot_be_proved_to_have_been_hit(effect: Effect, target: LocalTarget) -> None:
+    victim = target.replicas()[0]
+    inject(target, "down#3", Outage(), victim)
+    try:
+        assert target.verify("down#3", within_s=10)[0].verified
+        target.aim("more#1", [effect], [victim])
+        (evidence,) = target.verify("more#1", within_s=0.3)
+        assert (evidence.verified, evidence.how) == (False, "nothing ran in it before the fault")
+    finally:
+        target.recover("down#3")
+
+
 def test_stressors_hold_memory_beside_their_victim_until_they_are_ended(target: LocalTarget) -> None:
     victim = target.replicas()[0]
     inject(target, "full#1", MemoryStress(workers=2, size_bytes=20 * MEGABYTE, oom_score_adj=500), victim)

@@ -12,7 +12,7 @@ from chaos.targets.local.cluster import Cluster
 from chaos.targets.local.means import stressors
 from chaos.targets.local.means.crash import other_containers
 from chaos.targets.local.means.means import Enforcer, Means, Sight, Witness
-from chaos.targets.local.means.stressors import Stressors
+from chaos.targets.local.means.stressors import Found, Stressors
 from chaos.targets.local.pod import Pod
 from chaos.targets.local.spec import LocalSpec
 
@@ -39,13 +39,19 @@ class _Enforcer(Enforcer[ProcessorStress]):
         await self._stressors.end(occurrence)
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What the system had counted of a victim and of the stressors beside it."""
+
+    at_s: float
+    own_s: float
+    stressors_s: float
+
+
 @dataclass(slots=True)
 class _Sight(Sight[ProcessorStress]):
-    looked_s: float = field(default_factory=time.monotonic)
-    used_s: dict[str, float] = field(default_factory=dict)
-    """Processor time of each victim's own processes when it was looked last, by uid."""
-    stressed_s: dict[str, float] = field(default_factory=dict)
-    """The same of the stressors beside it."""
+    first: dict[str, _Counted] = field(default_factory=dict)
+    """Of each victim, by uid, when all of its stressors were seen first: their start is no work."""
 
 
 class _Witness(Witness[ProcessorStress]):
@@ -54,29 +60,28 @@ class _Witness(Witness[ProcessorStress]):
 
     def hit(self, sight: Sight[ProcessorStress]) -> Sequence[Evidence]:
         assert isinstance(sight, _Sight)
-        now_s = time.monotonic()
         found = stressors.find(sight.occurrence, "processor")
-        took_s = now_s - sight.looked_s
-        evidence = []
-        for victim in sight.victims:
-            beside = [each for each in found if each.beside == victim.uid]
-            own_s = stressors.processor_s(sight.processes.get(victim.uid, ()))
-            stressed_s = sum(each.processor_s for each in beside)
-            rate = (stressed_s - sight.stressed_s.get(victim.uid, 0.0)) / took_s
-            own = (own_s - sight.used_s.get(victim.uid, own_s)) / took_s
-            effect = sight.effect
-            wanted = min(effect.workers * effect.load, (psutil.cpu_count() or 1) / len(sight.victims))
-            verified = took_s >= _OVER_S and len(beside) == effect.workers and rate >= _LEAST_SHARE * wanted
-            how = (
-                f"{len(beside)} stressors beside it use {rate:.2f} processors, its own processes {own:.2f}, "
-                f"over {took_s:.1f} s"
-            )
-            evidence.append(Evidence(victim.name, verified=verified, how=how))
-            if took_s >= _OVER_S:
-                sight.stressed_s[victim.uid], sight.used_s[victim.uid] = stressed_s, own_s
-        if took_s >= _OVER_S:
-            sight.looked_s = now_s
-        return evidence
+        return [
+            self._looked(sight, victim, [each for each in found if each.beside == victim.uid])
+            for victim in sight.victims
+        ]
+
+    def _looked(self, sight: _Sight, victim: Replica, beside: Sequence[Found]) -> Evidence:
+        own_s = stressors.processor_s(sight.processes.get(victim.uid, ()))
+        now = _Counted(time.monotonic(), own_s, sum(each.processor_s for each in beside))
+        if len(beside) < sight.effect.workers:
+            how = f"{len(beside)} of {sight.effect.workers} stressors are beside it"
+            return Evidence(victim.name, verified=False, how=how)
+        first = sight.first.setdefault(victim.uid, now)
+        took_s = max(now.at_s - first.at_s, 1e-9)
+        rate, own = (now.stressors_s - first.stressors_s) / took_s, (now.own_s - first.own_s) / took_s
+        asked = sight.effect.workers * sight.effect.load
+        wanted = min(asked, (psutil.cpu_count() or 1) / len(sight.victims))
+        how = (
+            f"{len(beside)} stressors beside it use {rate:.2f} processors, its own processes {own:.2f}, "
+            f"over {took_s:.1f} s"
+        )
+        return Evidence(victim.name, verified=took_s >= _OVER_S and rate >= _LEAST_SHARE * wanted, how=how)
 
     def unharmed(self, sight: Sight[ProcessorStress]) -> Sequence[Evidence]:
         return stressors.gone(sight.occurrence, "processor", sight.victims)
