@@ -5,7 +5,7 @@
 The client and the server are sockets and threads; the proxy between them is the local target's, under the orders that
 a run would give it, both ways disturbed. Beside it the same over a network that the kernel disturbs: `tc` in a network
 namespace of its own (netem, tbf), or packets that a socket filter loses. A partition is the kernel's own doing in the
-proxy too: told is when data and new connections come through after its end. Takes about four minutes.
+proxy too: told is when data and new connections come through after its end. Takes about six minutes.
 """
 
 import argparse
@@ -142,7 +142,7 @@ def measure() -> dict[str, Any]:
     """All cases, printed as they are known."""
     rows = []
     for case in CASES:
-        work = Work(bulk_bytes=case.bulk_bytes)
+        work = Work(bulk_bytes=case.bulk_bytes, events=2000 if case.lost else 400)
         with proxied() as proxy:
             if case.traffic is None:
                 seen = see(proxy.port, work)

@@ -50,7 +50,7 @@ class Wait:
     resent_s: float = 0.0
     """How much later it comes because it was lost: at one of TCP's retransmissions; infinite where all are lost."""
     losses: int = 0
-    """How often its last packet is still to be lost."""
+    """How often it is lost, as long as nothing has told of it."""
     timeout_s: float = TIMEOUT_S
     """Before the first of these retransmissions, where nothing tells of the loss."""
 
@@ -60,10 +60,12 @@ class Wait:
         return self.delay_s + self.resent_s
 
     def told(self, waited_s: float) -> "Wait":
-        """The same once something later has arrived after so long: what is missing is sent again at once."""
-        left = self.losses - 1
-        resent_s = min(self.resent_s, waited_s + timeouts_s(left, self.timeout_s))
-        return replace(self, resent_s=resent_s, losses=left)
+        """The same once something later has arrived after so long: what is missing is sent again at once.
+
+        If that is lost too, it takes a timeout: so the kernel does in most cases, its window having shrunk.
+        """
+        resent_s = min(self.resent_s, waited_s + timeouts_s(self.losses - 1, self.timeout_s))
+        return replace(self, resent_s=resent_s, losses=0)
 
     def left_s(self, waited_s: float) -> float:
         """How late it still is when nothing is lost any more after it has waited so long.
@@ -164,14 +166,14 @@ class Shape:
 
     def _losses(self, packets: int) -> int:
         """The most that one of so many packets is lost without a later one that tells."""
-        most, telling = 0, 0
+        most, told = 0, False
         for _ in range(packets):  # from the last to the first
             losses = 0
             while losses < _MOST_LOSSES and self._lost():
                 losses += 1
             self.counts.lost += losses
-            most = max(most, losses - telling)
-            telling += losses == 0
+            most = max(most, losses - told)
+            told = told or not losses
         return most
 
     def _lost(self) -> bool:
