@@ -264,9 +264,9 @@ def tallies(*shares: tuple[int, int]) -> Iterator[Tally]:
         yield tally
 
 
-def test_the_usual_share_leaves_the_worst_aside_and_is_1_where_nothing_is_known() -> None:
-    assert usual_share([], 0.5) == 1
-    assert usual_share([*tallies((0, 100), (0, 100), (90, 100), (100, 100))], 0.5) == pytest.approx(1 / 201)
+def test_the_usual_share_leaves_the_worst_aside_and_is_a_half_where_nothing_is_known() -> None:
+    assert usual_share([], 0.5) == 0.5
+    assert usual_share([*tallies((0, 100), (0, 100), (90, 100), (100, 100))], 0.5) == pytest.approx(0.5 / 201)
     assert usual_share([*tallies((2, 100), (9, 100), (90, 100), (100, 100))], 0.5) == pytest.approx(0.09)
 
 
