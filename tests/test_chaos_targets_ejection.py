@@ -73,9 +73,16 @@ def test_a_replica_that_fails_every_time_is_out_within_seconds_and_no_other(how:
 
 def test_three_of_ten_that_fail_together_do_not_excuse_each_other() -> None:
     traffic = Traffic(10)
-    traffic.flow(30, rate=20, bad={})
-    traffic.flow(8, rate=20, bad={"r1": 1.0, "r4": 1.0, "r9": 1.0})
+    traffic.flow(10, rate=20, bad={})
+    traffic.flow(12, rate=20, bad={"r1": 1.0, "r4": 1.0, "r9": 1.0})
     assert set(traffic.ejected) == {"r1", "r4", "r9"}
+
+
+def test_a_share_of_one_in_ten_lets_one_of_two_broken_replicas_out() -> None:
+    traffic = Traffic(10, replace(SPEC, most=0.1))
+    traffic.flow(60, rate=20, bad={})
+    traffic.flow(8, rate=20, bad={"r1": 1.0, "r4": 1.0})
+    assert len(set(traffic.ejected)) == 1
 
 
 def test_what_all_have_in_common_ejects_nobody() -> None:
@@ -264,9 +271,9 @@ def tallies(*shares: tuple[int, int]) -> Iterator[Tally]:
         yield tally
 
 
-def test_the_usual_share_leaves_the_worst_aside_and_is_1_where_nothing_is_known() -> None:
-    assert usual_share([], 0.5) == 1
-    assert usual_share([*tallies((0, 100), (0, 100), (90, 100), (100, 100))], 0.5) == pytest.approx(1 / 201)
+def test_the_usual_share_leaves_the_worst_aside_and_is_a_half_where_nothing_is_known() -> None:
+    assert usual_share([], 0.5) == 0.5
+    assert usual_share([*tallies((0, 100), (0, 100), (90, 100), (100, 100))], 0.5) == pytest.approx(0.5 / 201)
     assert usual_share([*tallies((2, 100), (9, 100), (90, 100), (100, 100))], 0.5) == pytest.approx(0.09)
 
 

@@ -39,6 +39,7 @@ REASONS = (*(kind.value for kind in Kind), TRIAL)
 """Why a replica can be ejected."""
 _KIND_OF = {Ending.ERROR: Kind.ERRORS, Ending.BROKEN: Kind.BROKEN_STREAMS}
 _SLOW = (Kind.FIRST_TOKEN, Kind.PACE)
+_RARE = 0.1
 _SLOW_IN_A_ROW = 10
 """Slow answers come in bunches where a queue has formed, as no failure does."""
 
@@ -79,6 +80,8 @@ class Ejector:
         self._spec = spec
         self._standings: dict[str, _Standing] = {}
         self._changes: list[Change] = []
+        self._usual = dict.fromkeys(Kind, 1.0)
+        """The peers' share of bad endings, as last looked at."""
         self._kinds = tuple(
             kind
             for kind in Kind
@@ -123,6 +126,11 @@ class Ejector:
             and not standing.on_trial
             and standing.out_until_s <= now_s
         )
+
+    @property
+    def silence_is_rare(self) -> bool:
+        """Whether a stream that does not begin in time is so unusual that another replica is worth a try."""
+        return self._usual[Kind.BROKEN_STREAMS] < _RARE
 
     def begin_trial(self, name: str) -> None:
         """The next request goes to it; how that ends is told by `ended` with `trial`."""
@@ -176,7 +184,7 @@ class Ejector:
     def _standing_out(self, kind: Kind, tallies: Mapping[str, Tally]) -> dict[str, Tally]:
         """Who did worse than the others beyond chance: many times in a row, or often."""
         at_least, aside = _SLOW_IN_A_ROW if kind in _SLOW else self._spec.consecutive, self._spec.most
-        usual = usual_share(tallies.values(), aside)
+        usual = self._usual[kind] = usual_share(tallies.values(), aside)
         found = {}
         for name, tally in tallies.items():
             run = tally.in_a_row

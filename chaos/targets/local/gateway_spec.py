@@ -22,7 +22,7 @@ class EjectionSpec:
     """By first tokens and token gaps that are slower than the peers'."""
     consecutive: int = 3
     """Failures in a row that are needed at least."""
-    first_token_s: float = 3.0
+    first_token_s: float = 2.0
     """A stream that has not begun after this long counts as broken."""
     stall_s: float = 2.0
     """So does one that had begun and has sent nothing for this long."""

@@ -104,7 +104,7 @@ class OpenAttempts:
                 continue
             attempt.struck = True
             self._ejector.ended(attempt.replica, Ending.BROKEN, now_s, trial=attempt.trial)
-            if attempt.patience is not None and attempt.may_try_again():
+            if attempt.patience is not None and self._ejector.silence_is_rare and attempt.may_try_again():
                 attempt.given_up = True
                 attempt.patience.reschedule(asyncio.get_running_loop().time())
 

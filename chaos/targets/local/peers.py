@@ -63,13 +63,13 @@ def usual_share(tallies: Collection[Tally], aside: float) -> float:
     """The share of bad endings that a replica is allowed: that of all together, less the worst `aside` of them.
 
     Setting the unlucky aside with the broken makes that share too small, so it is that of the worst of those who are
-    left, where that is more. One more bad ending than was seen is assumed (Laplace's rule), so that few endings
-    allow much: 1 where nothing is known.
+    left, where that is more. Half a bad ending more than was seen is assumed (Jeffreys' rule), so that few endings
+    allow much: a half where nothing is known.
     """
     better = _better(tallies, aside)
     bad, count = sum(tally.bad for tally in better), sum(tally.count for tally in better)
-    worst = better[-1].bad / better[-1].count if better else 1.0
-    return max((bad + 1) / (count + 1), worst, _LEAST_SHARE)
+    worst = better[-1].bad / better[-1].count if better else 0.0
+    return max((bad + 0.5) / (count + 1), worst, _LEAST_SHARE)
 
 
 def share_meanwhile(tallies: Collection[Tally], since_s: float, aside: float) -> float:
