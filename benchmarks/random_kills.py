@@ -167,7 +167,11 @@ def kill(
 def what_is_left(mark: str, ports: set[int]) -> list[str]:
     """What there is of a run after its grace, a line each; it is ended."""
     until_s = time.monotonic() + GRACE_S
-    while (left := leftovers(mark)) and time.monotonic() < until_s:
+    while (
+        left := leftovers(mark)
+    ) or listening() & ports:  # a port may be somebody else's by now, for a moment
+        if time.monotonic() > until_s:
+            break
         time.sleep(0.1)
     problems = []
     for process in left:
