@@ -135,7 +135,11 @@ _BOUNDS = {
     Dimension.RATIO: st.sampled_from(["0", "0.5", "1.0", "95%", "99.9 %", "0%", "100%"]),
     Dimension.COUNT: st.integers(0, 10**6).map(str),
     Dimension.RATE: _NUMBER.map(lambda number: f"{number} / s"),
+    Dimension.NUMBER: _NUMBER,
 }
+
+
+_QUOTED = st.from_regex(r"'[^']+'|\"[^\"]+\"", fullmatch=True)
 
 
 @st.composite
@@ -144,7 +148,7 @@ def assertion_texts(draw: st.DrawFn) -> str:
     signature = TERMS["max" if name == "quantile" else name]
     if name == "quantile":
         name = draw(st.from_regex(r"p[1-9][0-9]?(\.[0-9]{1,2})?", fullmatch=True))
-    words = [draw(st.sampled_from(choices)) for _, choices in signature.arguments]
+    words = [draw(st.sampled_from(choices) if choices else _QUOTED) for _, choices in signature.arguments]
     pieces = [name]
     for position, word in enumerate(words):
         pieces += ["," if position else "(", word]

@@ -12,6 +12,7 @@ from chaos.judging.processor_section import section
 from chaos.judging.verdict import judge
 from chaos.measuring.measurements import Measurements
 from chaos.measuring.processor import FULL_SHARE
+from chaos.record.observed import AskedSeries
 from chaos.record.verdict import Verdict
 from tests.support.killed_run import LIFE, measured, rows_of_a_kill
 from tests.support.processor_samples import Rates, always, full_from, samples, usage
@@ -56,7 +57,12 @@ DECIDED = [
     ("p99(ttft, fault) <= 50ms", full_from(0, 0), Verdict.DEVIATED),
     ("smooth_goodput(all) >= 99%", DURING, Verdict.DEVIATED),
     ("recovery.cold_start <= 1s", DURING, Verdict.INCONCLUSIVE),
+    ("recovery.detection <= 1s", DURING, Verdict.INCONCLUSIVE),
+    ("promql_max('depth', fault) <= 3", DURING, Verdict.INCONCLUSIVE),
+    ("promql_max('depth', fault) <= 3", BEFORE, Verdict.DEVIATED),
+    ("promql_min('depth', baseline) >= 5", full_from(20, 21), Verdict.INCONCLUSIVE),
 ]
+DEPTH = {"depth": (AskedSeries(points=tuple((float(at_s), 4.0) for at_s in range(61))),)}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +77,7 @@ def test_a_deviation_is_inconclusive_where_the_machine_was_full_in_what_it_is_ab
     text: str, rates: Rates, verdict: Verdict, kill: Measurements
 ) -> None:
     assertion = parse(text)
-    before = evaluate(assertion, kill)
+    before = evaluate(assertion, kill, promql=DEPTH)
     after = excused(assertion, before, kill, samples(rates))
     assert after.verdict is verdict
     if after.verdict is before.verdict:

@@ -53,9 +53,10 @@ def _failed_outright(measurements: Measurements) -> bool:
 def tolerated_share(term: Term) -> float:
     """From which share of full time on a stretch may have decided an assertion on it.
 
-    A quantile is decided by the slowest few: P99 by one arrival in a hundred, a maximum by one at all.
+    A quantile is decided by the slowest few: P99 by one arrival in a hundred, a maximum by one at all, as is the largest
+    value of an expression.
     """
-    if term.name == "max":
+    if term.name == "max" or term.promql is not None:
         return math.ulp(0.0)
     return FULL_SHARE if term.percent is None else min(FULL_SHARE, 1 - term.percent / 100)
 

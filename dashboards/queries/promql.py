@@ -132,3 +132,8 @@ def lowest(count: int, expression: Expression) -> Expression:
 
 def _over(operator: str, by: Sequence[str]) -> str:
     return f"{operator} by ({', '.join(by)})" if by else operator
+
+
+def reached(job: str) -> str:
+    """Whether each target of a job could be scraped, 1 or 0: of Prometheus' own series."""
+    return f'up{{job="{job}"}}'

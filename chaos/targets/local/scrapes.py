@@ -8,9 +8,10 @@ from chaos.errors import InconclusiveError
 from chaos.events import Event, EventKind
 from chaos.prometheus import SCRAPE_INTERVAL_S, PrometheusClient
 from chaos.targets.local.pod import Pod
+from dashboards.queries.promql import reached
 from exporters.series.jobs import REPLICA_JOB
 
-_QUERY = f'up{{job="{REPLICA_JOB}"}}'
+_QUERY = reached(REPLICA_JOB)
 
 
 class ScrapeWatch:
