@@ -63,8 +63,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
 @pytest.fixture
 def target(cluster: LocalTarget) -> LocalTarget:
     """The module's one cluster, whole again after whatever the test before did to it."""
-    wait_until(lambda: all_ready(cluster), within_s=30, what="ready replicas")
+    wait_until(lambda: all_serve(cluster), within_s=30, what="replicas that answer")
     return cluster
+
+
+def all_serve(target: LocalTarget) -> bool:
+    """Ready may be what a replica was a moment ago, before a test's fault ended it."""
+    ports = [last(target, each.name)["port"] for each in target.replicas()]
+    return all_ready(target) and all(answered(port) is not None for port in ports)
 
 
 def aimed(target: LocalTarget, effects: tuple[Effect, ...]) -> tuple[str, Replica]:

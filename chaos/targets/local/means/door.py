@@ -36,7 +36,8 @@ class DoorEnforcer(Enforcer[E]):
         super().__init__(cluster)
         self._ordered: dict[str, dict[Pod, int | None]] = {}
         """By occurrence, each victim with the pid that was told: one that restarted has forgotten."""
-        self._renewing: dict[str, asyncio.Task[None]] = {}
+        self._renewing: dict[str, tuple[asyncio.Event, asyncio.Task[None]]] = {}
+        """By occurrence: what ends the renewals, and who does them."""
 
     persists = False
     """Whether a victim that restarts is told again: what it stands for does not end with a process."""
@@ -52,27 +53,29 @@ class DoorEnforcer(Enforcer[E]):
         for pod in pods:
             told[pod] = pod.pid
             await self._put(pod, occurrence, order)
-        self._renewing[occurrence] = asyncio.create_task(self._renew(occurrence, order))
+        over = asyncio.Event()
+        self._renewing[occurrence] = over, asyncio.create_task(self._renew(occurrence, order, over))
         return at_s
 
     async def undo(self, occurrence: str) -> None:
         """Withdraw it from every victim whose process is still the one that was told."""
-        if (renewing := self._renewing.pop(occurrence, None)) is not None:
-            renewing.cancel()
+        if occurrence in self._renewing:
+            over, renewing = self._renewing.pop(occurrence)
+            over.set()
+            await renewing  # not cancelled: an order that is under way would arrive after its withdrawal
         for pod, pid in self._ordered.pop(occurrence, {}).items():
             if pid is not None and pod.pid == pid:
                 with suppress(OSError, http.client.HTTPException):  # it is ending; else its lease is
                     await self._ask("DELETE", pod, occurrence)
 
-    async def _renew(self, occurrence: str, order: Message) -> None:
-        while True:
-            await asyncio.sleep(_RENEW_EVERY_S)
+    async def _renew(self, occurrence: str, order: Message, over: asyncio.Event) -> None:
+        while not await _within(over, _RENEW_EVERY_S):
             told = self._ordered[occurrence]
             for pod, pid in told.copy().items():
-                if pod.pid is None or (pod.pid != pid and not (self.persists and pod.ready)):
+                if over.is_set() or pod.pid is None or (pod.pid != pid and not (self.persists and pod.ready)):
                     continue
                 told[pod] = pod.pid
-                with suppress(OSError, http.client.HTTPException):  # its next turn may still be in time
+                with suppress(OSError, http.client.HTTPException, RuntimeError):  # its next turn may be in time
                     await self._put(pod, occurrence, order)
 
     async def _put(self, pod: Pod, occurrence: str, order: Message) -> None:
@@ -85,6 +88,14 @@ class DoorEnforcer(Enforcer[E]):
             raise ConnectionRefusedError(f"{pod.name} has no process yet")
         key = self.cluster.spec.faults_key
         return await asyncio.to_thread(_exchange, method, pod.ports[0], name, body, {KEY_HEADER: key})
+
+
+async def _within(over: asyncio.Event, seconds: float) -> bool:
+    """Wait for so long at most; whether it is over."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await over.wait()
+    return over.is_set()
 
 
 def _exchange(method: str, port: int, name: str, body: Any, headers: Mapping[str, str]) -> int:

@@ -53,7 +53,7 @@ class _Witness(ClientWitness[OtherWeights]):
                 evidence.append(there(victim, listed=False))
                 continue
             heard, before = now.get(victim.uid, Heard()), sight.before.get(victim.uid, Heard())
-            same = heard.ended == "done" and heard.text == before.text
+            same = heard.ended == "done" and (before.ended != "done" or heard.text == before.text)
             evidence.append(Evidence(victim.name, verified=same, how=self.in_words(before, heard)))
         return evidence
 
