@@ -53,8 +53,8 @@ def _failed_outright(measurements: Measurements) -> bool:
 def tolerated_share(term: Term) -> float:
     """From which share of full time on a stretch may have decided an assertion on it.
 
-    A quantile is decided by the slowest few: P99 by one arrival in a hundred, a maximum by one at all, as is the largest
-    value of an expression.
+    A quantile is decided by the slowest few: P99 by one arrival in a hundred, a maximum by one at all, as is
+    the largest value of an expression.
     """
     if term.name == "max" or term.promql is not None:
         return math.ulp(0.0)
