@@ -75,7 +75,9 @@ class DoorEnforcer(Enforcer[E]):
                 if over.is_set() or pod.pid is None or (pod.pid != pid and not (self.persists and pod.ready)):
                     continue
                 told[pod] = pod.pid
-                with suppress(OSError, http.client.HTTPException, RuntimeError):  # its next turn may be in time
+                with suppress(
+                    OSError, http.client.HTTPException, RuntimeError
+                ):  # its next turn may be in time
                     await self._put(pod, occurrence, order)
 
     async def _put(self, pod: Pod, occurrence: str, order: Message) -> None:
