@@ -103,7 +103,10 @@ def test_report_of_what_is_no_run_folder_exits_2(tmp_path: Path, capsys: pytest.
     assert str(tmp_path) in capsys.readouterr().err
 
 
-def test_recover_says_when_there_is_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+def test_recover_says_when_there_is_nothing_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert main(["recover", "--dry-run"]) == ExitCode.PASSED
     assert "nothing to recover" in capsys.readouterr().out
 
