@@ -218,7 +218,8 @@ def _recovery_tile(journal: Journal, name: str, title: str) -> Tile:
         "service": f"{seconds(recovery.service_s)}, 95 %: {_range(recovery)}{_relapse(recovery)}",
         "capacity": "all wanted replicas ready and serving",
     }
-    held = terms[name] if recovery.status(name) is Status.RECOVERED else _no_impact(recovery)
+    untouched = _no_impact(recovery) if name == "service" else "every wanted replica stayed ready"
+    held = terms[name] if recovery.status(name) is Status.RECOVERED else untouched
     return Tile(title, recovery_value(journal, name), recovery.reason(name) or held)
 
 
