@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from chaos.targets import Evidence
 from chaos.targets.effects import Crash
-from chaos.targets.local.means.means import Enforcer, Means, Sight, Witness, lives
+from chaos.targets.local.means.means import Enforcer, Left, Means, ProcessWitness
 from chaos.targets.local.pod import Pod
 from chaos.targets.local.spec import LocalSpec
 
@@ -14,21 +13,11 @@ class _Enforcer(Enforcer[Crash]):
         return min([pod.crash(occurrence) for pod in pods])
 
 
-class _Witness(Witness[Crash]):
-    def hit(self, sight: Sight[Crash]) -> Sequence[Evidence]:
-        rows = self.view.rows()
-        evidence = []
-        for victim in sight.victims:
-            before = sight.processes.get(victim.uid, ())
-            if not before:
-                evidence.append(
-                    Evidence(victim.name, verified=False, how="nothing ran in it before the fault")
-                )
-                continue
-            listed = victim.uid in rows
-            alive, how = lives(sight, victim, listed=listed)
-            evidence.append(Evidence(victim.name, verified=listed and not alive, how=how))
-        return evidence
+class _Witness(ProcessWitness[Crash]):
+    needs_process = True
+
+    def judge(self, left: Left) -> tuple[bool, str]:
+        return left.listed and not left.alive, ""
 
 
 def other_containers(names: Sequence[str], spec: LocalSpec) -> str | None:

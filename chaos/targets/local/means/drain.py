@@ -4,10 +4,9 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from chaos.targets import Evidence
 from chaos.targets.engine_effects import Drain
 from chaos.targets.local.cluster import Cluster
-from chaos.targets.local.means.means import Enforcer, Means, Sight, Witness, lives
+from chaos.targets.local.means.means import Enforcer, Left, Means, ProcessWitness
 from chaos.targets.local.pod import Pod
 
 _LOOK_EVERY_S = 0.05
@@ -42,18 +41,9 @@ class _Enforcer(Enforcer[Drain]):
         return gone.uid not in pods and all(pod.ready for pod in pods.values())
 
 
-class _Witness(Witness[Drain]):
-    def hit(self, sight: Sight[Drain]) -> Sequence[Evidence]:
-        rows = self.view.rows()
-        evidence = []
-        for victim in sight.victims:
-            if victim.uid not in sight.processes:
-                evidence.append(Evidence(victim.name, verified=False, how="was never seen before the fault"))
-                continue
-            listed = victim.uid in rows
-            alive, how = lives(sight, victim, listed=listed)
-            evidence.append(Evidence(victim.name, verified=not alive and not listed, how=how))
-        return evidence
+class _Witness(ProcessWitness[Drain]):
+    def judge(self, left: Left) -> tuple[bool, str]:
+        return not left.alive and not left.listed, ""
 
 
 MEANS = Means(Drain, _Enforcer, _Witness)

@@ -18,7 +18,7 @@ from chaos.targets import Evidence, Replica
 from chaos.targets.engine_effects import Freeze
 from chaos.targets.identity import ProcessId, of_group
 from chaos.targets.local.cluster import Cluster
-from chaos.targets.local.means.means import Enforcer, Means, Sight, Witness, lives, there
+from chaos.targets.local.means.means import Enforcer, Left, Means, ProcessWitness, Sight, there
 from chaos.targets.local.means.thawing import RELEASED, STANDS
 from chaos.targets.local.pod import Pod
 from chaos.targets.local.processes import command
@@ -66,19 +66,12 @@ def _dismiss(guardian: "subprocess.Popen[bytes]") -> None:
         guardian.communicate(RELEASED)
 
 
-class _Witness(Witness[Freeze]):
-    def hit(self, sight: Sight[Freeze]) -> Sequence[Evidence]:
-        rows = self.view.rows()
-        evidence = []
-        for victim in sight.victims:
-            if not sight.processes.get(victim.uid):
-                evidence.append(Evidence(victim.name, verified=False, how="had no process before the fault"))
-                continue
-            alive, how = lives(sight, victim, listed=victim.uid in rows)
-            stopped = [each for each in alive if _is_stopped(each)]
-            all_of_them = len(stopped) == len(sight.processes[victim.uid])
-            evidence.append(Evidence(victim.name, verified=all_of_them, how=f"{how}; {_in_words(stopped)}"))
-        return evidence
+class _Witness(ProcessWitness[Freeze]):
+    needs_process = True
+
+    def judge(self, left: Left) -> tuple[bool, str]:
+        stopped = [each for each in left.alive if _is_stopped(each)]
+        return len(stopped) == len(left.before), _in_words(stopped)
 
     def unharmed(self, sight: Sight[Freeze]) -> Sequence[Evidence]:
         rows = self.view.rows()

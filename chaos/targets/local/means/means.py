@@ -136,3 +136,42 @@ def lives(sight: Sight[Any], victim: Replica, *, listed: bool) -> tuple[list[Pro
     pids = ", ".join(str(process.pid) for process in processes) or "none: it was waiting to be restarted"
     still = ", ".join(str(process.pid) for process in alive) or "none"
     return alive, f"of its processes ({pids}), {still} still live; {listing(victim, listed=listed)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of one victim."""
+
+    victim: Replica
+    before: Sequence[ProcessId]
+    """The processes that it had before the fault."""
+    alive: Sequence[ProcessId]
+    """Those of them that still live."""
+    listed: bool
+    """Whether the replica still exists."""
+
+
+class ProcessWitness(Witness[E]):
+    """A witness whose proof is in the process table: what became of the processes that each victim had."""
+
+    needs_process = False
+    """Whether nothing can be proved of a victim in which nothing ran before the fault."""
+
+    def hit(self, sight: Sight[E]) -> Sequence[Evidence]:
+        """Whether each victim is hit now, by what is left of it."""
+        rows = self.view.rows()
+        return [self._seen(sight, victim, listed=victim.uid in rows) for victim in sight.victims]
+
+    @abstractmethod
+    def judge(self, left: Left) -> tuple[bool, str]:
+        """Whether a victim is hit, and what was seen of it beside its processes and the list; may be empty."""
+
+    def _seen(self, sight: Sight[E], victim: Replica, *, listed: bool) -> Evidence:
+        before = sight.processes.get(victim.uid)
+        if before is None:
+            return Evidence(victim.name, verified=False, how="was never seen before the fault")
+        if self.needs_process and not before:
+            return Evidence(victim.name, verified=False, how="nothing ran in it before the fault")
+        alive, how = lives(sight, victim, listed=listed)
+        verified, more = self.judge(Left(victim, before, alive, listed))
+        return Evidence(victim.name, verified, f"{how}; {more}" if more else how)

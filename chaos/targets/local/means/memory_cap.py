@@ -13,7 +13,7 @@ from chaos.targets import Evidence
 from chaos.targets.engine_effects import MemoryCap
 from chaos.targets.identity import ProcessId, of_group
 from chaos.targets.local.cluster import Cluster
-from chaos.targets.local.means.means import Enforcer, Means, Sight, Witness, lives, there
+from chaos.targets.local.means.means import Enforcer, Left, Means, ProcessWitness, Sight, there
 from chaos.targets.local.pod import Pod
 from chaos.targets.local.spec import LocalSpec
 
@@ -41,23 +41,15 @@ class _Enforcer(Enforcer[MemoryCap]):
                     resource.prlimit(process.pid, resource.RLIMIT_AS, limits)
 
 
-class _Witness(Witness[MemoryCap]):
+class _Witness(ProcessWitness[MemoryCap]):
     """Reads the kernel's own account of each process' limits. One that the cap has ended is hit as well."""
 
-    def hit(self, sight: Sight[MemoryCap]) -> Sequence[Evidence]:
-        rows = self.view.rows()
-        evidence = []
-        for victim in sight.victims:
-            if not sight.processes.get(victim.uid):
-                evidence.append(Evidence(victim.name, verified=False, how="had no process before the fault"))
-                continue
-            alive, how = lives(sight, victim, listed=victim.uid in rows)
-            capped = [each for each in alive if _cap(each) is not None]
-            how += f"; capped, by the kernel: {', '.join(f'{each.pid} at {_cap(each)} bytes' for each in capped)}"
-            evidence.append(
-                Evidence(victim.name, verified=bool(capped) and len(capped) == len(alive), how=how)
-            )
-        return evidence
+    needs_process = True
+
+    def judge(self, left: Left) -> tuple[bool, str]:
+        capped = [each for each in left.alive if _cap(each) is not None]
+        pids = ", ".join(f"{each.pid} at {_cap(each)} bytes" for each in capped)
+        return bool(capped) and len(capped) == len(left.alive), f"capped, by the kernel: {pids}"
 
     def unharmed(self, sight: Sight[MemoryCap]) -> Sequence[Evidence]:
         rows = self.view.rows()

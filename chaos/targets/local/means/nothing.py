@@ -3,9 +3,8 @@
 import time
 from collections.abc import Sequence
 
-from chaos.targets import Evidence
 from chaos.targets.effects import Nothing
-from chaos.targets.local.means.means import Enforcer, Means, Sight, Witness, lives
+from chaos.targets.local.means.means import Enforcer, Left, Means, ProcessWitness
 from chaos.targets.local.pod import Pod
 
 
@@ -14,19 +13,9 @@ class _Enforcer(Enforcer[Nothing]):
         return time.monotonic()
 
 
-class _Witness(Witness[Nothing]):
-    def hit(self, sight: Sight[Nothing]) -> Sequence[Evidence]:
-        rows = self.view.rows()
-        evidence = []
-        for victim in sight.victims:
-            if victim.uid not in sight.processes:
-                evidence.append(Evidence(victim.name, verified=False, how="was never seen before the fault"))
-                continue
-            listed = victim.uid in rows
-            alive, how = lives(sight, victim, listed=listed)
-            unchanged = listed and len(alive) == len(sight.processes[victim.uid])
-            evidence.append(Evidence(victim.name, verified=unchanged, how=how))
-        return evidence
+class _Witness(ProcessWitness[Nothing]):
+    def judge(self, left: Left) -> tuple[bool, str]:
+        return left.listed and len(left.alive) == len(left.before), ""
 
 
 MEANS = Means(Nothing, _Enforcer, _Witness)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from chaos.targets import Evidence
 from chaos.targets.effects import Outage
-from chaos.targets.local.means.means import Enforcer, Means, Sight, Witness, lives, there
+from chaos.targets.local.means.means import Enforcer, Left, Means, ProcessWitness, Sight, there
 from chaos.targets.local.pod import Pod
 
 
@@ -18,23 +18,13 @@ class _Enforcer(Enforcer[Outage]):
             pod.come_up(occurrence)
 
 
-class _Witness(Witness[Outage]):
-    def hit(self, sight: Sight[Outage]) -> Sequence[Evidence]:
-        rows, now = self.view.rows(), self.view.processes(sight.victims)
-        evidence = []
-        for victim in sight.victims:
-            before = sight.processes.get(victim.uid, ())
-            if not before:
-                evidence.append(
-                    Evidence(victim.name, verified=False, how="nothing ran in it before the fault")
-                )
-                continue
-            listed = victim.uid in rows
-            alive, how = lives(sight, victim, listed=listed)
-            down = listed and not alive and not now[victim.uid]
-            running = ", ".join(str(process.pid) for process in now.get(victim.uid, ())) or "nothing"
-            evidence.append(Evidence(victim.name, verified=down, how=f"{how}; in it runs {running}"))
-        return evidence
+class _Witness(ProcessWitness[Outage]):
+    needs_process = True
+
+    def judge(self, left: Left) -> tuple[bool, str]:
+        running = self.view.processes([left.victim]).get(left.victim.uid, ())
+        said = ", ".join(str(process.pid) for process in running) or "nothing"
+        return left.listed and not left.alive and not running, f"in it runs {said}"
 
     def unharmed(self, sight: Sight[Outage]) -> Sequence[Evidence]:
         """Something runs in it again, where it is still listed."""

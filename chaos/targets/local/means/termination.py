@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from chaos.targets import Evidence
 from chaos.targets.effects import Termination
-from chaos.targets.local.means.means import Enforcer, Means, Sight, Witness, lives
+from chaos.targets.local.means.means import Enforcer, Left, Means, ProcessWitness
 from chaos.targets.local.pod import Pod
 
 
@@ -14,18 +13,9 @@ class _Enforcer(Enforcer[Termination]):
         return self.cluster.deployment.kill(pods, effect.grace_s, occurrence)
 
 
-class _Witness(Witness[Termination]):
-    def hit(self, sight: Sight[Termination]) -> Sequence[Evidence]:
-        rows = self.view.rows()
-        evidence = []
-        for victim in sight.victims:
-            if victim.uid not in sight.processes:
-                evidence.append(Evidence(victim.name, verified=False, how="was never seen before the fault"))
-                continue
-            listed = victim.uid in rows
-            alive, how = lives(sight, victim, listed=listed)
-            evidence.append(Evidence(victim.name, verified=not alive and not listed, how=how))
-        return evidence
+class _Witness(ProcessWitness[Termination]):
+    def judge(self, left: Left) -> tuple[bool, str]:
+        return not left.alive and not left.listed, ""
 
 
 MEANS = Means(Termination, _Enforcer, _Witness)
