@@ -110,8 +110,10 @@ def test_a_runner_that_stands_still_for_less_than_its_lease_keeps_its_cluster(ru
 def test_a_supervisor_that_is_told_to_end_ends_everything(
     run: Run, number: signal.Signals, eventually: Eventually
 ) -> None:
+    assert len(of_run(run.spec.run_id)) == 6, "there is something to end"
     run.supervisor.send_signal(number)
     eventually(run.nothing_left, within_s=30)
+    assert not of_run(run.spec.run_id)
 
 
 @pytest.mark.parametrize("state", ["running", "stopped"])
