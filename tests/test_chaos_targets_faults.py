@@ -152,6 +152,18 @@ def test_where_nothing_was_to_be_done_the_proof_is_that_nothing_changed(target: 
     assert [each.verified for each in target.verify("sham#1", within_s=0.3)] == [False, True]
 
 
+def test_a_replica_that_restarts_in_place_is_not_as_it_was(target: LocalTarget) -> None:
+    victim = target.replicas()[0]
+    target.aim("sham#2", [Nothing()], [victim])
+    target.inject("sham#2", [victim])
+    process = psutil.Process(last(target, victim.name)["pid"])
+    os.killpg(process.pid, signal.SIGKILL)
+    wait_until(lambda: has_ended(process), within_s=30)
+    (evidence,) = target.verify("sham#2", within_s=0.3)
+    assert not evidence.verified, evidence.how
+    assert "still listed" in evidence.how
+
+
 def test_a_mis_aimed_kill_fails_verification(target: LocalTarget, link: ForgeableLink) -> None:
     aimed, hit = target.replicas()[:2]
 
