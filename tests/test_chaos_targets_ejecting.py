@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chaos.targets.local.gateway_spec import EjectionSpec, GatewaySpec, RetrySpec
+from chaos.targets.local.gateway.spec import EjectionSpec, GatewaySpec, RetrySpec
 from tests.conftest import Eventually
 from tests.support.local_cluster import Helper, helper, total
 from tests.support.scripted_server import ScriptedServer

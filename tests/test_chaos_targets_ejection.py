@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.targets.local.ejection import Change, Ejector, Ending, Kind
-from chaos.targets.local.gateway_spec import EjectionSpec, GatewaySpec, RetrySpec
-from chaos.targets.local.open_attempts import LOOK_EVERY_S
-from chaos.targets.local.overload import is_backpressure
-from chaos.targets.local.peers import CHANCE, Tally, beyond_chance, usual_share
-from chaos.targets.local.retry_budget import RetryBudget
+from chaos.targets.local.gateway.ejection import Change, Ejector, Ending, Kind
+from chaos.targets.local.gateway.open_attempts import LOOK_EVERY_S
+from chaos.targets.local.gateway.overload import is_backpressure
+from chaos.targets.local.gateway.peers import CHANCE, Tally, beyond_chance, usual_share
+from chaos.targets.local.gateway.retry_budget import RetryBudget
+from chaos.targets.local.gateway.spec import EjectionSpec, GatewaySpec, RetrySpec
 
 SPEC = EjectionSpec(base_s=5.0)
 

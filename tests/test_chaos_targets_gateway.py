@@ -14,10 +14,10 @@ from typing import Any, Self
 
 import pytest
 
-from chaos.targets.local.balancer import Balancer
-from chaos.targets.local.gateway_metrics import GatewayMetrics
-from chaos.targets.local.gateway_spec import EjectionSpec, GatewaySpec, RetrySpec
-from chaos.targets.local.retry_budget import RetryBudget
+from chaos.targets.local.gateway.balancer import Balancer
+from chaos.targets.local.gateway.metrics import GatewayMetrics
+from chaos.targets.local.gateway.retry_budget import RetryBudget
+from chaos.targets.local.gateway.spec import EjectionSpec, GatewaySpec, RetrySpec
 from tests.conftest import Eventually, wait_until
 from tests.support.local_cluster import (
     Answer,

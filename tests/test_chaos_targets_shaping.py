@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.targets.effects import Bucket, Traffic
-from chaos.targets.local.line import Line
-from chaos.targets.local.shaping import HEADER_BYTES, SEGMENT_BYTES, Shape, Wait, Way
+from chaos.targets.local.proxy.line import Line
+from chaos.targets.local.proxy.shaping import HEADER_BYTES, SEGMENT_BYTES, Shape, Wait, Way
 
 
 class Clock:

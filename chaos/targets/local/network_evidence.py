@@ -11,8 +11,8 @@ from typing import Self
 
 from chaos.targets import Evidence
 from chaos.targets.effects import Link, Traffic
+from chaos.targets.local.proxy.shaping import TIMEOUT_S
 from chaos.targets.local.round_trips import RoundTrips, late
-from chaos.targets.local.shaping import TIMEOUT_S
 from chaos.targets.local.transfers import Transfers, buckets, kept_s
 
 PACKETS_PER_WAY = 2

@@ -19,7 +19,7 @@ from chaos.targets import Asked, LostRun, Opening, Planned, Target, TargetOption
 from chaos.targets.effects import Fidelity
 from chaos.targets.local import lost_runs, naming
 from chaos.targets.local.fidelity import KIND, fidelity
-from chaos.targets.local.gateway_options import GatewayOptions
+from chaos.targets.local.gateway.options import GatewayOptions
 from chaos.targets.local.spec import LIVENESS, READINESS, REFERENCE_SERVER, LocalSpec, ProbeSpec
 from chaos.targets.local.standby import works_here
 from chaos.targets.local.target import LocalTarget

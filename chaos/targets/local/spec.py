@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from chaos.targets.local.gateway_spec import GatewaySpec
+from chaos.targets.local.gateway.spec import GatewaySpec
 
 REFERENCE_SERVER = ("python", "-m", "reference_server")
 """How a command of our own server begins."""

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, field, replace
 
 from chaos.targets import Evidence, Replica
 from chaos.targets.effects import Link
-from chaos.targets.local import naming, network_evidence, silence
+from chaos.targets.local import naming, network_evidence
 from chaos.targets.local.means.means import Enforcer, Means, Sight, View, Witness, there
 from chaos.targets.local.network_evidence import Before
 from chaos.targets.local.pod import Pod
+from chaos.targets.local.proxy import silence
 from chaos.targets.local.round_trips import Doors, RoundTrips, measure
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.transfers import Order, Transfers, buckets, order_for, transfer

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chaos.targets.local.ejection import Ejector
-from chaos.targets.local.gateway_spec import EjectionSpec
+from chaos.targets.local.gateway.ejection import Ejector
+from chaos.targets.local.gateway.spec import EjectionSpec
 
 
 @dataclass(slots=True)

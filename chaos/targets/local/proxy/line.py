@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from chaos.targets.local.shaping import Wait, Way
+from chaos.targets.local.proxy.shaping import Wait, Way
 
 
 @dataclass(slots=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from math import floor
 
-from chaos.targets.local.gateway_spec import EjectionSpec
-from chaos.targets.local.peers import Tally, beyond_chance, share_meanwhile, usual_share
+from chaos.targets.local.gateway.peers import Tally, beyond_chance, share_meanwhile, usual_share
+from chaos.targets.local.gateway.spec import EjectionSpec
 
 
 class Ending(Enum):

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
-from chaos.targets.local.ejection import Ejector, Ending, Kind
-from chaos.targets.local.gateway_spec import EjectionSpec
-from chaos.targets.local.paces import Paces
+from chaos.targets.local.gateway.ejection import Ejector, Ending, Kind
+from chaos.targets.local.gateway.paces import Paces
+from chaos.targets.local.gateway.spec import EjectionSpec
 
 LOOK_EVERY_S = 0.25
 _REFRESH_EVERY = 4

@@ -13,12 +13,12 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from chaos.targets.local.balancer import Balancer
-from chaos.targets.local.ejection import Change
-from chaos.targets.local.forwarder import Forwarder
-from chaos.targets.local.gateway_spec import GatewaySpec
-from chaos.targets.local.hop import session
-from chaos.targets.local.open_attempts import LOOK_EVERY_S
+from chaos.targets.local.gateway.balancer import Balancer
+from chaos.targets.local.gateway.ejection import Change
+from chaos.targets.local.gateway.forwarder import Forwarder
+from chaos.targets.local.gateway.hop import session
+from chaos.targets.local.gateway.open_attempts import LOOK_EVERY_S
+from chaos.targets.local.gateway.spec import GatewaySpec
 from chaos.targets.local.ports import HOST
 from chaos.targets.local.wire import Channel, Message, answer
 from exporters.exposition import serve as serve_metrics
@@ -90,5 +90,6 @@ async def _main() -> None:
         looking.cancel()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve until the other side is gone."""
     asyncio.run(_main())

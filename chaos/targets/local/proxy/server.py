@@ -14,9 +14,9 @@ import msgspec
 
 from chaos.targets.effects import Traffic
 from chaos.targets.local.ports import HOST
-from chaos.targets.local.relay import Connection, Counters, End
-from chaos.targets.local.shaping import Shape, Ways
-from chaos.targets.local.silence import set_silent
+from chaos.targets.local.proxy.relay import Connection, Counters, End
+from chaos.targets.local.proxy.shaping import Shape, Ways
+from chaos.targets.local.proxy.silence import set_silent
 from chaos.targets.local.wire import Channel, Message, answer
 
 
@@ -175,5 +175,6 @@ async def _main() -> None:
     await Proxy().serve(await Channel.of_stdio())
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve until the other side is gone."""
     asyncio.run(_main())

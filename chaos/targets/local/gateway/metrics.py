@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from chaos.targets.local.balancer import Balancer
-from chaos.targets.local.ejection import REASONS
-from chaos.targets.local.retry_budget import RetryBudget
+from chaos.targets.local.gateway.balancer import Balancer
+from chaos.targets.local.gateway.ejection import REASONS
+from chaos.targets.local.gateway.retry_budget import RetryBudget
 from exporters.registry import Registry, counter, counter_snapshot, gauge_snapshot, histogram
 from exporters.series import gateway
 

@@ -15,18 +15,18 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from chaos.targets.local import gateway_metrics as outcomes
-from chaos.targets.local import hop
-from chaos.targets.local.answer_watch import EVENT_STREAM, AnswerWatch
-from chaos.targets.local.balancer import Balancer, Choice, Endpoint
-from chaos.targets.local.ejection import Ending
-from chaos.targets.local.gateway_metrics import GatewayMetrics
-from chaos.targets.local.gateway_spec import GatewaySpec
-from chaos.targets.local.open_attempts import OpenAttempt, OpenAttempts
-from chaos.targets.local.overload import is_backpressure
+from chaos.targets.local.gateway import hop
+from chaos.targets.local.gateway import metrics as outcomes
+from chaos.targets.local.gateway.answer_watch import EVENT_STREAM, AnswerWatch
+from chaos.targets.local.gateway.balancer import Balancer, Choice, Endpoint
+from chaos.targets.local.gateway.ejection import Ending
+from chaos.targets.local.gateway.metrics import GatewayMetrics
+from chaos.targets.local.gateway.open_attempts import OpenAttempt, OpenAttempts
+from chaos.targets.local.gateway.overload import is_backpressure
+from chaos.targets.local.gateway.retry_budget import RetryBudget
+from chaos.targets.local.gateway.spec import GatewaySpec
 from chaos.targets.local.ports import HOST
-from chaos.targets.local.relay import reset
-from chaos.targets.local.retry_budget import RetryBudget
+from chaos.targets.local.proxy.relay import reset
 
 _MOST_ATTEMPTS = 2
 _STREAMS = re.compile(rb'"stream"\s*:\s*true')

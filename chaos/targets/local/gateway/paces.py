@@ -3,7 +3,7 @@
 from collections import deque
 from statistics import median
 
-from chaos.targets.local.ejection import Kind
+from chaos.targets.local.gateway.ejection import Kind
 
 _LATEST = 50
 _ENOUGH = 5

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
-from chaos.targets.local.line import Line
-from chaos.targets.local.shaping import Way, Ways
-from chaos.targets.local.silence import set_silent
+from chaos.targets.local.proxy.line import Line
+from chaos.targets.local.proxy.shaping import Way, Ways
+from chaos.targets.local.proxy.silence import set_silent
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 

@@ -4,7 +4,7 @@ In an outage retries add load exactly where there is least room for it; a budget
 few a second are for a gateway with so few requests that any share of them is none.
 """
 
-from chaos.targets.local.gateway_spec import RetrySpec
+from chaos.targets.local.gateway.spec import RetrySpec
 
 
 class RetryBudget:

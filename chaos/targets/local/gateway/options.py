@@ -6,7 +6,7 @@ from pydantic import Field
 
 from chaos.reading.quantities import Duration, Percent
 from chaos.reading.strict import Count, Strict
-from chaos.targets.local.gateway_spec import EjectionSpec, GatewaySpec, RetrySpec
+from chaos.targets.local.gateway.spec import EjectionSpec, GatewaySpec, RetrySpec
 
 _EJECTION = EjectionSpec()
 _RETRIES = RetrySpec()
