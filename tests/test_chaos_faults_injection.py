@@ -132,6 +132,24 @@ def test_a_proof_that_takes_long_keeps_no_other_fault_waiting_and_is_waited_for_
     assert sorted(proved) == ["drill#1", "drill#1", "drill#2", "drill#2"]
 
 
+@pytest.mark.parametrize(("duration_s", "within_s"), [(2.0, 2.0), (60.0, 5.0), (None, 5.0)])
+def test_nobody_looks_for_a_proof_for_longer_than_the_fault_is_to_last(
+    tmp_path: Path, duration_s: float | None, within_s: float
+) -> None:
+    looks: list[float] = []
+
+    class Patient(FakeTarget):
+        def verify(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
+            looks.append(within_s)
+            return super().verify(occurrence, within_s)
+
+    one = planned(tmp_path)
+    short = replace(one, fault=replace(one.fault, duration_s=duration_s))
+    with injector(tmp_path, Patient(), short) as running:
+        running.apply(step("inject"))
+    assert looks == [within_s]
+
+
 def test_a_proof_that_fails_to_look_keeps_nothing_in_force(tmp_path: Path) -> None:
     class Blind(FakeTarget):
         def verify(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
