@@ -1,6 +1,9 @@
 """The command `aftershock`: where options are read, errors end, and exit codes are made."""
 
 import argparse
+import os
+import select
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -50,6 +53,8 @@ exit codes:
   2    the input is wrong
   3    inconclusive: the load could not be offered as planned, or nothing answered from the start
 """
+_NOBODY_READS = 128 + signal.SIGPIPE
+"""What a shell makes of a program that ends so; none of the codes that say something of a cluster."""
 _RAW = argparse.RawDescriptionHelpFormatter
 
 
@@ -245,7 +250,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     given = _parser().parse_args(arguments)
     try:
-        return int(given.command(given))
+        try:
+            return int(given.command(given))
+        finally:
+            sys.stdout.flush()  # here, where it is known what to make of a reader that has gone
     except AftershockError as error:
         print(f"aftershock: {error}", file=sys.stderr)
         if error.hint:
@@ -254,10 +262,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as interrupt:
         print(f"aftershock: interrupted by {interrupt.signal_name}, everything was undone", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    except Exception:  # Python's own exit code for it, 1, would say that a weakness was found
+    except Exception as error:  # Python's own exit code for it, 1, would say that a weakness was found
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return _NOBODY_READS
         traceback.print_exc()
         print(
             "aftershock: this is a mistake of aftershock itself, and says nothing of the cluster",
             file=sys.stderr,
         )
         return ExitCode.INCONCLUSIVE
+
+
+def _nobody_reads() -> bool:
+    """Whether it is our own output that nobody takes any more, as behind `| head`; then the rest of it goes nowhere."""
+    out = select.poll()
+    out.register(sys.stdout.fileno(), 0)
+    if not any(told & select.POLLERR for _, told in out.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True

@@ -98,6 +98,16 @@ def test_plan_names_ten_candidates_and_the_same_three_victims_for_one_seed(
     assert capsys.readouterr().out != plans[0]
 
 
+@pytest.mark.parametrize("reads", ["true", "head -c 1"])
+def test_a_reader_that_goes_is_no_mistake_and_no_word_about_a_cluster(reads: str) -> None:
+    command = f"{sys.executable} -m chaos validate {SHIPPED} {SHIPPED} | {reads}; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert ended.stderr == ""
+    assert ended.returncode in (ExitCode.PASSED, 128 + signal.SIGPIPE), (
+        "0 where it was done before the reader went"
+    )
+
+
 def test_report_of_what_is_no_run_folder_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == ExitCode.WRONG_INPUT
     assert str(tmp_path) in capsys.readouterr().err

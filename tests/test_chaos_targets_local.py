@@ -129,7 +129,8 @@ def test_a_replica_that_says_so_is_unready_and_gets_no_request_until_it_is_ready
     eventually(
         lambda: complete(gateway_port(target)).headers["x-aftershock-replica"] == replica.name, within_s=30
     )
-    assert kinds(target, replica.name)[-2:] == ["replica_unready", "replica_ready"]
+    # The gateway knows first: what the supervisor tells comes a moment later.
+    eventually(lambda: kinds(target, replica.name)[-2:] == ["replica_unready", "replica_ready"], within_s=30)
 
 
 def test_a_replica_that_only_stumbled_gets_requests_again_after_its_next_probe(

@@ -75,6 +75,16 @@ class Fault:
         return self.document.path
 
     @property
+    def manifest(self) -> dict[str, Any]:
+        """The object, as an API server would keep it."""
+        return {
+            "apiVersion": self.kind.api_version,
+            "kind": self.kind.kind,
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {**self.spec},
+        }
+
+    @property
     def fidelities(self) -> Mapping[str, Fidelity]:
         """How close each kind of target comes."""
         if self.remote_cluster:

@@ -109,7 +109,7 @@ class Injector:
         ).model_dump(mode="json")
         self.events.append(Event(time.monotonic(), EventKind.FAULT_INTENDED, detail=detail))
         self.folder.intend("inject", **detail)
-        self.target.aim(occurrence, fault.effects, victims)
+        self.target.aim(occurrence, fault.effects, victims, fault.manifest)
         self._undo.callback(self.recover, fault, occurrence)
         self.in_force[occurrence] = victims
         if planned.control and not fault.kind.selects:

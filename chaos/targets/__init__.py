@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from chaos.events import Event
 from chaos.reading.documents import Problem
@@ -126,8 +126,22 @@ class Target(Protocol):
     def fidelity(self, fault: Asked) -> Fidelity:
         """How close this target comes to the fault."""
 
-    def aim(self, occurrence: str, effects: Sequence[Effect], victims: Sequence[Replica]) -> None:
-        """Take in what is to be done to whom, and how they are before it; causes nothing."""
+    def aim(
+        self,
+        occurrence: str,
+        effects: Sequence[Effect],
+        victims: Sequence[Replica],
+        manifest: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take in what is to be done to whom, and how they are before it; causes nothing.
+
+        Args:
+            occurrence: its id.
+            effects: what is done to each victim: what a target does, or what it looks for.
+            victims: who is meant.
+            manifest: the object that asks for it, as an API server would keep it, where the target hands such
+                objects on to somebody who understands them.
+        """
 
     def inject(self, occurrence: str, victims: Sequence[Replica]) -> float:
         """Cause the effects that were aimed on exactly these incarnations, one after another.

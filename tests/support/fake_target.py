@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from chaos.events import Event
 from chaos.targets import Asked, Endpoints, Evidence, Node, Replica
@@ -60,7 +60,13 @@ class FakeTarget:
     def fidelity(self, fault: Asked) -> Fidelity:
         return exact(f"{len(fault.effects)} effects, written down")
 
-    def aim(self, occurrence: str, effects: Sequence[Effect], victims: Sequence[Replica]) -> None:  # noqa: ARG002
+    def aim(
+        self,
+        occurrence: str,
+        effects: Sequence[Effect],  # noqa: ARG002
+        victims: Sequence[Replica],
+        manifest: Mapping[str, Any] | None = None,  # noqa: ARG002 - nobody to hand it on to
+    ) -> None:
         self._aimed[occurrence] = victims
 
     def inject(self, occurrence: str, victims: Sequence[Replica]) -> float:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from chaos.errors import CleanupError, InconclusiveError, InputError, RefusedError
 from chaos.events import Event
@@ -150,7 +150,13 @@ class ExternalTarget:
         """How close this target comes to the fault."""
         return fidelity(fault)
 
-    def aim(self, occurrence: str, effects: Sequence[Effect], victims: Sequence[Replica]) -> None:
+    def aim(
+        self,
+        occurrence: str,
+        effects: Sequence[Effect],
+        victims: Sequence[Replica],
+        manifest: Mapping[str, Any] | None = None,  # noqa: ARG002 - a command is all of it
+    ) -> None:
         """Look whether the proof fails before anything is done, put the fault on record, and have it guarded.
 
         Raises:

@@ -171,7 +171,13 @@ class LocalTarget:
         """How close this target comes to the fault."""
         return fidelity(fault, self._spec, here=True)
 
-    def aim(self, occurrence: str, effects: Sequence[Effect], victims: Sequence[Replica]) -> None:
+    def aim(
+        self,
+        occurrence: str,
+        effects: Sequence[Effect],
+        victims: Sequence[Replica],
+        manifest: Mapping[str, Any] | None = None,  # noqa: ARG002 - its effects are caused here
+    ) -> None:
         """Note what the victims are, so that they can be looked up afterwards.
 
         Raises:
