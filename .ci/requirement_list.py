@@ -7,7 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-EXTRAS = {"run": ["server"], "dev": ["server", "trained", "gpu", "dashboards"]}
+EXTRAS = {"run": ["server"], "dev": ["server", "trained", "gpu", "dashboards", "cluster", "lint"]}
 
 
 def main(what: str) -> None:
