@@ -10,12 +10,15 @@ import pytest
 kubernetes = pytest.importorskip("kubernetes")
 
 from kubernetes.client import ApiException  # noqa: E402
-from kubernetes.watch import Watch  # noqa: E402
+from kubernetes import watch as kubernetes_watch  # noqa: E402
 
 from tests.conftest import wait_until  # noqa: E402
 from tests.support.chaos_mesh import ChaosMesh  # noqa: E402
 from tests.support.fake_kubernetes import CHAOS, NAMESPACE, Failure, FakeKubernetes  # noqa: E402
+from tests.support.kubernetes_store import Resource  # noqa: E402
+from tests.support.kubernetes_tape import Tape  # noqa: E402
 
+Watch: Any = kubernetes_watch.Watch  # has no types
 ONE = (*CHAOS, NAMESPACE)
 
 
@@ -132,6 +135,7 @@ def test_a_failure_is_answered_as_often_as_the_test_says(api: FakeKubernetes, co
     with pytest.raises(ApiException) as failed:
         core.list_namespaced_pod(NAMESPACE)
     assert failed.value.status == status
+    assert failed.value.headers is not None
     assert failed.value.headers["retry-after"] == "7"
     assert len(core.list_namespaced_pod(NAMESPACE).items) == 3
 
@@ -199,6 +203,27 @@ def test_a_killed_pod_is_gone_and_its_record_is_never_recovered(
     wait_until(lambda: phases(api, "podchaos") == ["Injected"], within_s=20)
     assert api.names("pods") == ["client", "server-1"]
     assert phases(api, "podchaos") == ["Injected"]
+
+
+@pytest.mark.parametrize("name", ["partition", "pod-kill-30", "schedule", "controller-down", "workflow"])
+def test_a_tape_is_played_to_whoever_creates_its_fault_under_a_name_of_their_own(
+    tmp_path: Path, name: str
+) -> None:
+    tape = Tape(name)
+    with FakeKubernetes(tmp_path) as api, tape.playing(api, speed=50):
+        tape.begin(api)
+        settings = kubernetes.client.Configuration()
+        kubernetes.config.load_kube_config(str(api.kubeconfig), client_configuration=settings)
+        with kubernetes.client.ApiClient(settings) as connected:
+            chaos = kubernetes.client.CustomObjectsApi(connected)
+            body = tape.body
+            body["metadata"] = {"name": "of-ours", "labels": {"ours": "yes"}}
+            plural = Resource.of(body).plural
+            chaos.create_namespaced_custom_object(*ONE, plural, body)
+            wait_until(lambda: tape.waits_for == "delete", within_s=20)
+            assert api.store.get(api.key(plural, "of-ours"))["metadata"]["labels"] == {"ours": "yes"}
+            chaos.delete_namespaced_custom_object(*ONE, plural, "of-ours")
+            wait_until(lambda: not api.names(plural), within_s=20)
 
 
 def test_whom_nobody_matches_gets_a_warning_and_no_record(

@@ -1,18 +1,17 @@
-"""What Chaos Mesh does in a cluster, scripted: it reads and writes the store of `fake_kubernetes` as its controller does.
+"""What Chaos Mesh does in a cluster, scripted: it reads and writes the store of `fake_kubernetes`.
 
     with ChaosMesh(api) as mesh:
         mesh.daemon_up = False     # in mid-fault
         mesh.controller_up = False
 
-Phases, counters, messages, finalizer and the objects of each pod's network are those of 2.8.3, as taped from a live one.
+Phases, counters, messages, finalizer and the objects of each pod's network are those of a live 2.8.3.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self
 
 from chaos.reading.quantities import go_duration_ns
@@ -55,7 +54,7 @@ class ChaosMesh:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ends.set()
         with self.api.store.changed:
             self.api.store.changed.notify_all()
@@ -128,9 +127,8 @@ class ChaosMesh:
             if selector.get("pods"):
                 if name in selector["pods"].get(namespace, ()):
                     yield pod
-            elif namespace in (selector.get("namespaces") or (own,)):
-                if labels <= (pod["metadata"].get("labels") or {}).items():
-                    yield pod
+            elif namespace in (selector.get("namespaces") or (own,)) and labels <= _labels(pod):
+                yield pod
 
     def _move(self, item: Object, record: Object, *, stops: bool) -> None:
         """One record one step on: applied, or recovered where it is to stop; half applied must be applied first."""
@@ -180,7 +178,7 @@ class ChaosMesh:
             self.in_force.discard((_id(pod), _source(item)))
 
     def _set_network(self, pod: Object, item: Object, entries: Mapping[str, list[Object]]) -> None:
-        """Put an object's entries into the pod's PodNetworkChaos, or take them out, and see whether the daemon does it."""
+        """Put an object's entries into the pod's PodNetworkChaos, or take them out; fails as the daemon does."""
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         key = Key(Resource(*CHAOS, "podnetworkchaos"), namespace, name)
         if key not in self.api.store.objects:
@@ -212,8 +210,7 @@ class ChaosMesh:
         spec = item.get("spec") or {}
         try:
             self._ask_daemon(pod, needs=True)
-            if spec.get("tcs") and not self.netem:
-                raise FailedError(NO_NETEM.format(namespace=key.namespace, name=key.name))
+            self._ask_kernel(key, spec)
         except FailedError as failed:
             self._observe(key, item, str(failed))
             return
@@ -228,6 +225,10 @@ class ChaosMesh:
     def _ask_daemon(self, pod: Object, *, needs: bool) -> None:
         if needs and not self.daemon_up:
             raise FailedError(NO_DAEMON.format(node=pod["spec"]["nodeName"]))
+
+    def _ask_kernel(self, key: Key, spec: Mapping[str, Any]) -> None:
+        if spec.get("tcs") and not self.netem:
+            raise FailedError(NO_NETEM.format(namespace=key.namespace, name=key.name))
 
     def _forget_dead_pods(self) -> None:
         """What was in the network of a pod goes with it."""
@@ -281,6 +282,10 @@ def _entries(item: Object) -> dict[str, list[Object]]:
     if item["spec"]["action"] == "partition":
         return {"iptables": [{**source, "name": "INPUT"}], "ipsets": [{**source, "name": "set"}]}
     return {"tcs": [{**source, "type": "bandwidth" if item["spec"]["action"] == "bandwidth" else "netem"}]}
+
+
+def _labels(pod: Object) -> ItemsView[str, str]:
+    return dict[str, str](pod["metadata"].get("labels") or {}).items()
 
 
 def _id(pod: Object) -> str:

@@ -6,7 +6,7 @@
         api.failures.append(Failure(429, method="POST", path="podchaos", times=2, retry_after_s=1))
 
 It knows create, get, list, watch, merge patch, PUT and delete of whatever has a path of the usual shape. Nobody else
-lives in it: what Chaos Mesh would do is `chaos_mesh.py` beside it, what a live one did is played by `kubernetes_tape.py`.
+lives in it: what Chaos Mesh would do is `chaos_mesh.py` beside it, what a live one did plays `kubernetes_tape.py`.
 """
 
 import json
@@ -20,7 +20,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -41,7 +40,8 @@ NAMESPACE = "inference"
 CHAOS = ("chaos-mesh.org", "v1alpha1")
 WEBHOOK_DOWN = (
     'Internal error occurred: failed calling webhook "m{plural}.kb.io": failed to call webhook: Post '
-    '"https://chaos-mesh-controller-manager.chaos-mesh.svc:443/mutate": dial tcp 10.96.35.242:443: connect: connection refused'
+    '"https://chaos-mesh-controller-manager.chaos-mesh.svc:443/mutate": dial tcp 10.96.35.242:443: '
+    "connect: connection refused"
 )
 _PATH = re.compile(
     r"^/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))"
@@ -124,19 +124,15 @@ class FakeKubernetes:
     _server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
-        fake = self
-
-        class Handler(_Handler):
-            api = fake
-
-        self._server = _Server(("127.0.0.1", 0), Handler)
+        handler = type("Handler", (_Handler,), {"api": self})
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         self.store.create(Resource("", "v1", "namespaces"), "", {"metadata": {"name": NAMESPACE}})
         self.kubeconfig.write_text(yaml.safe_dump(self._config()))
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._server is not None
         self._silent.clear()
         self._server.shutdown()
@@ -223,7 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Say nothing: `requests` has them."""
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's names
+    def do_GET(self) -> None:
         self._serve()
 
     do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815

@@ -1,4 +1,4 @@
-"""What a Kubernetes API server keeps, and the few rules it keeps it by: versions, finalizers, owners, a history to watch.
+"""What a Kubernetes API server keeps, and the rules it keeps it by: versions, finalizers, owners, a history.
 
 No schema is checked, no server is asked: `fake_kubernetes` speaks HTTP for it.
 """
@@ -155,7 +155,7 @@ class Store:
             old = self.get(key)
             version = (body.get("metadata") or {}).get("resourceVersion")
             _no_conflict(old, version)
-            new = merged(old, body)
+            new: Object = merged(old, body)
             if dry_run or new == old:
                 return new
             # Of an object of chaos the status is no subresource: writing it makes a new generation too.
@@ -186,6 +186,16 @@ class Store:
                 return old
             old["metadata"]["deletionTimestamp"] = self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
             return self._settle(key, old)
+
+    def take(self, key: Key, type_: str, item: Object) -> None:
+        """Put in an object as somebody else made it, or take it out, with the frame that says so."""
+        with self.changed:
+            if key in self.objects or type_ == "ADDED":
+                self._put(
+                    key,
+                    copy.deepcopy(item),
+                    "MODIFIED" if type_ == "ADDED" and key in self.objects else type_,
+                )
 
     def forget(self) -> None:
         """Keep no history: every watch from before now is too old."""
