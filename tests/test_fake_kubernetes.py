@@ -9,8 +9,8 @@ import pytest
 
 kubernetes = pytest.importorskip("kubernetes")
 
-from kubernetes.client import ApiException  # noqa: E402
 from kubernetes import watch as kubernetes_watch  # noqa: E402
+from kubernetes.client import ApiException  # noqa: E402
 
 from tests.conftest import wait_until  # noqa: E402
 from tests.support.chaos_mesh import ChaosMesh  # noqa: E402
