@@ -26,7 +26,9 @@ class Case:
     pending: dict[Victim, str] = field(default_factory=dict)
     """Of whom what it left was taken out of their PodNetworkChaos but is not applied yet, and why."""
     clean: bool = False
-    """Whether nothing of it is in any PodNetworkChaos."""
+    """Whether nothing of it is in any PodNetworkChaos, all of them applied."""
+    looked: bool = False
+    """Whether all of them could be looked at once its object was gone."""
     why: str = ""
     """What stands in the way, as last heard."""
     next_s: float = 0.0
@@ -82,7 +84,7 @@ def left_of(case: Case, kubectl: str) -> Iterator[tuple[str, str]]:
             f"pod {namespace}/{name} may still be hit by {case.name}, whose object is gone: {why}{alone}",
             f"{kubectl} -n {namespace} delete pod {name}",
         )
-    if case.is_network and not case.clean and not case.victims and not case.pending:
+    if case.is_network and not case.clean and not case.looked:
         where = names(namespaces(case.item))
         yield (
             f"nobody could look into PodNetworkChaos in {where} for what {case.name} left: {case.why}",

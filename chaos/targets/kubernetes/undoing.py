@@ -116,6 +116,7 @@ class Undoing:
         item = self._objects.get(case.place, within_s=self._call_s())
         if item is None or not case.is_same(item):
             case.gone = True
+            case.clean = item is not None  # what is in a PodNetworkChaos under this name is another's by now
             return None
         case.item = item
         if "deletionTimestamp" not in item["metadata"]:
@@ -158,6 +159,7 @@ class Undoing:
                     case.pending[namespace, name], patched = "the daemon has not yet applied it", True
                 elif (namespace, name) in case.victims | set(case.pending):
                     case.settle((namespace, name), unapplied(network))
+        case.looked = True
         for pod in set(case.pending) - listed:
             case.settle(pod, None)  # gone with its pod
         if case.is_network and not patched and not case.pending:
