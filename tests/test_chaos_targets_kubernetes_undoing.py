@@ -229,13 +229,12 @@ def test_a_younger_pod_of_the_same_name_is_not_the_victim(cluster: StoredObjects
     assert "server-0" in cluster.api.names("pods")
 
 
-def test_a_right_that_is_missing_is_said_and_not_tried_for_ever(cluster: StoredObjects) -> None:
+def test_a_right_that_is_missing_is_said_once_and_may_be_granted_meanwhile(cluster: StoredObjects) -> None:
     item = inject(cluster)
-    cluster.mishap = lambda verb: 403 if verb == "delete" else None
-    began_s = cluster.now_s
-    with pytest.raises(CleanupError, match="mishap 403"):
-        undo(cluster, item)
-    assert cluster.now_s - began_s < 5
+    cluster.mishap = lambda verb: 403 if verb == "delete" and cluster.now_s < 20 else None
+    acts = undo(cluster, item)
+    assert ["mishap 403" in act for act in acts] == [True, False]
+    assert not cluster.mesh.in_force
 
 
 def test_what_nobody_could_look_at_is_not_called_clean(cluster: StoredObjects) -> None:

@@ -67,13 +67,13 @@ class ChaosMesh:
             while not self._ends.is_set():
                 self.api.webhook_down = not self.controller_up
                 before = store.version
+                self._forget_dead_pods()
                 if self.controller_up:
                     self._round()
                 if store.version == before:
                     store.changed.wait(_LOOK_EVERY_S)
 
     def _round(self) -> None:
-        self._forget_dead_pods()
         for key in list(self.api.store.objects):
             with suppress(RefusalError):  # gone meanwhile
                 if key.resource.plural == "podnetworkchaos":

@@ -48,6 +48,7 @@ class StoredObjects:
         """Let Chaos Mesh do what it would do by now."""
         store = self.api.store
         self.api.webhook_down = not self.mesh.controller_up
+        self.mesh._forget_dead_pods()
         before = None
         while self.mesh.controller_up and before != store.version:
             before = store.version

@@ -33,8 +33,6 @@ class Case:
     """What stands in the way, as last heard."""
     next_s: float = 0.0
     """Not to be tried before: the server said when."""
-    refused: bool = False
-    """Whether trying again now is no use: the right to it is missing."""
 
     @property
     def place(self) -> Place:

@@ -99,9 +99,9 @@ def chaos(plural: str, namespace: str) -> Collection:
     return Collection(CHAOS_MESH, "v1alpha1", plural, namespace)
 
 
-def chaos_collections(namespace: str) -> Sequence[Collection]:
-    """Wherever a run may have left something."""
-    return [chaos(kind.lower(), namespace) for kind in CHAOS_KINDS]
+def chaos_collections(namespace: str) -> Sequence[tuple[str, Collection]]:
+    """Wherever a run may have left something, with the kind of object that is there."""
+    return [(kind, chaos(kind.lower(), namespace)) for kind in CHAOS_KINDS]
 
 
 def pods(namespace: str) -> Collection:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from chaos.errors import CleanupError
 from chaos.targets.kubernetes.leftovers import Case, left_of
-from chaos.targets.kubernetes.objects import CONFLICT, FORBIDDEN, ApiError, Item, Objects, chaos, pods
+from chaos.targets.kubernetes.objects import CONFLICT, ApiError, Item, Objects, chaos, pods
 from chaos.targets.kubernetes.patience import Clock, Patience
 from chaos.targets.kubernetes.traces import (
     complaint,
@@ -90,12 +90,12 @@ class Undoing:
             for case in open_:
                 if case.next_s <= now() < self._until_s:
                     self._take(step, case)
-            open_ = [case for case in open_ if not done(case) and not case.refused]
+            open_ = [case for case in open_ if not done(case)]
             if open_:
                 self._clock.sleep(max(0.0, min(pause_s, self._until_s - now())))
                 pause_s = min(1.5 * pause_s, _SLOWEST_LOOK_S)
         for case in cases:
-            case.refused, case.next_s = False, 0.0
+            case.next_s = 0.0
 
     def _take(self, step: Callable[[Case], object], case: Case) -> None:
         try:
@@ -104,10 +104,9 @@ class Undoing:
             if error.status == CONFLICT:
                 return  # somebody wrote at the same time: the next look sees what
             case.why = f"{_CONTROLLER_AWAY} ({error})" if error.webhook else f"{error}"
-            case.refused = error.status == FORBIDDEN
             case.next_s = self._clock.now_s() + error.retry_after_s
             left_s = self._until_s - self._clock.now_s()
-            again = "" if case.refused else f"; trying for another {max(0.0, left_s):.0f} s"
+            again = f"; trying for another {max(0.0, left_s):.0f} s"
             # The reason may come with other figures in it each time: who calls it is the news.
             self._tell(f"{case.name}: {case.why}{again}", news=f"{case.name} {error.status} {error.webhook}")
 
@@ -154,9 +153,10 @@ class Undoing:
                 if patch is not None:
                     version = {"resourceVersion": network["metadata"]["resourceVersion"]}
                     body = {"metadata": version, "spec": patch}
+                    case.pending[namespace, name], patched = "what it left could not be taken out", True
                     self._objects.patch(everywhere / name, body, within_s=self._call_s())
                     self._tell(f"took what {case.name} had left out of PodNetworkChaos {namespace}/{name}")
-                    case.pending[namespace, name], patched = "the daemon has not yet applied it", True
+                    case.pending[namespace, name] = "the daemon has not yet applied it"
                 elif (namespace, name) in case.victims | set(case.pending):
                     case.settle((namespace, name), unapplied(network))
         case.looked = True
