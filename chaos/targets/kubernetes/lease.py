@@ -18,7 +18,7 @@ from chaos.targets.kubernetes.patience import Clock
 
 DURATION_S = 15
 """For how long a holder is believed after its last renewal."""
-RENEW_EVERY_S = 4.0
+RENEW_EVERY_S = 3.0
 GIVE_UP_AFTER_S = 10.0
 """A holder that could not renew for so long ends its run: a third of the duration is left for undoing to begin."""
 _AGAIN_AFTER_S = 1.0

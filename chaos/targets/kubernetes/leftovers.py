@@ -71,7 +71,7 @@ def left_of(case: Case, kubectl: str) -> Iterator[tuple[str, str]]:
         off = json.dumps({"metadata": {"finalizers": None}}, separators=(",", ":"))
         target = f"{place.collection.resource} {place.name}"
         yield (
-            f"{case.name} is still there: {case.why or 'nobody answered'}",
+            f"{case.name} is still there: {case.why or 'it was not recovered in time'}",
             f"{here} delete {target} --wait=false; {here} patch {target} --type=merge -p '{off}'",
         )
         return
