@@ -17,7 +17,8 @@ import pytest
 
 pytest.importorskip("kubernetes")
 
-from chaos.errors import CleanupError
+from chaos.cli import main
+from chaos.errors import CleanupError, ExitCode
 from chaos.targets.identity import ProcessId
 from chaos.targets.kubernetes import lost_objects, marks
 from chaos.targets.kubernetes.calls import Calls
@@ -310,6 +311,30 @@ def test_a_namespace_is_searched_for_runs_of_other_machines_and_the_living_one_i
         lost.end()
         assert live.faults() == ["networkchaos-run-1"]
     assert [run.run_id for run in find_in(live.where)] == ["run-1"]
+
+
+def test_recover_is_told_a_namespace_and_says_what_it_undid_there(
+    live: Live, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        lost_objects.Whereabouts, "connect", lambda _: Calls.connect("fake", live.api.kubeconfig)
+    )
+    live.fault("run-1")
+    where = ["recover", "--namespace", NAMESPACE, "--context", "fake"]
+    assert main([*where, "--dry-run"]) == ExitCode.PASSED
+    assert "would end NetworkChaos inference/networkchaos-run-1" in capsys.readouterr().out
+    assert live.faults()
+    assert main(where) == ExitCode.PASSED
+    assert "ended NetworkChaos inference/networkchaos-run-1: deleted" in capsys.readouterr().out
+    assert not live.faults()
+    live.fault("run-1")
+    wait_until(lambda: live.mesh.in_force, within_s=30)
+    live.mesh.controller_up = False
+    monkeypatch.setattr(lost_objects, "Patience", lambda: HASTY)
+    wait_until(lambda: live.api.webhook_down, within_s=30)
+    assert main(where) == ExitCode.CLEANUP_INCOMPLETE
+    assert "by hand: kubectl" in capsys.readouterr().err
+    assert main(["recover", "--context", "fake"]) == ExitCode.WRONG_INPUT
 
 
 def undone_with(live: Live, calls: Calls, patience: Patience) -> None:

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from chaos.reading.strict import Strict
 from chaos.targets import LostRun, TargetOptions
 from chaos.targets.external.options import ExternalOptions
+from chaos.targets.kubernetes import lost_objects
 from chaos.targets.local.options import LocalOptions
 
 
@@ -33,6 +34,11 @@ class TargetChoice(Strict):
         """The one section that is there."""
         sections: Iterator[TargetOptions] = (section for _, section in self if section is not None)
         return next(sections)
+
+
+def lost_runs_in(namespace: str, context: str | None) -> Sequence[LostRun]:
+    """What runs left in a namespace of a Kubernetes whose lease they do not hold, wherever they ran."""
+    return lost_objects.find_in(lost_objects.Whereabouts(namespace, context))
 
 
 def lost_runs() -> Sequence[LostRun]:

@@ -129,7 +129,7 @@ class Calls:
             response = self._client.call_api(*asked, _request_timeout=within_s)
             return _answer(response.status, response.read(), response.headers)
         except (HTTPError, ApiException, OSError) as error:
-            raise ApiError(0, f"the API server does not answer: {_short(error)}") from error
+            raise ApiError(0, f"the API server does not answer: {short(error)}") from error
 
 
 def _answer(status: int, body: bytes, headers: Mapping[str, str]) -> Item:
@@ -170,7 +170,7 @@ def _api_client(settings: Any) -> Any:
     return kubernetes.client.ApiClient(settings)
 
 
-def _short(error: BaseException) -> str:
+def short(error: BaseException) -> str:
     """The innermost reason, without the objects that urllib3 prints around it."""
     reason = getattr(error, "reason", None) or error
     return f"{reason}".rpartition(">: ")[2][:_LONGEST_WORDS] or type(reason).__name__

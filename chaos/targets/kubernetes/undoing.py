@@ -103,9 +103,11 @@ class Undoing:
         except ApiError as error:
             if error.status == CONFLICT:
                 return  # somebody wrote at the same time: the next look sees what
+            left_s = self._until_s - self._clock.now_s()
+            if error.status == 0 and left_s <= 0 and case.why:
+                return  # there was no time left for an answer: what was heard before says more
             case.why = f"{_CONTROLLER_AWAY} ({error})" if error.webhook else f"{error}"
             case.next_s = self._clock.now_s() + error.retry_after_s
-            left_s = self._until_s - self._clock.now_s()
             again = f"; trying for another {max(0.0, left_s):.0f} s"
             # The reason may come with other figures in it each time: who calls it is the news.
             self._tell(f"{case.name}: {case.why}{again}", news=f"{case.name} {error.status} {error.webhook}")
