@@ -218,6 +218,27 @@ def test_an_object_of_somebody_else_under_the_same_name_is_not_touched(cluster: 
     assert cluster.api.names("networkchaos") == ["networkchaos-server-0"]
 
 
+def test_what_was_to_be_created_is_undone_as_if_it_was_and_costs_the_pod_where_it_left_something(
+    cluster: StoredObjects,
+) -> None:
+    item = inject(cluster)
+    body = {
+        **item,
+        "metadata": {
+            "name": item["metadata"]["name"],
+            "namespace": NAMESPACE,
+            "labels": marks.labels("run-1"),
+        },
+    }
+    key = cluster.api.key("networkchaos", item["metadata"]["name"])
+    cluster.api.store.patch(key, {"metadata": {"finalizers": None}})
+    cluster.api.store.delete(key)
+    cluster.mesh.daemon_up = False
+    acts = undo(cluster, body)
+    assert [act.split(" ")[0] for act in acts] == ["took", "deleted"]
+    assert not cluster.mesh.in_force
+
+
 def test_a_younger_pod_of_the_same_name_is_not_the_victim(cluster: StoredObjects) -> None:
     item = inject(cluster, "StressChaos")
     cluster.mesh.daemon_up = False

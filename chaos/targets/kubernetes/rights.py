@@ -58,10 +58,31 @@ HOLDING: tuple[Right, ...] = (
     Right(COORDINATION, "leases", "patch", "taking, renewing and giving back"),
 )
 """What holding the lease needs, beside looking at it."""
+LOOKING: tuple[Right, ...] = (
+    Right("", "namespaces", "get", "whether its owner has agreed to faults"),
+    Right("", "services", "get", "which port is forwarded, where the file names a Service"),
+    Right("apps", "deployments", "get", "how many replicas there should be"),
+    Right("apps", "statefulsets", "get", "how many replicas there should be"),
+    Right("", "pods", "list", "replicas, as a watch begins with them"),
+    Right("", "pods", "watch", "replicas, and what becomes of them"),
+    Right(CHAOS_MESH, "podnetworkchaos", "get", "why a network fault is not in force"),
+)
+"""What a run reads."""
+PROVING: tuple[Right, ...] = (
+    Right("", "pods/proxy", "get", "whether a pod answers, and how fast, by way of the API server"),
+    # From Kubernetes 1.35 on a websocket is asked for as `create`, before it was `get`.
+    Right("", "pods/exec", "get", "whether a pod answers, asked from the other side of a partition"),
+    Right("", "pods/exec", "create", "the same"),
+    Right("", "pods/portforward", "get", "the load, where the file names a Service and no URL"),
+    Right("", "pods/portforward", "create", "the same"),
+)
+"""What a proof that needs nobody's word takes, and reaching a Service from outside."""
 RUNNER: tuple[Right, ...] = (
     *UNDOING,
     *HOLDING,
-    *_on_faults({"create": "injection"}),
+    *LOOKING,
+    *PROVING,
+    *_on_faults({"create": "injection", "watch": "when it is in force"}),
 )
 """What a run may do."""
 

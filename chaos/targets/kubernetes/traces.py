@@ -81,8 +81,9 @@ def replaced(pod: Item) -> bool:
 
 
 def younger(pod: Item, item: Item) -> bool:
-    """Whether a pod is another one than its namesake that was hit: made after the fault's object was."""
-    return _created(pod) > _created(item)
+    """Whether a pod is another one than its namesake that was hit: made after the fault's object is known to be."""
+    hit = item["metadata"].get("creationTimestamp")
+    return hit is not None and _stamp(pod["metadata"]["creationTimestamp"]) > _stamp(hit)
 
 
 def names(places: Iterable[str]) -> str:
@@ -94,5 +95,5 @@ def _is_of(entry: Any, of_source: str) -> bool:
     return isinstance(entry, Mapping) and entry.get("source") == of_source
 
 
-def _created(item: Item) -> datetime:
-    return datetime.fromisoformat(item["metadata"]["creationTimestamp"])
+def _stamp(text: str) -> datetime:
+    return datetime.fromisoformat(text)
