@@ -15,6 +15,7 @@ from chaos.faults.manifest import OWN
 from chaos.targets.kubernetes import marks
 from chaos.targets.kubernetes.objects import Item
 from chaos.targets.kubernetes.patience import Patience
+from chaos.targets.kubernetes.traces import in_force, unapplied
 from chaos.targets.kubernetes.undoing import Undoing
 from tests.support.chaos_mesh import ChaosMesh
 from tests.support.fake_kubernetes import NAMESPACE, FakeKubernetes
@@ -237,6 +238,102 @@ def test_what_was_to_be_created_is_undone_as_if_it_was_and_costs_the_pod_where_i
     acts = undo(cluster, body)
     assert [act.split(" ")[0] for act in acts] == ["took", "deleted"]
     assert not cluster.mesh.in_force
+
+
+def test_an_object_that_took_its_place_while_its_end_was_asked_for_is_spared(cluster: StoredObjects) -> None:
+    item = inject(cluster)
+    key = cluster.api.key("networkchaos", item["metadata"]["name"])
+    swapped: list[str] = []
+
+    def between(verb: str) -> None:
+        if verb == "delete" and not swapped:
+            cluster.api.store.patch(key, {"metadata": {"finalizers": None}})
+            cluster.api.store.delete(key)
+            swapped.append(
+                cluster.api.store.create(key.resource, NAMESPACE, {**item, "metadata": NEW})["metadata"][
+                    "uid"
+                ]
+            )
+
+    cluster.mishap = between
+    undo(cluster, item)
+    assert cluster.api.store.get(key)["metadata"]["uid"] == swapped[0]
+
+
+NEW = {"name": "networkchaos-server-0", "namespace": NAMESPACE, "labels": marks.labels("run-1")}
+
+
+def test_an_api_server_that_is_silent_costs_the_time_of_the_resorts_and_no_more(
+    cluster: StoredObjects,
+) -> None:
+    items = [inject(cluster, pod=pod) for pod in ("server-0", "server-1")]
+    cluster.mishap = lambda _: 0
+    began_s = cluster.now_s
+    with pytest.raises(CleanupError, match=r"server-0 is still there.*server-1 is still there"):
+        undo(cluster, *items)
+    assert cluster.now_s - began_s == pytest.approx(PATIENCE.recovers_s + PATIENCE.frees_s, abs=0.5)
+
+
+def test_of_two_faults_on_one_pod_the_one_that_is_undone_leaves_the_entries_of_the_other(
+    cluster: StoredObjects,
+) -> None:
+    first = inject(cluster, action="bandwidth")
+    name = "networkchaos-second"
+    second = cluster.api.add(
+        {**first, "metadata": {"name": name, "labels": marks.labels("run-2")}, "status": {}}
+    )
+    cluster.sleep(1)
+    assert sorted(entries(cluster)) == [
+        f"{NAMESPACE}/networkchaos-second",
+        f"{NAMESPACE}/networkchaos-server-0",
+    ]
+    cluster.api.store.patch(cluster.api.key("networkchaos", name), {"metadata": {"finalizers": None}})
+    cluster.api.store.objects.pop(cluster.api.key("networkchaos", name))
+    undo(cluster, second)
+    assert entries(cluster) == [f"{NAMESPACE}/networkchaos-server-0"]
+
+
+NETWORKS = [
+    ({"spec": {"tcs": []}, "metadata": {"generation": 2}, "status": {"observedGeneration": 2}}, None),
+    (
+        {"spec": {}, "metadata": {"generation": 3}, "status": {"observedGeneration": 2}},
+        "the daemon has not yet applied it",
+    ),
+    ({"spec": {}, "metadata": {"generation": 1}}, "the daemon has not yet applied it"),
+    (
+        {"metadata": {"generation": 2}, "status": {"observedGeneration": 2, "failedMessage": "no netem"}},
+        "no netem",
+    ),
+]
+
+
+@pytest.mark.parametrize(("network", "why"), NETWORKS)
+def test_a_pods_network_is_as_its_object_says_once_the_daemon_has_seen_that_version(
+    network: Item, why: str
+) -> None:
+    assert unapplied(network) == why
+
+
+def item_of(action: str, *phases: str) -> Item:
+    rows = [{"id": f"{NAMESPACE}/server-{at}/main", "phase": phase} for at, phase in enumerate(phases)]
+    return {"spec": {"action": action}, "status": {"experiment": {"containerRecords": rows}}}
+
+
+IN_FORCE = [
+    (item_of("partition", "Injected", "Not Injected"), {"server-0"}),
+    (item_of("partition", "Injected/Wait", "Not Injected/Wait"), {"server-0", "server-1"}),
+    (item_of("pod-failure", "Injected"), {"server-0"}),
+    (item_of("pod-kill", "Injected"), set()),
+    (item_of("container-kill", "Injected"), set()),
+    ({"spec": {}}, set()),
+]
+
+
+@pytest.mark.parametrize(("item", "pods"), IN_FORCE)
+def test_whoever_is_in_or_half_in_may_still_be_hit_and_of_what_is_over_at_once_nobody(
+    item: Item, pods: set[str]
+) -> None:
+    assert {name for _, name in in_force(item)} == pods
 
 
 def test_a_younger_pod_of_the_same_name_is_not_the_victim(cluster: StoredObjects) -> None:

@@ -48,6 +48,8 @@ _PATH = re.compile(
     r"(?:/namespaces/(?P<namespace>[^/]+)(?=/[a-z]))?/(?P<plural>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<part>.+))?$"
 )
 _SEND_EVERY_S = 0.05
+_PATCHES = ("application/merge-patch+json", "application/strategic-merge-patch+json")
+"""Both are merged alike here: nothing that tests patch has a list that would make a difference."""
 
 
 @dataclass
@@ -274,6 +276,11 @@ class _Handler(BaseHTTPRequestHandler):
             what = f'cannot {asked.verb} resource "{asked.in_words}" in the namespace "{asked.namespace}"'
             raise RefusalError(403, "Forbidden", f'{asked.resource.plural} is forbidden: User "test" {what}')
         self._fail(request, asked)
+        content = self.headers.get("content-type")
+        if asked.verb == "patch" and content not in _PATCHES:
+            raise RefusalError(
+                415, "UnsupportedMediaType", f"the body of the request was in an unknown format: {content}"
+            )
         changes = asked.verb in ("create", "patch", "update")
         if api.webhook_down and changes and asked.resource.group == CHAOS[0]:
             raise RefusalError(500, "InternalError", WEBHOOK_DOWN.format(plural=asked.resource.plural))

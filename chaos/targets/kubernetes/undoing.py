@@ -162,10 +162,8 @@ class Undoing:
                 elif (namespace, name) in case.victims | set(case.pending):
                     case.settle((namespace, name), unapplied(network))
         case.looked = True
-        for pod in set(case.pending) - listed:
-            case.settle(pod, None)  # gone with its pod
-        if case.is_network and not patched and not case.pending:
-            case.victims.clear()
+        for pod in ({*case.victims, *case.pending} - listed) if case.is_network else ():
+            case.settle(pod, None)  # gone with its pod, or nothing ever was in its network
         case.clean = not patched and not case.pending
 
     def _replace(self, case: Case) -> None:
