@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from chaos.reading.strict import Strict
 from chaos.targets import LostRun, TargetOptions
 from chaos.targets.external.options import ExternalOptions
+from chaos.targets.kubernetes.options import KubernetesOptions
 from chaos.targets.local.options import LocalOptions
 
 
@@ -19,6 +20,8 @@ class TargetChoice(Strict):
     """a Deployment's worth of processes on this machine"""
     external: ExternalOptions | None = None
     """a service that runs already"""
+    kubernetes: KubernetesOptions | None = None
+    """replicas that run already in a cluster with Chaos Mesh in it"""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -37,5 +40,5 @@ class TargetChoice(Strict):
 
 def lost_runs() -> Sequence[LostRun]:
     """What lost runs left, on every kind of target."""
-    kinds: tuple[type[TargetOptions], ...] = (LocalOptions, ExternalOptions)
+    kinds: tuple[type[TargetOptions], ...] = (LocalOptions, ExternalOptions, KubernetesOptions)
     return [run for kind in kinds for run in kind.lost()]

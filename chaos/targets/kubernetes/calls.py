@@ -6,7 +6,7 @@ are configuration, credentials, TLS and proxies; its models are not, which know 
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -61,6 +61,16 @@ class Calls:
     def kubectl(self) -> str:
         """What a person types to ask the same server."""
         return self._kubectl
+
+    def credentials(self) -> tuple[Any, Callable[[], dict[str, str]]]:
+        """The client's configuration, and what proves who asks now: a token may be renewed at any time."""
+        configuration = self._client.configuration
+
+        def headers() -> dict[str, str]:
+            found = configuration.auth_settings().get("BearerToken") or {}
+            return {"authorization": str(found["value"])} if found.get("value") else {}
+
+        return configuration, headers
 
     def close(self) -> None:
         """Close its connections."""
@@ -129,7 +139,7 @@ class Calls:
             response = self._client.call_api(*asked, _request_timeout=within_s)
             return _answer(response.status, response.read(), response.headers)
         except (HTTPError, ApiException, OSError) as error:
-            raise ApiError(0, f"the API server does not answer: {_short(error)}") from error
+            raise ApiError(0, f"the API server does not answer: {short(error)}") from error
 
 
 def _answer(status: int, body: bytes, headers: Mapping[str, str]) -> Item:
@@ -170,7 +180,7 @@ def _api_client(settings: Any) -> Any:
     return kubernetes.client.ApiClient(settings)
 
 
-def _short(error: BaseException) -> str:
+def short(error: BaseException) -> str:
     """The innermost reason, without the objects that urllib3 prints around it."""
     reason = getattr(error, "reason", None) or error
     return f"{reason}".rpartition(">: ")[2][:_LONGEST_WORDS] or type(reason).__name__
