@@ -6,7 +6,7 @@ are configuration, credentials, TLS and proxies; its models are not, which know 
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -61,6 +61,16 @@ class Calls:
     def kubectl(self) -> str:
         """What a person types to ask the same server."""
         return self._kubectl
+
+    def credentials(self) -> tuple[Any, Callable[[], dict[str, str]]]:
+        """The client's configuration, and what proves who asks now: a token may be renewed at any time."""
+        configuration = self._client.configuration
+
+        def headers() -> dict[str, str]:
+            found = configuration.auth_settings().get("BearerToken") or {}
+            return {"authorization": str(found["value"])} if found.get("value") else {}
+
+        return configuration, headers
 
     def close(self) -> None:
         """Close its connections."""

@@ -33,7 +33,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """All objects of one resource in one namespace; the group of core objects is empty."""
+    """All objects of one resource in one namespace, or of one that has none; the group of core objects is empty."""
 
     group: str
     version: str
@@ -44,7 +44,9 @@ class Collection:
     def path(self) -> str:
         """Of the API."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        return f"{root}/namespaces/{self.namespace}/{self.plural}"
+        return (
+            f"{root}/namespaces/{self.namespace}/{self.plural}" if self.namespace else f"{root}/{self.plural}"
+        )
 
     @property
     def resource(self) -> str:
