@@ -25,7 +25,8 @@ from typing import Self
 HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = (
     HEADERS
-    + b"Transfer-Encoding: chunked\r\nX-Aftershock-Replica: replica-a\r\nX-Aftershock-Attempts: 2\r\n\r\n"
+    + b"Transfer-Encoding: chunked\r\nConnection: close\r\n"  # one answer, and it is gone: whoever pools it must know
+    + b"X-Aftershock-Replica: replica-a\r\nX-Aftershock-Attempts: 2\r\n\r\n"
 )
 UNFRAMED = HEADERS + b"Connection: close\r\n\r\n"
 MODELS = json.dumps({"object": "list", "data": [{"id": "tiny", "object": "model"}]}).encode()
