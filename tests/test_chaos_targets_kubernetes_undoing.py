@@ -143,6 +143,16 @@ def test_what_others_left_in_a_pods_network_stays(cluster: StoredObjects) -> Non
     assert entries(cluster) == []
 
 
+def test_a_pods_network_that_somebody_deletes_takes_no_rule_out_of_the_pod(cluster: StoredObjects) -> None:
+    item = inject(cluster)
+    cluster.mesh.daemon_up = False
+    key = cluster.api.key("podnetworkchaos", "server-0")
+    cluster.at[cluster.now_s + PATIENCE.recovers_s + 5] = lambda: cluster.api.store.delete(key)
+    acts = undo(cluster, item)
+    assert acts[-1].startswith(f"deleted pod {NAMESPACE}/server-0")
+    assert not cluster.mesh.in_force
+
+
 def test_a_stress_whose_object_was_freed_by_force_costs_the_victim(cluster: StoredObjects) -> None:
     item = inject(cluster, "StressChaos")
     cluster.mesh.daemon_up = False
@@ -270,7 +280,7 @@ def test_an_api_server_that_is_silent_costs_the_time_of_the_resorts_and_no_more(
     cluster.mishap = lambda _: 0
     began_s = cluster.now_s
     with pytest.raises(CleanupError, match=r"server-0 is still there.*server-1 is still there"):
-        undo(cluster, *items)
+        undo(cluster, *items, patience=replace(PATIENCE, call_s=7.0))
     assert cluster.now_s - began_s == pytest.approx(PATIENCE.recovers_s + PATIENCE.frees_s, abs=0.5)
 
 

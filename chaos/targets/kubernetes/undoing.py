@@ -162,8 +162,9 @@ class Undoing:
                 elif (namespace, name) in case.victims | set(case.pending):
                     case.settle((namespace, name), unapplied(network))
         case.looked = True
-        for pod in ({*case.victims, *case.pending} - listed) if case.is_network else ():
-            case.settle(pod, None)  # gone with its pod, or nothing ever was in its network
+        for pod in set(case.pending) - listed:
+            del case.pending[pod]
+            case.victims.add(pod)  # gone with its pod; if not, nobody told the daemon to take the rules out
         case.clean = not patched and not case.pending
 
     def _replace(self, case: Case) -> None:
