@@ -239,11 +239,17 @@ def _add_afterwards(verbs: Verbs) -> None:
         help="end whatever lost runs left behind",
         description=(
             "Find processes and faults of runs whose runner is gone, end the ones and undo the others, and say what "
-            "was done."
+            "was done. With --namespace: what runs of any machine left in that namespace of a Kubernetes."
         ),
     )
     recover.add_argument("--dry-run", action="store_true", help="only say what would be ended")
-    recover.set_defaults(command=lambda given: commands.recover(dry_run=given.dry_run))
+    recover.add_argument("--namespace", help="look here, for every run that does not hold its lease")
+    recover.add_argument("--context", help="of the kubeconfig, with --namespace; default: the current one")
+    recover.set_defaults(
+        command=lambda given: commands.recover(
+            dry_run=given.dry_run, namespace=given.namespace, context=given.context
+        )
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -225,7 +225,7 @@ def _unseen_problems(spec: ExperimentSpec, assertions: Sequence[Assertion]) -> I
         if assertion.term.promql is not None and not target.has_prometheus:
             complaint = "expected a target with a Prometheus: this one has none"
             yield Problem(("assertions", index), complaint, assertion.expression)
-        if assertion.term.name in OF_REPLICAS and not target.wanted_replicas:
+        if assertion.term.name in OF_REPLICAS and not target.sees_replicas:
             complaint = f"expected no claim about replicas: the target {target.kind} cannot see them"
             yield Problem(("assertions", index), complaint, assertion.expression)
 
