@@ -74,7 +74,8 @@ def main(runs: Path, nights: Path) -> int:
     if not junit.is_file():
         print(command("error", "nightly-chaos", f"the catalogue left no {junit}: nothing was run"))
         return 1
-    print(*annotations(junit), sep="\n")
+    for annotation in annotations(junit):
+        print(annotation)
     worse, texts = False, []
     for name, code, text in trends(keep(runs, nights)):
         texts.append(f"### {name}\n\n```text\n{text}```\n")
@@ -82,7 +83,7 @@ def main(runs: Path, nights: Path) -> int:
             worse = True
             print(command("error", name, "it recovers later than in the nights before: see the trend in the summary"))
     report = "\n".join(["## Trend over the last nights\n", *texts]) if texts else "One night is no trend yet.\n"
-    print(report)
+    print(report, end="")
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(report)
