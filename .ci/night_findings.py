@@ -1,13 +1,14 @@
-"""Say what a night found: an annotation for each experiment that did not pass, and each one's trend over the last nights.
+"""Say what a night found: an annotation for each experiment that did not pass, and each one's trend over the nights.
 
     python .ci/night_findings.py RUNS NIGHTS
 
-RUNS is the folder of a catalogue that was run. Of each of its runs the journal and the experiment are kept below NIGHTS,
-EXPERIMENT/UTC-TIME, and nights beyond the last 30 are dropped. Annotations are workflow commands of GitHub Actions, lines
-that a person can read as well; the trend goes to the job's summary where there is one. Exits with 1 where a trend became
-worse, else with 0: the verdicts are the catalogue's to say, and its exit code was heard.
+RUNS is the folder of a catalogue that was run. Of each of its runs the journal and the experiment are kept below
+NIGHTS, EXPERIMENT/UTC-TIME, and nights beyond the last 30 are dropped. Annotations are workflow commands of GitHub
+Actions, lines that a person can read as well; the trend goes to the job's summary where there is one. Exits with 1
+where a trend became worse, else with 0: the verdicts are the catalogue's to say, and its exit code was heard.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -53,14 +54,12 @@ def keep(runs: Path, nights: Path) -> list[Path]:
 
 
 def _started(run: Path) -> str:
-    import json
-
     at = str(json.loads((run / "journal.json").read_text(encoding="utf-8"))["started_at"])
     return at.replace(":", "").replace("-", "")[:15]
 
 
 def trends(folders: list[Path]) -> Iterator[tuple[str, int, str]]:
-    """Of each experiment that has more than this night: its name, the exit code of `aftershock trend`, what that says."""
+    """Of each experiment with more than this night: its name, the exit code of `aftershock trend`, what that says."""
     for folder in folders:
         if len(list(folder.iterdir())) > 1:
             asked = [sys.executable, "-m", "chaos", "trend", str(folder)]
@@ -81,8 +80,14 @@ def main(runs: Path, nights: Path) -> int:
         texts.append(f"### {name}\n\n```text\n{text}```\n")
         if code == 1:
             worse = True
-            print(command("error", name, "it recovers later than in the nights before: see the trend in the summary"))
-    report = "\n".join(["## Trend over the last nights\n", *texts]) if texts else "One night is no trend yet.\n"
+            print(
+                command(
+                    "error", name, "it recovers later than in the nights before: see the trend in the summary"
+                )
+            )
+    report = (
+        "\n".join(["## Trend over the last nights\n", *texts]) if texts else "One night is no trend yet.\n"
+    )
     print(report, end="")
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""The Dockerfiles, as far as they can be checked without Docker: what they copy is there, and what they start is in the wheel."""
+"""The Dockerfiles, as far as no Docker is needed: what they copy is there, and what they start is in the wheel."""
 
 import json
 import re
@@ -15,7 +15,8 @@ import pytest
 from tests.support.manifests import ROOT, containers, manifests
 
 FILES = {
-    path.name.removesuffix(".Dockerfile"): path for path in sorted((ROOT / "deploy/docker").glob("*.Dockerfile"))
+    path.name.removesuffix(".Dockerfile"): path
+    for path in sorted((ROOT / "deploy/docker").glob("*.Dockerfile"))
 }
 ABSENT = {"load": ("torch", "kubernetes"), "runner": ("torch",)}
 """What an image has no need of: its program must start where that cannot be imported."""
@@ -51,7 +52,9 @@ def test_there_is_an_image_for_each_that_a_pod_of_ours_names() -> None:
 
 
 @every
-def test_an_image_is_built_in_stages_from_a_pinned_release_and_runs_as_nobody_in_particular(role: str) -> None:
+def test_an_image_is_built_in_stages_from_a_pinned_release_and_runs_as_nobody_in_particular(
+    role: str,
+) -> None:
     found = list(instructions(FILES[role]))
     bases = [rest for name, rest in found if name == "FROM"]
     assert len(bases) == 2
@@ -98,7 +101,11 @@ def test_the_wheel_of_what_an_image_copies_has_the_program_that_it_starts(role: 
 def test_the_requirements_of_an_image_are_those_of_one_of_the_sets(role: str) -> None:
     (name,) = re.findall(r"requirement_list\.py (\w+) ", FILES[role].read_text())
     listed = subprocess.run(
-        [sys.executable, ".ci/requirement_list.py", name], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, ".ci/requirement_list.py", name],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.split()
     packages = {re.split(r"[<>=]", each)[0] for each in listed}
     assert {"aiohttp", "locust", "hatchling"} <= packages
@@ -110,7 +117,9 @@ def test_the_requirements_of_an_image_are_those_of_one_of_the_sets(role: str) ->
 def test_a_program_starts_without_what_its_image_leaves_out(role: str) -> None:
     blocked = "".join(f"sys.modules[{name!r}] = None;" for name in ABSENT[role])
     code = f"import sys, importlib; {blocked} importlib.import_module({PROGRAMS[role]!r})"
-    child = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    child = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert child.returncode == 0, child.stderr
 
 

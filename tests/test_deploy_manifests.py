@@ -1,4 +1,4 @@
-"""The manifests of deploy/: each object fits its schema, each pod the strictest level, and each name something that is there."""
+"""The manifests of deploy/: each object fits its schema, each pod the strictest level, each name something there."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -30,8 +30,7 @@ EXTENSIONS = {
 }  # fmt: skip
 
 
-def every_pod(values: list[tuple[str, Any]]) -> Any:
-    return pytest.mark.parametrize("template", [one[1] for one in values], ids=[one[0] for one in values])
+every_pod = pytest.mark.parametrize("template", [one[1] for one in PODS], ids=[one[0] for one in PODS])
 
 
 @pytest.mark.parametrize("release", ["1.35", "1.37"])
@@ -56,8 +55,10 @@ def test_the_namespace_allows_to_be_shaken_and_admits_restricted_pods_alone() ->
     assert metadata["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-@every_pod(PODS)
-def test_each_pod_meets_the_level_restricted_and_cannot_write_to_its_root(template: Mapping[str, Any]) -> None:
+@every_pod
+def test_each_pod_meets_the_level_restricted_and_cannot_write_to_its_root(
+    template: Mapping[str, Any],
+) -> None:
     spec = template["spec"]
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
     assert all(set(volume) - {"name"} <= {"emptyDir", "persistentVolumeClaim"} for volume in spec["volumes"])
@@ -71,8 +72,10 @@ def test_each_pod_meets_the_level_restricted_and_cannot_write_to_its_root(templa
         assert security["readOnlyRootFilesystem"] is True
 
 
-@every_pod(PODS)
-def test_each_container_says_what_it_needs_and_has_no_limit_on_its_processor(template: Mapping[str, Any]) -> None:
+@every_pod
+def test_each_container_says_what_it_needs_and_has_no_limit_on_its_processor(
+    template: Mapping[str, Any],
+) -> None:
     for container in containers(template):
         resources = container["resources"]
         assert set(resources["requests"]) >= {"cpu", "memory"}
@@ -80,7 +83,7 @@ def test_each_container_says_what_it_needs_and_has_no_limit_on_its_processor(tem
         assert "cpu" not in resources["limits"]
 
 
-@every_pod(PODS)
+@every_pod
 def test_each_image_has_the_tag_of_a_release_and_no_registry(template: Mapping[str, Any]) -> None:
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version is not None
@@ -91,7 +94,7 @@ def test_each_image_has_the_tag_of_a_release_and_no_registry(template: Mapping[s
         assert not name.startswith("aftershock") or tag == version[1]
 
 
-@every_pod(PODS)
+@every_pod
 def test_a_pod_that_can_be_found_alive_was_given_time_to_start(template: Mapping[str, Any]) -> None:
     for container in containers(template):
         slow = "server" in container["image"] or "vllm" in container["image"]
@@ -99,7 +102,7 @@ def test_a_pod_that_can_be_found_alive_was_given_time_to_start(template: Mapping
             assert "startupProbe" in container
 
 
-@every_pod(PODS)
+@every_pod
 def test_only_who_speaks_to_the_api_server_has_a_token(template: Mapping[str, Any]) -> None:
     speaks = template["spec"].get("serviceAccountName", "") in ("aftershock-runner", "aftershock-reaper")
     assert template["spec"].get("automountServiceAccountToken", True) == speaks
@@ -138,13 +141,17 @@ def test_each_selector_finds_a_pod(selector: Mapping[str, str]) -> None:
 
 
 def named_ports(selector: Mapping[str, str]) -> set[str]:
-    return {port["name"] for pod in pods_of(selector) for one in containers(pod) for port in one.get("ports", ())}
+    return {
+        port["name"] for pod in pods_of(selector) for one in containers(pod) for port in one.get("ports", ())
+    }
 
 
 def test_each_port_that_is_asked_for_by_name_is_one_of_the_pod() -> None:
     for each in MANIFESTS:
         if each.kind == "Service" and each.is_core:
-            assert {port["targetPort"] for port in each.spec["ports"]} <= named_ports(each.spec["selector"]), each
+            assert {port["targetPort"] for port in each.spec["ports"]} <= named_ports(
+                each.spec["selector"]
+            ), each
         if each.kind == "PodMonitor":
             asked = {endpoint["port"] for endpoint in each.spec["podMetricsEndpoints"]}
             assert asked <= named_ports(each.spec["selector"]["matchLabels"])
@@ -155,7 +162,9 @@ def test_each_port_that_is_asked_for_by_name_is_one_of_the_pod() -> None:
         for container in containers(pod):
             ports = {port["name"] for port in container.get("ports", ())}
             probes = [container[key] for key in container if key.endswith("Probe")]
-            asked = {probe[how]["port"] for probe in probes for how in ("httpGet", "tcpSocket") if how in probe}
+            asked = {
+                probe[how]["port"] for probe in probes for how in ("httpGet", "tcpSocket") if how in probe
+            }
             assert {port for port in asked if isinstance(port, str)} <= ports, path
 
 

@@ -1,4 +1,4 @@
-"""The nightly run against Kubernetes as far as no cluster is needed: the order of its steps, and what it says of what it found."""
+"""The nightly run against Kubernetes, as far as no cluster is needed: its steps in order, and what it says it found."""
 
 import json
 import os
@@ -73,7 +73,10 @@ def test_what_is_missing_is_said_before_anything_is_made(
 def test_a_program_that_is_not_there_is_named(checkout: Path, tools: Path) -> None:
     (tools / "kind").unlink()
     ended = night(checkout, "preflight", tools, CHAOS_MESH_CHARTS="charts")
-    assert (ended.returncode, ended.stderr) == (2, "nightly-chaos: kind is not on PATH: it makes the cluster\n")
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "nightly-chaos: kind is not on PATH: it makes the cluster\n",
+    )
 
 
 @pytest.mark.parametrize("verdict", [0, 1])

@@ -40,7 +40,11 @@ def test_actions_are_pinned_to_a_major_version_and_may_only_read(path: Path) -> 
     uses = [step["uses"] for step in steps(path) if "uses" in step]
     assert uses
     assert [each for each in uses if not ACTIONS.fullmatch(each)] == []
-    installs = [step["with"] for step in steps(path) if step.get("uses", "").partition("/")[0] != "actions" and "uses" in step]
+    installs = [
+        step["with"]
+        for step in steps(path)
+        if step.get("uses", "").partition("/")[0] != "actions" and "uses" in step
+    ]
     assert all(re.fullmatch(r"v\d+\.\d+\.\d+", each["version"]) for each in installs)
     workflow = yaml.safe_load(path.read_text())
     assert workflow["permissions"] == {"contents": "read"}
