@@ -1,7 +1,7 @@
 """Write the Roles of deploy/ from the table of rights: verb by verb, each with the call that needs it.
 
-    python .ci/roles.py            after a change of chaos/targets/kubernetes/rights.py
-    python .ci/roles.py --check    only says whether they are what the table says
+python .ci/roles.py            after a change of chaos/targets/kubernetes/rights.py
+python .ci/roles.py --check    only says whether they are what the table says
 """
 
 import sys
@@ -55,8 +55,8 @@ def rules(rights: Iterable[Right]) -> str:
     def resource(right: Right) -> tuple[str, str]:
         return right.group, right.resource
 
-    for (group, name), of_one in groupby(sorted(rights, key=lambda one: one.rule), resource):
-        of_one = list(of_one)
+    for (group, name), found in groupby(sorted(rights, key=lambda one: one.rule), resource):
+        of_one = list(found)
         lines += dict.fromkeys(f"  # {right.verb}: {right.needed_for}" for right in of_one)
         verbs = ", ".join(dict.fromkeys(right.verb for right in of_one))
         lines += [f'  - apiGroups: ["{group}"]', f"    resources: [{name}]", f"    verbs: [{verbs}]"]

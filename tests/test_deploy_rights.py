@@ -41,7 +41,11 @@ def test_a_role_is_bound_to_the_account_that_its_pod_runs_as(role: str) -> None:
     account = {key: found["ServiceAccount"]["metadata"][key] for key in ("name", "namespace")}
     assert found["RoleBinding"]["subjects"] == [{"kind": "ServiceAccount", **account}]
     assert found["RoleBinding"]["roleRef"]["name"] == found["Role"]["metadata"]["name"]
-    (path,) = (path for path in (DEPLOY / "components" / role).glob("*.yaml") if path.stem in ("cron-job", "deployment"))
+    (path,) = (
+        path
+        for path in (DEPLOY / "components" / role).glob("*.yaml")
+        if path.stem in ("cron-job", "deployment")
+    )
     assert f"serviceAccountName: {account['name']}\n" in path.read_text()
 
 
