@@ -27,6 +27,7 @@ check: .venv/.installed-dev ## format, lint, types, import rules, generated file
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python .ci/module_table.py --check
+	$(BIN)/python .ci/roles.py --check
 	$(BIN)/python -m exporters docs --check
 	$(BIN)/python -m chaos.record --check
 	$(BIN)/python -m dashboards build --check

@@ -4,7 +4,7 @@
 
 RUNS is the folder of a catalogue that was run. Of each of its runs the journal and the experiment are kept below
 NIGHTS, EXPERIMENT/UTC-TIME, and nights beyond the last 30 are dropped. Annotations are workflow commands of GitHub
-Actions, lines that a person can read as well; the trend goes to the job's summary where there is one. Exits with 1
+Actions, lines that a person can read as well; table and trend go to the job's summary where there is one. Exits with 1
 where a trend became worse, else with 0: the verdicts are the catalogue's to say, and its exit code was heard.
 """
 
@@ -90,8 +90,9 @@ def main(runs: Path, nights: Path) -> int:
     )
     print(report, end="")
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        table = runs / "summary.md"
         with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(report)
+            file.write(f"{table.read_text(encoding='utf-8') if table.is_file() else ''}\n{report}")
     return int(worse)
 
 

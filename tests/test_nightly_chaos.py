@@ -15,7 +15,13 @@ from tests.support.manifests import ROOT
 SCRIPT = ROOT / ".ci/nightly-chaos"
 FINDINGS = ROOT / ".ci/night_findings.py"
 SAMPLE = ROOT / "tests/data/run-sample"
-TOOLS = ("docker", "kind", "helm", "kubectl", "modprobe", "sudo", "aftershock", "python")
+TOOLS = ("docker", "kind", "helm", "kubectl", "modprobe", "sudo", "python")
+ANSWERS = """case "$*" in
+    *"cat runs/code") echo "${VERDICT:-0}" ;;
+    *"cat runs/log") echo "what the run said" ;;
+    *"-cf - .") cd "$(mktemp -d)" && echo a-table >summary.md && tar -cf - . ;;
+esac"""
+"""What kubectl prints of the runner's pod."""
 PINNED = f"kindest/node:v1.35.8@sha256:{'0' * 64}"
 
 
@@ -38,14 +44,14 @@ def night(root: Path, step: str, tools: Path, **variables: str) -> subprocess.Co
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """A folder of programs that note how they were called; aftershock ends as a run that deviated."""
+    """A folder of programs that note how they were called; the run in the cluster ends with the exit code $VERDICT."""
     folder = tmp_path / "tools"
     folder.mkdir()
     for name in TOOLS:
-        code = 'exit "${VERDICT:-0}"' if name == "aftershock" else "exit 0"
-        said = "echo a-token" if name == "kubectl" else ":"
         path = folder / name
-        path.write_text(f'#!/bin/sh\necho "{name} $*" >>"{tmp_path}/calls"\n{said}\n{code}\n')
+        path.write_text(
+            f'#!/bin/sh\necho "{name} $*" >>"{tmp_path}/calls"\n{ANSWERS if name == "kubectl" else ""}\n'
+        )
         path.chmod(0o755)
     return folder
 
@@ -92,7 +98,7 @@ def test_a_night_goes_its_steps_in_order_and_its_cluster_goes_whatever_was_found
         "docker build -f deploy/docker/runner.Dockerfile",
         "kind load docker-image",
         "kubectl --kubeconfig",
-        "aftershock run deploy/experiments --out runs/nightly",
+        f"kubectl --kubeconfig {checkout}/runs/kind.kubeconfig -n inference exec deployment/aftershock-runner -- sh -c",
         "python .ci/night_findings.py runs/nightly runs/nights",
         "kind delete cluster --name aftershock",
     ]
@@ -103,15 +109,24 @@ def test_a_night_goes_its_steps_in_order_and_its_cluster_goes_whatever_was_found
     assert not list((checkout / "runs").glob("*.kubeconfig"))
 
 
-def test_the_catalogue_is_run_with_the_rights_of_the_runner(checkout: Path, tools: Path) -> None:
-    (tools / "aftershock").write_text('#!/bin/sh\necho "with $KUBECONFIG"\n')
-    said = night(checkout, "run", tools).stdout
-    assert said == f"with {checkout}/runs/kind-runner.kubeconfig\n"
-    night(checkout, "deploy", tools)
-    made = calls(tools)
-    assert any("create token aftershock-runner" in call for call in made)
-    # The administrator's entry does not stay in what the runner is given.
-    assert made[-1].endswith("config delete-user kind-aftershock")
+def test_the_catalogue_is_run_in_the_runners_pod_and_what_it_found_is_brought_here(
+    checkout: Path, tools: Path
+) -> None:
+    ended = night(checkout, "run", tools, VERDICT="3")
+    assert (ended.returncode, ended.stdout) == (3, "what the run said\n"), ended.stderr
+    assert (checkout / "runs/nightly/summary.md").read_text() == "a-table\n"
+    started = calls(tools)[0]
+    assert "exec deployment/aftershock-runner -- sh -c" in started
+    assert "aftershock run deploy/experiments --out runs/nightly" in started
+
+
+def test_a_connection_that_breaks_is_no_end_of_the_run(checkout: Path, tools: Path) -> None:
+    breaks = f'[ -e "{checkout}/broken" ] || case "$*" in *"cat runs/code") touch "{checkout}/broken"; exit 1;; esac\n'
+    kubectl = tools / "kubectl"
+    kubectl.write_text(kubectl.read_text().replace("case", f"{breaks}case", 1))
+    ended = night(checkout, "run", tools, LOOK_EVERY_S="0")
+    assert ended.returncode == 0, ended.stderr
+    assert (checkout / "broken").exists()
 
 
 def test_a_smaller_server_is_built_where_an_index_of_cpu_wheels_is_named(checkout: Path, tools: Path) -> None:
