@@ -244,6 +244,11 @@ def test_every_kustomization_says_what_it_is_for_and_names_files_that_are_there(
         assert list(base.glob(name)), name
 
 
+@pytest.mark.parametrize("path", sorted({each.path for each in MANIFESTS}), ids=lambda path: path.name)
+def test_every_manifest_begins_with_a_sentence_on_what_it_is_for(path: Any) -> None:
+    assert re.match(r"# [^\n]+", path.read_text())
+
+
 def test_every_component_has_a_line_in_the_docs() -> None:
     page = (ROOT / "docs/deploy.md").read_text()
     assert [folder.name for folder in COMPONENTS if f"`components/{folder.name}`" not in page] == []
