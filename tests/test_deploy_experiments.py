@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from chaos.cli import main
 from tests.support.manifests import DEPLOY, containers, manifests, named
 
 EXPERIMENTS = sorted((DEPLOY / "experiments").glob("*.yaml"))
@@ -40,6 +41,10 @@ def inner(values: Any, key: str) -> Iterator[Any]:
 
 def labelled(labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
     return [pod for pod in PODS if labels.items() <= pod["metadata"]["labels"].items()]
+
+
+def test_aftershock_understands_every_key_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", *map(str, EXPERIMENTS)]) == 0, capsys.readouterr().err
 
 
 def test_every_kind_of_fault_that_chaos_mesh_has_for_a_replica_is_among_them() -> None:
