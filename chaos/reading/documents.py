@@ -18,6 +18,7 @@ from chaos.reading.text_file import read_text
 from chaos.reading.yaml_nodes import FLOAT, INTEGER, MAX_DEPTH, MERGE, NULL, STRING, Dumper, Loader
 
 _MAX_NODES = 100_000
+_MAX_DIGITS = 1_000  # Python makes no number of more than 4300
 _PLAIN_NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _TEMPLATE = re.compile(r"^[^'\"#\n]*(\{\{[^}\n]*\}\})", re.MULTILINE)
 _ABSENT = object()
@@ -66,6 +67,10 @@ class Document:
     def said(self, problem: Problem) -> str:
         """One problem as a sentence, with file and line."""
         return str(self.refusal([problem]))
+
+    def line(self, key_path: KeyPath) -> int:
+        """The line of the file at which a value begins; of what holds it, where there is none."""
+        return _line(self.marks, self._in_file(key_path))
 
     def without(self, key_path: KeyPath, note: str) -> "Document":
         """The same without one of its values, and a note in its place."""
@@ -181,7 +186,9 @@ class _Survey:
             self.nulls.append(key_path)
         elif node.tag == NULL:
             self.problems.append(Problem(key_path, "expected a value, or no key at all", None))
-        elif node.tag in (INTEGER, FLOAT) and not _PLAIN_NUMBER.fullmatch(node.value):
+        elif node.tag in (INTEGER, FLOAT) and not (
+            len(node.value) <= _MAX_DIGITS and _PLAIN_NUMBER.fullmatch(node.value)
+        ):
             complaint = "expected a plain decimal number, or text in quotes"
             self.problems.append(Problem(key_path, complaint, node.value))
 
