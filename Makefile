@@ -27,6 +27,7 @@ check: .venv/.installed-dev ## format, lint, types, import rules, generated file
 	$(BIN)/python .ci/module_table.py --check
 	$(BIN)/python -m exporters docs --check
 	$(BIN)/python -m chaos.record --check
+	$(BIN)/python -m chaos.lint --check
 	$(BIN)/python -m dashboards build --check
 
 slow: .venv/.installed-dev ## the tests marked slow: many repetitions, minutes

@@ -36,6 +36,12 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         pytest.param(
             "a:\n  b: 1\n  b: {c: 2}\n", 3, ["a.b: expected each key once"], id="nested duplicate key"
         ),
+        pytest.param(
+            f"a: {'9' * 5000}\n",
+            1,
+            ["a: expected a plain decimal number"],
+            id="more digits than Python reads",
+        ),
         pytest.param("on: 1\n", 1, ["on: expected a key that is text"], id="key on"),
         pytest.param("a:\n  no: 1\n", 2, ["a.no: expected a key that is text"], id="key no"),
         pytest.param("1: 1\n", 1, ["1: expected a key that is text"], id="number as key"),

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chaos.errors import InputError
@@ -11,6 +11,8 @@ from chaos.reading.documents import Document
 from chaos.reading.kubernetes import objects, read_objects
 
 SUFFIXES = (".yaml", ".yml", ".json")
+_KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+_COMPONENT = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
 
 
@@ -90,7 +92,7 @@ def _sort(document: Document, reading: Reading) -> None:
 
 
 def _read_kustomization(path: Path, reading: Reading) -> list[Path]:
-    """The files that it takes as patches and the like; its images are noted, and what it is as unchecked."""
+    """The files that it takes as patches and the like; its images are noted."""
     try:
         documents = read_objects(path)
     except InputError as error:
@@ -109,7 +111,9 @@ def _read_kustomization(path: Path, reading: Reading) -> list[Path]:
         for name in ("configMapGenerator", "secretGenerator"):
             for each in root.at(name).each():
                 parts += [file.text.rpartition("=")[2] for file in each.at("files").each()]
-        reason = "kustomize reads it itself; its patches, images and files were taken note of"
-        reading.unchecked.append(Unchecked(path, 1, "Kustomization", reason))
+        # Kustomize itself takes one that names neither.
+        head = _COMPONENT if document.values.get("kind") == "Component" else _KUSTOMIZATION
+        values = head | document.values
+        reading.objects.append(Object(replace(document, values=values)))
     beside = path.absolute().parent
     return [Path(os.path.normpath(beside / part)) for part in parts if part and "\n" not in part]

@@ -1,5 +1,7 @@
 """Every rule: the one list of them."""
 
+from types import ModuleType
+
 from chaos.lint.rule import Rule
 from chaos.lint.rules import (
     autoscaling,
@@ -14,7 +16,12 @@ from chaos.lint.rules import (
     workloads,
 )
 
-_MODULES = (workloads, gpus, autoscaling, disruption, jobs, mesh, encryption, scraping, caching, removed)
-RULES: tuple[Rule, ...] = tuple(
-    value for module in _MODULES for value in vars(module).values() if isinstance(value, Rule)
-)
+MODULES = (workloads, gpus, autoscaling, disruption, jobs, mesh, encryption, scraping, caching, removed)
+
+
+def rules_of(module: ModuleType) -> tuple[Rule, ...]:
+    """The rules of one module, in the order in which they stand there."""
+    return tuple(value for value in vars(module).values() if isinstance(value, Rule))
+
+
+RULES: tuple[Rule, ...] = tuple(rule for module in MODULES for rule in rules_of(module))

@@ -5,7 +5,7 @@ The package is an extra, imported when the first object needs it. Its data is us
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -26,7 +26,6 @@ _EXPECTED = {
     "boolean": "true or false",
     "object": "a mapping of keys to values",
     "array": "a list",
-    "null": "nothing",
 }
 
 
@@ -55,8 +54,10 @@ def problems(each: Object, version: tuple[int, int]) -> Iterator[Problem]:
     if each.api_version not in known[0].api_versions:
         expected = " or ".join(known[0].api_versions)
         yield Problem(("apiVersion",), f"expected {expected}", each.api_version)
-    validator = _validator_of(known[0].kind, known[0].api_versions[0], version)
-    yield from _complaints(validator.iter_errors(values.get("spec", {})), ("spec",))
+    model = known[0]
+    part = values.get("spec", {}) if model.where else values
+    validator = _validator_of(model.kind, model.api_versions[0], version)
+    yield from _complaints(validator.iter_errors(part), model.where)
 
 
 def supported() -> list[tuple[int, int]]:
@@ -84,7 +85,7 @@ def _package() -> Any:
     except ImportError as error:
         raise InputError(
             f"the schemas of Kubernetes' objects are not installed: {error.name} is missing",
-            hint="pip install 'aftershock[lint]', or in a clone: pip install -e '.[lint]'",
+            hint="pip install kubernetes-validate, or this project with its extra `lint`",
         ) from error
     return utils
 
@@ -123,7 +124,7 @@ def _validator(stem: str, version: tuple[int, int]) -> Any:
 @cache
 def _validator_of(kind: str, api_version: str, version: tuple[int, int]) -> Any:
     found = next(model for model in models() if model.kind == kind and api_version in model.api_versions)
-    return _built(found.spec, version)
+    return _built(found.schema, version)
 
 
 def _built(schema: Mapping[str, Any], version: tuple[int, int]) -> Any:
@@ -153,16 +154,20 @@ def _of_error(error: Any, where: KeyPath) -> Iterator[Problem]:
             for key in (key for key in error.validator_value if key not in error.instance):
                 yield Problem((*where, key), "expected this key, got nothing")
         case "type":
-            types = error.validator_value
-            named = [types] if isinstance(types, str) else [name for name in types if name != "null"]
-            yield Problem(where, f"expected {' or '.join(_EXPECTED[name] for name in named)}", error.instance)
+            yield Problem(where, f"expected {_either(error.validator_value)}", error.instance)
         case "enum":
             values = [str(value) for value in error.validator_value]
             near = suggestion(str(error.instance), values)
             yield Problem(where, f"expected {' or '.join(values)}{near}", error.instance)
         case "oneOf" | "anyOf":
-            kinds = [each.get("type") for each in error.validator_value]
-            named = [_EXPECTED[kind] for kind in kinds if isinstance(kind, str) and kind in _EXPECTED]
-            yield Problem(where, f"expected {' or '.join(named) or 'another value'}", error.instance)
+            kinds = [each.get("type", ()) for each in error.validator_value]
+            yield Problem(where, f"expected {_either(*kinds)}", error.instance)
         case _:
             yield Problem(where, f"expected {error.validator} {error.validator_value}", error.instance)
+
+
+def _either(*types: str | Sequence[str]) -> str:
+    """Types of JSON Schema in words; null, which is as good as no key, is none of them."""
+    names = [name for one in types for name in ([one] if isinstance(one, str) else one)]
+    words = [_EXPECTED[name] for name in dict.fromkeys(names) if name in _EXPECTED]
+    return " or ".join(words) or "another value"

@@ -13,8 +13,12 @@ from typing import Any
 
 import yaml
 
+from chaos.reading.documents import KeyPath
+
 FOLDER = Path(__file__).with_name("schemas")
-POD_TEMPLATE = {"$ref": "/api/_definitions.json#/$defs/io.k8s.api.core.v1.PodTemplateSpec"}
+POD_TEMPLATE = {
+    "$ref": "https://kubernetes.io/api/_definitions.json#/$defs/io.k8s.api.core.v1.PodTemplateSpec"
+}
 """Where the schemas of Kubernetes' own objects have it."""
 _WORDS: dict[str, dict[str, Any]] = {
     "text": {"type": "string"},
@@ -27,6 +31,7 @@ _WORDS: dict[str, dict[str, Any]] = {
     "any": {},
     "pod template": POD_TEMPLATE,
 }
+_HEAD = {"apiVersion!": "text", "kind!": "text", "metadata": "mapping"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,10 @@ class Model:
 
     kind: str
     api_versions: tuple[str, ...]
-    spec: dict[str, Any]
-    """JSON Schema of its spec"""
+    where: KeyPath
+    """what of the object it describes: its spec, or all of it"""
+    schema: dict[str, Any]
+    """JSON Schema of that part"""
     source: str
     """where its fields were read, and in which release"""
 
@@ -49,7 +56,11 @@ def models() -> tuple[Model, ...]:
         page = yaml.safe_load(path.read_text(encoding="utf-8"))
         source = f"{page['source']} {page['version']}"
         for kind, model in page["kinds"].items():
-            found.append(Model(kind, tuple(model["api_versions"]), json_schema(model["spec"]), source))
+            versions = tuple(model["api_versions"])
+            if "spec" in model:
+                found.append(Model(kind, versions, ("spec",), json_schema(model["spec"]), source))
+            else:
+                found.append(Model(kind, versions, (), json_schema(_HEAD | model["whole"]), source))
     return tuple(found)
 
 

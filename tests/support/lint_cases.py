@@ -78,13 +78,19 @@ def job(
 ) -> str:
     """A Job."""
     head = f"apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: {name}\n{indent(metadata, '  ')}spec:\n"
-    template = f"template:\n  spec:\n    restartPolicy: Never\n    containers:\n      - name: load\n{indent(PLAIN, '        ')}"
+    template = "template:\n  spec:\n    restartPolicy: Never\n    containers:\n      - name: load\n"
+    template += indent(PLAIN, "        ")
     return head + indent(spec + template, "  ")
 
 
 TLS = "tls: {mode: ISTIO_MUTUAL}\n"
 DETECTION = "outlierDetection: {consecutive5xxErrors: 5, maxEjectionPercent: 50}\n"
-SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: model, namespace: inference}\nspec:\n  selector: {app: model}\n  ports: [{port: 8000}]\n"
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {name: model, namespace: inference}
+spec: {selector: {app: model}, ports: [{port: 8000}]}
+"""
 PRIORITY = "apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {name: serving}\nvalue: 1000\n"
 QUOTA = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: gpus}\nspec:\n  hard: {KEY: 8}\n"
 POOL = """\
@@ -108,7 +114,37 @@ spec:
       hosts: [llm.example]
       tls: {mode: SIMPLE, credentialName: front-tlsMIN}
 """
-PEERS = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: all}\nspec:\n  mtls: {mode: MODE}\n"
+PEERS = """\
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: all}
+spec: {mtls: {mode: MODE}}
+"""
+SPREAD = """\
+topologySpreadConstraints:
+  - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway}
+"""
+CONTEXT = """\
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.minimum_version = ssl.TLSVersion.VERSION
+"""
+SCRAPE_CONFIG = """\
+apiVersion: monitoring.coreos.com/v1alpha1
+kind: ScrapeConfig
+metadata: {name: model}
+spec: {staticConfigs: [{targets: ['TARGET:8000']}]}
+"""
+POD_SECURITY_POLICY = """\
+apiVersion: policy/v1beta1
+kind: PodSecurityPolicy
+metadata: {name: restricted}
+spec: {privileged: false}
+"""
+NAMESPACE = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: inference, labels: {pod-security.kubernetes.io/enforce: restricted}}
+"""
 SCRAPE = "scrape_configs:\n  - job_name: model\n    static_configs: [{targets: ['TARGET:8000']}]\n"
 RESOURCE = "metrics: [{type: Resource, resource: {name: NAME, target: {type: Utilization, averageUtilization: 80}}}]\n"
 PROMETHEUS = (
@@ -118,7 +154,9 @@ WAITING = PROMETHEUS.replace("QUERY", "sum(ds_requests_waiting)")
 
 CASES = (
     Case("selector-without-labels", deployment(labels="{name: model}"), deployment(), "app: model"),
-    Case("liveness-without-startup", deployment(MODEL + LIVE), deployment(MODEL + LIVE + STARTUP), "after 30 s"),
+    Case(
+        "liveness-without-startup", deployment(MODEL + LIVE), deployment(MODEL + LIVE + STARTUP), "after 30 s"
+    ),
     Case(
         "liveness-without-startup",
         deployment(MODEL + LIVE.replace("httpGet", "initialDelaySeconds: 120, httpGet")),
@@ -127,20 +165,36 @@ CASES = (
     Case(
         "model-without-readiness",
         deployment(MODEL + "ports: [{containerPort: 8000}]\n"),
-        deployment(MODEL + "ports: [{containerPort: 8000}]\nreadinessProbe: {httpGet: {path: /health, port: 8000}}\n"),
+        deployment(
+            MODEL + "ports: [{containerPort: 8000}]\nreadinessProbe: {httpGet: {path: /health, port: 8000}}\n"
+        ),
     ),
     Case(
         "grace-shorter-than-drain",
-        deployment(PLAIN + "lifecycle: {preStop: {sleep: {seconds: 30}}}\n", "terminationGracePeriodSeconds: 30\n"),
-        deployment(PLAIN + "lifecycle: {preStop: {sleep: {seconds: 15}}}\n", "terminationGracePeriodSeconds: 30\n"),
+        deployment(
+            PLAIN + "lifecycle: {preStop: {sleep: {seconds: 30}}}\n", "terminationGracePeriodSeconds: 30\n"
+        ),
+        deployment(
+            PLAIN + "lifecycle: {preStop: {sleep: {seconds: 15}}}\n", "terminationGracePeriodSeconds: 30\n"
+        ),
         "preStop of server",
     ),
     Case(
         "grace-shorter-than-drain",
-        deployment(PLAIN + "lifecycle: {preStop: {exec: {command: [sh, -c, sleep 45]}}}\n", "terminationGracePeriodSeconds: 40\n"),
-        deployment(PLAIN + "lifecycle: {preStop: {exec: {command: [sh, -c, drain]}}}\n", "terminationGracePeriodSeconds: 40\n"),
+        deployment(
+            PLAIN + "lifecycle: {preStop: {exec: {command: [sh, -c, sleep 45]}}}\n",
+            "terminationGracePeriodSeconds: 40\n",
+        ),
+        deployment(
+            PLAIN + "lifecycle: {preStop: {exec: {command: [sh, -c, drain]}}}\n",
+            "terminationGracePeriodSeconds: 40\n",
+        ),
     ),
-    Case("grace-of-a-model", deployment(MODEL).replace("      terminationGracePeriodSeconds: 120\n", ""), deployment(MODEL)),
+    Case(
+        "grace-of-a-model",
+        deployment(MODEL).replace("      terminationGracePeriodSeconds: 120\n", ""),
+        deployment(MODEL),
+    ),
     Case("unpinned-image", deployment(PLAIN.replace(":1.2", ":latest")), deployment(PLAIN)),
     Case(
         "unpinned-image",
@@ -152,24 +206,41 @@ CASES = (
         deployment(spec="replicas: 3\n"),
         deployment(
             spec="replicas: 3\n",
-            pod="topologySpreadConstraints: [{maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway}]\n",
+            pod=SPREAD,
         ),
     ),
     Case("no-requests", deployment("image: example.org/app:1.2\n"), deployment()),
     Case(
         "gpu-request-not-limit",
-        deployment(MODEL.replace("limits: {", "requests: {nvidia.com/gpu: 1}, limits: {").replace("nvidia.com/gpu: 1}}", "nvidia.com/gpu: 2}}")),
+        deployment(
+            MODEL.replace("limits: {", "requests: {nvidia.com/gpu: 1}, limits: {").replace(
+                "nvidia.com/gpu: 1}}", "nvidia.com/gpu: 2}}"
+            )
+        ),
         deployment(MODEL.replace("limits: {", "requests: {nvidia.com/gpu: 1}, limits: {")),
     ),
-    Case("gpu-request-not-limit", deployment(MODEL.replace("limits", "requests")), deployment(MODEL), "stands in the limits"),
-    Case("gpu-request-not-limit", deployment(MODEL.replace("gpu: 1", "gpu: 500m")), deployment(MODEL.replace("gpu: 1", "gpu: '4'"))),
+    Case(
+        "gpu-request-not-limit",
+        deployment(MODEL.replace("limits", "requests")),
+        deployment(MODEL),
+        "stands in the limits",
+    ),
+    Case(
+        "gpu-request-not-limit",
+        deployment(MODEL.replace("gpu: 1", "gpu: 500m")),
+        deployment(MODEL.replace("gpu: 1", "gpu: '4'")),
+    ),
     Case("gpu-not-requested", deployment(MODEL.replace(", nvidia.com/gpu: 1", "")), deployment(MODEL)),
     Case(
         "gpu-not-requested",
         deployment(PLAIN + "env: [{name: NVIDIA_VISIBLE_DEVICES, value: all}]\n"),
         deployment(PLAIN.replace("example.org/app", "vllm/vllm-openai-cpu")),
     ),
-    Case("gpu-quota", QUOTA.replace("KEY", "limits.nvidia.com/gpu"), QUOTA.replace("KEY", "requests.nvidia.com/gpu")),
+    Case(
+        "gpu-quota",
+        QUOTA.replace("KEY", "limits.nvidia.com/gpu"),
+        QUOTA.replace("KEY", "requests.nvidia.com/gpu"),
+    ),
     Case("gpu-quota", QUOTA.replace("KEY", "nvidia.com/gpu"), QUOTA.replace("KEY", "limits.cpu")),
     Case(
         "hpa-resource-metric",
@@ -177,8 +248,17 @@ CASES = (
         hpa("maxReplicas: 8\n" + RESOURCE.replace("NAME", "cpu")),
         "expected cpu or memory, got nvidia.com/gpu",
     ),
-    Case("hpa-without-maximum", hpa("minReplicas: 2\n"), hpa("minReplicas: 2\nmaxReplicas: 8\n"), "spec.maxReplicas"),
-    Case("hpa-without-maximum", hpa("minReplicas: 4\nmaxReplicas: 3\n"), hpa("minReplicas: 3\nmaxReplicas: 3\n")),
+    Case(
+        "hpa-without-maximum",
+        hpa("minReplicas: 2\n"),
+        hpa("minReplicas: 2\nmaxReplicas: 8\n"),
+        "spec.maxReplicas",
+    ),
+    Case(
+        "hpa-without-maximum",
+        hpa("minReplicas: 4\nmaxReplicas: 3\n"),
+        hpa("minReplicas: 3\nmaxReplicas: 3\n"),
+    ),
     Case("scaledobject-without-maximum", scaled(WAITING, ""), scaled(WAITING)),
     Case("keda-gpu-resource", scaled("{type: nvidia.com/gpu, metadata: {value: '80'}}"), scaled(WAITING)),
     Case(
@@ -186,12 +266,29 @@ CASES = (
         scaled("{type: kubernetes-resource, metadata: {resourceName: nvidia.com/gpu, value: '80'}}"),
         scaled("{type: cpu, metricType: Utilization, metadata: {value: '80'}}"),
     ),
-    Case("scaling-on-utilisation", scaled(PROMETHEUS.replace("QUERY", "avg(DCGM_FI_DEV_GPU_UTIL)")), scaled(WAITING)),
-    Case("two-scalers", several(hpa("maxReplicas: 8\n"), scaled(WAITING)), several(hpa("maxReplicas: 8\n"), scaled(WAITING).replace("name: model}", "name: other}"))),
-    Case("nodepool-without-limits", POOL.replace("LIMITS\n", "weight: 1\n"), POOL.replace("LIMITS", "limits: {nvidia.com/gpu: 8}")),
+    Case(
+        "scaling-on-utilisation",
+        scaled(PROMETHEUS.replace("QUERY", "avg(DCGM_FI_DEV_GPU_UTIL)")),
+        scaled(WAITING),
+    ),
+    Case(
+        "two-scalers",
+        several(hpa("maxReplicas: 8\n"), scaled(WAITING)),
+        several(hpa("maxReplicas: 8\n"), scaled(WAITING).replace("name: model}", "name: other}")),
+    ),
+    Case(
+        "nodepool-without-limits",
+        POOL.replace("LIMITS\n", "weight: 1\n"),
+        POOL.replace("LIMITS", "limits: {nvidia.com/gpu: 8}"),
+    ),
     Case("budget-allows-nothing", budget("maxUnavailable: 0\n"), budget("maxUnavailable: 1\n")),
     Case("budget-allows-nothing", budget("minAvailable: 100%\n"), budget("minAvailable: 70%\n")),
-    Case("budget-allows-nothing", several(budget("minAvailable: 1\n"), deployment(spec="replicas: 1\n")), several(budget("minAvailable: 1\n"), deployment(spec="replicas: 2\n")), "the 1 replicas"),
+    Case(
+        "budget-allows-nothing",
+        several(budget("minAvailable: 1\n"), deployment(spec="replicas: 1\n")),
+        several(budget("minAvailable: 1\n"), deployment(spec="replicas: 2\n")),
+        "the 1 replicas",
+    ),
     Case(
         "budget-allows-nothing",
         several(budget("minAvailable: 1\n"), deployment()),
@@ -204,10 +301,22 @@ CASES = (
         several(budget("maxUnavailable: 2\n"), deployment(spec="replicas: 2\n")),
         several(budget("maxUnavailable: 1\n"), deployment(spec="replicas: 2\n")),
     ),
-    Case("budget-of-nobody", budget("maxUnavailable: 1\n").replace("selector: {matchLabels: {app: model}}", ""), budget("maxUnavailable: 1\n")),
-    Case("unused-priority-class", several(PRIORITY, deployment()), several(PRIORITY, deployment(pod="priorityClassName: serving\n"))),
+    Case(
+        "budget-of-nobody",
+        budget("maxUnavailable: 1\n").replace("selector: {matchLabels: {app: model}}", ""),
+        budget("maxUnavailable: 1\n"),
+    ),
+    Case(
+        "unused-priority-class",
+        several(PRIORITY, deployment()),
+        several(PRIORITY, deployment(pod="priorityClassName: serving\n")),
+    ),
     Case("unused-priority-class", PRIORITY, PRIORITY + "globalDefault: true\n"),
-    Case("unknown-priority-class", deployment(pod="priorityClassName: serving\n"), deployment(pod="priorityClassName: system-node-critical\n")),
+    Case(
+        "unknown-priority-class",
+        deployment(pod="priorityClassName: serving\n"),
+        deployment(pod="priorityClassName: system-node-critical\n"),
+    ),
     Case("job-name", job('"load-${USER}"'), job("load-nightly"), "without anybody's input"),
     Case("job-name", job("Load_Test"), job("load-test")),
     Case("job-name", job("load.test"), job().replace("name: load\n", "generateName: load-\n", 1)),
@@ -216,28 +325,57 @@ CASES = (
     Case(
         "job-never-cleaned-up",
         job(spec="activeDeadlineSeconds: 900\n"),
-        job(spec="activeDeadlineSeconds: 900\n", metadata="annotations: {helm.sh/hook-delete-policy: hook-succeeded}\n"),
+        job(
+            spec="activeDeadlineSeconds: 900\n",
+            metadata="annotations: {helm.sh/hook-delete-policy: hook-succeeded}\n",
+        ),
     ),
     Case("job-without-deadline", job(spec="ttlSecondsAfterFinished: 600\n"), job()),
-    Case("istio-consecutive-errors", destination(TLS + DETECTION.replace("consecutive5xxErrors", "consecutiveErrors")), destination(TLS + DETECTION)),
-    Case("istio-ejection-share", destination(TLS + DETECTION.replace("50", "10")), destination(TLS + DETECTION.replace("50", "30"))),
-    Case("istio-ejection-share", destination(TLS + "outlierDetection: {interval: 5s}\n"), destination(TLS + "connectionPool: {tcp: {maxConnections: 9}}\n"), "got nothing"),
-    Case("istio-ejection-share", destination(TLS + DETECTION.replace("50", "50, minHealthPercent: 80")), destination(TLS + DETECTION.replace("50", "50, minHealthPercent: 50"))),
+    Case(
+        "istio-consecutive-errors",
+        destination(TLS + DETECTION.replace("consecutive5xxErrors", "consecutiveErrors")),
+        destination(TLS + DETECTION),
+    ),
+    Case(
+        "istio-ejection-share",
+        destination(TLS + DETECTION.replace("50", "10")),
+        destination(TLS + DETECTION.replace("50", "30")),
+    ),
+    Case(
+        "istio-ejection-share",
+        destination(TLS + "outlierDetection: {interval: 5s}\n"),
+        destination(TLS + "connectionPool: {tcp: {maxConnections: 9}}\n"),
+        "got nothing",
+    ),
+    Case(
+        "istio-ejection-share",
+        destination(TLS + DETECTION.replace("50", "50, minHealthPercent: 80")),
+        destination(TLS + DETECTION.replace("50", "50, minHealthPercent: 50")),
+    ),
     Case(
         "istio-local-origin",
         destination(TLS + DETECTION.replace("50", "50, consecutiveLocalOriginFailures: 3")),
-        destination(TLS + DETECTION.replace("50", "50, consecutiveLocalOriginFailures: 3, splitExternalLocalOriginErrors: true")),
+        destination(
+            TLS
+            + DETECTION.replace(
+                "50", "50, consecutiveLocalOriginFailures: 3, splitExternalLocalOriginErrors: true"
+            )
+        ),
     ),
     Case("istio-no-tls", destination(DETECTION), destination(DETECTION + TLS), "spec.trafficPolicy.tls"),
     Case(
         "istio-no-tls",
-        destination(TLS + "portLevelSettings: [{port: {number: 8000}, loadBalancer: {simple: LEAST_REQUEST}}]\n"),
+        destination(
+            TLS + "portLevelSettings: [{port: {number: 8000}, loadBalancer: {simple: LEAST_REQUEST}}]\n"
+        ),
         destination(TLS + "portLevelSettings: [{port: {number: 8000}, tls: {mode: ISTIO_MUTUAL}}]\n"),
         "portLevelSettings[0].tls",
     ),
     Case("istio-no-tls", destination("tls: {mode: DISABLE}\n"), destination("tls: {mode: SIMPLE}\n")),
     Case("istio-plain-text", PEERS.replace("MODE", "PERMISSIVE"), PEERS.replace("MODE", "STRICT")),
-    Case("tls-before-1-3", GATEWAY.replace("MIN", ""), GATEWAY.replace("MIN", ", minProtocolVersion: TLSV1_3")),
+    Case(
+        "tls-before-1-3", GATEWAY.replace("MIN", ""), GATEWAY.replace("MIN", ", minProtocolVersion: TLSV1_3")
+    ),
     Case(
         "tls-before-1-3",
         GATEWAY.replace("MIN", ", minProtocolVersion: TLSV1_2"),
@@ -246,22 +384,34 @@ CASES = (
     Case(
         "tls-before-1-3",
         config_map(nginx="server {\n  listen 443 ssl;\n  ssl_protocols TLSv1.2 TLSv1.3;\n}\n"),
-        config_map(nginx="server {\n  listen 443 ssl;\n  # ssl_protocols TLSv1.2 TLSv1.3;\n  ssl_protocols TLSv1.3;\n}\n"),
+        config_map(
+            nginx="server {\n  listen 443 ssl;\n  # ssl_protocols TLSv1.2 TLSv1.3;\n  ssl_protocols TLSv1.3;\n}\n"
+        ),
         "ssl_protocols TLSv1.2 TLSv1.3;",
     ),
-    Case("tls-before-1-3", config_map(nginx="server {\n  listen 443 ssl;\n}\n"), config_map(nginx="server {\n  listen 80;\n}\n")),
+    Case(
+        "tls-before-1-3",
+        config_map(nginx="server {\n  listen 443 ssl;\n}\n"),
+        config_map(nginx="server {\n  listen 80;\n}\n"),
+    ),
     Case(
         "tls-before-1-3",
         config_map(envoy="tls_params:\n  tls_minimum_protocol_version: TLSv1_2\n"),
         config_map(envoy="tls_params:\n  tls_minimum_protocol_version: TLSv1_3\n"),
     ),
-    Case("tls-before-1-3", config_map(ssl_protocols="TLSv1.2 TLSv1.3\n"), config_map(ssl_protocols="TLSv1.3\n")),
+    Case(
+        "tls-before-1-3", config_map(ssl_protocols="TLSv1.2 TLSv1.3\n"), config_map(ssl_protocols="TLSv1.3\n")
+    ),
     Case(
         "tls-before-1-3",
-        config_map(serve="context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\ncontext.minimum_version = ssl.TLSVersion.TLSv1_2\n"),
-        config_map(serve="context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\ncontext.minimum_version = ssl.TLSVersion.TLSv1_3\n"),
+        config_map(serve=CONTEXT.replace("VERSION", "TLSv1_2")),
+        config_map(serve=CONTEXT.replace("VERSION", "TLSv1_3")),
     ),
-    Case("tls-before-1-3", deployment(PLAIN + "args: [--tls-min-version, VersionTLS12]\n"), deployment(PLAIN + "args: [--tls-min-version, VersionTLS13]\n")),
+    Case(
+        "tls-before-1-3",
+        deployment(PLAIN + "args: [--tls-min-version, VersionTLS12]\n"),
+        deployment(PLAIN + "args: [--tls-min-version, VersionTLS13]\n"),
+    ),
     Case(
         "service-as-static-target",
         config_map(prometheus=SCRAPE.replace("TARGET", "model.inference.svc.cluster.local")),
@@ -270,13 +420,21 @@ CASES = (
     ),
     Case(
         "service-as-static-target",
-        several(config_map(prometheus=SCRAPE.replace("TARGET", "model")), SERVICE, deployment(spec="replicas: 3\n")),
-        several(config_map(prometheus=SCRAPE.replace("TARGET", "model")), SERVICE, deployment(spec="replicas: 1\n")),
+        several(
+            config_map(prometheus=SCRAPE.replace("TARGET", "model")),
+            SERVICE,
+            deployment(spec="replicas: 3\n"),
+        ),
+        several(
+            config_map(prometheus=SCRAPE.replace("TARGET", "model")),
+            SERVICE,
+            deployment(spec="replicas: 1\n"),
+        ),
     ),
     Case(
         "service-as-static-target",
-        "apiVersion: monitoring.coreos.com/v1alpha1\nkind: ScrapeConfig\nmetadata: {name: model}\nspec:\n  staticConfigs: [{targets: ['model.inference.svc:8000']}]\n",
-        "apiVersion: monitoring.coreos.com/v1alpha1\nkind: ScrapeConfig\nmetadata: {name: model}\nspec:\n  staticConfigs: [{targets: ['gpu-7.example:8000']}]\n",
+        SCRAPE_CONFIG.replace("TARGET", "model.inference.svc"),
+        SCRAPE_CONFIG.replace("TARGET", "gpu-7.example"),
     ),
     Case(
         "cache-key-with-time",
@@ -296,10 +454,15 @@ CASES = (
     ),
     Case(
         "removed-api",
-        "apiVersion: policy/v1beta1\nkind: PodSecurityPolicy\nmetadata: {name: restricted}\nspec: {privileged: false}\n",
-        "apiVersion: v1\nkind: Namespace\nmetadata: {name: inference, labels: {pod-security.kubernetes.io/enforce: restricted}}\n",
+        POD_SECURITY_POLICY,
+        NAMESPACE,
         "gone since Kubernetes 1.25",
     ),
     Case("removed-api", hpa("maxReplicas: 3\n").replace("/v2", "/v2beta2"), hpa("maxReplicas: 3\n"), "1.26"),
-    Case("removed-api", budget("maxUnavailable: 1\n").replace("/v1", "/v1beta1"), budget("maxUnavailable: 1\n"), "policy/v1"),
-)  # fmt: skip
+    Case(
+        "removed-api",
+        budget("maxUnavailable: 1\n").replace("/v1", "/v1beta1"),
+        budget("maxUnavailable: 1\n"),
+        "policy/v1",
+    ),
+)

@@ -41,6 +41,8 @@ def object_name(each: Object, _: Inventory) -> Iterator[Problem]:
     name = metadata.at("name")
     if each.kind in ("Job", "CronJob") or each.group == "rbac.authorization.k8s.io":
         return  # a rule of their own; names of roles may be anything that fits a path
+    if not metadata.exists and not each.of_kubernetes:
+        return  # a file for a program, in the form of an object
     if not name.exists and not metadata.at("generateName").text:
         yield name.problem("expected this key (the object's name)")
     elif name.exists and not is_name(name.text):
