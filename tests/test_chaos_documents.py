@@ -1,5 +1,6 @@
 """What a YAML file may not be, one table; where a problem is reported; and that writing and reading agree."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,18 @@ def test_ten_megabytes_are_refused_unread(tmp_path: Path) -> None:
     path = write(tmp_path, b"a: b\n" * 2_000_000)
     with pytest.raises(InputError, match=f"expected at most {MAX_BYTES} bytes"):
         read_documents(path)
+
+
+def test_time_to_refuse_grows_as_the_file_does(tmp_path: Path) -> None:
+    def took_s(braces: int) -> float:
+        path = write(tmp_path, "a: [\n" + "{" * braces)
+        started_s = time.perf_counter()
+        with pytest.raises(InputError):
+            read_documents(path)
+        return time.perf_counter() - started_s
+
+    # Sixteen times the length: the square would be 256 times the time.
+    assert took_s(160_000) / max(took_s(10_000), 1e-3) < 100
 
 
 def test_missing_file_and_folder_are_refused_by_name(tmp_path: Path) -> None:

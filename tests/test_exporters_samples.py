@@ -61,12 +61,13 @@ def test_what_prometheus_reads_is_read(line: str, sample: tuple[str, dict[str, s
         "{} 1",
         "\x00 1",
         "}}}",
+        'a{b="c", ="x"} 1',
         "a{b=" + '"' * 3,
         f'a{{b="{"x" * 70_000}"}} 1',
     ],
     ids=[
         "no commas", "no number", "no edge", "a native histogram", "a time beyond all", "no end", "a label twice",
-        "no name", "no text", "braces", "quotes", "too long",
+        "no name", "no text", "braces", "a label without a name", "quotes", "too long",
     ],
 )  # fmt: skip
 def test_one_bad_line_costs_one_line_and_is_counted(line: str) -> None:
@@ -103,6 +104,11 @@ def test_a_label_le_that_is_no_number_is_no_edge() -> None:
     text = '# TYPE h histogram\nh{le="x"} 1\nh_sum{le="y"} 1\nh_bucket{le="2"} 1\nh_bucket{le="+Inf"} 1\n'
     [family] = scraped_families(text)
     assert family.edges() == [2.0]
+
+
+def test_when_counters_were_created_is_no_family() -> None:
+    with pytest.raises(ExpositionError, match="got no sample"):
+        scraped_families("a_created 1\n")
 
 
 def test_reading_ends_at_its_deadline() -> None:

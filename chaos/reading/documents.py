@@ -20,7 +20,7 @@ from chaos.reading.yaml_nodes import FLOAT, INTEGER, MAX_DEPTH, MERGE, NULL, STR
 _MAX_NODES = 100_000
 _MAX_DIGITS = 1_000  # Python makes no number of more than 4300
 _PLAIN_NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_TEMPLATE = re.compile(r"^[^'\"#\n]*(\{\{[^}\n]*\}\})", re.MULTILINE)
+_QUOTED_OR_COMMENT = re.compile("['\"#]")
 _ABSENT = object()
 
 KeyPath: TypeAlias = tuple[str | int, ...]
@@ -222,14 +222,16 @@ def _as_written(node: yaml.Node) -> str | None:
 
 def _template_error(path: Path, text: str) -> InputError | None:
     """That it is no YAML yet, where it looks like what Helm makes YAML of."""
-    found = _TEMPLATE.search(text)
-    if found is None:
-        return None
-    line = text.count("\n", 0, found.start(1)) + 1
-    return InputError(
-        f"{path}:{line}: expected YAML, got a template: {_shown(found[1], found[1])}",
-        hint="render it first, and give what comes out: helm template CHART > rendered.yaml",
-    )
+    for number, line in enumerate(text.split("\n"), start=1):
+        start = line.find("{{")
+        end = line.find("}}", start)
+        if 0 <= start < end and not _QUOTED_OR_COMMENT.search(line, 0, start):
+            template = line[start : end + 2]
+            return InputError(
+                f"{path}:{number}: expected YAML, got a template: {_shown(template, template)}",
+                hint="render it first, and give what comes out: helm template CHART > rendered.yaml",
+            )
+    return None
 
 
 def _syntax_error(path: Path, error: yaml.MarkedYAMLError) -> InputError:
