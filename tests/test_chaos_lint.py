@@ -96,13 +96,33 @@ def test_what_nobody_knows_the_schema_of_is_told_as_not_checked(
     assert "1 checked, 2 not checked" in said
 
 
+def test_files_of_other_programs_need_not_be_strict_and_hidden_folders_are_not_looked_into(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, "a.yaml", deployment())
+    write(tmp_path, ".github/workflows/test.yaml", "on: push\nname:\n")
+    write(tmp_path, "values.yaml", "on: 1\nempty:\n")
+    write(tmp_path, "chart/Chart.yaml", "apiVersion: v2\nname: server\nversion: 1.0.0\n")
+    assert main(["lint", str(tmp_path)]) == ExitCode.PASSED
+    said = capsys.readouterr().out
+    assert "values.yaml:1: a file: not checked: it has neither apiVersion nor kind" in said
+    assert "Chart.yaml:1: a chart: not checked: Helm makes manifests of its chart" in said
+    assert ".github" not in said
+    assert "1 checked, 2 not checked" in said
+    # What claims to be an object is held to it.
+    write(tmp_path, "values.yaml", "on: 1\nempty:\nkind: Deployment\n")
+    assert main(["lint", str(tmp_path)]) == ExitCode.WRONG_INPUT
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
         (deployment("imag: x\n"), "containers[0].imag: unknown key (did you mean image?)"),
         (deployment(spec="replicas: '3'\n"), "spec.replicas: expected a whole number, got '3'"),
-        (deployment().replace("kind: Deployment", "kind: Deploymnt"), "kind: expected a kind that there is"),
+        (deployment().replace("kind: Deployment", "kind: Deploymnt"), "Deploymnt (did you mean Deployment?)"),
         (deployment().replace("apiVersion: apps/v1\n", ""), "kind: expected a kind that there is"),
+        (deployment().replace("apps/v1", "app/v1"), "apiVersion: expected apps/v1, got app/v1"),
+        (deployment().replace("apps/v1", "apps/v2"), "has no apps/v2 Deployment (it has apps/v1)"),
         (
             SERVICE.replace("[{port: 8000}]", "[{port: 8000, targetPort: [1]}]"),
             "targetPort: expected text: put it in quotes or a whole number, got a list",
@@ -115,8 +135,9 @@ def test_what_nobody_knows_the_schema_of_is_told_as_not_checked(
         ("experiment: drill\n", "hypothesis: expected this key"),
     ],
     ids=[
-        "an unknown key", "a number as text", "an unknown kind", "no API", "neither of two", "a key of KEDA's",
-        "a text of KEDA's", "another's key", "another version", "a fault", "an experiment",
+        "an unknown key", "a number as text", "an unknown kind", "no API", "another group", "no such version",
+        "neither of two", "a key of KEDA's", "a text of KEDA's", "another's key", "another version", "a fault",
+        "an experiment",
     ],
 )  # fmt: skip
 def test_each_object_is_held_to_the_schema_of_its_kind(
@@ -137,6 +158,32 @@ def test_pods_of_other_peoples_objects_are_held_to_the_schema_of_pods(
     assert main(["lint", str(write(tmp_path, "a.yaml", group))]) == ExitCode.DEVIATED
     place = "spec.leaderWorkerTemplate.workerTemplate.spec.containers[0].livenesProbe"
     assert f"{place}: unknown key (did you mean livenessProbe?)" in capsys.readouterr().out
+
+
+def test_permissions_of_files_are_octal_as_everybody_writes_them(tmp_path: Path) -> None:
+    volume = "volumes: [{name: keys, secret: {secretName: keys, defaultMode: 0400}}]\n"
+    path = write(tmp_path, "a.yaml", deployment(pod=volume))
+    [document] = read([path]).objects
+    [place] = document.spec.at("template", "spec", "volumes").each()
+    assert place.at("secret", "defaultMode").number == 0o400
+    assert main(["lint", str(path)]) == ExitCode.PASSED
+    # Of anything else nobody knows what is meant.
+    assert main(["lint", str(write(tmp_path, "b.yaml", deployment(spec="replicas: 010\n")))]) == 2
+
+
+def test_pods_of_kinds_without_a_schema_are_held_to_the_rules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker = "template: {spec: {containers: [{name: worker, image: rayproject/ray}]}}"
+    ray = (
+        "apiVersion: ray.io/v1\nkind: RayService\nmetadata: {name: model}\nspec:\n  rayClusterConfig:\n"
+        f"    workerGroupSpecs:\n      - {worker}\n"
+    )
+    assert main(["lint", str(write(tmp_path, "a.yaml", ray))]) == ExitCode.DEVIATED
+    place = "spec.rayClusterConfig.workerGroupSpecs[0].template.spec.containers[0].image"
+    said = capsys.readouterr().out
+    assert f"{place}: expected a tag other than latest" in said
+    assert "RayService model: not checked: no schema of ray.io/v1 RayService is known here" in said
 
 
 def test_lists_and_what_a_cluster_added_are_read_as_validate_reads_them(

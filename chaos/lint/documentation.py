@@ -24,29 +24,26 @@ aftershock lint --list                                        # every rule, and 
 ```
 
 Exit code 0: clean, or advice alone. 1: at least one error. 2: a file could not be read, or an option is wrong; the
-rest was looked at all
-the same. A finding has file, line, key path, what was expected and what was found, as `aftershock validate` writes
-it, and the rule's name.
+rest was looked at all the same. A finding has file, line, key path, what was expected and what was found, as
+`aftershock validate` writes it, and the rule's name.
 
-- **Files are read strictly**: a key twice, a tab, a number that YAML turns into another one, a template of Helm's
-  are said to be what they
-  are. Several documents, `kind: List`, JSON and what `kubectl get -o yaml` prints are read.
+- **Files are read strictly**: a key twice, a tab, a number that YAML turns into another one, a template of Helm's are
+  said to be what they are. Several documents, `kind: List`, JSON and what `kubectl get -o yaml` prints are read.
 - **All files given are one set.** Who refers to whom (a PriorityClass, a PodDisruptionBudget, a Service that is
-  scraped) is looked for
-  among them, in the same namespace where the files name one.
-- **Kustomize**: what a `kustomization.yaml` takes as a patch is no whole object, and is told as not checked: lint
-  what
+  scraped) is looked for among them, in the same namespace where the files name one.
+- **Kustomize**: what a `kustomization.yaml` takes as a patch is no whole object, and is told as not checked: lint what
   `kubectl kustomize DIR` prints too. An image whose tag or digest it sets counts as pinned.
-- **Nothing is passed in silence**: an object of a kind that nobody here knows is told as *not checked*. Every
-  object that is known is held to
-  all rules; those of Chaos Mesh are read by the readers that `aftershock run` has.
+- **Nothing is passed in silence**: an object of a kind that nobody here has a schema of, a chart, a file of another
+  program are told as *not checked*. Folders whose name begins with a dot are not looked into.
+- Every object is held to all rules; those of Chaos Mesh, and experiments, are read by the readers that `aftershock run`
+  has.
 - Kubernetes' own schemas name types and keys; which words a field takes (`protocol: QUIC`) only its API server knows.
 """
 _MODELS = """\
 ## Other people's objects
 
-Their keys and types, down to the depth that matters here, as models in `chaos/lint/schemas/`. Deeper, anything is
-let through.
+Their keys and types, down to the depth that matters here, as models in `chaos/lint/schemas/`. Deeper, anything is let
+through. The pods of Ray, JobSets and Argo Rollouts are held to the rules as well, and to no schema.
 
 | kind | API versions | read in |
 |---|---|---|

@@ -1,16 +1,22 @@
 """The files that are linted together: which of them hold whole objects, and what kustomizations say of them."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import yaml
 
 from chaos.errors import InputError
 from chaos.lint.objects import Object
 from chaos.reading.documents import Document
 from chaos.reading.kubernetes import objects, read_objects
+from chaos.reading.text_file import read_text
 
 SUFFIXES = (".yaml", ".yml", ".json")
+_CLAIM = re.compile(r"""^[ \t-]*["'{]*(apiVersion|kind|experiment)\b""", re.MULTILINE)
+_NO_OBJECT = "it has neither apiVersion nor kind, and is no experiment"
 _KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 _COMPONENT = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
@@ -66,10 +72,19 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        found = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+        found = sorted(
+            file
+            for file in path.rglob("*")
+            if file.suffix in SUFFIXES and file.is_file() and not _is_hidden(file.relative_to(path))
+        )
         if not found:
             raise InputError(f"{path}: expected files that end in {', '.join(SUFFIXES)}, there are none")
         yield from found
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether it lies in a folder such as .github or .venv: what is for programs, and for no cluster."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _read(path: Path, reading: Reading) -> None:
@@ -77,18 +92,38 @@ def _read(path: Path, reading: Reading) -> None:
         for document in read_objects(path):
             _sort(document, reading)
     except InputError as error:
+        _refuse(path, error, reading)
+
+
+def _refuse(path: Path, error: InputError, reading: Reading) -> None:
+    if _is_other_yaml(path):
+        reading.unchecked.append(Unchecked(path, 1, "a file", _NO_OBJECT))
+    else:
         reading.refusals.append(error)
+
+
+def _is_other_yaml(path: Path) -> bool:
+    """Whether it is YAML in which nothing claims to be an object: other programs' files need not be strict."""
+    try:
+        text = read_text(path)
+        for _ in yaml.parse(text, Loader=yaml.SafeLoader):
+            pass
+    except (InputError, yaml.YAMLError):
+        return False
+    return _CLAIM.search(text) is None
 
 
 def _sort(document: Document, reading: Reading) -> None:
     values = document.values
-    if "apiVersion" in values or "kind" in values:
+    if "kind" not in values and "version" in values and document.path.name == "Chart.yaml":
+        reason = "Helm makes manifests of its chart: lint what `helm template` prints"
+        reading.unchecked.append(Unchecked(document.path, document.line(()), "a chart", reason))
+    elif "apiVersion" in values or "kind" in values:
         reading.objects.append(Object(document))
     elif "experiment" in values:
         reading.experiments.append(document.path)
     else:
-        reason = "it has neither apiVersion nor kind, and is no experiment"
-        reading.unchecked.append(Unchecked(document.path, document.line(()), "a document", reason))
+        reading.unchecked.append(Unchecked(document.path, document.line(()), "a document", _NO_OBJECT))
 
 
 def _read_kustomization(path: Path, reading: Reading) -> list[Path]:
@@ -96,7 +131,7 @@ def _read_kustomization(path: Path, reading: Reading) -> list[Path]:
     try:
         documents = read_objects(path)
     except InputError as error:
-        reading.refusals.append(error)
+        _refuse(path, error, reading)
         return []
     parts: list[str] = []
     for document in (one for found in documents for one in objects(found)):

@@ -9,7 +9,7 @@ from chaos.lint.place import Place
 from chaos.reading.documents import Document
 
 _OF_KUBERNETES = re.compile(
-    r"([a-z]*|(admissionregistration|apiextensions|apiregistration|authentication|authorization|certificates"
+    r"(|apps|autoscaling|batch|extensions|policy|(admissionregistration|apiextensions|apiregistration|authentication|authorization|certificates"
     r"|coordination|discovery|events|flowcontrol\.apiserver|internal\.apiserver|networking|node"
     r"|rbac\.authorization|resource|scheduling|storage|storagemigration)\.k8s\.io)"
 )

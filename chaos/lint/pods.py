@@ -7,14 +7,22 @@ from dataclasses import dataclass
 from chaos.lint.objects import Inventory, Object
 from chaos.lint.place import Place
 
+_EACH = "[]"
+_RAY = (("headGroupSpec", "template"), ("workerGroupSpecs", _EACH, "template"))
 _TEMPLATES: dict[str, tuple[tuple[str, ...], ...]] = {
     "Pod": ((),),
     "CronJob": (("spec", "jobTemplate", "spec", "template"),),
+    "JobSet.jobset.x-k8s.io": (("spec", "replicatedJobs", _EACH, "template", "spec", "template"),),
     "LeaderWorkerSet.leaderworkerset.x-k8s.io": (
         ("spec", "leaderWorkerTemplate", "leaderTemplate"),
         ("spec", "leaderWorkerTemplate", "workerTemplate"),
     ),
-} | dict.fromkeys(
+    "RayCluster.ray.io": tuple(("spec", *keys) for keys in _RAY),
+    "RayJob.ray.io": tuple(("spec", "rayClusterSpec", *keys) for keys in _RAY),
+    "RayService.ray.io": tuple(("spec", "rayClusterConfig", *keys) for keys in _RAY),
+}
+"""Where the templates of pods stand, in each kind that has any."""
+_TEMPLATES |= dict.fromkeys(
     (
         "Deployment",
         "StatefulSet",
@@ -22,6 +30,7 @@ _TEMPLATES: dict[str, tuple[tuple[str, ...], ...]] = {
         "ReplicaSet",
         "ReplicationController",
         "Job",
+        "Rollout.argoproj.io",
         "Service.serving.knative.dev",
     ),
     (("spec", "template"),),
@@ -73,8 +82,12 @@ class Pods:
 def pods_of(each: Object) -> Iterator[Pods]:
     """Those that one object makes, a template at a time."""
     for keys in _TEMPLATES.get(each.type, ()):
-        if (template := each.root.at(*keys)).exists:
-            yield Pods(each, template)
+        found = [each.root]
+        for key in keys:
+            found = [
+                inner for place in found for inner in (place.each() if key == _EACH else [place.at(key)])
+            ]
+        yield from (Pods(each, template) for template in found if template.exists)
 
 
 def all_pods(inventory: Inventory) -> Iterator[Pods]:

@@ -49,6 +49,11 @@ def problems(each: Object, version: tuple[int, int]) -> Iterator[Problem]:
         yield from _complaints(_of_kubernetes(each, version).iter_errors(values), ())
         return
     known = [model for model in models() if each.type == f"{model.kind}.{_group(model.api_versions[0])}"]
+    if not known and "." not in each.group and api_versions(each.kind, version):
+        yield Problem(
+            ("apiVersion",), f"expected {' or '.join(api_versions(each.kind, version))}", each.api_version
+        )
+        return
     if not known:
         raise NotCheckedError(f"no schema of {each.api_version} {each.kind} is known here")
     if each.api_version not in known[0].api_versions:
@@ -112,8 +117,31 @@ def _of_kubernetes(each: Object, version: tuple[int, int]) -> Any:
     try:
         return _validator(stem, version)
     except FileNotFoundError as error:
-        release = ".".join(map(str, version))
-        raise NotCheckedError(f"Kubernetes {release} has no {each.api_version} {each.kind}") from error
+        raise NotCheckedError(_absent(each, version)) from error
+
+
+def _absent(each: Object, version: tuple[int, int]) -> str:
+    """That Kubernetes has no such kind, and which it has."""
+    release = ".".join(map(str, version))
+    there = api_versions(each.kind, version)
+    hint = f" (it has {' and '.join(there)})" if there else suggestion(each.kind, _kinds(version))
+    return f"Kubernetes {release} has no {each.api_version} {each.kind}{hint}"
+
+
+def api_versions(kind: str, version: tuple[int, int]) -> Sequence[str]:
+    """The API versions in which a release of Kubernetes has a kind; none where it has no such kind."""
+    return _kinds(version).get(kind, ())
+
+
+@cache
+def _kinds(version: tuple[int, int]) -> dict[str, tuple[str, ...]]:
+    contents = _package().schema_contents(f"{_folder(version)}/_definitions.json", "")
+    found: dict[str, tuple[str, ...]] = {}
+    for definition in contents["$defs"].values():
+        for one in definition.get("x-kubernetes-group-version-kind", ()):
+            name = f"{one['group']}/{one['version']}".lstrip("/")
+            found[one["kind"]] = (*found.get(one["kind"], ()), name)
+    return found
 
 
 @cache

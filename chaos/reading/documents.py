@@ -20,6 +20,7 @@ from chaos.reading.yaml_nodes import FLOAT, INTEGER, MAX_DEPTH, MERGE, NULL, STR
 _MAX_NODES = 100_000
 _MAX_DIGITS = 1_000  # Python makes no number of more than 4300
 _PLAIN_NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_PERMISSIONS = re.compile("0[0-7]{3}")
 _QUOTED_OR_COMMENT = re.compile("['\"#]")
 _ABSENT = object()
 
@@ -186,11 +187,15 @@ class _Survey:
             self.nulls.append(key_path)
         elif node.tag == NULL:
             self.problems.append(Problem(key_path, "expected a value, or no key at all", None))
-        elif node.tag in (INTEGER, FLOAT) and not (
-            len(node.value) <= _MAX_DIGITS and _PLAIN_NUMBER.fullmatch(node.value)
-        ):
+        elif node.tag in (INTEGER, FLOAT) and not self._is_plain(node.value, key_path):
             complaint = "expected a plain decimal number, or text in quotes"
             self.problems.append(Problem(key_path, complaint, node.value))
+
+    def _is_plain(self, number: str, key_path: KeyPath) -> bool:
+        """Whether nobody can read it as another number; permissions of files are octal to everybody."""
+        if self.is_manifest and key_path[-1] in ("mode", "defaultMode") and _PERMISSIONS.fullmatch(number):
+            return True
+        return len(number) <= _MAX_DIGITS and _PLAIN_NUMBER.fullmatch(number) is not None
 
     def _visit_keys(self, node: yaml.MappingNode, key_path: KeyPath) -> None:
         seen: set[str] = set()

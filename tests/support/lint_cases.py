@@ -233,6 +233,11 @@ CASES = (
     Case("gpu-not-requested", deployment(MODEL.replace(", nvidia.com/gpu: 1", "")), deployment(MODEL)),
     Case(
         "gpu-not-requested",
+        deployment(MODEL.replace(", nvidia.com/gpu: 1", "").replace("vllm/vllm-openai", "lmsysorg/sglang")),
+        job().replace("example.org/app:1.2", "lmsysorg/sglang:v0.5"),
+    ),
+    Case(
+        "gpu-not-requested",
         deployment(PLAIN + "env: [{name: NVIDIA_VISIBLE_DEVICES, value: all}]\n"),
         deployment(PLAIN.replace("example.org/app", "vllm/vllm-openai-cpu")),
     ),

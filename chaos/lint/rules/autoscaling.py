@@ -87,8 +87,10 @@ def two_scalers(scaler: Object, inventory: Inventory) -> Iterator[Problem]:
     """
     target = scaler.spec.at("scaleTargetRef")
     for other in inventory.of(_HPA, _SCALED):
+        if (other.type, other.name) == (scaler.type, scaler.name):
+            continue  # itself, or another version of it
         same = other.spec.at("scaleTargetRef", "name").text == target.at("name").text
-        if other is not scaler and same and target.at("name").text and other.beside(scaler):
+        if same and target.at("name").text and other.beside(scaler):
             complaint = f"expected one autoscaler: {other.kind} {other.name} has this target too"
             yield target.at("name").problem(complaint)
 

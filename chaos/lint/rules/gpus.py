@@ -61,6 +61,8 @@ def _sign(pods: Pods, container: Place) -> str:
         return "NVIDIA_VISIBLE_DEVICES"
     if pods.spec.at("runtimeClassName").text == "nvidia":
         return "runtimeClassName nvidia"
+    if pods.owner.type in ("Job", "CronJob"):
+        return ""  # the images of engines prepare models too, on any node
     what = program(container)
     found = _OF_GPUS.search(what)
     return f"its image or command ({found[0]})" if found and not _OF_CPUS.search(what) else ""

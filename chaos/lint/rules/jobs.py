@@ -41,9 +41,9 @@ def object_name(each: Object, _: Inventory) -> Iterator[Problem]:
     name = metadata.at("name")
     if each.kind in ("Job", "CronJob") or each.group == "rbac.authorization.k8s.io":
         return  # a rule of their own; names of roles may be anything that fits a path
-    if not metadata.exists and not each.of_kubernetes:
-        return  # a file for a program, in the form of an object
     if not name.exists and not metadata.at("generateName").text:
+        if not each.of_kubernetes:
+            return  # a file for a program, in the form of an object
         yield name.problem("expected this key (the object's name)")
     elif name.exists and not is_name(name.text):
         yield name.problem("expected a name of at most 253 lower-case letters, digits, inner '-' and '.'")
