@@ -12,11 +12,24 @@ from chaos.lint.rules import (
     jobs,
     mesh,
     removed,
+    required,
     scraping,
     workloads,
 )
 
-MODULES = (workloads, gpus, autoscaling, disruption, jobs, mesh, encryption, scraping, caching, removed)
+MODULES = (
+    required,
+    workloads,
+    gpus,
+    autoscaling,
+    disruption,
+    jobs,
+    mesh,
+    encryption,
+    scraping,
+    caching,
+    removed,
+)
 
 
 def rules_of(module: ModuleType) -> tuple[Rule, ...]:

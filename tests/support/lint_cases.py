@@ -152,7 +152,42 @@ PROMETHEUS = (
 )
 WAITING = PROMETHEUS.replace("QUERY", "sum(ds_requests_waiting)")
 
+HEADLESS = SERVICE.replace(
+    "{selector: {app: model}, ports: [{port: 8000}]}", "{clusterIP: None, selector: {app: model}}"
+)
 CASES = (
+    Case(
+        "required-field",
+        deployment(PLAIN.replace("image: example.org/app:1.2\n", "")),
+        deployment(),
+        "an image",
+    ),
+    Case(
+        "required-field",
+        job().replace("restartPolicy: Never", "restartPolicy: Always"),
+        job(),
+        "Never or OnFailure",
+    ),
+    Case("required-field", SERVICE.replace(", ports: [{port: 8000}]", ""), HEADLESS, "at least one port"),
+    Case(
+        "required-field",
+        hpa("maxReplicas: 8\n").replace("apiVersion: apps/v1, ", ""),
+        hpa("maxReplicas: 8\n"),
+        "scaleTargetRef.apiVersion",
+    ),
+    Case(
+        "required-field",
+        deployment().replace("{matchLabels: {app: model}}", "{}"),
+        deployment(),
+        "spec.selector",
+    ),
+    Case(
+        "required-field",
+        deployment()[: deployment().index("    spec:")] + "    spec: {containers: []}\n",
+        deployment(),
+        "at least one container",
+    ),
+    Case("job-name", job().replace("  name: load\n", "", 1), job(), "or generateName"),
     Case("selector-without-labels", deployment(labels="{name: model}"), deployment(), "app: model"),
     Case(
         "liveness-without-startup", deployment(MODEL + LIVE), deployment(MODEL + LIVE + STARTUP), "after 30 s"

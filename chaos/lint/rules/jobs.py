@@ -23,7 +23,9 @@ def job_name(job: Object, _: Inventory) -> Iterator[Problem]:
     """
     name = job.root.at("metadata", "name")
     longest = _LONGEST_CRON_JOB if job.kind == "CronJob" else 63
-    if name.exists and _INPUT.search(name.text):
+    if not name.exists and not job.root.at("metadata", "generateName").text:
+        yield name.problem("expected this key, or generateName")
+    elif name.exists and _INPUT.search(name.text):
         yield name.problem("expected a name without anybody's input: use generateName")
     elif name.exists and (not is_namespace(name.text) or len(name.text) > longest):
         yield name.problem(
