@@ -14,6 +14,7 @@ from chaos.lint.rules import (
     removed,
     required,
     scraping,
+    wiring,
     workloads,
 )
 
@@ -27,6 +28,7 @@ MODULES = (
     mesh,
     encryption,
     scraping,
+    wiring,
     caching,
     removed,
 )

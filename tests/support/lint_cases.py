@@ -155,7 +155,37 @@ WAITING = PROMETHEUS.replace("QUERY", "sum(ds_requests_waiting)")
 HEADLESS = SERVICE.replace(
     "{selector: {app: model}, ports: [{port: 8000}]}", "{clusterIP: None, selector: {app: model}}"
 )
+MONITOR = """\
+apiVersion: monitoring.coreos.com/v1
+kind: KIND
+metadata: {name: model}
+spec: {selector: {matchLabels: {app: model}}, ENDPOINTS: [{port: metrics}]}
+"""
+POD_MONITOR = MONITOR.replace("KIND", "PodMonitor").replace("ENDPOINTS", "podMetricsEndpoints")
+SERVICE_MONITOR = MONITOR.replace("KIND", "ServiceMonitor").replace("ENDPOINTS", "endpoints")
+LABELLED = SERVICE.replace("namespace: inference}", "labels: {app: model}}").replace(
+    "port: 8000", "name: metrics, port: 1"
+)
+METRICS = "ports: [{name: metrics, containerPort: 8081}]\n"
 CASES = (
+    Case("service-of-nobody", SERVICE, several(SERVICE, deployment()), "app=model"),
+    Case("service-of-nobody", SERVICE, SERVICE.replace("{app: model}", "{job-name: model}")),
+    Case(
+        "service-of-nobody", SERVICE, SERVICE.replace("{app: model}", "{ray.io/cluster: model, app: model}")
+    ),
+    Case("monitor-of-nobody", POD_MONITOR, several(POD_MONITOR, deployment(PLAIN + METRICS)), "app=model"),
+    Case("monitor-of-nobody", several(SERVICE_MONITOR, SERVICE), several(SERVICE_MONITOR, LABELLED)),
+    Case(
+        "monitor-port",
+        several(POD_MONITOR, deployment(PLAIN + METRICS.replace("metrics", "http"))),
+        several(POD_MONITOR, deployment(PLAIN + METRICS)),
+        "ports (http), got metrics",
+    ),
+    Case(
+        "monitor-port",
+        several(SERVICE_MONITOR, LABELLED.replace("metrics", "http")),
+        several(SERVICE_MONITOR, LABELLED),
+    ),
     Case(
         "required-field",
         deployment(PLAIN.replace("image: example.org/app:1.2\n", "")),
