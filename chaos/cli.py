@@ -13,6 +13,7 @@ from chaos import catalogue_commands, commands, trial_commands, trial_options, v
 from chaos.errors import AftershockError, ExitCode, InputError
 from chaos.faults.kinds import NAMESPACE
 from chaos.interrupts import Interrupted
+from chaos.lint.command import add_lint
 from chaos.observe import Observation
 from chaos.options import Verbs, count, read_with, seed, url
 from chaos.reading.quantities import load_rate, seconds_of
@@ -24,6 +25,7 @@ Shake an LLM inference cluster under load, and prove how fast it recovers.
   aftershock run chaos/experiments                        every experiment of a folder, one summary
   aftershock observe http://127.0.0.1:8000                load a service of yours, report every disturbance
   aftershock validate chaos/experiments/*.yaml            is every key understood? touches nothing
+  aftershock lint deploy/                                 are these manifests fit for an inference cluster?
   aftershock plan chaos/experiments/pod-kill-30.yaml      which replicas could be hit? touches nothing
   aftershock run EXPERIMENT --trials 20                   the same 20 times, with shams among them
   aftershock compare runs/A runs/B                        which of two series recovers faster?
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(verbs)
     _add_observe(verbs)
     _add_checks(verbs)
+    add_lint(verbs)
     _add_afterwards(verbs)
     trial_options.add_comparisons(verbs)
     return parser
