@@ -22,6 +22,8 @@ from functools import cache
 from types import TracebackType
 from typing import Self
 
+from tests.support.odd_answers import ANSWERS
+
 HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = (
     HEADERS
@@ -237,6 +239,14 @@ async def _error_first(client: Connection) -> None:
     await client.say(CHUNKED, framed(b'data: {"error":{"message":"engine died"}}\n\n'), b"0\r\n\r\n")
 
 
+async def _odd(client: Connection, name: str) -> None:
+    """One of `odd_answers`, and an end in order."""
+    answer = ANSWERS[name]
+    kind = f"Content-Type: {answer.content_type}\r\n" if answer.content_type else ""
+    head = f"HTTP/1.1 200 OK\r\n{kind}Content-Length: {len(answer.body)}\r\n\r\n"
+    await client.say(f"{head}{answer.body}".encode())
+
+
 async def _trickle(client: Connection) -> None:
     await _ok(client, count=1000, gap_ms=20)
 
@@ -271,6 +281,7 @@ SCRIPTS: dict[str, Callable[..., Awaitable[None]]] = {
     "not_http": _not_http,
     "error_event": _error_event,
     "error_first": _error_first,
+    "odd": _odd,
     "trickle": _trickle,
 }
 
