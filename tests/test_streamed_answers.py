@@ -12,6 +12,7 @@ from loadtests.endpoint import Endpoint
 from loadtests.rows import Row
 from loadtests.spec import Timeouts
 from loadtests.streaming import StreamingClient
+from tests.conftest import Eventually
 from tests.support.local_cluster import Helper, helper, samples
 from tests.support.odd_answers import ANSWERS
 from tests.support.scripted_server import ScriptedServer
@@ -73,15 +74,19 @@ def test_the_probe_says_the_same(server: ScriptedServer, name: str) -> None:
 
 @EACH
 def test_the_gateway_says_the_same_and_changes_nothing(
-    gateway: tuple[Helper, dict[str, int]], server: ScriptedServer, name: str
+    gateway: tuple[Helper, dict[str, int]], server: ScriptedServer, name: str, eventually: Eventually
 ) -> None:
     orders, ports = gateway
     show(orders, server.port)
     before = counted(ports["metrics_port"])
     row = load(f"http://127.0.0.1:{ports['port']}/odd-{name}")
-    after = counted(ports["metrics_port"])
-    grown = [outcome for outcome, count in after.items() if count > before[outcome]]
-    assert grown == [ANSWERS[name].of_gateway]
+
+    def grown() -> list[str]:
+        after = counted(ports["metrics_port"])
+        return [outcome for outcome, count in after.items() if count > before[outcome]]
+
+    eventually(grown, within_s=30)  # it counts once the client has everything
+    assert grown() == [ANSWERS[name].of_gateway]
     assert (row.outcome, len(row.token_s)) == (ANSWERS[name].outcome, ANSWERS[name].tokens)
 
 
