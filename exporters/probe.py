@@ -22,9 +22,8 @@ from exporters.polling import Poller
 from exporters.registry import counter_snapshot, gauge_snapshot
 from exporters.series import probe as declared
 from exporters.series.family import Family
-from loadtests.answer import Answer, RequestFailedError
+from loadtests.answer import OK, Answer, RequestFailedError
 from loadtests.completions import PATH
-from loadtests.rows import OK
 
 _PROMPT = "Count to eight."
 _MAX_TOKENS = 8

@@ -13,6 +13,8 @@ from loadtests.refusals import words_of
 from loadtests.rows import OK
 from loadtests.sse import EventParser, ServerEvent
 
+__all__ = ["EVENT_STREAM", "OK", "Answer", "RequestFailedError"]
+
 EVENT_STREAM = "text/event-stream"
 _OPENING_BYTES = 4096
 """Of a body without an event: enough to say what it is in place of a stream."""

@@ -8,7 +8,7 @@ _MOST_CHARACTERS = 160
 _QUOTE_CHARACTERS = 20
 """So much of a prompt in a row is no coincidence."""
 _SECRETS = re.compile(
-    r"(?i)bearer\s+[^\s\"',}]+|\b(?:sk|pk|rk|gsk|hf|nvapi|xai|key)[-_][\w*.\-]{4,}|\beyJ[\w-]{8,}\.[\w.-]+"
+    r"(?i)bearer\s+[^\s\"',}]+|\b(?:sk|pk|rk|gsk|hf|nvapi|xai|key)[-_][\w*.\-]{3,}[\w*\-]|\beyJ[\w-]{8,}\.[\w.-]+"
 )
 """Keys as they are issued, shortened or starred out as some servers repeat them, and JSON web tokens."""
 _KEY, _PROMPT = "[key]", "[prompt]"

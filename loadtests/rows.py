@@ -48,6 +48,15 @@ SILENT_OUTCOMES = frozenset({"connect_timeout", "ttft_timeout", "stall_timeout",
 """Outcomes that the client notices long after the service fell silent."""
 
 
+def counted_as(outcome: str) -> tuple[str, ...]:
+    """The outcomes that an assertion on this one counts: `http_4xx` is any refusal of that hundred but 429.
+
+    That is what it was before 400 and its like had outcomes of their own, and what files of that time mean.
+    """
+    own = (name for name in OUTCOMES if name.startswith("http_4") and name not in (outcome, "http_429"))
+    return (outcome, *own) if outcome == "http_4xx" else (outcome,)
+
+
 def of_status(status: int) -> str:
     """The outcome of a refusal with this status: its own where it has one, else that of its hundred."""
     return f"http_{status}" if status in _STATUSES else f"http_{min(max(status // 100, 3), 5)}xx"
