@@ -33,7 +33,8 @@ class Shell:
         url = f"{self._configuration.host}{pod.path}/exec?{urlencode(asked)}"
 
         def call() -> str:
-            client = websockets.WSClient(self._configuration, url, self._headers(), capture_all=True)
+            address = websockets.get_websocket_url(url)
+            client = websockets.WSClient(self._configuration, address, self._headers(), capture_all=True)
             client.run_forever(timeout=within_s)
             said = str(client.read_all())
             client.close()
