@@ -176,6 +176,8 @@ class Planned:
     """The one that they are all in, where that is known although they are not; None for that of the replicas."""
     unknown: str = ""
     """Why nothing is known of them; empty where all is."""
+    there: bool = False
+    """Whether they are there already, under these names."""
 
 
 @dataclass(frozen=True, slots=True)
