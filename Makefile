@@ -30,6 +30,7 @@ check: .venv/.installed-dev ## format, lint, types, import rules, generated file
 	$(BIN)/python .ci/roles.py --check
 	$(BIN)/python -m exporters docs --check
 	$(BIN)/python -m chaos.record --check
+	$(BIN)/python -m chaos.lint --check
 	$(BIN)/python -m dashboards build --check
 
 deploy-check: .venv/.installed-dev ## the manifests, Dockerfiles and workflows: schemas, rights, rules of our own

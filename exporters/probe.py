@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -22,8 +22,8 @@ from exporters.polling import Poller
 from exporters.registry import counter_snapshot, gauge_snapshot
 from exporters.series import probe as declared
 from exporters.series.family import Family
-from loadtests.completions import COMPLETE_REASONS, DONE, PATH, read_chunk
-from loadtests.sse import EventParser, ServerEvent
+from loadtests.answer import OK, Answer, RequestFailedError
+from loadtests.completions import PATH
 
 _PROMPT = "Count to eight."
 _MAX_TOKENS = 8
@@ -77,11 +77,8 @@ class _Timing:
     def __init__(self) -> None:
         self.started_s = time.monotonic()
         self.token_s: list[float] = []
-        self.complete = False
-
-    def token(self) -> None:
-        """A token came now."""
-        self.token_s.append(time.monotonic())
+        self.whole = False
+        """The answer ended as the load's `ok` does."""
 
     def result(self, outcome: str) -> ProbeResult:
         """What it comes to, now."""
@@ -112,6 +109,9 @@ def probe(target: ProbeTarget) -> ProbeResult:
     watchdog.start()
     try:
         _converse(connection, target, timing)
+    except RequestFailedError as failure:
+        late, incomplete = overdue.is_set(), failure.outcome == "truncated"
+        return timing.result("timeout" if late else "incomplete" if incomplete else "error")
     except Exception as error:  # whatever a broken server sends, it is an outcome
         late = overdue.is_set() or isinstance(error, TimeoutError)
         return timing.result("timeout" if late else "error")
@@ -120,7 +120,7 @@ def probe(target: ProbeTarget) -> ProbeResult:
         connection.close()
     if overdue.is_set():
         return timing.result("timeout")
-    return timing.result("ok" if timing.complete and timing.token_s else "incomplete")
+    return timing.result("ok" if timing.whole else "incomplete")
 
 
 def _connection(target: ProbeTarget) -> http.client.HTTPConnection:
@@ -151,24 +151,26 @@ def _converse(connection: http.client.HTTPConnection, target: ProbeTarget, timin
     response = connection.getresponse()
     if response.status != http.client.OK:
         raise _BadStatusError(f"status {response.status}")
-    reason: str | None = None
-    for event in _events(response):
-        if event.data == DONE:
-            timing.complete = (
-                reason is None or reason in COMPLETE_REASONS
-            )  # an engine says `abort` in order, too
-            return
-        chunk = read_chunk(event)
-        reason = chunk.finish_reason or reason
-        if chunk.has_token:
-            timing.token()
+    timing.whole = _read(response, timing) == OK
 
 
-def _events(response: http.client.HTTPResponse) -> Iterator[ServerEvent]:
-    parser, read_bytes = EventParser(), 0
-    while (chunk := response.read1(_READ_BYTES)) and read_bytes < _MOST_BYTES:
-        read_bytes += len(chunk)
-        yield from parser.feed(chunk)
+def _read(response: http.client.HTTPResponse, timing: _Timing) -> str:
+    """The outcome of the answer, each of its tokens timed.
+
+    Raises:
+        RequestFailedError: it is an error, or ended before its time.
+    """
+    answer, read_bytes = Answer(), 0
+    while (body := response.read1(_READ_BYTES)) and read_bytes < _MOST_BYTES:
+        read_bytes += len(body)
+        try:
+            answer.feed(body)
+        finally:
+            now_s = time.monotonic()
+            timing.token_s += [now_s] * (answer.tokens - len(timing.token_s))
+        if answer.done:
+            return answer.verdict()[0]
+    raise answer.closed(response.getheader("Content-Type"))
 
 
 class Prober:

@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from loadtests.completions import COMPLETE_REASONS, DONE, BadEventError, ErrorEventError, read_chunk
-from loadtests.rows import OK, Row
+from loadtests.answer import Answer, RequestFailedError
+from loadtests.refusals import words_of
+from loadtests.rows import Row, of_status
 from loadtests.spec import Timeouts
-from loadtests.sse import ServerEvent
+
+__all__ = ["Exchange", "RequestFailedError"]
 
 REPLICA_HEADER = "x-aftershock-replica"
 ATTEMPTS_HEADER = "x-aftershock-attempts"
@@ -27,14 +29,6 @@ class Headers(Protocol):
         """The first value of a header."""
 
 
-class RequestFailedError(Exception):
-    """A request's end other than success: one of the outcomes of a row, and what was seen."""
-
-    def __init__(self, outcome: str, message: str) -> None:
-        super().__init__(message)
-        self.outcome = outcome
-
-
 @dataclass(slots=True)
 class Exchange:
     """A request under way; all stamps in seconds on the run clock."""
@@ -51,15 +45,14 @@ class Exchange:
     last_event_s: float = 0.0
     ended_s: float | None = None
     """The terminal event came, or the head of a refusal: what this request is does not change any more."""
-    prompt_tokens: int | None = None
-    output_tokens: int | None = None
+    answer: Answer = field(default_factory=Answer)
+    """What the body said, of an answer with status 200."""
+    content_type: str | None = None
     status: int | None = None
     attempts: int | None = None
     replica: str | None = None
     refusal: bytes = b""
     """The body of an answer with another status than 200."""
-    finish_reason: str | None = None
-    """Once it came, all that is missing is the terminal event."""
 
     def next_limit(self, timeouts: Timeouts) -> tuple[float, str]:
         """The instant by which something has to happen, and the outcome if nothing does."""
@@ -75,57 +68,41 @@ class Exchange:
         """Note the status, and what a gateway says about the replica."""
         self.headers_s = now_s
         self.status = headers.status_code
+        self.content_type = headers.header("content-type")
         self.replica = headers.header(REPLICA_HEADER)
         attempts = headers.header(ATTEMPTS_HEADER)
         self.attempts = int(attempts) if attempts and attempts.isdecimal() else None
 
-    def take_event(self, event: ServerEvent, now_s: float) -> bool:
-        """Note one event of the stream; whether it was the terminal one.
+    def take_body(self, body: bytes, now_s: float) -> bool:
+        """Note what came of the stream; whether its terminal event was in it.
 
         Raises:
-            RequestFailedError: the event is an error, or no event that this stream could have now.
+            RequestFailedError: an event is an error, or no event that this stream could have now.
         """
-        self.last_event_s = now_s
-        if event.data == DONE:
-            if self.finish_reason is None:
-                raise RequestFailedError("truncated", f"{DONE} came without a finish_reason before it")
-            self.ended_s = now_s
-            return True
+        answer = self.answer
+        events = answer.events
         try:
-            chunk = read_chunk(event)
-        except BadEventError as error:
-            raise RequestFailedError("bad_event", str(error)) from error
-        except ErrorEventError as error:
-            raise RequestFailedError("error_event", str(error)) from error
-        if chunk.has_token:
-            self.token_s.append(now_s)
-        self.finish_reason = chunk.finish_reason or self.finish_reason
-        self.prompt_tokens = chunk.prompt_tokens or self.prompt_tokens
-        self.output_tokens = chunk.output_tokens or self.output_tokens
-        return False
+            answer.feed(body)
+        finally:
+            if answer.events > events:
+                self.last_event_s = now_s
+            while len(self.token_s) < answer.tokens:
+                self.token_s.append(now_s)
+        if answer.done:
+            self.ended_s = now_s
+        return answer.done
 
     def verdict(self) -> tuple[str, str | None]:
-        """Outcome and message of what has ended: refused, complete, or less than was asked for.
-
-        Tokens are counted by the server's usage block, and by events where it sends none.
-        """
+        """Outcome and message of what has ended: refused, complete, or less than was asked for."""
         if self.status != 200:
-            return _refused(self.status or 0), f"{self.status} {self.refusal.decode(errors='replace')}"
-        count = len(self.token_s) if self.output_tokens is None else self.output_tokens
-        if self.finish_reason not in COMPLETE_REASONS:
-            return "aborted", f"finish_reason {self.finish_reason} after {count} tokens"
-        if not self.token_s:
-            return "empty", f"finish_reason {self.finish_reason} without a token"
-        if self.asked_tokens is not None and count < self.asked_tokens:
-            return "short", f"{count} tokens where {self.asked_tokens} were asked for"
-        return OK, None
+            return of_status(self.status or 0), f"{self.status} {words_of(self.refusal)}"
+        return self.answer.verdict(self.asked_tokens)
 
     def closed(self) -> RequestFailedError:
         """The failure that the server's closing means now."""
         if self.headers_s is None:
             return RequestFailedError("eof_before_headers", "the server closed without an answer")
-        seen = f"the stream ended after {len(self.token_s)} tokens without {DONE}"
-        return RequestFailedError("truncated", seen)
+        return self.answer.closed(self.content_type)
 
     def broken(self, error: OSError) -> RequestFailedError:
         """The failure that an error of the connection means now."""
@@ -144,15 +121,10 @@ class Exchange:
             headers_s=self.headers_s,
             token_s=tuple(self.token_s),
             ended_s=self.ended_s,
-            prompt_tokens=self.prompt_tokens,
-            output_tokens=self.output_tokens,
+            prompt_tokens=self.answer.prompt_tokens,
+            output_tokens=self.answer.output_tokens,
             status=self.status,
             attempts=self.attempts,
             replica=self.replica,
             error=error,
         )
-
-
-def _refused(status: int) -> str:
-    """Of a status other than 200: 429 and 503 apart, redirects counted as `http_4xx`."""
-    return f"http_{status}" if status in (429, 503) else "http_5xx" if status >= 500 else "http_4xx"

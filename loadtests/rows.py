@@ -16,10 +16,13 @@ import msgspec
 OK = "ok"
 CLIENT_DROPPED = "client_dropped"
 CENSORED = "censored"
+_STATUSES = (400, 401, 403, 404, 408, 413, 422, 429, 503)
+"""Of a refusal, those that are an outcome of their own: who is to mend it, and how, differs with them."""
 OUTCOMES = (
     OK,
-    "http_4xx",
-    "http_429",
+    *(f"http_{status}" for status in _STATUSES if status < 500),
+    "http_3xx",
+    "http_4xx",  # any other; in the rows of earlier versions all but 429
     "http_5xx",
     "http_503",
     "connect_refused",
@@ -31,6 +34,7 @@ OUTCOMES = (
     "stall_timeout",
     "reset_mid_stream",
     "truncated",  # the stream ended without its terminal event
+    "no_stream",  # the answer is something else than a stream of events
     "bad_event",
     "error_event",  # the server reported an error inside the stream
     "aborted",  # the stream ended in order, for a reason that is no complete answer: `abort`, or any unknown one
@@ -42,6 +46,20 @@ OUTCOMES = (
 )
 SILENT_OUTCOMES = frozenset({"connect_timeout", "ttft_timeout", "stall_timeout", "deadline", CENSORED})
 """Outcomes that the client notices long after the service fell silent."""
+
+
+def counted_as(outcome: str) -> tuple[str, ...]:
+    """The outcomes that an assertion on this one counts: `http_4xx` is any refusal of that hundred but 429.
+
+    That is what it was before 400 and its like had outcomes of their own, and what files of that time mean.
+    """
+    own = (name for name in OUTCOMES if name.startswith("http_4") and name not in (outcome, "http_429"))
+    return (outcome, *own) if outcome == "http_4xx" else (outcome,)
+
+
+def of_status(status: int) -> str:
+    """The outcome of a refusal with this status: its own where it has one, else that of its hundred."""
+    return f"http_{status}" if status in _STATUSES else f"http_{min(max(status // 100, 3), 5)}xx"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,19 +27,17 @@ import gevent
 from gevent import socket as resolving
 from gevent import ssl
 
-from loadtests.completions import PATH
+from loadtests.completions import PATH, prompt_in
 from loadtests.connection import Alarm, Connection, SecuredConnection
 from loadtests.endpoint import Endpoint
 from loadtests.exchange import Exchange, RequestFailedError
+from loadtests.refusals import shown
 from loadtests.response import HTTPParseError, Response
 from loadtests.rows import CENSORED, CLIENT_DROPPED, Row
 from loadtests.spec import Timeouts
-from loadtests.sse import EventParser
 
 _OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 """This machine out of descriptors, ports or memory: not to be read as the server's failure."""
-
-_ERROR_TEXT_LENGTH = 200
 
 
 class StreamingClient:
@@ -82,7 +80,8 @@ class StreamingClient:
             outcome, message = CLIENT_DROPPED, f"in the client: {error!r}"
         if exchange.ended_s is None:
             exchange.ended_s = self._now_s()
-        return exchange.row(outcome, message and message[:_ERROR_TEXT_LENGTH])
+        key = self._endpoint.api_key
+        return exchange.row(outcome, None if message is None else shown(message, key, prompt_in(body)))
 
     def _now_s(self) -> float:
         return time.monotonic() - self._start_s
@@ -154,22 +153,20 @@ class StreamingClient:
             raise self._failed(exchange, error) from None
 
     def _receive(self, exchange: Exchange, connection: Connection | SecuredConnection, alarm: Alarm) -> None:
-        response, events = Response(), EventParser()
+        response = Response()
         while exchange.ended_s is None:
             try:
                 data, at_s = connection.receive()
             except OSError as error:
                 raise self._failed(exchange, error) from None
-            self._take(exchange, response, events, data, at_s - self._start_s)
+            self._take(exchange, response, data, at_s - self._start_s)
         if not response.message_complete:
             alarm.renew()
             _await_end(connection.receive, response)
         if exchange.status != 200:
             exchange.refusal = response.take_body()
 
-    def _take(
-        self, exchange: Exchange, response: Response, events: EventParser, data: bytes, now_s: float
-    ) -> None:
+    def _take(self, exchange: Exchange, response: Response, data: bytes, now_s: float) -> None:
         """Note what came; the exchange has ended when it was the terminal event, or the head of a refusal."""
         if not data:
             raise exchange.closed()
@@ -184,9 +181,8 @@ class StreamingClient:
         if exchange.status != 200:
             exchange.ended_s = now_s  # refused: that its body may come late, or never, changes nothing
             return
-        for event in events.feed(response.take_body()):
-            if exchange.take_event(event, now_s):
-                return
+        if exchange.take_body(response.take_body(), now_s):
+            return
         if response.message_complete:
             raise exchange.closed()
 

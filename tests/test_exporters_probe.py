@@ -29,7 +29,7 @@ def server() -> Iterator[ScriptedServer]:
     [
         ("ok", "ok"),
         ("unframed", "ok"),
-        ("no_finish", "ok"),
+        ("no_finish", "incomplete"),
         ("status-500", "error"),
         ("status-429", "error"),
         ("reset", "error"),

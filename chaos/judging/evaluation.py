@@ -14,7 +14,7 @@ import numpy as np
 from chaos.experiment.assertions import Assertion, Term
 from chaos.judging.expressions import Expressions, values_in
 from chaos.judging.verdict import AssertionResult
-from chaos.measuring.columns import CODES, Flags, Ints
+from chaos.measuring.columns import Flags, Ints
 from chaos.measuring.detection import slowest
 from chaos.measuring.intervals import quantile_interval, share_interval
 from chaos.measuring.measurements import Measurements, PhaseSlis
@@ -232,7 +232,7 @@ def _in_phase(term: Term, measurements: Measurements) -> _Observed:
         case "requests":
             observed = _exactly(slis.n, slis.n)
         case "outcome":
-            of_it = found.rows.outcome[places] == CODES[term.arguments[0]]
+            of_it = found.rows.ended_as(term.arguments[0])[places]
             observed = _exactly(int(np.sum(of_it)), slis.n)
         case "goodput":
             observed = _share(found.good[places], found.unknown[places])

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from chaos.judging.verdict import AssertionResult, Judgement
 from chaos.measuring import detection
 from chaos.measuring.disturbances import Disturbances
+from chaos.measuring.failures import CommonAge, Refusal
 from chaos.measuring.measurements import Measurements, PhaseSlis
 from chaos.measuring.objectives import Objectives
 from chaos.measuring.processor import FULL_AT, FULL_SHARE
@@ -63,6 +64,10 @@ class RunFacts:
     sent: int = 0
     outcomes: Mapping[str, int] = field(default_factory=dict)
     """Of every arrival, those too that were never sent because the run was cut short."""
+    refusals: Sequence[Refusal] = ()
+    """What servers said when they refused."""
+    common_age: CommonAge | None = None
+    """Of most requests that were cut, where they have one."""
     cut_short: str | None = None
     """Why the run ended before its plan did; None when it did not."""
     capacity: Capacity | None = None
@@ -154,6 +159,8 @@ def _load(timeline: Timeline, run: RunFacts) -> Load:
         "sent": run.sent,
         "ok": run.outcomes.get(OK, 0),
         "outcomes": run.outcomes,
+        "refusals": [asdict(each) for each in run.refusals] or None,
+        "common_age": None if run.common_age is None else asdict(run.common_age),
         "loop": "partly open" if run.partly_open else "open",
         "rate": run.rate_per_s,
         "capacity": run.capacity,

@@ -13,7 +13,7 @@ from chaos.judging.evaluation import evaluate
 from chaos.judging.processor_section import section
 from chaos.judging.records import Records
 from chaos.judging.verdict import judge
-from chaos.measuring import design
+from chaos.measuring import design, failures
 from chaos.measuring.columns import Ints
 from chaos.measuring.measurements import measure
 from chaos.measuring.objectives import Objectives
@@ -88,6 +88,8 @@ def _facts(run: Records, processor: Processor | None) -> journaling.RunFacts:
         planned=run.planned,
         sent=int(np.sum(~np.isnan(run.rows.sent_s))),
         outcomes=counted(run.rows.outcome),
+        refusals=failures.refusals(run.rows),
+        common_age=failures.common_age(run.rows),
         cut_short=None if run.cut_short is None else run.cut_short.why,
         capacity=made_of(spec, by_this_run=run.measured_capacity),
     )

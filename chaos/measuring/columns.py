@@ -11,7 +11,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.rows import OK, OUTCOMES, SILENT_OUTCOMES, Row
+from chaos.measuring.spoken import Spoken
+from loadtests.rows import OK, OUTCOMES, SILENT_OUTCOMES, Row, counted_as
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,10 +36,14 @@ class Columns:
     ended_s: Floats
     progress_s: Floats
     """The last that was seen of it before it ended: token, headers, sent, connected or dispatched."""
+    prompt_tokens: Floats
+    """As the server counted them; NaN where it did not."""
     output_tokens: Floats
     """As the server counted them, else token events."""
     replica: Ints
     """Its place in `replicas`; -1 where nobody named it."""
+    said: Ints
+    """Its place in `words`; -1 where its server gave no reason for a failure."""
     tokens: Ints
     """Token events."""
     token_from: Ints
@@ -48,6 +53,8 @@ class Columns:
     token_s: Floats
     """The stamps of all token events, one request after the other."""
     replicas: tuple[str, ...]
+    words: tuple[str, ...]
+    """What servers said when they refused, alike ones once."""
 
     def __len__(self) -> int:
         """Planned arrivals that have a row."""
@@ -57,6 +64,10 @@ class Columns:
     def ok(self) -> Flags:
         """Whether the answer came complete."""
         return np.equal(self.outcome, CODES[OK])
+
+    def ended_as(self, outcome: str) -> Flags:
+        """Whether it ended so, as an assertion on that outcome counts."""
+        return np.isin(self.outcome, [CODES[name] for name in counted_as(outcome)])
 
     @property
     def silent(self) -> Flags:
@@ -119,7 +130,7 @@ class Columns:
         return found
 
 
-_OF_ALL = ("replicas", "token_from", "stored", "token_s")
+_OF_ALL = ("replicas", "words", "token_from", "stored", "token_s")
 
 
 def columns(rows: Iterable[Row]) -> Columns:
@@ -139,6 +150,8 @@ def unordered(rows: Sequence[Row]) -> Columns:
     last_s = np.full(len(rows), np.nan)
     last_s[counts > 0] = token_s[(token_from + counts - 1)[counts > 0]]
     output = _stamps(row.output_tokens for row in rows)
+    spoken = Spoken()
+    said = np.array([spoken.place(row) for row in rows], dtype=np.int64)
     return Columns(
         index=np.array([row.index for row in rows], dtype=np.int64),
         intended_s=_stamps(row.intended_s for row in rows),
@@ -147,13 +160,16 @@ def unordered(rows: Sequence[Row]) -> Columns:
         sent_s=sent_s,
         ended_s=_stamps(row.ended_s for row in rows),
         progress_s=np.fmax.reduce([dispatched_s, connected_s, sent_s, headers_s, last_s]),
+        prompt_tokens=_stamps(row.prompt_tokens for row in rows),
         output_tokens=np.where(output > 0, output, counts),
         replica=np.array([places.get(row.replica or "", -1) for row in rows], dtype=np.int64),
+        said=said,
         tokens=counts,
         token_from=token_from,
         stored=np.arange(len(rows)),
         token_s=token_s,
         replicas=tuple(names),
+        words=spoken.words,
     )
 
 
@@ -162,21 +178,28 @@ def joined(chunks: Sequence[Columns]) -> Columns:
     if len(chunks) < 2:
         return chunks[0] if chunks else unordered(())
     names = sorted({name for chunk in chunks for name in chunk.replicas})
-    replica = [
-        # -1, nobody, takes the last element.
-        np.array([*map(names.index, chunk.replicas), -1], dtype=np.int64)[chunk.replica]
-        for chunk in chunks
-    ]
+    spoken = Spoken()
+    replica = [_renamed(chunk.replica, map(names.index, chunk.replicas)) for chunk in chunks]
+    said = [_renamed(chunk.said, map(spoken.place_of, chunk.words)) for chunk in chunks]
     tokens = np.concatenate([chunk.tokens for chunk in chunks])
-    rest = (each.name for each in fields(Columns) if each.name not in (*_OF_ALL, "replica", "token_s"))
+    rest = (
+        each.name for each in fields(Columns) if each.name not in (*_OF_ALL, "replica", "said", "token_s")
+    )
     return Columns(
         **{name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in rest},
         replica=np.concatenate(replica),
+        said=np.concatenate(said),
         token_from=np.cumsum(tokens) - tokens,
         stored=np.arange(len(tokens)),
         token_s=np.concatenate([chunk.token_s for chunk in chunks]),
         replicas=tuple(names),
+        words=spoken.words,
     )
+
+
+def _renamed(places: Ints, new: Iterable[int]) -> Ints:
+    """Places in one list as those in another; -1, nobody, takes the last element."""
+    return np.array([*new, -1], dtype=np.int64)[places]
 
 
 def in_order(found: Columns) -> Columns:

@@ -60,6 +60,25 @@ class Generator(Entry):
     process computing (busy), or neither (stopped)."""
 
 
+class Refusal(Entry):
+    """Requests that failed in one way, with one explanation of their server."""
+
+    outcome: str
+    words: str
+    """The first of the server's words, without keys and prompts; sentences that differ only in numbers are one."""
+    count: int
+
+
+class CommonAge(Entry):
+    """Most requests that were cut had one age, whenever that was: a deadline is the likely cause."""
+
+    age_s: Number
+    """From when they were sent to when they were cut, the median."""
+    count: int
+    cut: int
+    """Requests that were cut at all, not by the client."""
+
+
 class Load(Entry):
     """What was offered, and what became of it."""
 
@@ -71,6 +90,10 @@ class Load(Entry):
     """Arrivals that were answered completely."""
     outcomes: dict[str, int]
     """How many arrivals of the plan had which outcome, those too that a run cut short never sent."""
+    refusals: tuple[Refusal, ...] | None = None
+    """What servers said when they refused, the most frequent first; left out where none did."""
+    common_age: CommonAge | None = None
+    """Where failures cluster at one age."""
     loop: Literal["open", "partly open"] = "open"
     """Open: every request leaves at its planned instant. Partly open: later turns of sessions wait for answers."""
     rate: Number | None

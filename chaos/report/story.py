@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from chaos.errors import ExitCode
 from chaos.measuring.recovery_time import Status
 from chaos.record.journal import Journal
-from chaos.record.load import Capacity
+from chaos.record.load import Capacity, Refusal
 from chaos.record.sections import Assertion, Recovery
 from chaos.record.verdict import Verdict
 from chaos.report import disturbances
@@ -210,6 +210,23 @@ def outcomes(journal: Journal) -> Sequence[tuple[str, int, str]]:
     counts, planned = journal.load.outcomes, journal.load.planned
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [(name, n, share(n / planned) if planned else share(None)) for name, n in ordered]
+
+
+def refusals(journal: Journal) -> Sequence[Refusal]:
+    """What servers said when they refused, the most frequent first."""
+    return journal.load.refusals or ()
+
+
+def common_age(journal: Journal) -> str | None:
+    """That failures cluster at one age, in a sentence; None where they do not."""
+    age = journal.load.common_age
+    if age is None:
+        return None
+    return (
+        f"{age.count:,} of {count(age.cut, 'request')} that were cut had lasted {seconds(age.age_s)}, "
+        "whenever they began: failures cluster at one age, so that a deadline between client and server is the likely "
+        "cause"
+    )
 
 
 def _recovery_tile(journal: Journal, name: str, title: str) -> Tile:

@@ -104,7 +104,13 @@ def _victims(run: Recorded) -> str:
 
 def _outcomes(run: Recorded) -> str:
     rows = ((text(name), f"{n:,}", of) for name, n, of in story.outcomes(run.journal))
-    return table(("outcome", "requests", "share"), rows)
+    said = ((text(one.outcome), text(one.words), f"{one.count:,}") for one in story.refusals(run.journal))
+    parts = (
+        table(("outcome", "requests", "share"), rows),
+        text(story.common_age(run.journal) or ""),
+        table(("outcome", "what the server said", "requests"), said),
+    )
+    return "\n\n".join(part for part in parts if part)
 
 
 def _how(run: Recorded) -> str:

@@ -22,6 +22,7 @@ _URGENCY = (Verdict.DEVIATED, Verdict.INCONCLUSIVE, Verdict.PASSED)
 _MOST_ASSERTIONS = 8
 _MOST_REASONS = 3
 _MOST_LINES = 3
+_MOST_REFUSALS = 2
 
 
 def print_summary(journal: Journal, folder: RunFolder, file: TextIO | None = None) -> None:
@@ -77,6 +78,11 @@ def _figures(journal: Journal) -> Table:
             ]
         ),
         ("load", f"{load.planned:,} planned, {load.ok:,} ok, generator lag p99 {lag}{loop}"),
+        *(
+            ("refused", f"{one.count:,} times {one.words}")
+            for one in story.refusals(journal)[:_MOST_REFUSALS]
+        ),
+        *(("cut", said) for said in [story.common_age(journal)] if said),
         *(
             ("rate", offered)
             for offered in (story.offered(journal, story.rate_clause),)

@@ -22,6 +22,8 @@ from functools import cache
 from types import TracebackType
 from typing import Self
 
+from tests.support.odd_answers import ANSWERS
+
 HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = (
     HEADERS
@@ -115,6 +117,17 @@ async def _slots(client: Connection, slots: int, count: int, gap_ms: int) -> Non
     key = (asyncio.get_running_loop(), slots)
     async with _SLOTS.setdefault(key, asyncio.Semaphore(slots)):
         await _ok(client, count, gap_ms)
+
+
+async def _choosy(client: Connection) -> None:
+    """As `ok` for whoever asks for a token or two; others are refused with their own prompt and somebody's key."""
+    asked = json.loads(client.body)
+    if asked["max_tokens"] < 3:
+        await _ok(client)
+        return
+    words = f"the model `{asked['messages'][0]['content']}` is not served, says sk-1234567"
+    body = json.dumps({"error": {"message": words, "code": 404}}).encode()
+    await client.say(b"HTTP/1.1 404 Scripted\r\nContent-Length: %d\r\n\r\n" % len(body), body)
 
 
 _OPEN: dict[asyncio.AbstractEventLoop, int] = {}
@@ -237,6 +250,14 @@ async def _error_first(client: Connection) -> None:
     await client.say(CHUNKED, framed(b'data: {"error":{"message":"engine died"}}\n\n'), b"0\r\n\r\n")
 
 
+async def _odd(client: Connection, name: str) -> None:
+    """One of `odd_answers`, and an end in order."""
+    answer = ANSWERS[name]
+    kind = f"Content-Type: {answer.content_type}\r\n" if answer.content_type else ""
+    head = f"HTTP/1.1 200 OK\r\n{kind}Content-Length: {len(answer.body)}\r\n\r\n"
+    await client.say(f"{head}{answer.body}".encode())
+
+
 async def _trickle(client: Connection) -> None:
     await _ok(client, count=1000, gap_ms=20)
 
@@ -251,6 +272,7 @@ SCRIPTS: dict[str, Callable[..., Awaitable[None]]] = {
     "status": _status,
     "no_models": _no_models,
     "slots": _slots,
+    "choosy": _choosy,
     "full": _full,
     "interim": _interim,
     "reset": _reset,
@@ -271,6 +293,7 @@ SCRIPTS: dict[str, Callable[..., Awaitable[None]]] = {
     "not_http": _not_http,
     "error_event": _error_event,
     "error_first": _error_first,
+    "odd": _odd,
     "trickle": _trickle,
 }
 

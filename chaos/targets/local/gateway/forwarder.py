@@ -17,7 +17,7 @@ from yarl import URL
 
 from chaos.targets.local.gateway import hop
 from chaos.targets.local.gateway import metrics as outcomes
-from chaos.targets.local.gateway.answer_watch import EVENT_STREAM, AnswerWatch
+from chaos.targets.local.gateway.answer_watch import EVENT_STREAM, AnswerWatch, is_error
 from chaos.targets.local.gateway.balancer import Balancer, Choice, Endpoint
 from chaos.targets.local.gateway.ejection import Ending
 from chaos.targets.local.gateway.metrics import GatewayMetrics
@@ -31,6 +31,8 @@ from chaos.targets.local.proxy.relay import reset
 _MOST_ATTEMPTS = 2
 _STREAMS = re.compile(rb'"stream"\s*:\s*true')
 _WITH_A_TERMINAL_EVENT = "/completions"
+_UNNAMED = ("application/octet-stream", "text/plain")
+"""What a stream is called whose server gives it no name (the first of them by aiohttp)."""
 _ENDINGS = {
     outcomes.OK: Ending.GOOD,
     outcomes.HTTP_4XX: Ending.GOOD,
@@ -180,7 +182,7 @@ class Forwarder:
         if upstream.status == 503 and self._may_try_again(request):
             exchange.outcome = outcomes.HTTP_5XX
             return None
-        passage = _Passage(upstream, request.received.path)
+        passage = _Passage(upstream, request)
         passes = passage.feed(first)
         if passage.failed and self._may_try_again(request):
             exchange.outcome = outcomes.ERROR_EVENT
@@ -234,28 +236,37 @@ class Forwarder:
 class _Passage:
     """An answer that passes: what is seen of it on its way."""
 
-    def __init__(self, upstream: aiohttp.ClientResponse, path: str) -> None:
+    def __init__(self, upstream: aiohttp.ClientResponse, request: _Request) -> None:
         self.upstream = upstream
-        self._ends_with_an_event = path.endswith(_WITH_A_TERMINAL_EVENT)
-        streams = upstream.status == 200 and upstream.content_type == EVENT_STREAM
-        self._watch = AnswerWatch() if streams else None
+        self.failed = False
+        """It said by now that it failed, whatever its status is."""
+        well = upstream.status == 200
+        self._ends_with_an_event = well and request.received.path.endswith(_WITH_A_TERMINAL_EVENT)
+        kind = upstream.content_type
+        streams = kind == EVENT_STREAM or (request.streams and kind in _UNNAMED)
+        self._watch = AnswerWatch() if well and streams else None
+        self._wanted_a_stream = request.streams
+        self._looked = not well
 
     def feed(self, chunk: bytes) -> bool:
         """Whether these bytes are more than a comment."""
-        return self._watch.feed(chunk) if self._watch is not None else bool(chunk)
-
-    @property
-    def failed(self) -> bool:
-        """Whether it said by now that it failed."""
-        return self._watch is not None and self._watch.failed
+        if self._watch is not None:
+            speaks = self._watch.feed(chunk)
+            self.failed = self._watch.failed
+            return speaks
+        if not self._looked and chunk:
+            self._looked, self.failed = True, self._ends_with_an_event and is_error(chunk)
+        return bool(chunk)
 
     @property
     def outcome(self) -> str:
         """How it ended, where its last byte has come."""
-        if self._watch is None:
-            return outcomes.of_status(self.upstream.status)
-        if self._watch.failed:
+        if self.failed:
             return outcomes.ERROR_EVENT
+        if self._watch is None:
+            # Whoever asked for a stream and got another thing has no terminal event: the load does not call it whole.
+            missing = self._ends_with_an_event and self._wanted_a_stream
+            return outcomes.TRUNCATED if missing else outcomes.of_status(self.upstream.status)
         incomplete = self._ends_with_an_event and not self._watch.complete
         return outcomes.TRUNCATED if incomplete else outcomes.OK
 

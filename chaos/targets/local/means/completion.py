@@ -117,7 +117,8 @@ def _listen(
         if event.data == DONE:
             heard.ended = "done"
             return
-        chunk = read_chunk(event)
+        if (chunk := read_chunk(event)) is None:
+            continue
         heard.finish_reason = chunk.finish_reason or heard.finish_reason
         if chunk.has_token:
             heard.token_s.append(time.monotonic() - began_s)
