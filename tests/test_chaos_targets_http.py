@@ -8,7 +8,7 @@ import pytest
 
 from chaos.targets.http_effects import HttpRule, Patch, Replacement
 from chaos.targets.local import naming
-from chaos.targets.local.http_evidence import back, hit, plan
+from chaos.targets.local.http_evidence import Pair, back, hit, plan
 from chaos.targets.local.means.kinds import means_of
 from chaos.targets.local.questions import Answer, Question, questions
 from chaos.targets.local.target import LocalTarget
@@ -96,6 +96,21 @@ def test_what_cannot_be_seen_is_not_verified_and_says_so(target: LocalTarget, ru
     assert "nothing harmless to ask" in evidence.how
 
 
+def test_of_two_rules_on_a_replica_each_can_be_undone_while_the_other_goes_on(target: LocalTarget) -> None:
+    victim = target.replicas()[0]
+    late, broken = HttpRule("Request", 8000, delay_s=0.3), HttpRule("Request", 8000, abort=True)
+    for occurrence, rule in (("late#1", late), ("broken#1", broken)):
+        target.aim(occurrence, [rule], [victim])
+        target.inject(occurrence, [victim])
+        assert target.verify(occurrence, within_s=5)[0].verified
+    target.recover("late#1")
+    (evidence,) = target.verify_recovered("late#1", within_s=0)
+    assert evidence.verified
+    assert "another rule that is in force" in evidence.how
+    target.recover("broken#1")
+    assert target.verify_recovered("broken#1", within_s=5)[0].verified
+
+
 def test_a_rule_stays_with_its_replica_when_that_restarts_in_place(
     target: LocalTarget, eventually: Eventually
 ) -> None:
@@ -181,16 +196,31 @@ PROBE = Question("GET", "/x")
 def test_what_is_seen_is_judged(
     rule: HttpRule, through: Answer, direct: Answer, verified: bool, well: bool
 ) -> None:
-    of = plan(rule, [PROBE], lambda _: answered())
+    of = plan(rule, [PROBE], lambda _: answered(), lambda _: answered(took_s=0.02))
     assert of is not None
-    assert hit("one", rule, of, through, direct).verified is verified
-    assert back("one", rule, of, through, direct).verified is well
+    now = Pair(through, direct)
+    assert hit("one", rule, of, now).verified is verified
+    assert back("one", rule, of, now).verified is well
+    other = HttpRule("Response", 1, path="/x", delay_s=1.0)
+    assert back("one", rule, of, now, [other]).verified, "it cannot be told beside another rule"
+    assert back("one", rule, of, now, [HttpRule("Response", 1, path="/y")]).verified is well
+
+
+def test_what_was_so_before_the_fault_is_no_proof_of_it() -> None:
+    abort = HttpRule("Request", 1, abort=True)
+    of = plan(abort, [PROBE], lambda _: answered(), lambda _: Answer("broken off"))
+    assert not hit("one", abort, of, Pair(Answer("broken off"), answered())).verified
+    delay = HttpRule("Request", 1, delay_s=0.5)
+    of = plan(delay, [PROBE], lambda _: answered(), lambda _: answered(took_s=0.4))
+    assert not hit("one", delay, of, Pair(answered(took_s=0.6), answered())).verified
+    assert hit("one", delay, of, Pair(answered(took_s=0.9), answered())).verified
 
 
 def test_what_differs_from_answer_to_answer_tells_nothing() -> None:
     numbers = iter(range(100))
     rule = HttpRule("Response", 1, replace=Replacement(body=b'{"a": 2, "id": 0}'))
-    of = plan(rule, [PROBE], lambda _: answered(body=b'{"a": 1, "id": %d}' % next(numbers)))
+    ask = lambda _: answered(body=b'{"a": 1, "id": %d}' % next(numbers))  # noqa: E731
+    of = plan(rule, [PROBE], ask, ask)
     assert of is not None
     assert {fact: value for fact, value in of.tells.items() if value[0] is not None} == {"body.a": ("1", "2")}
 

@@ -509,3 +509,31 @@ def test_an_answer_that_ends_with_its_connection_ends_there(proxy: Helper) -> No
         server.close()
         receive(client, b"HTTP/1.0 500 Internal Server Error\r\n\r\nall of it")
         assert client.recv(1) == b""
+
+
+def test_a_client_that_waits_for_leave_to_send_its_body_gets_it_where_the_body_is_to_be_patched(
+    proxy: Helper,
+) -> None:
+    client, server = raw(proxy, "leave")
+    rule = {"target": "Request", "port": 8000, "patch": {"body": '{"b": 2}'}}
+    proxy.ask("rule", occurrence="leave#2", routes=["leave"], rule=rule)
+    with client, server:
+        head = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+        client.sendall(f"{head}Content-Length: 8\r\n\r\n".encode())
+        receive(client, b"HTTP/1.1 100 Continue\r\n\r\n")
+        client.sendall(b'{"a": 1}')
+        receive(server, f'{head}Content-Length: 13\r\n\r\n{{"a":1,"b":2}}'.encode())
+
+
+def test_a_rule_and_a_fault_of_the_network_add_up(replica: Replica) -> None:
+    traffic = {"delay_s": 0.15}
+    replica.proxy.ask(
+        "shape", occurrence="slow#1", routes=[replica.name], to_replica=traffic, from_replica=traffic
+    )
+    replica.rule(delay_s=0.2, replace={"code": 500})
+    with closing(replica.connect()) as connection:
+        assert ask(connection, "GET", "/").took_s >= 0.8, "an opening, an exchange, and the rule"
+        again = ask(connection, "GET", "/")
+        assert (again.status, again.took_s >= 0.5) == (500, True)
+        replica.proxy.ask("unshape", occurrence="slow#1")
+        assert ask(connection, "GET", "/").took_s >= 0.2

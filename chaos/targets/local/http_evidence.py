@@ -7,7 +7,7 @@ asked in its changed form then; an answer is changed on paper.
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chaos.targets import Evidence
@@ -35,6 +35,37 @@ class Plan:
     """Whether the rule ends the connection."""
     tells: Mapping[str, tuple[str | None, str | None]]
     """By fact: what it is without the rule, and with it."""
+    before: "Pair | None" = None
+    """What came of the question before the fault."""
+
+    @property
+    def could_be_told(self) -> bool:
+        """Whether the network let it through before the fault."""
+        return self.before is not None and self.before.through.ended == "answered"
+
+    def late_s(self, now: "Pair") -> float:
+        """How much later than before the answer comes through the network, what it takes beside it left out."""
+        assert self.before is not None
+        return now.late_s - max(0.0, self.before.late_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The answers to one question asked twice, right after each other."""
+
+    through: Answer
+    """Through the network in front of the replica."""
+    direct: Answer
+    """Straight."""
+
+    @property
+    def late_s(self) -> float:
+        """What the network costs."""
+        return self.through.took_s - self.direct.took_s
+
+    def __str__(self) -> str:
+        """For evidence."""
+        return f"through its network {self.through}, beside it {self.direct}"
 
 
 def patience_s(rule: HttpRule) -> float:
@@ -42,14 +73,27 @@ def patience_s(rule: HttpRule) -> float:
     return min(rule.delay_s, LONGEST_WAIT_S) + _ANSWER_S
 
 
-def plan(rule: HttpRule, candidates: Iterable[Question], ask: Callable[[Question], Answer]) -> Plan | None:
+def plan(
+    rule: HttpRule,
+    candidates: Iterable[Question],
+    ask: Callable[[Question], Answer],
+    ask_through: Callable[[Question], Answer],
+) -> Plan | None:
     """The first of the questions by which it can be told whether a rule is in force; None where none is.
 
     Args:
         rule: what is to be proved.
         candidates: harmless, and selected by the rule as requests.
         ask: asks the replica straight.
+        ask_through: asks it through its network.
     """
+    found = _plan(rule, candidates, ask)
+    if found is None:
+        return None
+    return replace(found, before=Pair(ask_through(found.question), ask(found.question)))
+
+
+def _plan(rule: HttpRule, candidates: Iterable[Question], ask: Callable[[Question], Answer]) -> Plan | None:
     for question in candidates:
         plain = (ask(question), ask(question))
         if any(answer.ended != "answered" for answer in plain):
@@ -68,44 +112,54 @@ def plan(rule: HttpRule, candidates: Iterable[Question], ask: Callable[[Question
     return None
 
 
-def hit(name: str, rule: HttpRule, of: Plan | None, through: Answer, direct: Answer) -> Evidence:
+def hit(name: str, rule: HttpRule, of: Plan | None, now: Pair) -> Evidence:
     """Whether a replica's HTTP is as the rule wants it.
 
     Args:
         name: of the replica.
         rule: what the fault wants.
-        of: what was asked; None where nothing could be.
-        through: the answer through its network.
-        direct: the answer beside it.
+        of: what is asked; None where nothing can be.
+        now: what came of it.
     """
     if of is None:
         return Evidence(name, verified=False, how=_nothing_to_ask(rule))
-    how = _in_words(of, through, direct)
-    if direct.ended != "answered":
+    how = f"{of.question} {now}"
+    if not of.could_be_told:
+        return Evidence(name, verified=False, how=f"{how}; before the fault {of.before}")
+    if now.direct.ended != "answered":
         return Evidence(name, verified=False, how=how)
     if of.breaks:
-        return Evidence(name, verified=through.ended == "broken off", how=how)
-    if rule.delay_s > LONGEST_WAIT_S and through.ended == "silence":
+        return Evidence(name, verified=now.through.ended == "broken off", how=how)
+    if rule.delay_s > LONGEST_WAIT_S and now.through.ended == "silence":
         return Evidence(name, verified=True, how=f"{how} within {patience_s(rule):g} s")
-    late = through.took_s - direct.took_s >= _ENOUGH * rule.delay_s
-    seen = _facts(through)
+    late = not rule.delay_s or of.late_s(now) >= _ENOUGH * rule.delay_s
+    seen = _facts(now.through)
     wrong = [fact for fact, (_, wanted) in of.tells.items() if seen.get(fact) != wanted]
     more = f"; {', '.join(wrong)} not as the rule has it" if wrong else _told(of)
-    return Evidence(name, verified=through.ended == "answered" and late and not wrong, how=how + more)
+    return Evidence(name, verified=now.through.ended == "answered" and late and not wrong, how=how + more)
 
 
-def back(name: str, rule: HttpRule, of: Plan | None, through: Answer, direct: Answer) -> Evidence:
-    """Whether it is again as it was before; arguments as for `hit`."""
+def back(name: str, rule: HttpRule, of: Plan | None, now: Pair, others: Iterable[HttpRule] = ()) -> Evidence:
+    """Whether it is again as it was before; arguments as for `hit`, and other rules that are in force on it."""
     if of is None:
         return Evidence(name, verified=True, how=_nothing_to_ask(rule))
-    how = _in_words(of, through, direct)
-    if direct.ended != "answered":
+    how = f"{of.question} {now}"
+    if not of.could_be_told:
+        return Evidence(name, verified=True, how=f"{how}; before the fault {of.before}")
+    if now.direct.ended != "answered":
         return Evidence(name, verified=True, how=f"{how}: nothing can be told of its network")
-    on_time = not rule.delay_s or through.took_s - direct.took_s < rule.delay_s / 2
-    seen = _facts(through)
+    answered = now.through.ended == "answered"
+    on_time = answered and (not rule.delay_s or of.late_s(now) < rule.delay_s / 2)
+    seen = _facts(now.through)
     wrong = [fact for fact, (before, _) in of.tells.items() if seen.get(fact) != before]
-    more = f"; {', '.join(wrong)} not as before" if wrong else ""
-    return Evidence(name, verified=through.ended == "answered" and on_time and not wrong, how=how + more)
+    if on_time and not wrong:
+        return Evidence(name, verified=True, how=how)
+    if any(
+        http_rules.selects_request(replace(other, target="Request"), of.question.head) for other in others
+    ):
+        return Evidence(name, verified=True, how=f"{how}, which another rule that is in force selects too")
+    more = f"; {', '.join(wrong)} not as before" if answered and wrong else ""
+    return Evidence(name, verified=False, how=how + more)
 
 
 def _changed(
@@ -161,10 +215,6 @@ def _leaves(where: str, value: Any) -> dict[str, str]:
     if isinstance(value, list) and value:
         return {k: v for at, each in enumerate(value) for k, v in _leaves(f"{where}.{at}", each).items()}
     return {where: json.dumps(value)}
-
-
-def _in_words(of: Plan, through: Answer, direct: Answer) -> str:
-    return f"{of.question.method} {of.question.target} through its network {through}, beside it {direct}"
 
 
 def _told(of: Plan) -> str:

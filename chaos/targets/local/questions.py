@@ -33,6 +33,10 @@ class Question:
         """As rules see it."""
         return Request(self.method, self.target, "1.1", tuple(self.headers.items()))
 
+    def __str__(self) -> str:
+        """For evidence."""
+        return f"{self.method} {self.target}"
+
     def changed(self, rule: HttpRule) -> "Question":
         """As a rule whose target is requests makes it; BodyError where that breaks the connection."""
         head = http_rules.changed_request(rule, self.head)

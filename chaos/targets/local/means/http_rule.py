@@ -12,8 +12,8 @@ import msgspec
 from chaos.targets import Evidence, Replica
 from chaos.targets.http_effects import HttpRule
 from chaos.targets.local import http_evidence, naming
-from chaos.targets.local.http_evidence import Plan
-from chaos.targets.local.means.means import Enforcer, Means, Sight, Witness, there
+from chaos.targets.local.http_evidence import Pair, Plan
+from chaos.targets.local.means.means import Enforcer, Means, Sight, View, Witness, there
 from chaos.targets.local.pod import Pod
 from chaos.targets.local.questions import Answer, Question, ask, questions
 from chaos.targets.local.spec import LocalSpec
@@ -52,33 +52,50 @@ class _Doors:
     direct: int
 
 
+_NOBODY_THERE = Pair(Answer("refused"), Answer("refused"))
+
+
 class _Witness(Witness[HttpRule]):
+    def __init__(self, view: View) -> None:
+        super().__init__(view)
+        self._in_force: dict[str, tuple[HttpRule, frozenset[str]]] = {}
+
     def aim(self, occurrence: str, effect: HttpRule, victims: Sequence[Replica]) -> _Sight:
         sight = _Sight(occurrence, effect, tuple(victims), self.view.processes(victims))
         spec = self.view.spec
         serves = naming.GATEWAY in naming.calling(spec, effect.port)
         paths = (spec.readiness.path, spec.liveness.path, "/v1/models") if serves else ("/metrics",)
         candidates = questions(effect, paths, spec.faults_key)
-        doors = self._doors(sight, self.view.rows())
         plans = _at_once(
             {
-                uid: partial(http_evidence.plan, effect, candidates, partial(_ask, each.direct))
-                for uid, each in doors.items()
+                uid: partial(
+                    http_evidence.plan,
+                    effect,
+                    candidates,
+                    partial(_ask, doors.direct),
+                    partial(_ask, doors.through),
+                )
+                for uid, doors in self._doors(sight, self.view.rows()).items()
             }
         )
         sight.plans = {uid: plan for uid, plan in plans.items() if plan is not None}
         return sight
 
+    def injected(self, sight: Sight[HttpRule], uids: Sequence[str]) -> None:
+        self._in_force[sight.occurrence] = (sight.effect, frozenset(uids))
+
+    def undone(self, sight: Sight[HttpRule]) -> None:
+        self._in_force.pop(sight.occurrence, None)
+
     def hit(self, sight: Sight[HttpRule]) -> Sequence[Evidence]:
         assert isinstance(sight, _Sight)
-        pairs = self._pairs(sight, self.view.rows())
-        counts = self.view.network()["ruled"]
+        pairs, counts = self._pairs(sight, self.view.rows()), self.view.network()["ruled"]
         found = [
             http_evidence.hit(
                 victim.name,
                 sight.effect,
                 sight.plans.get(victim.uid),
-                *pairs.get(victim.uid, (Answer("refused"),) * 2),
+                pairs.get(victim.uid, _NOBODY_THERE),
             )
             for victim in sight.victims
         ]
@@ -98,14 +115,23 @@ class _Witness(Witness[HttpRule]):
                 victim.name,
                 sight.effect,
                 sight.plans.get(victim.uid),
-                *pairs.get(victim.uid, (Answer("refused"),) * 2),
+                pairs.get(victim.uid, _NOBODY_THERE),
+                self._others(sight.occurrence, victim.uid),
             )
             if victim.uid in rows
             else there(victim, listed=False)
             for victim in sight.victims
         ]
 
-    def _pairs(self, sight: _Sight, rows: Mapping[str, Message]) -> dict[str, tuple[Answer, Answer]]:
+    def _others(self, occurrence: str, uid: str) -> list[HttpRule]:
+        """Other rules that are in force on this replica now."""
+        return [
+            rule
+            for which, (rule, uids) in self._in_force.copy().items()
+            if which != occurrence and uid in uids
+        ]
+
+    def _pairs(self, sight: _Sight, rows: Mapping[str, Message]) -> dict[str, Pair]:
         """What came of each victim's question, through its network and beside it."""
         patience_s = http_evidence.patience_s(sight.effect)
         return _at_once(
@@ -135,8 +161,8 @@ def _ask(port: int, question: Question) -> Answer:
     return ask(port, question, _PATIENCE_S)
 
 
-def _pair(doors: _Doors, question: Question, patience_s: float) -> tuple[Answer, Answer]:
-    return ask(doors.through, question, patience_s), _ask(doors.direct, question)
+def _pair(doors: _Doors, question: Question, patience_s: float) -> Pair:
+    return Pair(ask(doors.through, question, patience_s), _ask(doors.direct, question))
 
 
 def _at_once(jobs: Mapping[str, Callable[[], T]]) -> dict[str, T]:
