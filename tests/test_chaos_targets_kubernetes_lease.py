@@ -157,7 +157,7 @@ def test_a_run_that_cannot_renew_ends_before_the_reaper_could_act(
     renewing.run(200)
     assert last_s + GIVE_UP_AFTER_S - 4 < cluster.now_s < last_s + DURATION_S
     assert len(renewing.ends) == 1
-    with pytest.raises(AbortedError, match=r"could not be renewed for 1\d s"):
+    with pytest.raises(AbortedError, match=rf"could not be renewed for 1\d s: mishap {status}"):
         renewing.lease.require()
 
 

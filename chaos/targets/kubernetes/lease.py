@@ -91,6 +91,7 @@ class Lease:
     lost: str = ""
     """Why it is not held any more, in words; empty while it is."""
     _renewed_s: float = 0.0
+    _trouble: str = ""
     _ends: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -152,14 +153,15 @@ class Lease:
             began_s = self.clock.now_s()
             body = {"metadata": _version(lease), "spec": {"renewTime": _stamp()}}
             self.objects.patch(self._place, body, within_s=_CALL_S)
-        except ApiError:
+        except ApiError as error:
+            self._trouble = f": {error}"
             self._see_whether_late()
             return False
-        self._renewed_s = began_s
+        self._renewed_s, self._trouble = began_s, ""
         return True
 
     def let_go(self) -> None:
-        """Give it back where it is ours; harmless otherwise, and where nobody answers: it ends by itself."""
+        """Give it back where it is ours; harmless otherwise, and where nobody answers: it lapses by itself."""
         try:
             lease = self.objects.get(self._place, within_s=_CALL_S)
             if lease is not None and Holding.of(lease).holder == self.run_id:
@@ -231,7 +233,9 @@ class Lease:
     def _see_whether_late(self) -> None:
         late_s = self.clock.now_s() - self._renewed_s
         if late_s > GIVE_UP_AFTER_S:
-            self._lose(f"the lease of {self.namespace} could not be renewed for {late_s:.0f} s")
+            self._lose(
+                f"the lease of {self.namespace} could not be renewed for {late_s:.0f} s{self._trouble}"
+            )
 
     def _lose(self, why: str) -> None:
         if not self.lost:
