@@ -2,32 +2,18 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar
-
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
+from typing import ClassVar
 
 from chaos.reading.documents import Problem
 from chaos.reading.strict import Listed, Text
 from chaos.targets import Asked, LostRun, Opening, Planned, Target, TargetOptions
+from chaos.targets.base_url import BaseUrl
 from chaos.targets.effects import Fidelity
 from chaos.targets.external import lost_faults
 from chaos.targets.external.service import Service
 from chaos.targets.external.target import ExternalTarget, fidelity
-from loadtests.endpoint import Endpoint
 
 _USUAL_KEY = "OPENAI_API_KEY"
-
-
-def _base_url(text: str) -> str:
-    try:
-        Endpoint.parse(text)
-    except ValueError as error:
-        raise PydanticCustomError("url", "a base URL such as http://127.0.0.1:8000") from error
-    return text
-
-
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
 class ExternalOptions(TargetOptions):
