@@ -15,9 +15,9 @@ from chaos.experiment.file import ExperimentSpec
 from chaos.experiment.needs import Need
 from chaos.experiment.traffic import InWords
 from chaos.experiment.watched import Bound
-from chaos.reading.names import DnsLabel, LabelKey, LabelValue, PodReference
+from chaos.reading.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue, PodReference
 from chaos.reading.quantities import Duration, DurationOrZero, LoadRate, Percent, Ratio, duration_text
-from chaos.targets.external.options import BaseUrl
+from chaos.targets.base_url import BaseUrl
 from chaos.targets.local.options import ExtraLabelKey
 from loadtests.traffic.lengths import Lengths
 
@@ -30,6 +30,7 @@ NAMED: dict[Any, str] = {
     LoadRate: "number, or `N% of capacity`",
     bool: "true or false",
     DnsLabel: "name",
+    DnsSubdomain: "name",
     ExtraLabelKey: "label key",
     LabelValue: "label value",
     PodReference: "namespace/name",

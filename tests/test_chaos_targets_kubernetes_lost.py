@@ -177,6 +177,12 @@ def test_a_reaper_outlives_an_api_server_that_fails_and_says_how_it_is(live: Liv
         live.api.failures.remove(failing)
         wait_until(lambda: not live.faults(), within_s=60)
         wait_until(lambda: not asked(health)["trouble"], within_s=30)
+        rounds = asked(health)["rounds"]
+        live.api.silence()
+        live.fault("run-10")
+        assert asked(health)["rounds"] <= rounds + 2
+        live.api.speak()
+        wait_until(lambda: not live.faults(), within_s=60)
 
 
 def failure(status: int) -> Any:

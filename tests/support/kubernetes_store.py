@@ -156,6 +156,8 @@ class Store:
             version = (body.get("metadata") or {}).get("resourceVersion")
             _no_conflict(old, version)
             new: Object = merged(old, body)
+            if new["metadata"]["uid"] != old["metadata"]["uid"]:
+                raise RefusalError(422, "Invalid", f"{key.name} is invalid: metadata.uid: field is immutable")
             if dry_run or new == old:
                 return new
             # Of an object of chaos the status is no subresource: writing it makes a new generation too.

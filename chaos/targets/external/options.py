@@ -2,32 +2,17 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar
-
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
+from typing import ClassVar
 
 from chaos.reading.documents import Problem
 from chaos.reading.strict import Listed, Text
 from chaos.targets import Asked, LostRun, Opening, Planned, Target, TargetOptions
+from chaos.targets.base_url import BaseUrl
 from chaos.targets.effects import Fidelity
 from chaos.targets.external import lost_faults
 from chaos.targets.external.service import Service
 from chaos.targets.external.target import ExternalTarget, fidelity
-from loadtests.endpoint import API_KEY, Endpoint
-
-
-def _base_url(text: str) -> str:
-    try:
-        keyed = Endpoint.parse(text).api_key
-    except ValueError:
-        raise PydanticCustomError("url", "a base URL such as http://127.0.0.1:8000") from None
-    if keyed:  # a run folder is shown to others, and holds this text
-        raise PydanticCustomError("url", "a URL without a key: name a variable in api_key_env")
-    return text
-
-
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
+from loadtests.endpoint import API_KEY
 
 
 class ExternalOptions(TargetOptions):

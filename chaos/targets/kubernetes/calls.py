@@ -177,7 +177,9 @@ def _settings(kubernetes: Any) -> Any:
 def _api_client(settings: Any) -> Any:
     import kubernetes
 
-    return kubernetes.client.ApiClient(settings)
+    client = kubernetes.client.ApiClient(settings)
+    client.user_agent = "aftershock"  # what an API server's audit log, and managed fields, call us
+    return client
 
 
 def short(error: BaseException) -> str:

@@ -60,7 +60,7 @@ def refusal(error: ApiError, verb: str, resource: str, namespace: str) -> Afters
         where = f" in {namespace}" if namespace else ""
         return RefusedError(
             f"this account may not {verb} {resource}{where}: {error}",
-            hint="apply deploy/kubernetes/rbac, or whatever Role of yours grants that",
+            hint="apply deploy/components/runner/role.yaml, or grant that in a Role of yours",
         )
     if error.status == _UNAUTHORIZED:
         return RefusedError(f"the API server does not know this account: {error}", hint="log in again")

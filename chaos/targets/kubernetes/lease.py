@@ -53,11 +53,6 @@ class Holding:
             return None
         return self.renewed + timedelta(seconds=self.duration_s)
 
-    def living(self) -> str:
-        """Who holds it, by this machine's clock; empty where nobody does, or not any more."""
-        until = self.until()
-        return self.holder if until is not None and until >= datetime.now(UTC) else ""
-
 
 @dataclass(slots=True)
 class Sight:
@@ -78,6 +73,29 @@ class Sight:
         return holding.holder if self.clock.now_s() - self._since_s < holding.duration_s else ""
 
 
+def living(objects: Objects, namespace: str, clock: Clock) -> tuple[Holding, Item | None]:
+    """Who holds a namespace's lease and may be alive, nobody where all are dead; and the lease that says so, if any.
+
+    One that has expired by this machine's clock is looked at again after the time in which a living holder would have
+    renewed it: another machine's clock may be behind.
+
+    Raises:
+        ApiError: the API server would not say.
+    """
+    place = leases(namespace) / LEASE
+    lease = objects.get(place, within_s=_CALL_S)
+    seen = Holding.of(lease)
+    until = seen.until()
+    if until is None or until >= datetime.now(UTC):
+        return seen, lease
+    again_s = clock.now_s() + RENEW_EVERY_S + 2 * _AGAIN_AFTER_S
+    while (left_s := again_s - clock.now_s()) > 0:
+        clock.sleep(min(left_s, _AGAIN_AFTER_S))
+    lease = objects.get(place, within_s=_CALL_S)
+    now = Holding.of(lease)
+    return (Holding("", None, 0.0) if now == seen else now), lease
+
+
 @dataclass(slots=True)
 class Lease:
     """The claim of one run on one namespace; entered it is held and renewed, left it is given back."""
@@ -91,6 +109,7 @@ class Lease:
     lost: str = ""
     """Why it is not held any more, in words; empty while it is."""
     _renewed_s: float = 0.0
+    _trouble: str = ""
     _ends: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -152,14 +171,15 @@ class Lease:
             began_s = self.clock.now_s()
             body = {"metadata": _version(lease), "spec": {"renewTime": _stamp()}}
             self.objects.patch(self._place, body, within_s=_CALL_S)
-        except ApiError:
+        except ApiError as error:
+            self._trouble = f": {error}"
             self._see_whether_late()
             return False
-        self._renewed_s = began_s
+        self._renewed_s, self._trouble = began_s, ""
         return True
 
     def let_go(self) -> None:
-        """Give it back where it is ours; harmless otherwise, and where nobody answers: it ends by itself."""
+        """Give it back where it is ours; harmless otherwise, and where nobody answers: it lapses by itself."""
         try:
             lease = self.objects.get(self._place, within_s=_CALL_S)
             if lease is not None and Holding.of(lease).holder == self.run_id:
@@ -174,10 +194,7 @@ class Lease:
         return leases(self.namespace) / LEASE
 
     def _take(self) -> None:
-        lease = self.objects.get(self._place, within_s=_CALL_S)
-        holding = Holding.of(lease)
-        if holding.holder not in ("", self.run_id):
-            self._require_dead(holding)
+        lease = self._free()
         began_s, now = self.clock.now_s(), _stamp()
         spec = {
             "holderIdentity": self.run_id,
@@ -201,27 +218,21 @@ class Lease:
             )
         self._renewed_s = began_s
 
-    def _require_dead(self, holding: Holding) -> None:
-        """See that its holder is dead: expired by our clock, and not renewed while a living holder would have been.
+    def _free(self) -> Item | None:
+        """The lease as it was seen to be held by nobody who may be alive; None where there is none yet.
 
         Raises:
-            RefusedError: it may be alive.
+            RefusedError: somebody may be.
         """
-        until = holding.until()
-        if until is not None and until < datetime.now(UTC):
-            sight_until_s = self.clock.now_s() + RENEW_EVERY_S + 2 * _AGAIN_AFTER_S
-            while (left_s := sight_until_s - self.clock.now_s()) > 0:
-                self.clock.sleep(min(left_s, _AGAIN_AFTER_S))
-            now = Holding.of(self.objects.get(self._place, within_s=_CALL_S))
-            if now == holding:
-                return
-            holding, until = now, now.until()
-        if holding.holder:
+        holding, lease = living(self.objects, self.namespace, self.clock)
+        if holding.holder not in ("", self.run_id):
+            until = holding.until()
             when = f" until {until:%H:%M:%S} UTC" if until is not None else ""
             raise RefusedError(
                 f"run {holding.holder} holds namespace {self.namespace}{when}: two runs would measure each other",
                 hint="wait until it has ended; a run that was lost holds it for no longer than that",
             )
+        return lease
 
     def _renew_on(self) -> None:
         wait_s = RENEW_EVERY_S
@@ -231,7 +242,9 @@ class Lease:
     def _see_whether_late(self) -> None:
         late_s = self.clock.now_s() - self._renewed_s
         if late_s > GIVE_UP_AFTER_S:
-            self._lose(f"the lease of {self.namespace} could not be renewed for {late_s:.0f} s")
+            self._lose(
+                f"the lease of {self.namespace} could not be renewed for {late_s:.0f} s{self._trouble}"
+            )
 
     def _lose(self, why: str) -> None:
         if not self.lost:

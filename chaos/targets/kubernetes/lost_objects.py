@@ -16,10 +16,10 @@ from chaos.targets import LostRun
 from chaos.targets.durable import state_folder, write_whole
 from chaos.targets.identity import ProcessId
 from chaos.targets.kubernetes.calls import Calls
-from chaos.targets.kubernetes.lease import Holding, Lease
-from chaos.targets.kubernetes.marks import LEASE, OURS, of_run, run_of
-from chaos.targets.kubernetes.objects import ApiError, Item, Objects, chaos_collections, leases
-from chaos.targets.kubernetes.patience import Patience
+from chaos.targets.kubernetes.lease import Lease, living
+from chaos.targets.kubernetes.marks import OURS, of_run, run_of
+from chaos.targets.kubernetes.objects import ApiError, Item, Objects, chaos_collections
+from chaos.targets.kubernetes.patience import Clock, Patience
 from chaos.targets.kubernetes.traces import source
 from chaos.targets.kubernetes.undoing import Undoing
 
@@ -101,11 +101,10 @@ def find_in(where: Whereabouts) -> Sequence[LostRun]:
     with closing(where.connect()) as objects:
         try:
             items = ours(objects, where.namespace, OURS)
-            lease = objects.get(leases(where.namespace) / LEASE, within_s=_CALL_S)
+            holder = living(objects, where.namespace, Clock())[0].holder if items else ""
         except ApiError as error:
             raise CleanupError(f"nobody can say what is left in {where}: {error}") from error
-    living = Holding.of(lease).living()
-    runs = sorted({run for item in items if (run := run_of(item))} - {living})
+    runs = sorted({run for item in items if (run := run_of(item))} - {holder})
     return [
         LostRun(
             run_id=run,

@@ -1,12 +1,11 @@
 """The Kubernetes target's own section of an experiment file: which replicas, and how they are reached."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from chaos.errors import InputError
 from chaos.reading.documents import Problem
@@ -14,6 +13,7 @@ from chaos.reading.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue
 from chaos.reading.quantities import Duration
 from chaos.reading.strict import Count, Strict, Text
 from chaos.targets import Asked, LostRun, Opening, Planned, Rehearsed, Target, TargetOptions
+from chaos.targets.base_url import BaseUrl
 from chaos.targets.effects import Fidelity
 from chaos.targets.kubernetes import lost_objects, sight
 from chaos.targets.kubernetes.fidelity import KIND, fidelity
@@ -24,21 +24,9 @@ from chaos.targets.kubernetes.rehearsal import rehearse
 from chaos.targets.kubernetes.settings import Settings
 from chaos.targets.kubernetes.settings import Workload as WorkloadName
 from chaos.targets.kubernetes.target import KubernetesTarget
-from loadtests.endpoint import Endpoint
+from loadtests.endpoint import API_KEY
 
-_USUAL_KEY = "OPENAI_API_KEY"
 IN_CLUSTER = "in-cluster"
-
-
-def _base_url(text: str) -> str:
-    try:
-        Endpoint.parse(text)
-    except ValueError as error:
-        raise PydanticCustomError("url", "a base URL such as http://127.0.0.1:8000") from error
-    return text
-
-
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
 class Workload(Strict):
@@ -57,7 +45,7 @@ class KubernetesOptions(TargetOptions):
 
     namespace: DnsLabel
     """where the replicas are; it must be annotated `aftershock.dev/allowed: "true"`"""
-    selector: dict[LabelKey, LabelValue]
+    selector: Mapping[LabelKey, LabelValue]
     """labels that all replicas have, and nothing else in the namespace"""
     context: Text | None = None
     """of the kubeconfig; absent: its current one; `in-cluster`: the cluster of the pod that aftershock runs in"""
@@ -172,14 +160,14 @@ class KubernetesOptions(TargetOptions):
 
     def open(self, opening: Opening) -> Target:
         """The replicas for one run."""
-        return KubernetesTarget(self._settings(), opening)
+        return KubernetesTarget(self._settings(opening.api_key_env), opening)
 
     @classmethod
     def lost(cls) -> Sequence[LostRun]:
         """Runs whose runner is gone, on record on this machine."""
         return lost_objects.find()
 
-    def _settings(self) -> Settings:
+    def _settings(self, api_key_env: str | None = None) -> Settings:
         workload = self.workload
         return Settings(
             where=self.where,
@@ -189,7 +177,7 @@ class KubernetesOptions(TargetOptions):
             url=self.url,
             service=self.service,
             model=self.model,
-            api_key=os.environ.get(self.api_key_env or _USUAL_KEY, ""),
+            api_key=os.environ.get(api_key_env or self.api_key_env or API_KEY, ""),
             prometheus_url=self.prometheus,
             gateway_metrics_url=self.gateway_metrics,
             metrics_port=self.metrics_port,
