@@ -1,7 +1,7 @@
 """SIGKILL a runner at random instants on a live cluster with Chaos Mesh: the reaper leaves no object of it.
 
     python -m benchmarks.cluster_kills --namespace NAME --label app=idle [--context C] [--times 20] [--seed 1]
-                                       [--run EXPERIMENT.yaml] [--reaper in-cluster]
+                                       [--run EXPERIMENT.yaml] [--reaper in-cluster] [--in-fault]
 
 Each time a runner starts, takes the namespace's lease, injects one fault after another into pods with the label
 (partition, bandwidth, pod-failure, stress, pod-kill; or whatever `aftershock run EXPERIMENT.yaml` does) and is killed
@@ -96,6 +96,8 @@ def kill_once(given: argparse.Namespace, calls: Calls, seed: int) -> tuple[bool,
     with subprocess.Popen(
         runner(given, seed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as child:
+        if given.in_fault:
+            until_first(calls, given.namespace, child)
         time.sleep(after_s)
         alone = child.poll() is None
         with suppress(ProcessLookupError):
@@ -115,6 +117,12 @@ def kill_once(given: argparse.Namespace, calls: Calls, seed: int) -> tuple[bool,
     when = f"killed after {after_s:4.1f} s ({'running' if alone else 'OVER BY ITSELF'})"
     what = f"{', '.join(found) or 'no object'}; gone after {took_s:4.1f} s"
     return not left, f"seed {seed}: {when}: {what}" + (f"; LEFT: {left}" if left else "")
+
+
+def until_first(calls: Calls, namespace: str, child: "subprocess.Popen[bytes]") -> None:
+    """Wait until a runner has made its first object, or is over by itself."""
+    while child.poll() is None and not ours(calls, namespace, OURS):
+        time.sleep(0.05)
 
 
 def names(calls: Calls, namespace: str) -> list[str]:
@@ -156,6 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--latest", type=float, default=12.0)
+    parser.add_argument("--in-fault", action="store_true", help="count the instants from the first object on")
     parser.add_argument("--run")
     parser.add_argument("--reaper", choices=["process", "in-cluster"], default="process")
     parser.add_argument("--shake", action="store_true", help=argparse.SUPPRESS)

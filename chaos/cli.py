@@ -74,7 +74,9 @@ def _add_run(verbs: Verbs) -> None:
     run.add_argument("experiment", type=Path, help="an experiment file, or a folder of them")
     run.add_argument("--list", action="store_true", help="say what there is to run, and run nothing")
     run.add_argument(
-        "--dry-run", action="store_true", help="say whom it could hit, as `plan` does; writes nothing"
+        "--dry-run",
+        action="store_true",
+        help="say whom it could hit, as `plan` does, and have a cluster check each object; changes nothing",
     )
     run.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME-UTC)")
     run.add_argument(
@@ -100,7 +102,7 @@ def _run(given: argparse.Namespace) -> int:
     if given.list:
         raise InputError(f"--list is about a folder of experiments, this is none: {given.experiment}")
     if given.dry_run:
-        return commands.plan(given.experiment, given.seed)
+        return commands.dry_run(given.experiment, given.seed)
     if given.trials is not None:
         series = trial_commands.SeriesOptions(given.trials, **asked)
         return trial_commands.run(given.experiment, given.out, given.seed, given.grafana, series)

@@ -15,7 +15,9 @@ from chaos.experiment.design import require_decidable, sentences
 from chaos.experiment.experiment import Experiment, read_experiment, write_as_run
 from chaos.experiment.meant import require_meant
 from chaos.faults import blast_radius, selection
+from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault, victims_rng
+from chaos.faults.timetable import Step
 from chaos.interrupts import interruptible
 from chaos.load import traffic
 from chaos.observe import NAME, Observation, write_observation
@@ -26,7 +28,7 @@ from chaos.report import recorded, write, write_reports
 from chaos.report.terminal import print_summary
 from chaos.run_folder import RunFolder
 from chaos.runner import Run
-from chaos.targets import Planned
+from chaos.targets import Planned, Rehearsed, Replica
 from chaos.targets.kinds import lost_runs, lost_runs_in
 from chaos.validation import about
 from chaos.versions import versions
@@ -107,8 +109,8 @@ def plan(path: Path, seed: int | None) -> int:
     require_decidable(experiment)
     require_meant(experiment)
     chosen = experiment.spec.seed if seed is None else seed
-    would_be = experiment.target.planned(chosen)
-    steps = [step for step in experiment.timetable().steps if step.action == "inject"]
+    would_be = experiment.target.present(chosen)
+    steps = _injections(experiment)
     for step in steps:
         when = experiment.injections[step.fault].entry.when
         if when is not None:
@@ -128,6 +130,37 @@ def plan(path: Path, seed: int | None) -> int:
     return ExitCode.PASSED
 
 
+def dry_run(path: Path, seed: int | None) -> int:
+    """The same, and have whatever would be created checked by whoever would take it."""
+    plan(path, seed)
+    experiment = read_experiment(path)
+    chosen = experiment.spec.seed if seed is None else seed
+    would_be = experiment.target.present(chosen)
+    rehearsed = [
+        Rehearsed(
+            step.occurrence,
+            experiment.faults[step.fault].fault.manifest,
+            _drawn(experiment.faults[step.fault].fault, would_be, chosen or 0, step.draw),
+        )
+        for step in _injections(experiment)
+    ]
+    for line in experiment.target.rehearse(rehearsed):
+        print(line)
+    return ExitCode.PASSED
+
+
+def _injections(experiment: Experiment) -> list[Step]:
+    return [step for step in experiment.timetable().steps if step.action == "inject"]
+
+
+def _drawn(fault: Fault, would_be: Planned, seed: int, number: int) -> tuple[Replica, ...]:
+    chosen = fault.selection
+    if chosen is None:
+        return ()
+    found = selection.candidates(chosen.selector, would_be.replicas, would_be.nodes)
+    return selection.draw(found, chosen.mode, chosen.value, victims_rng(seed, number)).victims
+
+
 def _print_reach(planned: PlannedFault, would_be: Planned, seed: int | None, number: int) -> None:
     """Who could be hit by one fault, of the replicas that there would be."""
     fault, chosen = planned.fault, planned.fault.selection
@@ -145,7 +178,7 @@ def _print_reach(planned: PlannedFault, would_be: Planned, seed: int | None, num
     print(f"{about(fault)} would hit {count} of {len(found)} candidates (at most {allowed} allowed)")
     possible = {replica.name for replica in reach.replicas}
     for replica in would_be.replicas:
-        name = replica.name if seed is not None else f"{replica.labels['app']}-…"
+        name = replica.name if seed is not None or would_be.there else f"{replica.labels['app']}-…"
         fate = (
             "would be hit"
             if replica.name in drawn

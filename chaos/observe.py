@@ -34,6 +34,8 @@ class Observation:
     model: str | None = None
     api_key_env: str | None = None
     ignore_eos: bool = Offered.model_fields["ignore_eos"].default
+    body: Mapping[str, Any] | None = None
+    """What every request has besides."""
     metrics: tuple[str, ...] = ()
     seed: int = 0
     experiment: str = NAME
@@ -72,6 +74,7 @@ def _values(asked: Observation, versions: Mapping[str, str]) -> dict[str, Any]:
             "prompt_tokens": asked.prompt_tokens,
             "output_tokens": asked.output_tokens,
             "ignore_eos": asked.ignore_eos,
+            **({"body": dict(asked.body)} if asked.body else {}),
             "timeouts": {
                 "ttft": duration_text(max(_GIVE_UP_AFTER * asked.ttft_s, _LEAST_TTFT_TIMEOUT_S)),
                 "deadline": duration_text(max(_GIVE_UP_AFTER * asked.e2e_s, _LEAST_DEADLINE_S)),

@@ -10,14 +10,16 @@ import math
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from chaos.errors import InconclusiveError
 from exporters.fetch import FetchError, fetch
 
 SCRAPE_INTERVAL_S = 1.0
+_Points: TypeAlias = Callable[[Mapping[str, Any]], Sequence[tuple[float, float]]]
+"""What makes points of a row of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ class PrometheusClient:
         Raises:
             InconclusiveError: the server cannot be reached or refuses the query.
         """
-        result = self._ask("query", {"query": query, "time": f"{at_wall_s:.3f}"})
-        return [Series(row["metric"], (_point(row["value"]),)) for row in result]
+        asked = {"query": query, "time": f"{at_wall_s:.3f}"}
+        return self._ask("query", asked, lambda row: (_point(row["value"]),))
 
     def range(self, query: str, start_wall_s: float, end_wall_s: float, step_s: float) -> list[Series]:
         """The query's values from start to end (Unix seconds), one per step; at most 11,000 per series.
@@ -76,8 +78,8 @@ class PrometheusClient:
             InconclusiveError: the server cannot be reached or refuses the query.
         """
         window = {"start": f"{start_wall_s:.3f}", "end": f"{end_wall_s:.3f}", "step": f"{step_s:.3f}"}
-        result = self._ask("query_range", {"query": query, **window})
-        return [Series(row["metric"], tuple(map(_point, row["values"]))) for row in result]
+        asked = {"query": query, **window}
+        return self._ask("query_range", asked, lambda row: tuple(map(_point, row["values"])))
 
     def reload(self) -> None:
         """Have the server read its configuration and rules again; it goes on as before when they are wrong.
@@ -93,7 +95,7 @@ class PrometheusClient:
                 raise InconclusiveError(f"Prometheus does not take its rules: {error.said}") from error
             raise InconclusiveError(f"Prometheus did not reload: {error}") from error
 
-    def _ask(self, endpoint: str, fields: Mapping[str, str]) -> list[dict[str, Any]]:
+    def _ask(self, endpoint: str, fields: Mapping[str, str], points: _Points) -> list[Series]:
         # By POST: queries may be longer than a URL may be.
         request = urllib.request.Request(  # noqa: S310 - as above
             f"{self._url}/api/v1/{endpoint}", data=urllib.parse.urlencode(fields).encode()
@@ -101,7 +103,9 @@ class PrometheusClient:
         query = fields["query"]
         try:
             data = json.loads(fetch(request, self._timeout_s))["data"]
-            kind, result = data["resultType"], list(data["result"])
+            kind = data["resultType"]
+            if kind in ("vector", "matrix"):
+                return [Series(dict(row["metric"]), points(row)) for row in data["result"]]
         except FetchError as error:
             if error.status is not None:
                 raise InconclusiveError(f"Prometheus refused {query!r}: {error.said}") from error
@@ -110,9 +114,7 @@ class PrometheusClient:
             raise InconclusiveError(
                 f"Prometheus did not answer {query!r}, but something else: {error}"
             ) from error
-        if kind not in ("vector", "matrix"):
-            raise InconclusiveError(f"{query!r} is a {kind}, not a set of series")
-        return result
+        raise InconclusiveError(f"{query!r} is a {kind}, not a set of series")
 
 
 def _point(pair: Sequence[Any]) -> tuple[float, float]:

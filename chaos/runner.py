@@ -94,6 +94,9 @@ class Run:
                     seed=self.experiment.spec.seed or 0,
                     run_metrics_address=broadcast.address,
                     ignore_eos=self.experiment.spec.load.ignore_eos,
+                    body=self.experiment.spec.load.body,
+                    model=self.experiment.spec.load.model,
+                    api_key_env=self.experiment.spec.load.api_key_env,
                     on_progress=lambda ready, wanted: self.progress.update(ready=ready, wanted=wanted),
                 )
                 target = stack.enter_context((self.open_target or self.experiment.target.open)(opening))
@@ -118,7 +121,7 @@ class Run:
             engine = broadcast.target_started(target)
             endpoints = target.endpoints()
             claims.require_understood(endpoints.prometheus_url, self._asked)
-            model = served_model(endpoints)
+            model = served_model(endpoints, self.experiment.spec.load)
             self.experiment = rate.known(self.experiment, self.folder, target, model, self.progress)
             before = counts_before(endpoints, used=self.folder.capacity_rows(1).is_file())
             self._play(target, model, broadcast)

@@ -1,9 +1,12 @@
 """The verbs that load a service which runs already, `load` and `observe`: their options, and what they ask for."""
 
 import argparse
+import json
+import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from chaos import commands, load_commands
 from chaos.errors import InputError
@@ -12,6 +15,7 @@ from chaos.observe import Observation
 from chaos.options import Verbs, count, read_with, seed, url
 from chaos.reading.quantities import CapacityShare, load_rate, ratio, seconds_of
 from loadtests.declared import Process
+from loadtests.endpoint import API_KEY, Endpoint, without_key
 
 _OBSERVE_EXAMPLES = """\
 examples:
@@ -165,6 +169,12 @@ def _add_requests(parser: argparse.ArgumentParser) -> None:
     )
     add("--no-ignore-eos", action="store_true", help="for a service that refuses this key of vLLM and SGLang")
     add(
+        "--body",
+        type=_json_object,
+        metavar="JSON",
+        help="keys that every request has besides; null leaves one out",
+    )
+    add(
         "--metrics",
         action="append",
         default=[],
@@ -183,8 +193,12 @@ def _load(given: argparse.Namespace) -> int:
 
 
 def _observation(given: argparse.Namespace) -> Observation:
+    key = Endpoint.parse(given.url).api_key
+    if key and given.api_key_env is None:
+        # The way of every key: files and command lines of a run are seen by others, the environment is not.
+        os.environ[API_KEY] = key
     return Observation(
-        url=given.url,
+        url=without_key(given.url),
         rate=given.rate,
         lasts_s=given.lasts_s,
         ttft_s=given.ttft,
@@ -194,8 +208,20 @@ def _observation(given: argparse.Namespace) -> Observation:
         model=given.model,
         api_key_env=given.api_key_env,
         ignore_eos=not given.no_ignore_eos,
+        body=given.body,
         metrics=tuple(given.metrics),
     )
+
+
+def _json_object(text: str) -> Mapping[str, Any]:
+    """Keys of a request's body."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected a JSON object, got {text!r}: {error}") from error
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f"expected a JSON object, got {text!r}")
+    return found
 
 
 def _rates(text: str) -> tuple[float, ...]:

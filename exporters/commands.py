@@ -14,6 +14,7 @@ from types import FrameType
 
 from prometheus_client import generate_latest
 
+from exporters.addresses import exposition_of
 from exporters.collectors import CollectorSet
 from exporters.comm import MAX_PEERS, CommMetrics, Peer, Pinger, Responder, peer_of
 from exporters.documentation import metrics_page
@@ -178,9 +179,9 @@ def _text_of(source: str) -> str:
             return Path(source).read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{source}: expected a URL or a readable file: {error}") from error
-    url = source if source.split("://")[1].rstrip("/").count("/") else source.rstrip("/") + "/metrics"
     try:
-        request = urllib.request.Request(url, headers={"Accept": "text/plain;version=0.0.4"})  # noqa: S310  http(s), checked
+        url, key = exposition_of(source)
+        request = urllib.request.Request(url, headers={"Accept": "text/plain;version=0.0.4", **key})  # noqa: S310  http(s), checked
         return fetch(request, _FETCH_TIMEOUT_S).decode(errors="replace")
     except (FetchError, ValueError) as error:
         raise CommandError(str(error)) from error

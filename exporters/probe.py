@@ -24,6 +24,7 @@ from exporters.series import probe as declared
 from exporters.series.family import Family
 from loadtests.answer import OK, Answer, RequestFailedError
 from loadtests.completions import PATH
+from loadtests.endpoint import Endpoint
 
 _PROMPT = "Count to eight."
 _MAX_TOKENS = 8
@@ -38,17 +39,19 @@ class ProbeTarget:
     """A server and the model to ask it for."""
 
     url: str
-    """Base URL without `/v1`, such as `http://10.0.0.7:8000`."""
+    """Base URL, such as `http://10.0.0.7:8000`, with or without `/v1`; the key may stand in it."""
     model: str
     timeout_s: float = 10.0
     """From the start of connecting to the end of the answer."""
     api_key: str | None = None
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"expected a URL such as http://127.0.0.1:8000, got {self.url!r}")
-        _ = parts.port  # ValueError when it is no port
+        _ = self.endpoint
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The URL taken apart, as the load does it; ValueError when it is none."""
+        return Endpoint.parse(self.url, self.api_key or "")
 
     @property
     def name(self) -> str:
@@ -124,9 +127,9 @@ def probe(target: ProbeTarget) -> ProbeResult:
 
 
 def _connection(target: ProbeTarget) -> http.client.HTTPConnection:
-    parts = urlsplit(target.url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname or "", parts.port, timeout=target.timeout_s)
+    at = target.endpoint
+    kind = http.client.HTTPSConnection if at.scheme == "https" else http.client.HTTPConnection
+    return kind(at.host, at.port, timeout=target.timeout_s)
 
 
 def _end(sock: socket.socket, overdue: threading.Event) -> None:
@@ -143,11 +146,12 @@ def _converse(connection: http.client.HTTPConnection, target: ProbeTarget, timin
         "temperature": 0,
         "stream": True,
     }
-    headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-    if target.api_key:
-        headers["Authorization"] = f"Bearer {target.api_key}"
-    path = urlsplit(target.url).path.rstrip("/") + PATH
-    connection.request("POST", path, json.dumps(body), headers)
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream",
+        **target.endpoint.authorization,
+    }
+    connection.request("POST", f"{target.endpoint.prefix}{PATH}", json.dumps(body), headers)
     response = connection.getresponse()
     if response.status != http.client.OK:
         raise _BadStatusError(f"status {response.status}")

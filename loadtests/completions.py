@@ -1,6 +1,7 @@
 """The dialect of streaming chat completions: the request, and what each event of the answer means."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -50,11 +51,18 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     output_tokens: int | None = None
 
 
-def request_body(model: str, prompt: str, output_tokens: int, *, ignore_eos: bool) -> bytes:
+def request_body(
+    model: str,
+    prompt: str,
+    output_tokens: int,
+    *,
+    ignore_eos: bool,
+    besides: Mapping[str, Any] | None = None,
+) -> bytes:
     """One streaming request for at most `output_tokens` tokens; exactly as many with `ignore_eos`.
 
     `ignore_eos` is an extension of inference engines (vLLM, SGLang, the reference server), so it is left
-    out unless wanted.
+    out unless wanted. A key of `besides` is set as it says, and left out where it says null.
     """
     body: dict[str, Any] = {
         "model": model,
@@ -65,6 +73,8 @@ def request_body(model: str, prompt: str, output_tokens: int, *, ignore_eos: boo
     }
     if ignore_eos:
         body["ignore_eos"] = True
+    if besides:
+        body = {key: value for key, value in {**body, **besides}.items() if value is not None}
     return msgspec.json.encode(body)
 
 

@@ -2,12 +2,18 @@
 
 import http.client
 import json
+import re
 import ssl
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+API_KEY = "OPENAI_API_KEY"
+"""The variable in which a key waits for the load: a command line would show it to everybody on the machine."""
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
+_ROUTE = re.compile(r"(?:/v1)?(?:/chat/completions|/completions|/models)$|/v1$")
+"""What people copy with a base URL; whatever of it is there, what lies before it is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +28,30 @@ class Endpoint:
 
     @classmethod
     def parse(cls, url: str, api_key: str = "") -> Self:
-        """From `http://host` or `https://host/prefix`, with or without the `/v1` that OpenAI clients want.
+        """From `http://host` or `https://host/prefix`, with or without `/v1` or the path of a route behind it.
+
+        Args:
+            url: the key may stand in it, as `http://KEY@host` or `http://:KEY@host`.
+            api_key: the key, where it does not.
 
         Raises:
-            ValueError: the URL is not http(s), names no host, or has a query or credentials in it.
+            ValueError: the URL is not http(s), names no host or no port that there is, or has a query in it. The
+                message never has the key.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.query or parts.username:
-            raise ValueError(f"expected a base URL such as http://127.0.0.1:8000, not {url!r}")
+        complaint = f"expected a base URL such as http://127.0.0.1:8000, not {without_key(url)!r}"
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:  # its message may quote the URL
+            raise ValueError(complaint) from None
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.query:
+            raise ValueError(complaint)
         return cls(
             scheme=parts.scheme,
             host=parts.hostname,
-            port=parts.port or _DEFAULT_PORTS[parts.scheme],
-            prefix=parts.path.rstrip("/").removesuffix("/v1"),
-            api_key=api_key.strip(),
+            port=port or _DEFAULT_PORTS[parts.scheme],
+            prefix=_ROUTE.sub("", parts.path.rstrip("/")),
+            api_key=api_key.strip() or unquote(parts.password or parts.username or ""),
         )
 
     def __repr__(self) -> str:
@@ -51,6 +67,11 @@ class Endpoint:
     def authorization(self) -> dict[str, str]:
         """The header that carries the API key; empty without one."""
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+
+
+def without_key(url: str) -> str:
+    """A URL that may be shown to anybody."""
+    return _CREDENTIALS.sub("", url)
 
 
 def first_model(endpoint: Endpoint, timeout_s: float = 10.0) -> str:

@@ -7,6 +7,7 @@
 Import this file nowhere: Locust runs it, and importing Locust patches the whole process.
 """
 
+import os
 import signal
 from functools import partial
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from loadtests.completions import PATH
 from loadtests.coordination import Master
+from loadtests.endpoint import API_KEY, Endpoint, without_key
 from loadtests.parent_watch import end_with_parent
 from loadtests.rows import Row
 from loadtests.settings import add_arguments
@@ -59,6 +61,8 @@ def _set_up(environment: Environment, runner: LocalRunner | MasterRunner | Worke
     if options.exit_with_parent_fd >= 0:
         end_with_parent(options.exit_with_parent_fd)
     gevent.config.track_greenlet_tree = False  # nobody asks a request's greenlet who spawned it
+    if environment.host:
+        _keep_key_out_of_sight(environment)
     if not isinstance(runner, MasterRunner):
         # Who starts this as a child reads the rows, and Locust's statistics are shown to nobody.
         shown = options.exit_with_parent_fd < 0
@@ -72,6 +76,19 @@ def _set_up(environment: Environment, runner: LocalRunner | MasterRunner | Worke
             gevent.signal_handler(signal.SIGTERM, PlanShape.master.end)
             # Whoever measures with this load knows enough, and wants the server to come to rest.
             gevent.signal_handler(signal.SIGUSR1, PlanShape.master.close)
+
+
+def _keep_key_out_of_sight(environment: Environment) -> None:
+    """A key in the URL goes to where the load looks for one: Locust shows its host on every page."""
+    host = environment.host or ""
+    try:
+        key = Endpoint.parse(host).api_key
+    except ValueError:  # said when a test starts
+        return
+    if key:
+        os.environ[API_KEY] = key
+        options: Any = environment.parsed_options
+        environment.host = options.host = without_key(host)
 
 
 def _report(hooks: Any, stats: Any, row: Row) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from loadtests.endpoint import Endpoint
+from loadtests.endpoint import API_KEY, Endpoint
 from loadtests.spec import LoadSpec, Option
 from loadtests.traffic.profiles import PROFILES
 
@@ -130,7 +130,7 @@ def of(environment: Any) -> LoadSpec:
 
 def endpoint(spec: LoadSpec) -> Endpoint:
     """Where its requests go, with the API key of `OPENAI_API_KEY`; ValueError when the URL is none."""
-    return Endpoint.parse(spec.url, os.environ.get("OPENAI_API_KEY", ""))
+    return Endpoint.parse(spec.url, os.environ.get(API_KEY, ""))
 
 
 def read(host: str | None, options: Namespace) -> LoadSpec:

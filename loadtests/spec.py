@@ -5,11 +5,11 @@ Everything that spells a setting is made from these models: Locust's options and
 the rows of docs/experiment-file.md to them. Neither Locust nor gevent in here: the analysis imports it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from loadtests.declared import Count, Declared, Option, PerSecond, Process, Seconds
 from loadtests.traffic.lengths import Lengths, TokenCount
@@ -59,6 +59,8 @@ class Offered(Declared):
     """a recorded trace to replay, in place of rate, arrivals and lengths"""
     ignore_eos: Annotated[bool, Option("--ignore-eos", by_hand=False)] = True
     """ask for answers of exactly that length, which is an extension of inference engines: others refuse it"""
+    body: Annotated[Mapping[str, JsonValue] | None, Option("--body", shown=False)] = None
+    """keys that every request has besides, such as `{temperature: 0}`; null leaves one out, such as `stream_options`"""
     max_in_flight: Annotated[Count, Option("--max-in-flight")] = 512
     """requests beyond this many at once are dropped by the client, and counted"""
     processes: Annotated[Count, Option("--processes", own=False)] = 1
@@ -112,8 +114,16 @@ class LoadSpec(Offered):
         return self
 
 
+OWN_KEYS = frozenset({"model", "messages", "stream"})
+"""Of a request's body: what the load cannot do without."""
+
+
 def misfits(load: Offered) -> Iterator[tuple[str, str, object]]:
     """What of a load does not go together: a setting, what was expected of it, and its value."""
+    own = sorted(OWN_KEYS.intersection(load.body or ()))
+    yield from [("body", "none of the keys that the load sets itself (model, messages, stream)", own)] * bool(
+        own
+    )
     if load.burstiness != 1.0 and load.arrivals != "gamma":
         yield (
             "burstiness",

@@ -54,7 +54,8 @@ examples:
 probes and metrics:
   /healthz  200 while the engine makes progress or idles
   /readyz   200 when it can generate and is not draining
-  /metrics  on --metrics-port
+  /metrics  on --metrics-port, and on the API's port too, as vLLM has it
+  /health, /version  as vLLM has them
 """
 
 

@@ -20,9 +20,11 @@ from exporters.inference import InferenceMetrics, serve
 from exporters.nvml import NvmlDevices
 from reference_server.api.errors import ApiError, failed, unavailable
 from reference_server.api.routes import Api
+from reference_server.api.service_routes import ServiceRoutes
 from reference_server.config import Settings
 from reference_server.engine import Engine
 from reference_server.errors import ConfigError
+from reference_server.health import why_not_alive
 from reference_server.instrumentation import Instrumentation, Uninstrumented
 from reference_server.models.served_model import ServedModel, served_model
 from reference_server.shards.backend import Group
@@ -81,6 +83,8 @@ class Server:
         )
         self._api = Api(settings, served, self.engine, instrumentation)
         application = self._api.application()
+        registry = instrumentation.registry if isinstance(instrumentation, InferenceMetrics) else None
+        ServiceRoutes(lambda: why_not_alive(self.engine, settings), registry).add(application)
         self._open_faults(application)
         self._runner = web.AppRunner(
             application, handler_cancellation=True, access_log=None, shutdown_timeout=FAREWELL_S

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import yaml
 from annotated_types import Ge
-from pydantic import BaseModel, Discriminator
+from pydantic import BaseModel, Discriminator, JsonValue
 from pydantic_core import PydanticUndefined
 
 from chaos.experiment.file import ExperimentSpec
@@ -41,6 +41,7 @@ NAMED: dict[Any, str] = {
     Bound: "number, ratio or duration",
     LabelKey: "label key",
     Need: "a need",
+    Mapping[str, JsonValue] | None: "mapping",
 }
 LENGTH = "whole number, or section"
 
@@ -59,7 +60,7 @@ def type_words(hint: Any) -> str:
         return type_words(next(each for each in inner if each is not NoneType))
     if origin is tuple:
         return f"list of {type_words(inner[0])}"
-    assert origin is Mapping
+    assert origin in (Mapping, dict)
     return f"{type_words(inner[0])}: {type_words(inner[1])}"
 
 

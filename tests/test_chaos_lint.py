@@ -1,8 +1,10 @@
 """`aftershock lint` as a whole: what it reads, what it says in which form, and with which exit code it ends."""
 
 import json
+import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -290,6 +292,39 @@ def test_annotations_for_github_stand_at_their_line_whatever_the_file_is_called(
     )
     assert any(line.startswith("::") for line in lines)
     assert all(line.startswith(("::error ", "::warning ", "::notice ")) for line in lines)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "ssl_protocols ",
+        "listen ssl",
+        "listen ",
+        "cache_key ",
+        "minver ",
+        "static_configs: [",
+        "\n",
+        "{{",
+        "- ",
+    ],
+)
+def test_time_grows_as_the_settings_do_whatever_they_are(tmp_path: Path, piece: str) -> None:
+    def took_s(times: int) -> float:
+        text = f'"{(piece * times).replace(chr(10), chr(92) + "n")}"'
+        path = write(
+            tmp_path,
+            "a.yaml",
+            f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{a: {text}}}\n",
+        )
+        reading, best_s = read([path]), math.inf
+        for _ in range(3):
+            started_s = time.perf_counter()
+            check(reading, RULES, ALL, (1, 36))
+            best_s = min(best_s, time.perf_counter() - started_s)
+        return best_s
+
+    # Sixteen times the length: the square would be 256 times the time.
+    assert took_s(32_000) / max(took_s(2_000), 1e-3) < 100
 
 
 def test_the_list_names_every_rule_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:

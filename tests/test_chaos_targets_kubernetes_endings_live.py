@@ -190,7 +190,7 @@ def test_a_daemon_that_stays_away_costs_the_victim_in_the_order_of_the_resorts(
     with away(calls, "daemon"):
         acts = undo(calls, item)
     print("\n".join(acts))
-    assert [act.split(" ")[0] for act in acts] == ["deleted", "NetworkChaos", "patched", "took", "deleted"]
+    assert [act.split(" ")[0] for act in acts] == ["deleted", "NetworkChaos", "patched", "deleted"]
     assert "cannot find daemonIP" in acts[1]
     assert victim not in running(calls, namespace)
     assert poisoned(calls, namespace) == []

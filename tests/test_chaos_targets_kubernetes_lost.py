@@ -76,14 +76,16 @@ class Live:
     def where(self) -> Whereabouts:
         return Whereabouts(NAMESPACE, "fake", str(self.api.kubeconfig))
 
-    def fault(self, run: str, kind: str = "NetworkChaos", pod: str = "server-0") -> Object:
+    def fault(
+        self, run: str, kind: str = "NetworkChaos", pod: str = "server-0", action: str = "partition"
+    ) -> Object:
         return self.api.add(
             {
                 "apiVersion": "chaos-mesh.org/v1alpha1",
                 "kind": kind,
                 "metadata": {"name": f"{kind.lower()}-{run}", "labels": marks.labels(run)},
                 "spec": {
-                    "action": "pod-failure" if kind == "PodChaos" else "partition",
+                    "action": action,
                     "mode": "all",
                     "selector": {"pods": {NAMESPACE: [pod]}},
                 },
@@ -339,9 +341,10 @@ def test_recover_is_told_a_namespace_and_says_what_it_undid_there(
 
 def undone_with(live: Live, calls: Calls, patience: Patience) -> None:
     """Everything that a reaper may have to do: wait, free, clean, replace."""
+    live.mesh.netem = False
     for pod, kind in (("server-0", "NetworkChaos"), ("server-1", "StressChaos"), ("server-1", "PodChaos")):
-        live.fault("run-1", kind, pod)
-    wait_until(lambda: len(live.mesh.in_force) == 3, within_s=30)
+        live.fault("run-1", kind, pod, action="delay" if kind == "NetworkChaos" else "pod-failure")
+    wait_until(lambda: len(live.mesh.in_force) == 2 and live.api.names("podnetworkchaos"), within_s=30)
     live.mesh.daemon_up = False
     live.mesh.finalizer_sticks = True
     reaper = Reaper(calls, NAMESPACE, patience=patience)

@@ -111,9 +111,9 @@ def test_a_daemon_that_stays_away_costs_the_victim_and_every_resort_is_said_in_o
     assert "cannot find daemonIP" in acts[1]
     assert acts[2].startswith("patched the finalizers off")
     assert acts[2].endswith(f"may still be in force in {NAMESPACE}/server-0")
-    assert acts[3].startswith("took what")
-    assert acts[4].startswith(f"deleted pod {NAMESPACE}/server-0")
-    assert len(acts) == 5
+    # Chaos Mesh itself has taken the entries out of the PodNetworkChaos, and there is no daemon to apply that.
+    assert acts[3].startswith(f"deleted pod {NAMESPACE}/server-0")
+    assert len(acts) == 4
     assert not cluster.mesh.in_force
     assert cluster.api.names("pods") == ["bare", "server-1"]
 

@@ -25,8 +25,8 @@ spec:
     labelSelectors: {app: reference-server}
 """
 SWEEPING = KILL.replace("    labelSelectors: {app: reference-server}\n", "    namespaces: [inference]\n")
-HTTP = KILL.replace("PodChaos", "HTTPChaos").replace(
-    "  action: pod-kill\n", "  target: Request\n  port: 80\n  abort: true\n  duration: 5s\n"
+TIME = KILL.replace("PodChaos", "TimeChaos").replace(
+    "  action: pod-kill\n", "  timeOffset: 1s\n  duration: 5s\n"
 )
 SCHEDULE = """\
 apiVersion: chaos-mesh.org/v1alpha1
@@ -73,13 +73,13 @@ def test_every_file_of_a_folder_is_checked_whatever_its_ending(
 ) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a.yml").write_text(KILL)
-    (tmp_path / "b.yaml").write_text(HTTP)
+    (tmp_path / "b.yaml").write_text(TIME)
     (tmp_path / "c.json").write_text('{\n\t"apiVersion": "v2",\n\t"kind": "PodChaos"\n}')
     (tmp_path / "notes.txt").write_text("no manifest")
     assert main(["validate", str(tmp_path)]) == ExitCode.WRONG_INPUT
     said = capsys.readouterr()
     assert f"{tmp_path / 'deep' / 'a.yml'}: PodChaos/pod-kill kill (one)" in said.out
-    assert "HTTPChaos kill: valid, not runnable here, because nothing here reads the HTTP" in said.out
+    assert "TimeChaos kill: valid, not runnable here, because a process would have to be made" in said.out
     assert f"{tmp_path / 'c.json'}:1: metadata: expected this key" in said.err
     assert "notes.txt" not in said.out + said.err
     assert main(["validate", str(tmp_path / "deep")]) == ExitCode.PASSED
@@ -277,8 +277,8 @@ def test_a_schedule_that_does_not_fit_into_the_run_is_refused(
 
 
 def test_an_experiment_with_a_kind_that_runs_nowhere_is_refused_with_the_reason(folder: Path) -> None:
-    (folder / "kill.yaml").write_text(HTTP)
-    with pytest.raises(InputError, match="that the target local can inject, nothing here reads the HTTP"):
+    (folder / "kill.yaml").write_text(TIME)
+    with pytest.raises(InputError, match="that the target local can inject, a process would have to be made"):
         read_experiment(folder / "experiment.yaml")
 
 

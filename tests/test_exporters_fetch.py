@@ -129,8 +129,18 @@ def test_samples_that_are_none_make_a_run_inconclusive_and_end_a_command(
 
 @pytest.mark.parametrize(
     "answer",
-    [b"[]", b"{}", b'{"data": 3}', b'{"data": {"resultType": "vector"}}', b"[" * 100_000, b"\xff", b""],
-    ids=repr,
+    [
+        b"[]",
+        b"{}",
+        b'{"data": 3}',
+        b'{"data": {"resultType": "vector"}}',
+        b'{"data": {"resultType": "vector", "result": [{"metric": {}, "value": ["a", "b"]}]}}',
+        b'{"data": {"resultType": "vector", "result": [{"metric": 3, "value": [1, "2"]}]}}',
+        b"[" * 100_000,
+        b"\xff",
+        b"",
+    ],
+    ids=lambda answer: repr(answer[:60]),
 )
 def test_a_prometheus_that_says_something_else_is_inconclusive(serve: Serve, answer: bytes) -> None:
     client = PrometheusClient(serve(OK + b"\r\n" + answer).removesuffix("/metrics"), 30.0)

@@ -108,7 +108,7 @@ def test_the_request_is_small_streams_and_carries_the_key(server: ScriptedServer
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://", "http://a:port"])
 def test_a_url_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match=r"expected a URL|Port could not be cast"):
+    with pytest.raises(ValueError, match="expected a base URL"):
         ProbeTarget(url, "tiny")
 
 

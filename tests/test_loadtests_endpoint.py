@@ -1,6 +1,6 @@
 import pytest
 
-from loadtests.endpoint import Endpoint, first_model
+from loadtests.endpoint import Endpoint, first_model, without_key
 from tests.support.scripted_server import ScriptedServer
 
 
@@ -16,6 +16,11 @@ from tests.support.scripted_server import ScriptedServer
         ("https://gateway/v1", "gateway", ""),
         ("https://gateway/team/v1/", "gateway", "/team"),
         ("http://[::1]:8000", "[::1]:8000", ""),
+        ("http://[::1]:8000/v1/chat/completions", "[::1]:8000", ""),
+        ("https://gateway/team/v1/chat/completions", "gateway", "/team"),
+        ("https://gateway/v1/completions/", "gateway", ""),
+        ("https://gateway/v1/models", "gateway", ""),
+        ("https://sk-1@gateway/v1", "gateway", ""),
     ],
 )
 def test_a_base_url_is_taken_apart(url: str, authority: str, prefix: str) -> None:
@@ -24,7 +29,8 @@ def test_a_base_url_is_taken_apart(url: str, authority: str, prefix: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "url", ["", "127.0.0.1:8000", "ftp://host", "http://", "http://host?x=1", "http://me:pw@host"]
+    "url",
+    ["", "127.0.0.1:8000", "ftp://host", "http://", "http://host?x=1", "http://host:99999", "http://[::1"],
 )
 def test_anything_else_is_refused_with_an_example(url: str) -> None:
     with pytest.raises(ValueError, match=r"expected a base URL such as http://127\.0\.0\.1:8000, not "):
@@ -35,6 +41,19 @@ def test_the_api_key_is_never_shown() -> None:
     endpoint = Endpoint.parse("http://host", " sk-secret\n")
     assert endpoint.authorization == {"Authorization": "Bearer sk-secret"}
     assert "sk-secret" not in f"{endpoint!r} {endpoint}"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://sk-1%2F2@host/v1", "http://:sk-1%2F2@host", "http://me:sk-1%2F2@host:80/"]
+)
+def test_a_key_in_the_url_is_the_key_and_is_never_shown(url: str) -> None:
+    endpoint = Endpoint.parse(url)
+    assert endpoint.authorization == {"Authorization": "Bearer sk-1/2"}
+    assert Endpoint.parse(url, "sk-other").api_key == "sk-other", "one that is named apart is meant"
+    assert "sk-1" not in f"{endpoint!r} {without_key(url)}"
+    with pytest.raises(ValueError, match="expected a base URL") as complaint:
+        Endpoint.parse(f"{url}?x=1")
+    assert "sk-1" not in f"{complaint.value!r} {complaint.value.__cause__!r}"
 
 
 def test_the_first_model_is_learnt_from_the_server() -> None:

@@ -190,3 +190,18 @@ def test_the_reference_server_is_probed_with_success(replica: Process) -> None:
     result = probe(ProbeTarget(replica.url, "tiny", timeout_s=60))
     assert result.outcome == "ok"
     assert result.ttft_s is not None
+
+
+def test_what_other_engines_answer_on_this_port_is_answered(replica: Process) -> None:
+    assert requests.get(f"{replica.url}/health", timeout=30).status_code == 200
+    said = requests.get(f"{replica.url}/version", timeout=30).json()
+    assert set(said) == {"version"}
+    own, beside = (
+        requests.get(url, timeout=30) for url in (f"{replica.metrics_url}", f"{replica.url}/metrics")
+    )
+    assert beside.headers["Content-Type"] == own.headers["Content-Type"]
+    names = [
+        {line.split()[2] for line in answer.text.splitlines() if line.startswith("# TYPE ds_")}
+        for answer in (own, beside)
+    ]
+    assert names[0] == names[1] != set()

@@ -75,6 +75,10 @@ class Load(loadtests.spec.Offered, Rate):
     """conversations in place of single requests; partly open: their later turns wait for answers"""
     trace: Trace | None = None
     """a recorded trace to replay, in place of rate, arrivals and lengths"""
+    model: Text | None = None
+    """which model to ask for; absent: the target's own, or the first that the service lists"""
+    api_key_env: Text | None = None
+    """the environment variable that holds the API key; absent: the target's own"""
     timeouts: Timeouts = Timeouts()
     """when the client gives a request up"""
 

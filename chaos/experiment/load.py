@@ -1,5 +1,6 @@
 """What of an experiment's load spans several keys, or another file: its traffic as a whole, and its trace."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ TRACE_COPY = "trace"
 def load_problems(spec: ExperimentSpec) -> Iterator[Problem]:
     """What does not go together in the load, or is no trace: without any of these it has a rate."""
     load = spec.load
+    if load.api_key_env is not None and not os.environ.get(load.api_key_env):
+        complaint = "expected a variable of the environment with a key in it"
+        yield Problem(("load", "api_key_env"), complaint, load.api_key_env)
     for name, expected, value in misfits(load):
         yield Problem(("load", name.removesuffix("_s")), f"expected {expected}", value)
     if load.trace is None:

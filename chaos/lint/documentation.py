@@ -38,6 +38,8 @@ rest was looked at all the same. A finding has file, line, key path, what was ex
 - Every object is held to all rules; those of Chaos Mesh, and experiments, are read by the readers that `aftershock run`
   has.
 - Kubernetes' own schemas name types and keys; which words a field takes (`protocol: QUIC`) only its API server knows.
+  Of 194 manifests with one thing wrong by chance, the lint and a live server of 1.36 say the same of 192, and nothing
+  is refused here that is taken there (`python -m pytest tests/test_chaos_lint_admission.py`).
 """
 _MODELS = """\
 ## Other people's objects

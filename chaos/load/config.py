@@ -1,15 +1,15 @@
 """What an experiment means for its load: the words of its file into one `LoadConfig`."""
 
+import os
+
 from chaos.errors import RefusedError
 from chaos.experiment.experiment import Experiment
+from chaos.experiment.file import Load as ExperimentLoad
 from chaos.load.process import LoadConfig
 from chaos.run_folder import RunFolder
 from chaos.targets import Endpoints, Target
-from loadtests.endpoint import Endpoint, first_model
+from loadtests.endpoint import API_KEY, Endpoint, first_model
 from loadtests.spec import Offered
-
-_API_KEY = "OPENAI_API_KEY"
-"""Where the load looks for it: a command line would show it to everybody on the machine."""
 
 
 def load_config(
@@ -18,7 +18,8 @@ def load_config(
     """The load of a run, sent to its target at this rate."""
     load = experiment.spec.load
     endpoints = target.endpoints()
-    key = {_API_KEY: endpoints.api_key} if endpoints.api_key else {}
+    secret = _key(endpoints, load)
+    key = {API_KEY: secret} if secret else {}
     return LoadConfig(
         **{name: getattr(load, name) for name in Offered.model_fields},
         url=endpoints.url,
@@ -35,15 +36,21 @@ def load_config(
     )
 
 
-def served_model(endpoints: Endpoints) -> str:
-    """The model to ask for: the target's own, or the first that the service lists.
+def served_model(endpoints: Endpoints, load: ExperimentLoad | None = None) -> str:
+    """The model to ask for: the experiment's, the target's own, or the first that the service lists.
 
     Raises:
         RefusedError: it does not answer, or lists none.
     """
-    if endpoints.model is not None:
-        return endpoints.model
+    if named := (load and load.model) or endpoints.model:
+        return named
     try:
-        return first_model(Endpoint.parse(endpoints.url, endpoints.api_key))
+        return first_model(Endpoint.parse(endpoints.url, _key(endpoints, load)))
     except ValueError as error:
         raise RefusedError(f"the service lists no model: {error}") from error
+
+
+def _key(endpoints: Endpoints, load: ExperimentLoad | None) -> str:
+    """The API key, empty where there is none."""
+    named = load.api_key_env if load is not None else None
+    return os.environ.get(named, "") if named else endpoints.api_key

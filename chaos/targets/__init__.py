@@ -176,6 +176,8 @@ class Planned:
     """The one that they are all in, where that is known although they are not; None for that of the replicas."""
     unknown: str = ""
     """Why nothing is known of them; empty where all is."""
+    there: bool = False
+    """Whether they are there already, under these names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,12 @@ class Opening:
     """Host and port of the run's own series, for the target's Prometheus."""
     ignore_eos: bool = True
     """Whether the load will ask for answers of an exact length."""
+    body: Mapping[str, Any] | None = None
+    """What its requests have besides."""
+    model: str | None = None
+    """Which model it will ask for, where the experiment's load says so."""
+    api_key_env: str | None = None
+    """The variable with its API key, where the experiment's load names one."""
     on_progress: Callable[[int, int], None] = lambda _ready, _wanted: None
     """Told the ready and the wanted number of replicas while the target starts."""
 

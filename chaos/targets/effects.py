@@ -19,6 +19,7 @@ from chaos.targets.engine_effects import (
     SlowSteps,
     StuckStream,
 )
+from chaos.targets.http_effects import HttpRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ Effect: TypeAlias = (
     | ProcessorStress
     | MemoryStress
     | Link
+    | HttpRule
     | Command
     | GrayFailure
     | Freeze

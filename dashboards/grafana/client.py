@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 TOKEN_VARIABLE = "GRAFANA_TOKEN"  # noqa: S105 - the name of a variable
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 T = TypeVar("T")
 
 
@@ -156,6 +157,8 @@ def _api(url: str, token: str, timeout_s: float) -> Any:
         ) from error
     # The library appends `api` to the path as it is given.
     api = GrafanaApi.from_url(f"{url}/", credential=token, timeout=timeout_s)
+    if urlsplit(url).hostname in _LOOPBACK:  # a proxy that is set for the rest of the world does not reach it
+        api.client.s.trust_env = False
     # A redirect would take the token to where the user did not send it: none is followed.
     api.client.s.max_redirects = 0
     # Minutes lie between two requests: a connection kept open would be dead by then.

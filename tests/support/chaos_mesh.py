@@ -191,7 +191,6 @@ class ChaosMesh:
             + entries.get(part, [])
             for part in ("tcs", "iptables", "ipsets")
         }
-        self._ask_daemon(pod, needs=not entries)
         self.api.store.patch(key, {"spec": {part: found or None for part, found in lists.items()}})
         self._apply_network(key)
         if failed := (self.api.store.get(key).get("status") or {}).get("failedMessage"):

@@ -121,6 +121,10 @@ class FakeKubernetes:
     requests: list[Request] = field(default_factory=list)
     on_request: Callable[[Request], None] = lambda _: None
     """Called before a request takes effect; what it raises is answered."""
+    through: Callable[[str, str], tuple[int, str]] = lambda _pod, _path: (200, "ok")
+    """What a pod answers to a request that is handed on to it, by its name and the path."""
+    groups: tuple[str, ...] = ("podchaos", "networkchaos", "stresschaos", "podnetworkchaos")
+    """What there is of Chaos Mesh; without any the whole group is unknown."""
     _silent: threading.Event = field(default_factory=threading.Event)
     _streams: set[socket.socket] = field(default_factory=set)
     _server: ThreadingHTTPServer | None = None
@@ -230,6 +234,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         self._quiet()
         query = dict(parse_qsl(urlsplit(self.path).query))
+        if (told := self._of_itself(urlsplit(self.path).path)) is not None:
+            self._say(200, told)
+            return
         try:
             asked = self._asked(query)
             request = Request(
@@ -243,6 +250,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._admit(request, asked)
             if asked.verb == "watch":
                 self._watch(asked, query)
+            elif asked.part.startswith("proxy"):
+                status, text = self.api.through(
+                    asked.name.partition(":")[0], asked.part.removeprefix("proxy")
+                )
+                self._say(status, {"text": text})
             else:
                 self._say(201 if asked.verb == "create" else 200, self._answer(asked, request))
         except RefusalError as refusal:
@@ -251,6 +263,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _quiet(self) -> None:
         while self.api._silent.is_set():
             time.sleep(_SEND_EVERY_S)
+
+    def _of_itself(self, path: str) -> Object | None:
+        """What the server says of itself, whoever asks."""
+        if path == "/version":
+            return {"gitVersion": "v1.36.3"}
+        if path == f"/apis/{'/'.join(CHAOS)}" and self.api.groups:
+            return {"kind": "APIResourceList", "resources": [{"name": name} for name in self.api.groups]}
+        return None
 
     def _asked(self, query: Mapping[str, str]) -> _Asked:
         found = _PATH.match(urlsplit(self.path).path)

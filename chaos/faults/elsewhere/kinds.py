@@ -1,10 +1,9 @@
 """Every kind that is understood and cannot be run: the one list of them."""
 
-from chaos.faults.elsewhere import clouds, files, http, inside, jvm, machines, status_check
+from chaos.faults.elsewhere import clouds, files, inside, jvm, machines, status_check
 from chaos.faults.fault import Kind
 
 ELSEWHERE: tuple[Kind, ...] = (
-    http.HTTP,
     files.IO,
     inside.TIME,
     inside.DNS,

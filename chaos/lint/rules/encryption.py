@@ -10,10 +10,10 @@ from chaos.reading.documents import Problem
 
 _OLD = r"(?:(?:TLS|SSL)_?[vV]?_?1(?:[._]?[0-2])?(?![._]?\d)|SSLv[23]\b)"
 _OLD_PROTOCOL = re.compile(
-    rf"ssl[_-]protocols?\b[^;]*{_OLD}|PROTOCOL_{_OLD}|min\w{{0,20}}[\w.-]{{0,30}}ver\w{{0,8}}\W.{{0,40}}{_OLD}",
+    rf"ssl[_-]protocols?\b[^;]{{0,200}}?{_OLD}|PROTOCOL_{_OLD}|min\w{{0,20}}[\w.-]{{0,30}}ver\w{{0,8}}\W.{{0,40}}{_OLD}",
     re.IGNORECASE,
 )
-_NGINX = re.compile(r"^\s*listen\s+[^;]*\bssl\b", re.MULTILINE)
+_NGINX = re.compile(r"^[ \t]*listen[ \t][^;\n]{0,200}\bssl\b", re.MULTILINE)
 _ISTIO_ENDS_TLS = ("SIMPLE", "MUTUAL", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL")
 
 

@@ -14,16 +14,16 @@ from chaos.targets.effects import Fidelity
 from chaos.targets.external import lost_faults
 from chaos.targets.external.service import Service
 from chaos.targets.external.target import ExternalTarget, fidelity
-from loadtests.endpoint import Endpoint
-
-_USUAL_KEY = "OPENAI_API_KEY"
+from loadtests.endpoint import API_KEY, Endpoint
 
 
 def _base_url(text: str) -> str:
     try:
-        Endpoint.parse(text)
-    except ValueError as error:
-        raise PydanticCustomError("url", "a base URL such as http://127.0.0.1:8000") from error
+        keyed = Endpoint.parse(text).api_key
+    except ValueError:
+        raise PydanticCustomError("url", "a base URL such as http://127.0.0.1:8000") from None
+    if keyed:  # a run folder is shown to others, and holds this text
+        raise PydanticCustomError("url", "a URL without a key: name a variable in api_key_env")
     return text
 
 
@@ -86,9 +86,10 @@ class ExternalOptions(TargetOptions):
         """The service for one run."""
         service = Service(
             url=self.url,
-            model=self.model,
-            api_key=os.environ.get(self.api_key_env or _USUAL_KEY, ""),
+            model=opening.model or self.model,
+            api_key=os.environ.get(opening.api_key_env or self.api_key_env or API_KEY, ""),
             ignore_eos=opening.ignore_eos,
+            body=opening.body,
             metrics_urls=self.metrics,
             prometheus_url=self.prometheus,
             gateway_metrics_url=self.gateway_metrics,

@@ -2,8 +2,9 @@
 
 import http.client
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from chaos.errors import InputError, RefusedError
@@ -31,6 +32,7 @@ class Service:
     model: str | None = None
     api_key: str = field(default="", repr=False)
     ignore_eos: bool = True
+    body: Mapping[str, Any] | None = None
     metrics_urls: Sequence[str] = ()
     prometheus_url: str | None = None
     gateway_metrics_url: str | None = None
@@ -62,7 +64,8 @@ def require_answer(service: Service) -> str:
     except ValueError as error:
         hint = "does it want a key, or the model's name? --api-key-env, --model, or the same in `target.external`"
         raise RefusedError(f"no service at {where}: {error}", hint=hint) from error
-    status, body = _post(endpoint, where, request_body(asked, "Hello", 1, ignore_eos=service.ignore_eos))
+    wanted = request_body(asked, "Hello", 1, ignore_eos=service.ignore_eos, besides=service.body)
+    status, body = _post(endpoint, where, wanted)
     if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR or status == http.HTTPStatus.TOO_MANY_REQUESTS:
         raise RefusedError(f"{where} answers a request to {asked} with {status}: {body}")
     if status != http.HTTPStatus.OK:

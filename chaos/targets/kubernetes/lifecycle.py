@@ -38,7 +38,12 @@ class Lifecycle:
         if frame.type == "DELETED":
             if self._known.pop(pod.uid, None) is not None:
                 self._leave(before, pod, at_s)
-                self._note(EventKind.REPLICA_GONE, at_s, pod, ReplicaGone(uid=pod.uid, how=pod.how))
+                self._note(
+                    EventKind.REPLICA_GONE,
+                    at_s,
+                    pod,
+                    ReplicaGone(uid=pod.uid, how=f"deleted; its container was last seen {pod.how}"),
+                )
             return
         if before is None:
             zone = self.zones.get(pod.node, {}).get(ZONE)

@@ -41,7 +41,7 @@ class Asked:
 def needed(link: Link) -> int:
     """How many requests tell whether it is as wanted."""
     ways_ = ways(link)
-    if any(way.cut for way in ways_):
+    if any(way.cut or way.bucket for way in ways_):
         return 1
     return 40 if any(way.loss or way.corruption for way in ways_) else 5
 

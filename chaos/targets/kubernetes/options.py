@@ -13,13 +13,14 @@ from chaos.reading.documents import Problem
 from chaos.reading.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue
 from chaos.reading.quantities import Duration
 from chaos.reading.strict import Count, Strict, Text
-from chaos.targets import Asked, LostRun, Opening, Planned, Target, TargetOptions
+from chaos.targets import Asked, LostRun, Opening, Planned, Rehearsed, Target, TargetOptions
 from chaos.targets.effects import Fidelity
 from chaos.targets.kubernetes import lost_objects, sight
 from chaos.targets.kubernetes.fidelity import KIND, fidelity
 from chaos.targets.kubernetes.guards import PROTECTED
 from chaos.targets.kubernetes.lost_objects import Whereabouts
 from chaos.targets.kubernetes.objects import ApiError
+from chaos.targets.kubernetes.rehearsal import rehearse
 from chaos.targets.kubernetes.settings import Settings
 from chaos.targets.kubernetes.settings import Workload as WorkloadName
 from chaos.targets.kubernetes.target import KubernetesTarget
@@ -155,6 +156,15 @@ class KubernetesOptions(TargetOptions):
             yield f"{error}"
         except ApiError as error:
             yield f"there is no cluster to be reached: {error}"
+
+    def rehearse(self, faults: Sequence[Rehearsed]) -> Iterator[str]:
+        """Have the API server check each object that a run would create; a line for each.
+
+        Raises:
+            AftershockError: it would not take one, or a guard objects.
+        """
+        with closing(self._settings().connect()) as api:
+            yield from rehearse(api, self._settings(), faults)
 
     def fidelity(self, fault: Asked) -> Fidelity:
         """How close the target comes to a fault."""

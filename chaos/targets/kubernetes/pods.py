@@ -74,7 +74,7 @@ class Pod:
     def how(self) -> str:
         """Of its containers, in words."""
         return ", ".join(
-            each.waits or each.ended or ("running" if each.running else "not yet there")
+            "running" if each.running else each.waits or each.ended or "not yet there"
             for each in self.containers
         )
 

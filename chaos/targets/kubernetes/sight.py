@@ -22,7 +22,7 @@ def of(api: Api, settings: Settings) -> Planned:
     except ApiError as error:
         raise refusal(error, "list", where.resource, settings.namespace) from error
     replicas = sorted((replica(item) for item in items), key=lambda one: one.name)
-    return Planned(tuple(replicas), nodes(api, items), namespace=settings.namespace)
+    return Planned(tuple(replicas), nodes(api, items), namespace=settings.namespace, there=True)
 
 
 def nodes(api: Api, items: tuple[Item, ...]) -> tuple[Node, ...]:

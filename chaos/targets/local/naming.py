@@ -13,6 +13,8 @@ from chaos.targets.local.spec import LocalSpec
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 GATEWAY, PROMETHEUS = "inference-gateway", "prometheus"
 """The callers that replicas have here, by their label `app`: each has a way of its own through the proxy."""
+PORTS = {GATEWAY: 8000, PROMETHEUS: 8081}
+"""At which each of them calls a replica, as a manifest has it: here every replica has other ports, drawn for it."""
 ZONE_LABEL = "topology.kubernetes.io/zone"
 
 
@@ -57,6 +59,12 @@ def meant(spec: LocalSpec, toward: Mapping[str, str] | None) -> tuple[str, ...]:
     """The callers that have these labels; None means everybody."""
     wanted = (toward or {}).items()
     return tuple(caller for caller, labels in callers(spec).items() if wanted <= labels.items())
+
+
+def calling(spec: LocalSpec, port: int) -> tuple[str, ...]:
+    """The callers that call at this port of a manifest; nobody at any but those of `PORTS`."""
+    ports = PORTS if spec.metrics_apart else dict.fromkeys(PORTS, PORTS[GATEWAY])
+    return tuple(caller for caller in callers(spec) if ports[caller] == port)
 
 
 def route(caller: str, replica: str) -> str:

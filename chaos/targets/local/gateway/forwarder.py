@@ -26,7 +26,7 @@ from chaos.targets.local.gateway.overload import is_backpressure
 from chaos.targets.local.gateway.retry_budget import RetryBudget
 from chaos.targets.local.gateway.spec import GatewaySpec
 from chaos.targets.local.ports import HOST
-from chaos.targets.local.proxy.relay import reset
+from chaos.targets.local.proxy.ends import reset
 
 _MOST_ATTEMPTS = 2
 _STREAMS = re.compile(rb'"stream"\s*:\s*true')

@@ -6,26 +6,14 @@ too.
 """
 
 import asyncio
-import socket
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
+from chaos.targets.local.proxy.ends import End, reset
 from chaos.targets.local.proxy.line import Line
 from chaos.targets.local.proxy.shaping import Way, Ways
 from chaos.targets.local.proxy.silence import set_silent
-
-_LINGER_ZERO = struct.pack("ii", 1, 0)
-
-
-def reset(transport: asyncio.BaseTransport) -> None:
-    """Close at once with RST, dropping what is queued: the peer must not take this for a clean end."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.fileno() >= 0:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-    cast("asyncio.WriteTransport", transport).abort()
 
 
 @dataclass(slots=True)
@@ -38,59 +26,6 @@ class Counters:
     """Toward the replica."""
     down_bytes: int = 0
     """Toward the client."""
-
-
-class End(asyncio.Protocol):
-    """One socket of a connection: hands what it reads to its outgoing direction."""
-
-    def __init__(self, on_made: Callable[[], None], on_lost: Callable[[], None]) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.outgoing: Direction | None = None
-        self.incoming: Direction | None = None
-        self._on_made = on_made
-        self._on_lost = on_lost
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Hold the bytes back until the other end exists."""
-        self.transport = cast("asyncio.Transport", transport)
-        # Not at once: before Python 3.11.4 a transport starts to read after this call, paused or not.
-        asyncio.get_running_loop().call_soon(self._hold_back)
-        self._on_made()
-
-    def _hold_back(self) -> None:
-        if self.outgoing is None and self.transport is not None and not self.transport.is_closing():
-            self.transport.pause_reading()
-
-    def data_received(self, data: bytes) -> None:
-        """Carry it over."""
-        assert self.outgoing is not None
-        self.outgoing.carry(data)
-
-    def eof_received(self) -> bool:
-        """Carry the half-close over; this side may be written to until that direction has ended too."""
-        assert self.outgoing is not None
-        assert self.incoming is not None
-        self.outgoing.finish()
-        return not self.incoming.delivered
-
-    def pause_writing(self) -> None:
-        """This side is full: stop reading the other."""
-        assert self.incoming is not None
-        self.incoming.hold()
-
-    def resume_writing(self) -> None:
-        """This side drained: read the other again."""
-        assert self.incoming is not None
-        self.incoming.release()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Carry over how it ended: an error, or a loss before both sides had finished, is a reset."""
-        if self.outgoing is not None and self.incoming is not None:
-            if error is None and self.outgoing.finished and self.incoming.finished:
-                self.outgoing.close()
-            else:
-                self.outgoing.reset()
-        self._on_lost()
 
 
 class Direction:
@@ -193,14 +128,17 @@ class Connection:
         upstream: tuple[str, int],
         counters: Counters,
         ways: Ways,
+        on_joined: Callable[["Connection"], None],
         on_lost: Callable[["Connection"], None],
     ) -> None:
         self.client = End(self._open, self._lost_one)
-        self._replica = End(lambda: None, self._lost_one)
+        self.replica = End(lambda: None, self._lost_one)
+        self.directions: tuple[Direction, Direction] | None = None
+        """Toward the replica, and toward the client, once there are both."""
         self._upstream = upstream
         self._counters = counters
         self._ways = ways
-        self._directions: tuple[Direction, ...] = ()
+        self._on_joined = on_joined
         self._on_lost = on_lost
         self._lost = 0
         loop = asyncio.get_running_loop()
@@ -211,19 +149,19 @@ class Connection:
 
     def reset(self) -> None:
         """Break both sides off."""
-        for end in (self.client, self._replica):
+        for end in (self.client, self.replica):
             if end.transport is not None and not end.transport.is_closing():
                 reset(end.transport)
 
     def forget(self, occurrence: str) -> None:
         """Let everything that waits go on as if this occurrence had never been, the opening itself too."""
         self._opening.forget(occurrence)
-        for direction in self._directions:
+        for direction in self.directions or ():
             direction.forget(occurrence)
 
     def obey_cuts(self) -> None:
         """Have each socket hear its side, or nothing from it where that way is cut."""
-        for end, way in ((self.client, self._ways.up), (self._replica, self._ways.down)):
+        for end, way in ((self.client, self._ways.up), (self.replica, self._ways.down)):
             if end.transport is not None and not end.transport.is_closing():
                 set_silent(end.transport, silent=way.cut)
 
@@ -248,22 +186,23 @@ class Connection:
             self._lost_one()
             return
         try:
-            await asyncio.get_running_loop().create_connection(lambda: self._replica, *self._upstream)
+            await asyncio.get_running_loop().create_connection(lambda: self.replica, *self._upstream)
         except OSError:  # nobody listens there: the client must see a dead address
             self._lost_one()
             reset(client)
             return
-        replica = self._replica.transport
+        replica = self.replica.transport
         assert replica is not None
         up = Direction(client, replica, self._count_up, self._ways.up)
         down = Direction(replica, client, self._count_down, self._ways.down)
         up.back, down.back = down, up
-        self._directions = (up, down)
-        self.client.outgoing = self._replica.incoming = up
-        self.client.incoming = self._replica.outgoing = down
+        self.directions = (up, down)
+        self.client.outgoing = self.replica.incoming = up
+        self.client.incoming = self.replica.outgoing = down
         self.obey_cuts()
         if client.is_closing():  # reset by an order meanwhile
             reset(replica)
+        self._on_joined(self)
         up.release()
         down.release()
 

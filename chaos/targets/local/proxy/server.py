@@ -4,17 +4,22 @@
 upstream_port}` answers `{port}`; `move {route, upstream_port}` sends new connections elsewhere; `reset
 {route}` breaks every open connection; `remove {route}` closes the listener and does the same; `shape {occurrence,
 routes, to_replica, from_replica}` has the bytes of these routes wait, on open connections too, `unshape
-{occurrence}` lets them go; `counters` tells.
+{occurrence}` lets them go; `rule {occurrence, routes, rule}` and `unrule {occurrence}` do so with what becomes of the
+HTTP that passes; `counters` tells.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import msgspec
 
 from chaos.targets.effects import Traffic
+from chaos.targets.http_effects import HttpRule
 from chaos.targets.local.ports import HOST
-from chaos.targets.local.proxy.relay import Connection, Counters, End
+from chaos.targets.local.proxy.ends import End
+from chaos.targets.local.proxy.http_rulings import Rulings
+from chaos.targets.local.proxy.relay import Connection, Counters
 from chaos.targets.local.proxy.shaping import Shape, Ways
 from chaos.targets.local.proxy.silence import set_silent
 from chaos.targets.local.wire import Channel, Message, answer
@@ -27,6 +32,7 @@ class Route:
         self.upstream_port = upstream_port
         self.counters = Counters()
         self.ways = Ways()
+        self.rulings = Rulings()
         self._connections: set[Connection] = set()
         self._reset_waits = False
         self._server: asyncio.Server | None = None
@@ -61,6 +67,10 @@ class Route:
                 counts.setdefault(occurrence, []).append(asdict(shape.counts))
         return counts
 
+    def rule(self, occurrence: str, rule: HttpRule) -> None:
+        """Put a rule in force on the HTTP that passes; a second time changes nothing."""
+        self.rulings.add(occurrence, rule, self._connections)
+
     @property
     def cut(self) -> bool:
         """Whether either way is: TCP needs both."""
@@ -94,10 +104,14 @@ class Route:
 
     def _accept(self) -> End:
         connection = Connection(
-            (HOST, self.upstream_port), self.counters, self.ways, self._connections.discard
+            (HOST, self.upstream_port), self.counters, self.ways, self.rulings.joined, self._lost
         )
         self._connections.add(connection)
         return connection.client
+
+    def _lost(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self.rulings.lost(connection)
 
 
 class Proxy:
@@ -119,6 +133,8 @@ class Proxy:
                 "remove": self._remove,
                 "shape": self._shape,
                 "unshape": self._unshape,
+                "rule": self._rule,
+                "unrule": self._unrule,
                 "counters": self._counters,
             },
         )
@@ -146,12 +162,9 @@ class Proxy:
         return {}
 
     async def _shape(self, message: Message) -> Message:
-        missing = [name for name in message["routes"] if name not in self._routes]
-        if missing:
-            raise LookupError(f"no such route: {', '.join(missing)}")
         up, down = (_traffic(message[way]) for way in ("to_replica", "from_replica"))
-        for name in message["routes"]:
-            self._routes[name].shape(message["occurrence"], f"{message['occurrence']} {name}", up, down)
+        for name, route in self._named(message["routes"]).items():
+            route.shape(message["occurrence"], f"{message['occurrence']} {name}", up, down)
         return {}
 
     async def _unshape(self, message: Message) -> Message:
@@ -160,10 +173,28 @@ class Proxy:
         self._removed = [route for route in self._removed if route.lingers]
         return {}
 
+    async def _rule(self, message: Message) -> Message:
+        rule = msgspec.convert(message["rule"], HttpRule)
+        for route in self._named(message["routes"]).values():
+            route.rule(message["occurrence"], rule)
+        return {}
+
+    async def _unrule(self, message: Message) -> Message:
+        for route in (*self._routes.values(), *self._removed):
+            route.rulings.remove(message["occurrence"])
+        return {}
+
+    def _named(self, names: Sequence[str]) -> dict[str, Route]:
+        missing = [name for name in names if name not in self._routes]
+        if missing:
+            raise LookupError(f"no such route: {', '.join(missing)}")
+        return {name: self._routes[name] for name in names}
+
     async def _counters(self, _: Message) -> Message:
         return {
             "routes": {name: asdict(route.counters) for name, route in self._routes.items()},
             "shaped": {name: route.shaped() for name, route in self._routes.items()},
+            "ruled": {name: route.rulings.selected() for name, route in self._routes.items()},
         }
 
 
