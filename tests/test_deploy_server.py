@@ -2,8 +2,8 @@
 
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 
 from reference_server.config import settings_from, unknown_variables
 from reference_server.server import FAREWELL_S
+from tests.conftest import wait_until
 from tests.support.manifests import COMPONENTS, DEPLOY, ROOT, containers, named
 from tests.support.reference_replicas import replica_process
 
@@ -51,15 +52,17 @@ def test_a_pod_is_given_the_time_that_its_way_out_takes() -> None:
     assert before_s >= probe["failureThreshold"] * probe["periodSeconds"] + 1
 
 
+def answers(url: str) -> bool:
+    return requests.get(url, timeout=30).status_code == 200
+
+
 def test_the_probes_ask_what_a_real_replica_answers_and_it_leaves_with_0(tmp_path: Path) -> None:
     variables = {name: text for name, text in VARIABLES.items() if name != "HOME"}
     with replica_process(tmp_path, **variables) as replica:
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):
             probe = CONTAINER[name]["httpGet"]
             assert probe["port"] == "http"
-            deadline = time.monotonic() + 60
-            while (status := requests.get(f"{replica.url}{probe['path']}", timeout=30).status_code) != 200:
-                assert time.monotonic() < deadline, f"{name}: {status}"
+            wait_until(partial(answers, f"{replica.url}{probe['path']}"), within_s=60, what=name)
         endpoint = named("PodMonitor", "reference-server").spec["podMetricsEndpoints"][0]
         series = requests.get(
             replica.metrics_url.removesuffix("/metrics") + endpoint["path"], timeout=30
