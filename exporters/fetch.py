@@ -5,6 +5,7 @@ before the length that it named is taken for a short answer.
 """
 
 import io
+import re
 import socket
 import time
 import urllib.error
@@ -20,7 +21,7 @@ from http.client import (
     IncompleteRead,
 )
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 _MOST_BYTES = 64_000_000
 _HEADS_BYTES = 1_000_000
@@ -29,6 +30,7 @@ _PIECE_BYTES = 65_536
 _SAID_BYTES = 4_000
 _SHOWN = 200
 _OK = 200
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -51,16 +53,17 @@ def fetch(question: str | urllib.request.Request, within_s: float, *, most_bytes
     """The body of an answer of status 200, redirections followed.
 
     Args:
-        question: an http or https URL, or a request of one.
+        question: an http or https URL, or a request of one; a key may stand before its host, `http://KEY@host`.
         within_s: for all of it, from the connection to the last byte.
         most_bytes: of the body.
 
     Raises:
         FetchError: nothing answers, or not in time, in whole, with success and within the size.
     """
-    url = question if isinstance(question, str) else question.full_url
+    url = _CREDENTIALS.sub("", question if isinstance(question, str) else question.full_url)
     try:
-        with _opener(url, within_s, most_bytes).open(question, timeout=within_s) as answer:
+        request = _with_key(urllib.request.Request(question) if isinstance(question, str) else question)  # noqa: S310 - no other handler
+        with _opener(url, within_s, most_bytes).open(request, timeout=within_s) as answer:
             if answer.status != _OK:
                 raise FetchError(f"{url}: expected status {_OK}, got {answer.status} {answer.reason}")
             body = bytes(answer.read())
@@ -79,6 +82,15 @@ def fetch(question: str | urllib.request.Request, within_s: float, *, most_bytes
     if len(body) > most_bytes:
         raise FetchError(f"{url}: expected at most {most_bytes} bytes, got {len(body)}")
     return body
+
+
+def _with_key(request: urllib.request.Request) -> urllib.request.Request:
+    """The same with the key of its URL in a header, and nowhere else."""
+    parts = urlsplit(request.full_url)
+    if key := unquote(parts.password or parts.username or ""):
+        request.full_url = _CREDENTIALS.sub("", request.full_url)
+        request.add_unredirected_header("Authorization", f"Bearer {key}")
+    return request
 
 
 def _opener(url: str, within_s: float, most_bytes: int) -> urllib.request.OpenerDirector:

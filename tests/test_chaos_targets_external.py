@@ -320,7 +320,12 @@ def test_a_service_that_does_not_answer_is_refused_on_entering(
 @pytest.mark.parametrize(
     ("url", "key", "complaint"),
     [
-        pytest.param("http://127.0.0.1:1/metrics", "metrics", "metrics.0.: nothing answers at", id="nobody"),
+        pytest.param(
+            "http://127.0.0.1:1/metrics",
+            "metrics",
+            "metrics.0.: nothing answers as it should at",
+            id="nobody",
+        ),
         pytest.param("{status-404}", "prometheus", "prometheus: .* answers 404", id="not there"),
         pytest.param("{ok}/v1/models", "gateway_metrics", "expected an aftershock gateway's", id="another's"),
     ],

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -113,6 +114,43 @@ def test_proxies_are_not_asked_for_what_is_on_this_machine(
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert fetch(serve(OK + b"\r\nup 1\n"), 30.0) == b"up 1\n"
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with the header that carries the key; at /moved, sends to another address."""
+
+    def do_GET(self) -> None:
+        self.send_response(302 if self.path == "/moved" else 200)
+        self.send_header("Location", "/metrics")
+        self.end_headers()
+        self.wfile.write(self.headers.get("Authorization", "none").encode())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing."""
+
+
+def test_a_key_in_a_url_is_sent_in_a_header_to_nobody_else_and_shown_nowhere() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.02])
+        thread.start()
+        try:
+            at = f"127.0.0.1:{server.server_port}"
+            assert fetch(f"http://{at}/metrics", 30.0) == b"none"
+            assert fetch(f"http://s%20same@{at}/metrics", 30.0) == b"Bearer s same"
+            assert fetch(f"http://:s%20same@{at}/metrics", 30.0) == b"Bearer s same"
+            assert fetch(f"http://sesame@{at}/moved", 30.0) == b"none"
+        finally:
+            server.shutdown()
+            thread.join()
+    for url in (
+        "http://sesame@127.0.0.1:1/metrics",
+        "http://sesame@127.0.0.1:port/",
+        "ftp://sesame@127.0.0.1/",
+    ):
+        with pytest.raises(FetchError) as caught:
+            fetch(url, 30.0)
+        assert "sesame" not in str(caught.value)
+        assert "sesame" not in str(caught.value.__cause__)
 
 
 def test_samples_that_are_none_make_a_run_inconclusive_and_end_a_command(

@@ -5,16 +5,15 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from chaos.errors import InputError, RefusedError
+from exporters.fetch import FetchError, fetch
 from exporters.series.gateway import GATEWAY_REQUESTS
 from loadtests.completions import PATH, request_body
 from loadtests.endpoint import Endpoint, first_model
 
 _WITHIN_S = 30.0
 _BODY_LENGTH = 200
-_MOST_BYTES = 64_000_000
 _GATEWAY = "gateway_metrics"
 _HINTS = {
     400: "does it refuse ignore_eos? `load.ignore_eos: false`, or --no-ignore-eos",
@@ -77,15 +76,11 @@ def require_answer(service: Service) -> str:
 
 def _require_exposition(key: str, url: str) -> None:
     try:
-        connection = _connection(Endpoint.parse(url))
-        connection.request("GET", urlsplit(url).path or "/")
-        answer = connection.getresponse()
-        body = answer.read(_MOST_BYTES)
-        connection.close()
-    except (OSError, http.client.HTTPException) as error:
-        raise InputError(f"target.external.{key}: nothing answers at {url}: {error}") from error
-    if answer.status >= http.HTTPStatus.BAD_REQUEST:
-        raise InputError(f"target.external.{key}: {url} answers {answer.status}")
+        body = fetch(url, _WITHIN_S)
+    except FetchError as error:
+        if error.status is not None:
+            raise InputError(f"target.external.{key}: {url} answers {error.status}") from error
+        raise InputError(f"target.external.{key}: nothing answers as it should at {error}") from error
     if key == _GATEWAY and GATEWAY_REQUESTS.name.encode() not in body:
         raise InputError(
             f"target.external.{key}: expected an aftershock gateway's series ({GATEWAY_REQUESTS.name}), got {url}",
