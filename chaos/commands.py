@@ -4,7 +4,6 @@ import os
 import sys
 import time
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from random import SystemRandom
 
@@ -184,8 +183,3 @@ def recover(*, dry_run: bool, namespace: str | None = None, context: str | None 
     if not lost:
         print("nothing to recover: no run has lost its runner")
     return ExitCode.PASSED
-
-
-def version() -> str:
-    """The installed version."""
-    return metadata.version("aftershock")

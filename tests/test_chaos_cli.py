@@ -6,12 +6,13 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from chaos.cli import main
+from chaos.cli import _parser, main
 from chaos.errors import ExitCode
 from tests.conftest import wait_until
 from tests.support.local_cluster import COMMAND
@@ -127,6 +128,53 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         main([verb, "--help"])
     assert left.value.code == 0
     assert len(capsys.readouterr().out.splitlines()) > 4
+
+
+def test_the_short_help_of_each_verb_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """The list of verbs is shown without reading what they are made of: it says what they say."""
+    texts = []
+    for parser in (_parser(), _parser("")):
+        parser.print_help()
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """The modules that an interpreter has after this command."""
+    code = (
+        f"import sys\ntry:\n from chaos.cli import main\n main({list(arguments)})\nexcept SystemExit: pass\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code + "print('\\n'.join(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return set(said.split())
+
+
+def test_version_and_help_import_nothing_but_the_command_line() -> None:
+    for asked in ("--version", "--help"):
+        ours = {
+            name
+            for name in imported_by(asked)
+            if name.startswith(("chaos", "loadtests", "exporters", "dashboards"))
+        }
+        assert ours == {"chaos", "chaos.cli", "chaos.errors", "chaos.interrupts"}, asked
+
+
+def test_version_starts_in_no_more_than_a_few_times_what_the_interpreter_takes() -> None:
+    """0.3 s where `python -c pass` takes 0.05 s; as a ratio, for the machine may be busy. The quickest of several."""
+
+    def quickest_s(*command: str) -> float:
+        took_s = []
+        for _ in range(7):
+            began_s = time.monotonic()
+            subprocess.run([sys.executable, *command], capture_output=True, check=True)
+            took_s.append(time.monotonic() - began_s)
+        return min(took_s)
+
+    assert quickest_s("-m", "chaos", "--version") < 8 * quickest_s("-c", "pass")
 
 
 def test_help_teaches_every_verb_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
