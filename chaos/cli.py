@@ -20,6 +20,7 @@ Shake an LLM inference cluster under load, and prove how fast it recovers.
   aftershock run chaos/experiments                        every experiment of a folder, one summary
   aftershock load http://127.0.0.1:8000 --sweep           no fault: latencies, tokens/s, how much it carries
   aftershock observe http://127.0.0.1:8000                load a service of yours, report every disturbance
+  aftershock init --url http://127.0.0.1:8000             write a first experiment of your own, commented
   aftershock validate chaos/experiments/*.yaml            is every key understood? touches nothing
   aftershock lint deploy/                                 are these manifests fit for an inference cluster?
   aftershock plan chaos/experiments/pod-kill-30.yaml      which replicas could be hit? touches nothing
@@ -60,6 +61,11 @@ VERBS = (
         "observe",
         "load a service that runs already, inject nothing, report every disturbance",
         "chaos.service_options:add_observe",
+    ),
+    _Verb(
+        "init",
+        "write a commented experiment for a URL, a command or a cluster of yours",
+        "chaos.first.command:add_init",
     ),
     _Verb("validate", "check experiments and bare Chaos Mesh manifests", "chaos.run_options:add_validate"),
     _Verb(

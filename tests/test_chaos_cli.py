@@ -122,7 +122,10 @@ def test_recover_says_when_there_is_nothing_to_do(
     assert "nothing to recover" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", ["run", "load", "observe", "validate", "plan", "report", "recover"])
+@pytest.mark.parametrize(
+    "verb",
+    ["run", "load", "observe", "init", "lint", "compare", "trend", "validate", "plan", "report", "recover"],
+)
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([verb, "--help"])

@@ -120,3 +120,11 @@ def test_no_message_and_no_page_advises_a_package_that_is_on_no_index() -> None:
     ]
     advice = re.compile(r"pip install [^\n`]*aftershock(?!\S*\.whl)")
     assert [str(path.relative_to(ROOT)) for path in texts if advice.search(path.read_text())] == []
+
+
+def test_the_index_names_every_page_and_each_of_its_links_leads_somewhere() -> None:
+    text = (ROOT / "docs/index.md").read_text()
+    links = set(re.findall(r"\]\(([^)#]+)", text))
+    for link in links:
+        assert (ROOT / "docs" / link).exists(), link
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"} <= links
