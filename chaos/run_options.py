@@ -34,11 +34,18 @@ def add_run(verbs: Verbs) -> None:
         metavar="URL",
         help="show fault windows there as annotations while they last; token in $GRAFANA_TOKEN",
     )
+    run.add_argument(
+        "--keep",
+        action="store_true",
+        help="leave gateway, replicas and Prometheus up after the load, until Ctrl-C; the report follows",
+    )
     trial_options.add_series(run)
     run.set_defaults(command=_run)
 
 
 def _run(given: argparse.Namespace) -> int:
+    if given.keep and (given.experiment.is_dir() or given.trials is not None or given.dry_run or given.list):
+        raise InputError("--keep is about one run of one experiment")
     asked = {name: value for name in ("shams", "jitter") if (value := getattr(given, name)) is not None}
     if given.experiment.is_dir():
         if given.list:
@@ -55,7 +62,7 @@ def _run(given: argparse.Namespace) -> int:
         return trial_commands.run(given.experiment, given.out, given.seed, given.grafana, series)
     if asked:
         raise InputError(f"--{next(iter(asked))} is about a series: expected --trials N with it")
-    return commands.run(given.experiment, given.out, given.seed, given.grafana)
+    return commands.run(given.experiment, given.out, given.seed, given.grafana, keep=given.keep)
 
 
 def add_validate(verbs: Verbs) -> None:
