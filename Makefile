@@ -16,7 +16,8 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/.installed ## kill 30 % of ten replicas under load and prove how fast goodput comes back (about 2 minutes)
-	$(BIN)/aftershock run $(EXPERIMENT)
+	@code=0; $(BIN)/aftershock run $(EXPERIMENT) || code=$$?; \
+	printf '%s\n' 'next      . .venv/bin/activate, then what the README says; aftershock --help'; exit $$code
 
 test: .venv/.installed-dev check ## everything CI runs, without `slow`, `gpu` and `cluster` tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder

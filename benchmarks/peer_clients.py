@@ -137,7 +137,7 @@ def guidellm(asked: Asked, folder: Path) -> list[Reported]:
     report = folder / "guidellm.json"
     command = [
         *(str(installed("guidellm")), "run"),
-        *("--backend", f"kind=openai_http,target={asked.url},model={asked.model},validate_backend=false"),
+        *("--backend", f"kind=openai_http,target={asked.url},model={asked.model}"),
         *("--profile", f"kind=constant,rate={asked.rate_per_s:g}"),
         *("--constraint", f"kind=max_requests,count={asked.requests}"),
         *("--tokenizer", f"kind=hf_auto,model={tokenizer()}", "--data", f"kind=synthetic_text,{data}"),

@@ -1,20 +1,17 @@
 """The command `aftershock`: where options are read, errors end, and exit codes are made."""
 
 import argparse
+import importlib
 import os
 import select
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
-from chaos import catalogue_commands, commands, service_options, trial_commands, trial_options, validation
-from chaos.errors import AftershockError, ExitCode, InputError
-from chaos.faults.kinds import NAMESPACE
+from chaos.errors import EXIT_CODES, AftershockError, ExitCode
 from chaos.interrupts import Interrupted
-from chaos.lint.command import add_lint
-from chaos.options import Verbs, seed
 
 DESCRIPTION = """\
 Shake an LLM inference cluster under load, and prove how fast it recovers.
@@ -23,6 +20,7 @@ Shake an LLM inference cluster under load, and prove how fast it recovers.
   aftershock run chaos/experiments                        every experiment of a folder, one summary
   aftershock load http://127.0.0.1:8000 --sweep           no fault: latencies, tokens/s, how much it carries
   aftershock observe http://127.0.0.1:8000                load a service of yours, report every disturbance
+  aftershock init --url http://127.0.0.1:8000             write a first experiment of your own, commented
   aftershock validate chaos/experiments/*.yaml            is every key understood? touches nothing
   aftershock lint deploy/                                 are these manifests fit for an inference cluster?
   aftershock plan chaos/experiments/pod-kill-30.yaml      which replicas could be hit? touches nothing
@@ -32,144 +30,103 @@ Shake an LLM inference cluster under load, and prove how fast it recovers.
   aftershock recover                                      end whatever a lost run left behind
 """
 
-EXIT_CODES = """\
-exit codes:
-  0    passed: every assertion held
-  1    deviated: the experiment found a weakness
-  2    the input is wrong; nothing was injected
-  3    inconclusive, or refused by a guard before injecting
-  4    aborted by a guard after injecting; everything was undone
-  5    cleanup is incomplete: look now, then `aftershock recover`
-  130  interrupted, and cleaned up
-"""
 _NOBODY_READS = 128 + signal.SIGPIPE
 """What a shell makes of a program that ends so; none of the codes that say something of a cluster."""
 _RAW = argparse.RawDescriptionHelpFormatter
 
 
-def _parser() -> argparse.ArgumentParser:
+@dataclass(frozen=True, slots=True)
+class _Verb:
+    """A word of the command, and where the rest of it is: what it takes to run one is not read for the others."""
+
+    name: str
+    help: str
+    added_by: str
+    """A module, and the function in it that declares the verb's options."""
+
+    def declare(self, verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+        """All of its options."""
+        module, _, function = self.added_by.partition(":")
+        getattr(importlib.import_module(module), function)(verbs)
+
+
+VERBS = (
+    _Verb("run", "run an experiment: load, fault, observation, verdict, report", "chaos.run_options:add_run"),
+    _Verb(
+        "load",
+        "load a service at one rate or several, with no fault: latencies, tokens/s, goodput, the knee",
+        "chaos.service_options:add_load",
+    ),
+    _Verb(
+        "observe",
+        "load a service that runs already, inject nothing, report every disturbance",
+        "chaos.service_options:add_observe",
+    ),
+    _Verb(
+        "init",
+        "write a commented experiment for a URL, a command or a cluster of yours",
+        "chaos.first.command:add_init",
+    ),
+    _Verb("validate", "check experiments and bare Chaos Mesh manifests", "chaos.run_options:add_validate"),
+    _Verb(
+        "plan",
+        "say which replicas a fault could hit, and which it will with this seed",
+        "chaos.run_options:add_plan",
+    ),
+    _Verb("lint", "check Kubernetes manifests of an inference cluster", "chaos.lint.command:add_lint"),
+    _Verb("report", "write the reports of a run or a series again", "chaos.run_options:add_report"),
+    _Verb("recover", "end whatever lost runs left behind", "chaos.run_options:add_recover"),
+    _Verb(
+        "compare",
+        "say whether B recovers later than A: two series of trials, of two builds or two settings",
+        "chaos.trial_options:add_compare",
+    ),
+    _Verb(
+        "trend",
+        "show series and runs of one experiment over time: does the last differ from those before?",
+        "chaos.trial_options:add_trend",
+    ),
+)
+
+
+def _parser(verb: str | None = None) -> argparse.ArgumentParser:
+    """The whole command, or, where it is known which verb is wanted, of the others no more than their names."""
     parser = argparse.ArgumentParser(
         prog="aftershock", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=_RAW
     )
-    parser.add_argument("--version", action="version", version=f"aftershock {commands.version()}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="say the installed version, and end")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
-    _add_run(verbs)
-    service_options.add_load(verbs)
-    service_options.add_observe(verbs)
-    _add_checks(verbs)
-    add_lint(verbs)
-    _add_afterwards(verbs)
-    trial_options.add_comparisons(verbs)
+    for each in VERBS:
+        if verb in (None, each.name):
+            each.declare(verbs)
+        else:
+            verbs.add_parser(each.name, help=each.help)
     return parser
 
 
-def _add_run(verbs: Verbs) -> None:
-    run = verbs.add_parser(
-        "run",
-        help="run an experiment: load, fault, observation, verdict, report",
-        description="Start the target, load it, wait for a healthy baseline, inject, observe, judge, report.",
-        epilog=f"example:\n  aftershock run chaos/experiments/pod-kill-30.yaml --seed 7\n\n{EXIT_CODES}",
-        formatter_class=_RAW,
-    )
-    run.add_argument("experiment", type=Path, help="an experiment file, or a folder of them")
-    run.add_argument("--list", action="store_true", help="say what there is to run, and run nothing")
-    run.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="say whom it could hit, as `plan` does, and have a cluster check each object; changes nothing",
-    )
-    run.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME-UTC)")
-    run.add_argument(
-        "--seed", type=seed, help="replaces the file's seed: arrivals, names and victims follow it"
-    )
-    run.add_argument(
-        "--grafana",
-        metavar="URL",
-        help="show fault windows there as annotations while they last; token in $GRAFANA_TOKEN",
-    )
-    trial_options.add_series(run)
-    run.set_defaults(command=_run)
+class _Version(argparse.Action):
+    """Says the version: what is installed is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        print(f"aftershock {version()}")
+        parser.exit()
 
 
-def _run(given: argparse.Namespace) -> int:
-    asked = {name: value for name in ("shams", "jitter") if (value := getattr(given, name)) is not None}
-    if given.experiment.is_dir():
-        if given.list:
-            return catalogue_commands.show(given.experiment)
-        if given.trials is not None or given.dry_run:
-            raise InputError(f"expected one experiment with this option, got a folder: {given.experiment}")
-        return catalogue_commands.run(given.experiment, given.out, given.seed, given.grafana)
-    if given.list:
-        raise InputError(f"--list is about a folder of experiments, this is none: {given.experiment}")
-    if given.dry_run:
-        return commands.dry_run(given.experiment, given.seed)
-    if given.trials is not None:
-        series = trial_commands.SeriesOptions(given.trials, **asked)
-        return trial_commands.run(given.experiment, given.out, given.seed, given.grafana, series)
-    if asked:
-        raise InputError(f"--{next(iter(asked))} is about a series: expected --trials N with it")
-    return commands.run(given.experiment, given.out, given.seed, given.grafana)
+def version() -> str:
+    """The installed version; `(not installed)` of a tree that is only on the path."""
+    from importlib import metadata
 
-
-def _add_checks(verbs: Verbs) -> None:
-    validate = verbs.add_parser(
-        "validate",
-        help="check experiments and bare Chaos Mesh manifests",
-        description=(
-            "Read files as `run` would, say every key that is not understood, what the traffic would be like (rate, "
-            "burstiness, lengths, open loop, or partly open where turns of sessions wait for answers), and what the "
-            "run could show. Touches nothing."
-        ),
-    )
-    validate.add_argument("files", type=Path, nargs="+", metavar="PATH", help="a file, or a folder of such")
-    validate.add_argument(
-        "--namespace",
-        default=NAMESPACE,
-        metavar="NAME",
-        help="of manifests that name none, as kubectl takes that of your context (default: %(default)s)",
-    )
-    validate.set_defaults(command=lambda given: validation.validate(given.files, given.namespace))
-
-    plan = verbs.add_parser(
-        "plan",
-        help="say which replicas a fault could hit, and which it will with this seed",
-        description="Select and draw as `run` would, on the replicas that there would be. Touches nothing.",
-    )
-    plan.add_argument("experiment", type=Path, help="an experiment file")
-    plan.add_argument("--seed", type=seed, help="replaces the file's seed")
-    plan.set_defaults(command=lambda given: commands.plan(given.experiment, given.seed))
-
-
-def _add_afterwards(verbs: Verbs) -> None:
-    report = verbs.add_parser(
-        "report",
-        help="write the reports of a run or a series again",
-        description="Judge the raw records of a run again; rewrite journal, report, summary and JUnit XML.",
-    )
-    report.add_argument("folder", type=Path, help="a run folder, or that of a series of trials")
-    report.set_defaults(command=lambda given: trial_commands.report(given.folder))
-
-    recover = verbs.add_parser(
-        "recover",
-        help="end whatever lost runs left behind",
-        description=(
-            "Find processes and faults of runs whose runner is gone, end the ones and undo the others, and say what "
-            "was done. With --namespace: what runs of any machine left in that namespace of a Kubernetes."
-        ),
-    )
-    recover.add_argument("--dry-run", action="store_true", help="only say what would be ended")
-    recover.add_argument("--namespace", help="look here, for every run that does not hold its lease")
-    recover.add_argument("--context", help="of the kubeconfig, with --namespace; default: the current one")
-    recover.set_defaults(
-        command=lambda given: commands.recover(
-            dry_run=given.dry_run, namespace=given.namespace, context=given.context
-        )
-    )
+    try:
+        return metadata.version("aftershock")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    given = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    # No verb has a look at another's options: an import of all of them takes seconds on a small machine.
+    given = _parser(next((word for word in words if not word.startswith("-")), "")).parse_args(words)
     try:
         try:
             return int(given.command(given))

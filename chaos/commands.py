@@ -4,7 +4,6 @@ import os
 import sys
 import time
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from random import SystemRandom
 
@@ -28,6 +27,7 @@ from chaos.report import recorded, write, write_reports
 from chaos.report.terminal import print_summary
 from chaos.run_folder import RunFolder
 from chaos.runner import Run
+from chaos.staying import Stay
 from chaos.targets import Planned, Rehearsed, Replica
 from chaos.targets.kinds import lost_runs, lost_runs_in
 from chaos.validation import about
@@ -35,13 +35,22 @@ from chaos.versions import versions
 from dashboards.grafana.client import TOKEN_VARIABLE
 
 
-def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None) -> int:
-    """Run an experiment, write its reports, print the summary; returns the exit code."""
-    return perform(path, out, seed, grafana_url, for_stream(sys.stderr))[0].exit_code
+def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None, *, keep: bool) -> int:
+    """Run an experiment, write its reports, print the summary; returns the exit code.
+
+    With `keep` gateway, replicas and Prometheus stay up after the load, until Ctrl-C.
+    """
+    stay = Stay() if keep else None
+    return perform(path, out, seed, grafana_url, for_stream(sys.stderr), stay)[0].exit_code
 
 
 def perform(
-    path: Path, out: Path | None, seed: int | None, grafana_url: str | None, progress: Progress
+    path: Path,
+    out: Path | None,
+    seed: int | None,
+    grafana_url: str | None,
+    progress: Progress,
+    stay: Stay | None = None,
 ) -> tuple[Journal, RunFolder]:
     """The same, telling `progress` how it goes: the journal and the folder of the run."""
     experiment = read_experiment(path)
@@ -53,9 +62,9 @@ def perform(
     folder = run_folder.create(experiment.spec.experiment, out)
     chosen = chosen_seed(seed, experiment)
     as_run = write_as_run(experiment, folder.experiment, seed=chosen, versions=versions())
-    with interruptible():
+    with interruptible(stay.release if stay is not None else lambda: False):
         try:
-            journal = Run(as_run, folder, progress, grafana).run()
+            journal = Run(as_run, folder, progress, grafana, stay=stay).run()
         finally:
             if folder.journal.is_file():
                 write_reports(folder)
@@ -217,8 +226,3 @@ def recover(*, dry_run: bool, namespace: str | None = None, context: str | None 
     if not lost:
         print("nothing to recover: no run has lost its runner")
     return ExitCode.PASSED
-
-
-def version() -> str:
-    """The installed version."""
-    return metadata.version("aftershock")

@@ -25,6 +25,18 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+EXIT_CODES = """\
+exit codes:
+  0    passed: every assertion held
+  1    deviated: the experiment found a weakness
+  2    the input is wrong; nothing was injected
+  3    inconclusive, or refused by a guard before injecting
+  4    aborted by a guard after injecting; everything was undone
+  5    cleanup is incomplete: look now, then `aftershock recover`
+  130  interrupted, and cleaned up
+"""
+
+
 class AftershockError(Exception):
     """Base of all errors shown to a user: a message that ends with the offending value, a hint on its own line."""
 

@@ -43,6 +43,7 @@ from chaos.record.journal import Journal
 from chaos.record.observed import Observed
 from chaos.record.rows_file import read_columns
 from chaos.run_folder import RunFolder
+from chaos.staying import Stay, addresses
 from chaos.steady_state import overdue, require_healthy_baseline
 from chaos.targets import Opening, Target
 
@@ -63,6 +64,8 @@ class Run:
     """How to come by the target; None for the experiment's own."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set by somebody who has seen enough: the load ends, and what was seen is judged."""
+    stay: Stay | None = None
+    """Holds it up once the load is over; None: it ends at once."""
     under_load: bool = False
     """Whether there is something to be seen yet."""
     _events: list[Event] = field(default_factory=list)
@@ -88,19 +91,21 @@ class Run:
                 self.progress.phase("target", self.experiment.target.about)
                 name = self.experiment.spec.experiment
                 broadcast = stack.enter_context(Broadcast(name, self.grafana, self.progress))
+                load = self.experiment.spec.load
                 opening = Opening(
                     experiment=name,
                     folder=self.folder.path,
                     seed=self.experiment.spec.seed or 0,
                     run_metrics_address=broadcast.address,
-                    ignore_eos=self.experiment.spec.load.ignore_eos,
-                    body=self.experiment.spec.load.body,
-                    model=self.experiment.spec.load.model,
-                    api_key_env=self.experiment.spec.load.api_key_env,
+                    **{key: getattr(load, key) for key in ("ignore_eos", "body", "model", "api_key_env")},
                     on_progress=lambda ready, wanted: self.progress.update(ready=ready, wanted=wanted),
                 )
                 target = stack.enter_context((self.open_target or self.experiment.target.open)(opening))
+                where = addresses(self.folder, target.endpoints())
+                self.progress.note(where)
                 self._under_load(target, broadcast)
+                if self.stay is not None:
+                    self.stay.until_released(self.progress, where)
                 self.progress.phase("cleanup", "ending every process of the run")
         except (AftershockError, Interrupted) as error:
             decides = deciding(error)

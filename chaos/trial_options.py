@@ -38,8 +38,8 @@ def add_series(run: argparse.ArgumentParser) -> None:
     )
 
 
-def add_comparisons(verbs: Verbs) -> None:
-    """The verbs that look at several runs."""
+def add_compare(verbs: Verbs) -> None:
+    """`aftershock compare A B`."""
     compare = verbs.add_parser(
         "compare",
         help="say whether B recovers later than A: two series of trials, of two builds or two settings",
@@ -56,6 +56,10 @@ def add_comparisons(verbs: Verbs) -> None:
     compare.set_defaults(
         command=lambda given: trial_commands.compare(given.a, given.b, given.measure, given.json)
     )
+
+
+def add_trend(verbs: Verbs) -> None:
+    """`aftershock trend DIR...`."""
     trend = verbs.add_parser(
         "trend",
         help="show series and runs of one experiment over time: does the last differ from those before?",

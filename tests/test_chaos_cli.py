@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chaos.cli import main
+from chaos.cli import _parser, main
 from chaos.errors import ExitCode
 from tests.conftest import wait_until
 from tests.support.local_cluster import COMMAND
@@ -121,12 +122,61 @@ def test_recover_says_when_there_is_nothing_to_do(
     assert "nothing to recover" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", ["run", "load", "observe", "validate", "plan", "report", "recover"])
+@pytest.mark.parametrize(
+    "verb",
+    ["run", "load", "observe", "init", "lint", "compare", "trend", "validate", "plan", "report", "recover"],
+)
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([verb, "--help"])
     assert left.value.code == 0
     assert len(capsys.readouterr().out.splitlines()) > 4
+
+
+def test_the_short_help_of_each_verb_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """The list of verbs is shown without reading what they are made of: it says what they say."""
+    texts = []
+    for parser in (_parser(), _parser("")):
+        parser.print_help()
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """The modules that an interpreter has after this command."""
+    code = (
+        f"import sys\ntry:\n from chaos.cli import main\n main({list(arguments)})\nexcept SystemExit: pass\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code + "print('\\n'.join(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return set(said.split())
+
+
+def test_version_and_help_import_nothing_but_the_command_line() -> None:
+    for asked in ("--version", "--help"):
+        ours = {
+            name
+            for name in imported_by(asked)
+            if re.fullmatch(r"(chaos|loadtests|exporters|dashboards)(\.\w+)*", name)
+        }
+        assert ours == {"chaos", "chaos.cli", "chaos.errors", "chaos.interrupts"}, asked
+
+
+def test_version_takes_no_more_than_a_few_times_what_the_interpreter_itself_takes() -> None:
+    """0.3 s where `python -c pass` takes 0.05 s: of processor time, in turns, for the machine may be busy."""
+
+    def used_s(*command: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *command], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    rounds = [(used_s("-m", "chaos", "--version"), used_s("-c", "pass")) for _ in range(9)]
+    assert min(ours for ours, _ in rounds) < 7 * min(bare for _, bare in rounds)
 
 
 def test_help_teaches_every_verb_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

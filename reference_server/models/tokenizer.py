@@ -143,9 +143,7 @@ def _read_tokenizer(path: Path) -> "tokenizers.Tokenizer":
     try:
         import tokenizers
     except ImportError:
-        raise ConfigError(
-            f"{path}: the library `tokenizers` is expected: pip install 'aftershock[trained]'"
-        ) from None
+        raise ConfigError(f"{path}: the library `tokenizers` is expected: pip install tokenizers") from None
     try:
         tokenizer = tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower

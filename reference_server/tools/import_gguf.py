@@ -60,9 +60,7 @@ def import_gguf(path: Path, folder: Path) -> Shape:
     try:
         from gguf import GGUFReader
     except ImportError:
-        raise ConfigError(
-            f"{path}: the library `gguf` is expected: pip install 'aftershock[trained]'"
-        ) from None
+        raise ConfigError(f"{path}: the library `gguf` is expected: pip install gguf") from None
     try:
         reader = GGUFReader(path)
     except (OSError, ValueError) as error:

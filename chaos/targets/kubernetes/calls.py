@@ -161,9 +161,7 @@ def _client() -> Any:
         import kubernetes
         import kubernetes.config
     except ImportError as error:
-        raise InputError(
-            "the Kubernetes client is not installed", hint="pip install 'aftershock[cluster]'"
-        ) from error
+        raise InputError("the Kubernetes client is not installed", hint="pip install kubernetes") from error
     return kubernetes
 
 

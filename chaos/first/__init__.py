@@ -1,0 +1,1 @@
+"""A first experiment, written for the reader's own system: commented, valid, and small."""
