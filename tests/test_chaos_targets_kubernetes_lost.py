@@ -173,10 +173,12 @@ def test_a_reaper_outlives_an_api_server_that_fails_and_says_how_it_is(live: Liv
         live.api.webhook_down = True
         live.api.failures.append(failing := failure(500))
         wait_until(lambda: "scripted" in asked(health).get("trouble", ""), within_s=30)
+        assert asked(health.replace("healthz", "readyz")) == {}
         live.fault("run-9")
         live.api.failures.remove(failing)
         wait_until(lambda: not live.faults(), within_s=60)
-        wait_until(lambda: not asked(health)["trouble"], within_s=30)
+        wait_until(lambda: asked(health.replace("healthz", "readyz")), within_s=30)
+        assert asked(health.replace("healthz", "nowhere")) == {}
         rounds = asked(health)["rounds"]
         live.api.silence()
         live.fault("run-10")

@@ -65,6 +65,11 @@ class Reaper:
         """Whether its last round is no longer ago than one that undoes something may take."""
         return self.clock.now_s() - self.alive_s < 2 * self.patience.whole_s
 
+    @property
+    def ready(self) -> bool:
+        """Whether its last round got everything that it asked for."""
+        return self.healthy and self.rounds > 0 and not self.trouble
+
     def _reap(self) -> None:
         items = ours(self.objects, self.namespace, OURS)
         lease = self.objects.get(leases(self.namespace) / LEASE, within_s=_CALL_S)
@@ -77,14 +82,17 @@ class Reaper:
 
 
 def serve_health(reaper: Reaper, port: int) -> ThreadingHTTPServer:
-    """Answer `/healthz` on every address: 200 while rounds go on, 503 otherwise, with what is the matter."""
+    """Answer on every address `/healthz`, 200 while rounds go on, and `/readyz`, while they get somewhere; else 503.
+
+    The body of both says what is the matter: a missing right makes it not ready, and no restart would help.
+    """
 
     class Health(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            known = self.path.partition("?")[0] == "/healthz"
+            known = {"/healthz": reaper.healthy, "/readyz": reaper.ready}.get(self.path.partition("?")[0])
             answer = {"namespace": reaper.namespace, "rounds": reaper.rounds, "trouble": reaper.trouble}
-            body = json.dumps(answer).encode() if known else b"{}"
-            self.send_response((200 if reaper.healthy else 503) if known else 404)
+            body = b"{}" if known is None else json.dumps(answer).encode()
+            self.send_response(404 if known is None else 200 if known else 503)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -143,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--namespace", help="where to look; default: $POD_NAMESPACE, or the pod's own")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two rounds (default: 5)")
-    parser.add_argument("--port", type=int, default=8080, help="of /healthz; 0 for none (default: 8080)")
+    parser.add_argument(
+        "--port", type=int, default=8080, help="of /healthz and /readyz; 0 for none (default: 8080)"
+    )
     parser.add_argument("--context", help="of a kubeconfig; default: the service account of this pod")
     parser.add_argument("--kubeconfig", help="the file; default: kubectl's own")
     return parser
