@@ -50,11 +50,13 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     output_tokens: int | None = None
 
 
-def request_body(model: str, prompt: str, output_tokens: int, *, ignore_eos: bool) -> bytes:
+def request_body(
+    model: str, prompt: str, output_tokens: int, *, ignore_eos: bool, user: str | None = None
+) -> bytes:
     """One streaming request for at most `output_tokens` tokens; exactly as many with `ignore_eos`.
 
     `ignore_eos` is an extension of inference engines (vLLM, SGLang, the reference server), so it is left
-    out unless wanted.
+    out unless wanted. `user` is OpenAI's word for whom a request is from.
     """
     body: dict[str, Any] = {
         "model": model,
@@ -65,6 +67,8 @@ def request_body(model: str, prompt: str, output_tokens: int, *, ignore_eos: boo
     }
     if ignore_eos:
         body["ignore_eos"] = True
+    if user is not None:
+        body["user"] = user
     return msgspec.json.encode(body)
 
 
