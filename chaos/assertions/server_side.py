@@ -1,8 +1,11 @@
 """Terms that the cluster's own series decide: expressions, alerts, the time in the server's queue."""
 
+import math
+
 from chaos.assertions.asked import values_in
 from chaos.assertions.stretches import missing, phase_of
 from chaos.assertions.term import Observed, Recorded, Term, exactly
+from chaos.measuring.quantiles import needed_for_interval
 from chaos.measuring.queue_time import queue_time
 
 
@@ -35,4 +38,8 @@ def queue_quantile(term: Term, run: Recorded) -> Observed:
     if isinstance(found, str):
         return Observed(None, reason=found)
     wide = f"the server's histogram tells only that it is {found.low_s:g} to {found.high_s:g} s"
+    if math.isinf(found.high_s):
+        wide = f"it is at least {found.low_s:g} s; {found.n} requests left the queue, too few to bound it from above"
+        if found.n >= needed_for_interval(term.percent or 0.0):
+            wide = f"it is at least {found.low_s:g} s, and may lie beyond the last edge of the server's histogram"
     return Observed(found.value_s, (found.low_s, found.high_s), found.n, wide)

@@ -17,6 +17,7 @@ _STEPS: Mapping[str, str] = {
     EventKind.REPLICA_SCHEDULED: "scheduled_s",
     EventKind.REPLICA_PULLED: "pulled_s",
     EventKind.REPLICA_RUNNING: "running_s",
+    EventKind.REPLICA_RESTARTED: "running_s",
     EventKind.REPLICA_READY: "ready_s",
 }
 

@@ -13,7 +13,9 @@ from chaos.measuring.quantiles import CONFIDENCE, binomial_point
 from chaos.measuring.timeline import Phase
 
 WINDOW_S = 5.0
-"""Each sample is the mean rate over so long before it: it stands for the middle of that."""
+"""Each sample is the mean rate over so long before it."""
+STEP_S = 1.0
+"""Between two samples."""
 _LONGEST_GAP_S = 5.0
 
 Buckets = Mapping[float, Sequence[tuple[float, float | None]]]
@@ -60,19 +62,25 @@ def queue_time(buckets: Buckets | None, phase: Phase, percent: float) -> QueueTi
 
 
 def _counted(points: Sequence[tuple[float, float | None]], phase: Phase) -> float | str:
-    """Requests in a bucket: rates, each for the time up to the next sample."""
-    middle_s = WINDOW_S / 2
-    known = [
-        (at_s - middle_s, value) for at_s, value in points if value is not None and not math.isnan(value)
-    ]
-    inside = [(at_s, value) for at_s, value in known if phase.start_s <= at_s < phase.end_s]
-    instants_s = [phase.start_s, *(at_s for at_s, _ in inside), phase.end_s]
+    """Requests in a bucket, of samples that look back on nothing before the phase: one after the other, end to end."""
+    known = [(at_s, value) for at_s, value in points if value is not None and not math.isnan(value)]
+    inside = [(at_s, value) for at_s, value in known if phase.start_s + WINDOW_S <= at_s <= phase.end_s]
+    if phase.length_s < WINDOW_S + STEP_S:
+        return (
+            f"the {phase.name} phase is too short: a sample of the server's series looks back {WINDOW_S:g} s"
+        )
+    instants_s = [phase.start_s + WINDOW_S, *(at_s for at_s, _ in inside), phase.end_s]
     begin_s, end_s = max(pairwise(instants_s), key=lambda edge: edge[1] - edge[0])
     if end_s - begin_s > _LONGEST_GAP_S:
         return f"Prometheus had no value of the time in the queue from {begin_s:.1f} to {end_s:.1f} s"
-    if not inside:
-        return f"the {phase.name} phase is shorter than the steps of the time in the queue"
-    return sum(value for _, value in inside) * phase.length_s / len(inside)
+    count, until_s = 0.0, -math.inf
+    for at_s, value in inside:
+        if at_s >= until_s + WINDOW_S:
+            count, until_s = count + value * WINDOW_S, at_s
+    last_s, last = inside[-1]
+    return count + last * (
+        last_s - until_s
+    )  # what is left is shorter than a window, whose rate is then its own
 
 
 def _edges(edges: Sequence[float], counts: Sequence[float], rank: float) -> tuple[float, float]:
