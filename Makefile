@@ -7,11 +7,13 @@ SETUP := pyproject.toml constraints.txt .ci/setup $(wildcard .ci/*.py)
 EXPERIMENT ?= chaos/experiments/pod-kill-30.yaml
 # Files of tests at a time: most tests wait for real processes, so that two cores have room for three.
 JOBS ?= 3
+# Of the nightly run against Kubernetes: .ci/nightly-chaos names them.
+STEP ?= all
 
-.PHONY: help demo test check slow benchmarks render setup upgrade clean
+.PHONY: help demo test check deploy-check slow nightly-chaos benchmarks render setup upgrade clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/.installed ## kill 30 % of ten replicas under load and prove how fast goodput comes back (about 2 minutes)
 	$(BIN)/aftershock run $(EXPERIMENT)
@@ -25,12 +27,22 @@ check: .venv/.installed-dev ## format, lint, types, import rules, generated file
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python .ci/module_table.py --check
+	$(BIN)/python .ci/roles.py --check
 	$(BIN)/python -m exporters docs --check
 	$(BIN)/python -m chaos.record --check
+	$(BIN)/python -m chaos.lint --check
 	$(BIN)/python -m dashboards build --check
+
+deploy-check: .venv/.installed-dev ## the manifests, Dockerfiles and workflows: schemas, rights, rules of our own
+	$(BIN)/aftershock lint deploy
+	$(BIN)/python -m pytest tests/test_deploy*.py tests/test_workflows.py
 
 slow: .venv/.installed-dev ## the tests marked slow: many repetitions, minutes
 	$(BIN)/python -m pytest -m slow
+
+nightly-chaos: ## the catalogue against kind and Chaos Mesh (Docker, kind, kubectl, helm, CHAOS_MESH_CHARTS); STEP=... for one step
+	@case "$(STEP)" in all|run|findings) $(MAKE) --no-print-directory setup;; esac
+	.ci/nightly-chaos $(STEP)
 
 benchmarks: .venv/.installed-dev ## every figure of the docs, measured again on this machine (about an hour)
 	@for name in $(BENCHMARKS); do echo "== python -m benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done

@@ -1,4 +1,4 @@
-"""Print what has to be installed beside aftershock itself, for `run` or `dev`: one requirement a line.
+"""Print what has to be installed beside aftershock itself, for `run`, `dev` or an image: one requirement a line.
 
 pip could read the same from the project, but would build the project for it, with what is only about to be fetched.
 """
@@ -7,7 +7,14 @@ import sys
 import tomllib
 from pathlib import Path
 
-EXTRAS = {"run": ["server"], "dev": ["server", "trained", "gpu", "dashboards", "cluster", "lint"]}
+EXTRAS = {
+    "run": ["server"],
+    "dev": ["server", "trained", "gpu", "dashboards", "cluster", "lint"],
+    # Of the images in deploy/docker.
+    "cuda": ["server", "trained", "gpu"],
+    "load": [],
+    "runner": ["cluster"],
+}
 
 
 def main(what: str) -> None:

@@ -76,7 +76,9 @@ def read(folder: Path) -> tuple[Listed, ...]:
     for experiment in found:
         require_decidable(experiment)
         require_meant(experiment)
-    return tuple(Listed(one, (*missing(one.spec.needs, one.target.service_url),)) for one in found)
+    return tuple(
+        Listed(one, (*missing(one.spec.needs, one.target.service_url), *one.target.lacks())) for one in found
+    )
 
 
 def run(

@@ -9,21 +9,22 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos import catalogue_commands, commands, trial_commands, trial_options, validation
+from chaos import catalogue_commands, commands, service_options, trial_commands, trial_options, validation
 from chaos.errors import AftershockError, ExitCode, InputError
 from chaos.faults.kinds import NAMESPACE
 from chaos.interrupts import Interrupted
-from chaos.observe import Observation
-from chaos.options import Verbs, count, read_with, seed, url
-from chaos.reading.quantities import load_rate, seconds_of
+from chaos.lint.command import add_lint
+from chaos.options import Verbs, seed
 
 DESCRIPTION = """\
 Shake an LLM inference cluster under load, and prove how fast it recovers.
 
   aftershock run chaos/experiments/pod-kill-30.yaml       the main job: load, fault, verdict, report
   aftershock run chaos/experiments                        every experiment of a folder, one summary
+  aftershock load http://127.0.0.1:8000 --sweep           no fault: latencies, tokens/s, how much it carries
   aftershock observe http://127.0.0.1:8000                load a service of yours, report every disturbance
   aftershock validate chaos/experiments/*.yaml            is every key understood? touches nothing
+  aftershock lint deploy/                                 are these manifests fit for an inference cluster?
   aftershock plan chaos/experiments/pod-kill-30.yaml      which replicas could be hit? touches nothing
   aftershock run EXPERIMENT --trials 20                   the same 20 times, with shams among them
   aftershock compare runs/A runs/B                        which of two series recovers faster?
@@ -41,18 +42,6 @@ exit codes:
   5    cleanup is incomplete: look now, then `aftershock recover`
   130  interrupted, and cleaned up
 """
-_OBSERVE_EXAMPLES = """\
-examples:
-  aftershock observe http://127.0.0.1:8000 --for 5m
-  aftershock observe https://llm.example/v1 --api-key-env LLM_KEY --model big --ttft 1s --e2e 20s
-"""
-_OBSERVE_EXIT_CODES = """\
-exit codes:
-  0    nothing disturbed it
-  1    it was disturbed: the report says when, for how long, and when it was back
-  2    the input is wrong
-  3    inconclusive: the load could not be offered as planned, or nothing answered from the start
-"""
 _NOBODY_READS = 128 + signal.SIGPIPE
 """What a shell makes of a program that ends so; none of the codes that say something of a cluster."""
 _RAW = argparse.RawDescriptionHelpFormatter
@@ -65,8 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"aftershock {commands.version()}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     _add_run(verbs)
-    _add_observe(verbs)
+    service_options.add_load(verbs)
+    service_options.add_observe(verbs)
     _add_checks(verbs)
+    add_lint(verbs)
     _add_afterwards(verbs)
     trial_options.add_comparisons(verbs)
     return parser
@@ -118,84 +109,6 @@ def _run(given: argparse.Namespace) -> int:
     return commands.run(given.experiment, given.out, given.seed, given.grafana)
 
 
-def _add_observe(verbs: Verbs) -> None:
-    observe = verbs.add_parser(
-        "observe",
-        help="load a service that runs already, inject nothing, report every disturbance",
-        description=(
-            "Load a service open loop and report every stretch in which it was worse than it usually is, with its "
-            "start, length and recovery, whoever caused it. Ctrl-C ends it early, with a report."
-        ),
-        epilog=f"{_OBSERVE_EXAMPLES}\n{_OBSERVE_EXIT_CODES}",
-        formatter_class=_RAW,
-    )
-    observe.add_argument(
-        "url",
-        type=url,
-        metavar="URL",
-        help="base URL of anything OpenAI-compatible, with or without /v1",
-    )
-    _add_observation(observe)
-    observe.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/observe-UTC)")
-    observe.set_defaults(command=_observe)
-
-
-def _add_observation(parser: argparse.ArgumentParser) -> None:
-    """How to load the service, and what of it is good."""
-    usual = Observation(url="")
-    add = parser.add_argument
-    add(
-        "--rate",
-        type=read_with(load_rate),
-        default=usual.rate,
-        metavar="N",
-        help="requests per second, or '60%% of capacity', found by overloading it for seconds (default: %(default)g)",
-    )
-    duration = read_with(seconds_of)
-    add("--for", dest="lasts_s", type=duration, default=usual.lasts_s, metavar="TIME", help="default: 60s")
-    add(
-        "--ttft",
-        type=duration,
-        default=usual.ttft_s,
-        metavar="TIME",
-        help="good means a first token within it",
-    )
-    add("--e2e", type=duration, default=usual.e2e_s, metavar="TIME", help="and the whole answer within it")
-    add("--prompt-tokens", type=count, default=usual.prompt_tokens, metavar="N", help="default: %(default)s")
-    add("--output-tokens", type=count, default=usual.output_tokens, metavar="N", help="default: %(default)s")
-    add("--model", help="default: the first that it lists")
-    add(
-        "--api-key-env",
-        metavar="VAR",
-        help="variable with the API key (default: OPENAI_API_KEY, if it is set)",
-    )
-    add("--no-ignore-eos", action="store_true", help="for a service that refuses this key of vLLM and SGLang")
-    add(
-        "--metrics",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="exposition of a replica; may be repeated",
-    )
-
-
-def _observe(given: argparse.Namespace) -> int:
-    asked = Observation(
-        url=given.url,
-        rate=given.rate,
-        lasts_s=given.lasts_s,
-        ttft_s=given.ttft,
-        e2e_s=given.e2e,
-        prompt_tokens=given.prompt_tokens,
-        output_tokens=given.output_tokens,
-        model=given.model,
-        api_key_env=given.api_key_env,
-        ignore_eos=not given.no_ignore_eos,
-        metrics=tuple(given.metrics),
-    )
-    return commands.observe(asked, given.out)
-
-
 def _add_checks(verbs: Verbs) -> None:
     validate = verbs.add_parser(
         "validate",
@@ -239,11 +152,17 @@ def _add_afterwards(verbs: Verbs) -> None:
         help="end whatever lost runs left behind",
         description=(
             "Find processes and faults of runs whose runner is gone, end the ones and undo the others, and say what "
-            "was done."
+            "was done. With --namespace: what runs of any machine left in that namespace of a Kubernetes."
         ),
     )
     recover.add_argument("--dry-run", action="store_true", help="only say what would be ended")
-    recover.set_defaults(command=lambda given: commands.recover(dry_run=given.dry_run))
+    recover.add_argument("--namespace", help="look here, for every run that does not hold its lease")
+    recover.add_argument("--context", help="of the kubeconfig, with --namespace; default: the current one")
+    recover.set_defaults(
+        command=lambda given: commands.recover(
+            dry_run=given.dry_run, namespace=given.namespace, context=given.context
+        )
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from random import SystemRandom
 
 from chaos import run_folder
 from chaos.display.progress import Progress, for_stream
-from chaos.errors import CleanupError, ExitCode
+from chaos.errors import CleanupError, ExitCode, InputError
 from chaos.experiment.design import require_decidable, sentences
 from chaos.experiment.experiment import Experiment, read_experiment, write_as_run
 from chaos.experiment.meant import require_meant
@@ -27,7 +27,7 @@ from chaos.report.terminal import print_summary
 from chaos.run_folder import RunFolder
 from chaos.runner import Run
 from chaos.targets import Planned
-from chaos.targets.kinds import lost_runs
+from chaos.targets.kinds import lost_runs, lost_runs_in
 from chaos.validation import about
 from chaos.versions import versions
 from dashboards.grafana.client import TOKEN_VARIABLE
@@ -166,9 +166,12 @@ def report(path: Path) -> int:
     return run.journal.exit_code
 
 
-def recover(*, dry_run: bool) -> int:
-    """End what lost runs left, and say what that was."""
-    lost, failures = lost_runs(), []
+def recover(*, dry_run: bool, namespace: str | None = None, context: str | None = None) -> int:
+    """End what lost runs left, here or in one namespace of a Kubernetes, and say what that was."""
+    if context is not None and namespace is None:
+        raise InputError("--context says which cluster, and not where in it", hint="name a --namespace too")
+    lost = lost_runs() if namespace is None else lost_runs_in(namespace, context)
+    failures = []
     for run in lost:
         print(f"run {run.run_id}: {run.left}")
         try:

@@ -1,4 +1,4 @@
-"""What `aftershock observe URL` asks for, as an experiment that injects nothing: written, and read as any other."""
+"""What `aftershock observe` and `aftershock load` ask for, as an experiment that injects nothing: written, and read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from chaos.reading import documents
 from chaos.reading.quantities import CapacityShare, duration_text
 from chaos.run_folder import RunFolder
 from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
-from loadtests.spec import Offered
+from loadtests.spec import Offered, Process
 
 NAME = "observe"
 _WARMUP_S = 2.0
@@ -36,6 +36,11 @@ class Observation:
     ignore_eos: bool = Offered.model_fields["ignore_eos"].default
     metrics: tuple[str, ...] = ()
     seed: int = 0
+    experiment: str = NAME
+    assertion: str = "disturbances == 0"
+    hypothesis: str = "Nothing disturbs the service at {url} for {lasts}."
+    arrivals: Process = "constant"
+    """Evenly, so that no window is without an arrival and the resolution is the same everywhere."""
 
 
 def write_observation(asked: Observation, folder: RunFolder, *, versions: Mapping[str, str]) -> Experiment:
@@ -57,14 +62,13 @@ def _values(asked: Observation, versions: Mapping[str, str]) -> dict[str, Any]:
     }
     window_s = _window_s(asked.rate)
     return {
-        "experiment": NAME,
-        "hypothesis": f"Nothing disturbs the service at {asked.url} for {duration_text(asked.lasts_s)}.",
+        "experiment": asked.experiment,
+        "hypothesis": asked.hypothesis.format(url=asked.url, lasts=duration_text(asked.lasts_s)),
         "seed": asked.seed,
         "target": {"external": {key: value for key, value in service.items() if value is not None}},
         "load": {
             "rate": str(asked.rate) if isinstance(asked.rate, CapacityShare) else asked.rate,
-            # Evenly, so that no window is without an arrival and the resolution is the same everywhere.
-            "arrivals": "constant",
+            "arrivals": asked.arrivals,
             "prompt_tokens": asked.prompt_tokens,
             "output_tokens": asked.output_tokens,
             "ignore_eos": asked.ignore_eos,
@@ -84,7 +88,7 @@ def _values(asked: Observation, versions: Mapping[str, str]) -> dict[str, Any]:
             "window": duration_text(window_s),
             "hold": duration_text(max(window_s, _LONGEST_WINDOW_S)),
         },
-        "assertions": ["disturbances == 0"],
+        "assertions": [asked.assertion],
         "versions": dict(versions),
     }
 

@@ -8,15 +8,14 @@ leave out their left edge, so windows should span at least four scrapes.
 import json
 import math
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from typing import Any
 
 from chaos.errors import InconclusiveError
+from exporters.fetch import FetchError, fetch
 
 SCRAPE_INTERVAL_S = 1.0
 
@@ -88,12 +87,10 @@ class PrometheusClient:
         """
         request = urllib.request.Request(f"{self._url}/-/reload", method="POST")  # noqa: S310 - http(s), checked where it was read
         try:
-            urllib.request.urlopen(request, timeout=self._timeout_s).close()  # noqa: S310 - see above
-        except urllib.error.HTTPError as error:
-            with error:
-                text = error.read().decode(errors="replace")
-            raise InconclusiveError(f"Prometheus does not take its rules: {text.strip()}") from error
-        except (OSError, HTTPException) as error:
+            fetch(request, self._timeout_s)
+        except FetchError as error:
+            if error.status is not None:
+                raise InconclusiveError(f"Prometheus does not take its rules: {error.said}") from error
             raise InconclusiveError(f"Prometheus did not reload: {error}") from error
 
     def _ask(self, endpoint: str, fields: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -101,19 +98,21 @@ class PrometheusClient:
         request = urllib.request.Request(  # noqa: S310 - as above
             f"{self._url}/api/v1/{endpoint}", data=urllib.parse.urlencode(fields).encode()
         )
+        query = fields["query"]
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310 - see above
-                body = json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                text = error.read().decode(errors="replace")
-            raise InconclusiveError(f"Prometheus refused {fields['query']!r}: {text.strip()}") from error
-        except (OSError, ValueError, HTTPException) as error:
-            raise InconclusiveError(f"Prometheus did not answer {fields['query']!r}: {error}") from error
-        data = body["data"]
-        if data["resultType"] not in ("vector", "matrix"):
-            raise InconclusiveError(f"{fields['query']!r} is a {data['resultType']}, not a set of series")
-        return list(data["result"])
+            data = json.loads(fetch(request, self._timeout_s))["data"]
+            kind, result = data["resultType"], list(data["result"])
+        except FetchError as error:
+            if error.status is not None:
+                raise InconclusiveError(f"Prometheus refused {query!r}: {error.said}") from error
+            raise InconclusiveError(f"Prometheus did not answer {query!r}: {error}") from error
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise InconclusiveError(
+                f"Prometheus did not answer {query!r}, but something else: {error}"
+            ) from error
+        if kind not in ("vector", "matrix"):
+            raise InconclusiveError(f"{query!r} is a {kind}, not a set of series")
+        return result
 
 
 def _point(pair: Sequence[Any]) -> tuple[float, float]:

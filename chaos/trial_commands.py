@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from chaos import commands, run_folder
+from chaos import commands, load_commands, run_folder
 from chaos.display.progress import for_stream
 from chaos.errors import InputError
 from chaos.experiment.design import require_decidable
@@ -77,7 +77,10 @@ def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None,
 
 
 def report(path: Path) -> int:
-    """Judge the raw records of a run, or of every trial of a series, again and rewrite the reports."""
+    """Judge the raw records of a run, each trial of a series or each level of a load again; rewrite the reports."""
+    loaded = load_commands.report(path)
+    if loaded is not None:
+        return loaded
     folder = SeriesFolder(path)
     if not folder.trials.is_file():
         return commands.report(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from exporters import commands
 from exporters.profiles.library import ProfileError
-from exporters.profiles.scraped import ExpositionError
+from exporters.profiles.samples import ExpositionError
 
 _EXAMPLES = """\
 examples:

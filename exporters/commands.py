@@ -6,7 +6,6 @@ import shutil
 import signal
 import sys
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -19,17 +18,16 @@ from exporters.collectors import CollectorSet
 from exporters.comm import MAX_PEERS, CommMetrics, Peer, Pinger, Responder, peer_of
 from exporters.documentation import metrics_page
 from exporters.exposition import serve
+from exporters.fetch import FetchError, fetch
 from exporters.gpu import watch_gpus
 from exporters.probe import MAX_TARGETS, ProbeCollector, Prober, ProbeTarget
-from exporters.profiles.coverage import coverage
+from exporters.profiles.coverage import coverage_of
 from exporters.profiles.library import profile, profiles, read
-from exporters.profiles.scraped import scraped_families
 from exporters.profiles.table import as_json, as_table
 from exporters.registry import Registry
 from exporters.series.groups import GROUPS
 
 _FETCH_TIMEOUT_S = 10.0
-_MAX_BYTES = 64_000_000
 _FIRST_ANSWER_S = 10.0
 """How long `gpu --once` waits for the first poll: starting a driver takes seconds."""
 
@@ -60,8 +58,7 @@ def show_coverage(source: str, *, engine: str | None, own: Path | None, as_value
         ProfileError: no profile fits it, or `own` is no profile.
     """
     known = (read(own),) if own else (profile(engine),) if engine else profiles()
-    families = scraped_families(_text_of(source))
-    told = coverage(families, known, engine=known[0].engine if own or engine else None)
+    told = coverage_of(_text_of(source), known, engine=known[0].engine if own or engine else None)
     if as_values:
         print(json.dumps(as_json(told, source), indent=2))
     else:
@@ -182,13 +179,8 @@ def _text_of(source: str) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{source}: expected a URL or a readable file: {error}") from error
     url = source if source.split("://")[1].rstrip("/").count("/") else source.rstrip("/") + "/metrics"
-    request = urllib.request.Request(url, headers={"Accept": "text/plain;version=0.0.4"})  # noqa: S310  http(s), checked
     try:
-        with urllib.request.urlopen(request, timeout=_FETCH_TIMEOUT_S) as response:  # noqa: S310
-            body: bytes = response.read(_MAX_BYTES)
-    except urllib.error.HTTPError as error:
-        with error:
-            raise CommandError(f"{url}: expected status 200, got {error.code} {error.reason}") from error
-    except (OSError, ValueError) as error:
-        raise CommandError(f"{url}: expected an endpoint that answers: {error}") from error
-    return body.decode(errors="replace")
+        request = urllib.request.Request(url, headers={"Accept": "text/plain;version=0.0.4"})  # noqa: S310  http(s), checked
+        return fetch(request, _FETCH_TIMEOUT_S).decode(errors="replace")
+    except (FetchError, ValueError) as error:
+        raise CommandError(str(error)) from error

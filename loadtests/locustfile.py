@@ -21,6 +21,7 @@ from loadtests.coordination import Master
 from loadtests.parent_watch import end_with_parent
 from loadtests.rows import Row
 from loadtests.settings import add_arguments
+from loadtests.web_form import install
 from loadtests.worker import Worker
 
 
@@ -61,18 +62,28 @@ def _set_up(environment: Environment, runner: LocalRunner | MasterRunner | Worke
     if not isinstance(runner, MasterRunner):
         # Who starts this as a child reads the rows, and Locust's statistics are shown to nobody.
         shown = options.exit_with_parent_fd < 0
-        told = {"on_row": partial(_report, environment.events)} if shown else {}
+        told = {"on_row": partial(_report, environment.events, environment.stats)} if shown else {}
         OpenLoopUser.worker = Worker(environment, runner, **told)
     if not isinstance(runner, WorkerRunner):
         PlanShape.master = Master(environment, runner)
+        if environment.web_ui is not None:
+            install(environment.web_ui)
         if options.headless:  # Locust's own handler only comes up when a headless shape is over
             gevent.signal_handler(signal.SIGTERM, PlanShape.master.end)
             # Whoever measures with this load knows enough, and wants the server to come to rest.
             gevent.signal_handler(signal.SIGUSR1, PlanShape.master.close)
 
 
-def _report(hooks: Any, row: Row) -> None:
-    """Exactly one Locust request per arrival, measured from its intended start."""
+def _report(hooks: Any, stats: Any, row: Row) -> None:
+    """Exactly one Locust request per arrival, measured from its intended start.
+
+    Beside it, and in no sum of Locust's, lines of their own for first tokens and for gaps between tokens.
+    """
+    if row.ttft_s is not None:
+        stats.get("to the first token", "TTFT").log(row.ttft_s * 1000, 0)
+    gaps = stats.get("between tokens", "ITL")
+    for gap_s in row.itl_s:
+        gaps.log(gap_s * 1000, 0)
     ended_s = row.ended_s
     hooks.request.fire(
         request_type="POST",

@@ -16,6 +16,9 @@ from loadtests.traffic.profiles import PROFILES
 
 _UNITS = {"_per_s": "per second", "_s": "seconds"}
 
+FIRST = ("--rate", "--duration", "--arrivals", "--prompt-tokens", "--output-tokens")
+"""What a load is, on top of the form and of the help."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -101,7 +104,8 @@ def settings(model: type[BaseModel] = LoadSpec, path: tuple[str, ...] = ()) -> I
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options; those that a person may want to change show up in the web form."""
-    for setting in settings():
+    first = {flag: place for place, flag in enumerate(FIRST)}
+    for setting in sorted(settings(), key=lambda each: first.get(each.option.flag, len(first))):
         if setting.option.own:
             setting.added_to(parser)
     parser.add_argument(

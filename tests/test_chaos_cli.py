@@ -121,7 +121,7 @@ def test_recover_says_when_there_is_nothing_to_do(
     assert "nothing to recover" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", ["run", "validate", "plan", "report", "recover"])
+@pytest.mark.parametrize("verb", ["run", "load", "observe", "validate", "plan", "report", "recover"])
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([verb, "--help"])
@@ -133,7 +133,7 @@ def test_help_teaches_every_verb_and_exit_code(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    assert all(verb in text for verb in ("run", "validate", "plan", "report", "recover"))
+    assert all(verb in text for verb in ("run", "load", "observe", "validate", "plan", "report", "recover"))
     assert all(f"\n  {code} " in text for code in (0, 1, 2, 3, 4, 5, 130))
 
 

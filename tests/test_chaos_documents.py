@@ -1,5 +1,6 @@
 """What a YAML file may not be, one table; where a problem is reported; and that writing and reading agree."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         pytest.param("a: 1\nb: 2\na: 3\n", 3, ["a: expected each key once", "got 3"], id="duplicate key"),
         pytest.param(
             "a:\n  b: 1\n  b: {c: 2}\n", 3, ["a.b: expected each key once"], id="nested duplicate key"
+        ),
+        pytest.param(
+            f"a: {'9' * 5000}\n",
+            1,
+            ["a: expected a plain decimal number"],
+            id="more digits than Python reads",
         ),
         pytest.param("on: 1\n", 1, ["on: expected a key that is text"], id="key on"),
         pytest.param("a:\n  no: 1\n", 2, ["a.no: expected a key that is text"], id="key no"),
@@ -95,6 +102,18 @@ def test_ten_megabytes_are_refused_unread(tmp_path: Path) -> None:
     path = write(tmp_path, b"a: b\n" * 2_000_000)
     with pytest.raises(InputError, match=f"expected at most {MAX_BYTES} bytes"):
         read_documents(path)
+
+
+def test_time_to_refuse_grows_as_the_file_does(tmp_path: Path) -> None:
+    def took_s(braces: int) -> float:
+        path = write(tmp_path, "a: [\n" + "{" * braces)
+        started_s = time.perf_counter()
+        with pytest.raises(InputError):
+            read_documents(path)
+        return time.perf_counter() - started_s
+
+    # Sixteen times the length: the square would be 256 times the time.
+    assert took_s(160_000) / max(took_s(10_000), 1e-3) < 100
 
 
 def test_missing_file_and_folder_are_refused_by_name(tmp_path: Path) -> None:

@@ -89,5 +89,5 @@ def test_the_page_is_one_file_that_reaches_for_nothing_and_escapes_what_it_shows
     assert "://" not in text
     assert len(re.findall('<svg class="drawing"', text)) == 5
     assert "service recovery: no difference was found" in text
-    assert main(["trend", str(two), "--html", str(tmp_path / "none/x.html")]) == ExitCode.
+    assert main(["trend", str(two), "--html", str(tmp_path / "none/x.html")]) == ExitCode.WRONG_INPUT
     assert "none/x.html: No such file or directory" in capsys.readouterr().err

@@ -14,7 +14,8 @@ from exporters.exposition import serve
 from exporters.inference import InferenceMetrics
 from exporters.profiles.coverage import Coverage, coverage
 from exporters.profiles.library import ProfileError, profiles
-from exporters.profiles.scraped import ExpositionError, scraped_families
+from exporters.profiles.samples import ExpositionError
+from exporters.profiles.scraped import scraped_families
 from exporters.profiles.signals import SIGNALS
 from tests.data.make_expositions import EXPOSITIONS, FAMILIES, exposition, listed
 
@@ -158,7 +159,7 @@ def test_the_table_holds_every_signal_and_its_resolution(capsys: pytest.CaptureF
         ("# TYPE x counter\n", "got no sample"),
         ("<html>\n<body>not here</body>", "line 1: expected a sample of a metric, got '<html>'"),
         ('{"iterLatencyMS": 3}', "line 1: expected a sample"),
-        ("up 1\nup one\n", "line 2: expected a sample of a metric, got 'up one'"),
+        ("up one\n\nup two\n", "line 1: expected a sample of a metric, got 'up one'"),
         ('up{a="b} 1\n', "line 1: expected a sample"),
     ],
 )
@@ -181,7 +182,7 @@ def test_lines_with_timestamps_exemplars_escapes_and_odd_values_are_read() -> No
         ("b", "untyped"),
         ("c", "histogram"),
     ]
-    assert families[0].samples == [{"x": '\\"}, y=\\"'}]
+    assert families[0].samples == [{"x": '"}, y="'}]
 
 
 def test_an_unknown_engine_is_an_error_that_shows_what_was_there() -> None:

@@ -1,19 +1,19 @@
 """Do client, gateway and replicas tell of the same requests? Counts kept by three programs, side by side."""
 
+import math
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample
-
-from chaos.collecting.exposition import exposition
+from chaos.collecting.exposition import samples
+from chaos.errors import InconclusiveError
 from chaos.prometheus import PrometheusClient, Series
 from chaos.record.cluster import Reconciliation, ReplicaCounts
 from chaos.record.observed import replica_counts
 from chaos.targets import Endpoints
 from dashboards.queries import run as run_queries
 from exporters.series import gateway as gateway_series
+from exporters.series.family import Family
 from exporters.series.jobs import REPLICA_JOB
 
 _REACHED_NOTHING = "unreachable"
@@ -41,23 +41,47 @@ def gateway_counts(url: str) -> GatewayCounts:
     """Read the gateway's counters from its own endpoint, without waiting for a scrape.
 
     Raises:
-        InconclusiveError: the gateway cannot be reached.
+        InconclusiveError: the gateway cannot be reached, or tells of no counts.
     """
-    samples = _gateway_samples(url)
+    counts = _Counts(url)
     attempts: dict[str, int] = {}
     unreachable: dict[str, int] = {}
-    for sample in samples:
-        if sample.name == gateway_series.GATEWAY_ATTEMPTS.name:
-            name = sample.labels["replica"]
-            attempts[name] = attempts.get(name, 0) + int(sample.value)
-            if sample.labels["outcome"] == _REACHED_NOTHING:
-                unreachable[name] = unreachable.get(name, 0) + int(sample.value)
+    for labels, count in counts.of(gateway_series.GATEWAY_ATTEMPTS):
+        name = labels.get("replica", "")
+        attempts[name] = attempts.get(name, 0) + count
+        if labels.get("outcome") == _REACHED_NOTHING:
+            unreachable[name] = unreachable.get(name, 0) + count
     return GatewayCounts(
-        requests=sum(int(s.value) for s in samples if s.name == gateway_series.GATEWAY_REQUESTS.name),
-        retries=sum(int(s.value) for s in samples if s.name == gateway_series.GATEWAY_RETRIES.name),
+        requests=counts.sum(gateway_series.GATEWAY_REQUESTS),
+        retries=counts.sum(gateway_series.GATEWAY_RETRIES),
         attempts=attempts,
         unreachable=unreachable,
     )
+
+
+class _Counts:
+    """What an endpoint counts at one instant."""
+
+    def __init__(self, url: str) -> None:
+        self._url, self._samples = url, samples(url, _ANSWERS_WITHIN_S)
+
+    def of(self, family: Family) -> Iterator[tuple[Mapping[str, str], int]]:
+        """The labels and the count of each of a family's samples.
+
+        Raises:
+            InconclusiveError: one of them is no count.
+        """
+        for sample in self._samples:
+            if sample.name == family.name:
+                if not math.isfinite(sample.value):
+                    raise InconclusiveError(
+                        f"{self._url}: expected a count of {family.name}, got {sample.value}"
+                    )
+                yield sample.labels, int(sample.value)
+
+    def sum(self, family: Family) -> int:
+        """The sum over a family's samples."""
+        return sum(count for _, count in self.of(family))
 
 
 def counts_before(endpoints: Endpoints, *, used: bool) -> GatewayCounts | None:
@@ -92,17 +116,10 @@ def left_in_flight(url: str, within_s: float) -> int:
     """
     deadline_s = time.monotonic() + within_s
     while True:
-        left = sum(
-            int(s.value) for s in _gateway_samples(url) if s.name == gateway_series.GATEWAY_IN_FLIGHT.name
-        )
+        left = _Counts(url).sum(gateway_series.GATEWAY_IN_FLIGHT)
         if not left or time.monotonic() > deadline_s:
             return left
         time.sleep(_LOOK_EVERY_S)
-
-
-def _gateway_samples(url: str) -> list[Sample]:
-    families = text_string_to_metric_families(exposition(url, _ANSWERS_WITHIN_S))
-    return [sample for family in families for sample in family.samples]
 
 
 def reconcile(

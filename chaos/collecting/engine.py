@@ -8,9 +8,9 @@ from typing import Any
 
 from chaos.collecting.exposition import exposition
 from chaos.errors import InconclusiveError
-from exporters.profiles.coverage import Coverage, coverage
+from exporters.profiles.coverage import Coverage, coverage_of
 from exporters.profiles.library import ProfileError, profiles
-from exporters.profiles.scraped import ExpositionError, scraped_families
+from exporters.profiles.samples import ExpositionError
 from exporters.profiles.table import as_json, as_table
 
 REFERENCE = "reference"
@@ -65,8 +65,7 @@ def recognised(urls: Sequence[str]) -> RecognisedEngine:
     reason = "no replica serves series"
     for url in urls:
         try:
-            text = exposition(url, _TIMEOUT_S)
-            return RecognisedEngine(url, coverage(scraped_families(text), profiles()))
+            return RecognisedEngine(url, coverage_of(exposition(url, _TIMEOUT_S), profiles()))
         except (InconclusiveError, ExpositionError, ProfileError) as error:
             reason = str(error).splitlines()[0]
     return RecognisedEngine("", None, reason)

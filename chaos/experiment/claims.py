@@ -55,7 +55,7 @@ def claim_problems(spec: ExperimentSpec, assertions: Sequence[Assertion]) -> Ite
         complaints = []
         if assertion.term.needs_prometheus and not target.has_prometheus:
             complaints.append("expected a target with a Prometheus: this one has none")
-        if assertion.term.kind.of_replicas and not target.wanted_replicas:
+        if assertion.term.kind.of_replicas and not target.sees_replicas:
             complaints.append(f"expected no claim about replicas: the target {target.kind} cannot see them")
         complaints += _of_unknown_parts(assertion.term.only, spec.load)
         for complaint in complaints:

@@ -82,6 +82,7 @@ def _object(manifest: Path, target: TargetOptions) -> Planned:
     """
     planned = target.planned(0)
     namespaces = {replica.namespace for replica in planned.replicas}
+    namespaces |= {planned.namespace} if planned.namespace is not None else set()
     if "experiment" in read_documents(manifest)[0].values:
         raise InputError(f"{manifest}: expected a manifest, which has an apiVersion, got an experiment")
     found = read_manifest(manifest, namespaces.pop() if len(namespaces) == 1 else NAMESPACE)
@@ -97,6 +98,8 @@ def _object(manifest: Path, target: TargetOptions) -> Planned:
 
 def _refuse_foreign_selector(manifest: Document, selector: Selector, target: TargetOptions) -> None:
     planned = target.planned(0)
+    if planned.unknown:
+        return
     problems = [*foreign(selector, planned.replicas, planned.nodes)]
     if not problems and not selector.pods and not candidates(selector, planned.replicas, planned.nodes):
         problems = [Problem((), "expected to match a replica of the target, it matches none")]

@@ -47,6 +47,9 @@ KIND = Kind(
     fidelities={
         "local": exact(
             "SIGKILL to the process group that is the replica's one container; it starts again in place"
-        )
+        ),
+        "kubernetes": exact(
+            "Chaos Mesh has the container runtime kill it; after some kills the kubelet waits before it starts it again"
+        ),
     },
 )

@@ -6,7 +6,7 @@ from chaos.faults import network, network_doubts
 from chaos.faults.fault import Kind
 from chaos.faults.manifest import CHAOS_MESH
 from chaos.faults.network_blocks import bucket_of
-from chaos.targets.effects import Link, Traffic, modelled
+from chaos.targets.effects import Link, Traffic, exact, modelled
 
 
 class BandwidthSpec(network.NetworkSpec):
@@ -41,6 +41,7 @@ KIND = Kind(
         "local": modelled(
             "bytes wait for their tokens in a user-space proxy in front of the replica, after TCP, and where too many "
             "wait their sender has to, instead of packets being dropped; probes do not pass it"
-        )
+        ),
+        "kubernetes": exact("the kernel's own token bucket, in the pod's network namespace"),
     },
 )

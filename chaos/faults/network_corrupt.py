@@ -5,7 +5,7 @@ from typing import Literal
 from chaos.faults import network, network_doubts
 from chaos.faults.fault import Kind
 from chaos.faults.manifest import CHAOS_MESH
-from chaos.targets.effects import approximate
+from chaos.targets.effects import approximate, exact
 
 
 class CorruptSpec(network.NetworkSpec):
@@ -36,6 +36,9 @@ KIND = Kind(
         "local": approximate(
             "a checksum makes a loss of a damaged packet, and a proxy in front of the replica, after TCP, has what it "
             "carried wait for a retransmission; no byte is changed, and probes do not pass it"
-        )
+        ),
+        "kubernetes": exact(
+            "the kernel's own netem, in the pod's network namespace; probes pass it where everybody is meant"
+        ),
     },
 )

@@ -5,7 +5,7 @@ from typing import Literal
 from chaos.faults import network, network_doubts
 from chaos.faults.fault import Kind
 from chaos.faults.manifest import CHAOS_MESH
-from chaos.targets.effects import modelled
+from chaos.targets.effects import exact, modelled
 
 
 class DelaySpec(network.NetworkSpec):
@@ -35,6 +35,9 @@ KIND = Kind(
     fidelities={
         "local": modelled(
             "bytes wait in a user-space proxy in front of the replica, after TCP; probes do not pass it"
-        )
+        ),
+        "kubernetes": exact(
+            "the kernel's own netem, in the pod's network namespace; probes pass it where everybody is meant"
+        ),
     },
 )

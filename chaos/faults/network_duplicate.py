@@ -5,7 +5,7 @@ from typing import Literal
 from chaos.faults import network, network_doubts
 from chaos.faults.fault import Kind
 from chaos.faults.manifest import CHAOS_MESH
-from chaos.targets.effects import exact
+from chaos.targets.effects import exact, unsupported
 
 
 class DuplicateSpec(network.NetworkSpec):
@@ -36,6 +36,7 @@ KIND = Kind(
         "local": exact(
             "no-op on TCP, which discards what comes twice before anybody sees it: nothing is done, and nothing can "
             "be proved"
-        )
+        ),
+        "kubernetes": unsupported("TCP discards what comes twice, so that nothing could prove it"),
     },
 )

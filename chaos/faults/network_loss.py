@@ -5,7 +5,7 @@ from typing import Literal
 from chaos.faults import network, network_doubts
 from chaos.faults.fault import Kind
 from chaos.faults.manifest import CHAOS_MESH
-from chaos.targets.effects import approximate
+from chaos.targets.effects import approximate, exact
 
 
 class LossSpec(network.NetworkSpec):
@@ -36,6 +36,9 @@ KIND = Kind(
         "local": approximate(
             "a proxy in front of the replica, after TCP, has what lost packets carried wait for a retransmission; "
             "no window shrinks, and probes do not pass it"
-        )
+        ),
+        "kubernetes": exact(
+            "the kernel's own netem, in the pod's network namespace; probes pass it where everybody is meant"
+        ),
     },
 )

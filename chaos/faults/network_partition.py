@@ -5,7 +5,7 @@ from typing import Literal
 from chaos.faults import network, network_doubts
 from chaos.faults.fault import Kind
 from chaos.faults.manifest import CHAOS_MESH
-from chaos.targets.effects import Link, Traffic, modelled
+from chaos.targets.effects import Link, Traffic, exact, modelled
 
 
 class PartitionSpec(network.NetworkSpec):
@@ -40,6 +40,9 @@ KIND = Kind(
         "local": modelled(
             "the kernel drops what comes to the sockets of a proxy in front of the replica: silence, and TCP's own "
             "timers, on two connections instead of one; probes do not pass it"
-        )
+        ),
+        "kubernetes": exact(
+            "iptables in the pod's network namespace; probes are dropped too where everybody is meant"
+        ),
     },
 )

@@ -5,7 +5,7 @@ from typing import Literal
 from chaos.faults.fault import Kind
 from chaos.faults.manifest import CHAOS_MESH
 from chaos.faults.pod import PodChaos, PodSpec
-from chaos.targets.effects import Outage, modelled
+from chaos.targets.effects import Outage, exact, modelled
 
 
 class PodFailureSpec(PodSpec):
@@ -38,6 +38,9 @@ KIND = Kind(
         "local": modelled(
             "the process is killed and not started again until then, in place of an image that only sleeps; "
             "it counts one restart, not one for each time that such an image would have crashed"
-        )
+        ),
+        "kubernetes": exact(
+            "Chaos Mesh gives the pod an image that only sleeps; with a command in the pod's spec it crashes instead"
+        ),
     },
 )

@@ -35,5 +35,8 @@ KIND = Kind(
     plane="process",
     lasts=False,
     done="were killed",
-    fidelities={"local": exact("the same signal that a container runtime sends")},
+    fidelities={
+        "local": exact("the same signal that a container runtime sends"),
+        "kubernetes": exact("Chaos Mesh deletes the pod, and its workload makes another"),
+    },
 )

@@ -21,5 +21,8 @@ KIND = Kind(
     effects=lambda _: (Nothing(),),
     plane="process",
     done="were left alone (sham)",
-    fidelities={"local": exact("nothing is done")},
+    fidelities={
+        "local": exact("nothing is done"),
+        "kubernetes": exact("nothing is done"),
+    },
 )

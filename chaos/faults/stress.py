@@ -13,7 +13,7 @@ from chaos.faults.manifest import CHAOS_MESH, Camel, FaultObject, FaultSpec
 from chaos.reading.documents import Problem
 from chaos.reading.quantities import go_atoi
 from chaos.reading.strict import Listed
-from chaos.targets.effects import MemoryStress, ProcessorStress, approximate
+from chaos.targets.effects import MemoryStress, ProcessorStress, approximate, exact
 
 _SIZE = "a size such as 256MB, or a share such as '50%'"
 _HUMAN = re.compile(
@@ -163,6 +163,7 @@ KIND = Kind(
         "local": approximate(
             "the stressors are processes of their own beside the replica, as nice as it and on the same processors; "
             "no cgroup holds them together with it, so that they take from everybody on those processors"
-        )
+        ),
+        "kubernetes": exact("stressors in the victim's own cgroup and pid namespace"),
     },
 )

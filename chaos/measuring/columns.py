@@ -36,6 +36,8 @@ class Columns:
     ended_s: Floats
     progress_s: Floats
     """The last that was seen of it before it ended: token, headers, sent, connected or dispatched."""
+    prompt_tokens: Floats
+    """As the server counted them; NaN where it did not."""
     usage_tokens: Floats
     """As the server counted them; NaN where it did not."""
     replica: Ints
@@ -162,6 +164,7 @@ def unordered(rows: Sequence[Row]) -> Columns:
         sent_s=sent_s,
         ended_s=_stamps(row.ended_s for row in rows),
         progress_s=np.fmax.reduce([dispatched_s, connected_s, sent_s, headers_s, last_s]),
+        prompt_tokens=_stamps(row.prompt_tokens for row in rows),
         usage_tokens=_stamps(row.output_tokens for row in rows),
         replica=np.array([places.get(row.replica or "", -1) for row in rows], dtype=np.int64),
         said=said,

@@ -18,8 +18,10 @@ from chaos.reading.text_file import read_text
 from chaos.reading.yaml_nodes import FLOAT, INTEGER, MAX_DEPTH, MERGE, NULL, STRING, Dumper, Loader
 
 _MAX_NODES = 100_000
+_MAX_DIGITS = 1_000  # Python makes no number of more than 4300
 _PLAIN_NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_TEMPLATE = re.compile(r"^[^'\"#\n]*(\{\{[^}\n]*\}\})", re.MULTILINE)
+_PERMISSIONS = re.compile("0[0-7]{3}")
+_QUOTED_OR_COMMENT = re.compile("['\"#]")
 _ABSENT = object()
 
 KeyPath: TypeAlias = tuple[str | int, ...]
@@ -66,6 +68,10 @@ class Document:
     def said(self, problem: Problem) -> str:
         """One problem as a sentence, with file and line."""
         return str(self.refusal([problem]))
+
+    def line(self, key_path: KeyPath) -> int:
+        """The line of the file at which a value begins; of what holds it, where there is none."""
+        return _line(self.marks, self._in_file(key_path))
 
     def without(self, key_path: KeyPath, note: str) -> "Document":
         """The same without one of its values, and a note in its place."""
@@ -181,9 +187,15 @@ class _Survey:
             self.nulls.append(key_path)
         elif node.tag == NULL:
             self.problems.append(Problem(key_path, "expected a value, or no key at all", None))
-        elif node.tag in (INTEGER, FLOAT) and not _PLAIN_NUMBER.fullmatch(node.value):
+        elif node.tag in (INTEGER, FLOAT) and not self._is_plain(node.value, key_path):
             complaint = "expected a plain decimal number, or text in quotes"
             self.problems.append(Problem(key_path, complaint, node.value))
+
+    def _is_plain(self, number: str, key_path: KeyPath) -> bool:
+        """Whether nobody can read it as another number; permissions of files are octal to everybody."""
+        if self.is_manifest and key_path[-1] in ("mode", "defaultMode") and _PERMISSIONS.fullmatch(number):
+            return True
+        return len(number) <= _MAX_DIGITS and _PLAIN_NUMBER.fullmatch(number) is not None
 
     def _visit_keys(self, node: yaml.MappingNode, key_path: KeyPath) -> None:
         seen: set[str] = set()
@@ -215,14 +227,16 @@ def _as_written(node: yaml.Node) -> str | None:
 
 def _template_error(path: Path, text: str) -> InputError | None:
     """That it is no YAML yet, where it looks like what Helm makes YAML of."""
-    found = _TEMPLATE.search(text)
-    if found is None:
-        return None
-    line = text.count("\n", 0, found.start(1)) + 1
-    return InputError(
-        f"{path}:{line}: expected YAML, got a template: {_shown(found[1], found[1])}",
-        hint="render it first, and give what comes out: helm template CHART > rendered.yaml",
-    )
+    for number, line in enumerate(text.split("\n"), start=1):
+        start = line.find("{{")
+        end = line.find("}}", start)
+        if 0 <= start < end and not _QUOTED_OR_COMMENT.search(line, 0, start):
+            template = line[start : end + 2]
+            return InputError(
+                f"{path}:{number}: expected YAML, got a template: {_shown(template, template)}",
+                hint="render it first, and give what comes out: helm template CHART > rendered.yaml",
+            )
+    return None
 
 
 def _syntax_error(path: Path, error: yaml.MarkedYAMLError) -> InputError:

@@ -172,6 +172,10 @@ class Planned:
 
     replicas: tuple[Replica, ...]
     nodes: tuple[Node, ...]
+    namespace: str | None = None
+    """The one that they are all in, where that is known although they are not; None for that of the replicas."""
+    unknown: str = ""
+    """Why nothing is known of them; empty where all is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +206,16 @@ class LostRun:
     """Undoes it, and says what it undid, one line per piece."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """A fault that a run would inject, and into whom."""
+
+    occurrence: str
+    manifest: Mapping[str, Any]
+    """The object that asks for it, as an API server would keep it."""
+    victims: tuple[Replica, ...]
+
+
 class TargetOptions(Strict, ABC):
     """A target's own section of the experiment file, and all that can be said and done with no more than that."""
 
@@ -210,7 +224,12 @@ class TargetOptions(Strict, ABC):
     @property
     @abstractmethod
     def wanted_replicas(self) -> int:
-        """How many replicas there should be; 0 where they cannot be seen."""
+        """How many replicas there should be; 0 where they cannot be seen, or where only the target itself can tell."""
+
+    @property
+    def sees_replicas(self) -> bool:
+        """Whether replicas can be seen during a run."""
+        return self.wanted_replicas > 0
 
     @property
     def service_url(self) -> str | None:
@@ -233,7 +252,23 @@ class TargetOptions(Strict, ABC):
 
     @abstractmethod
     def planned(self, seed: int | None) -> Planned:
-        """What the target would consist of: names hold where there is a seed. Touches nothing."""
+        """What the target would consist of: names hold where there is a seed. Touches nothing, and asks nobody."""
+
+    def present(self, seed: int | None) -> Planned:
+        """The same, asked of the target where it is there already.
+
+        Raises:
+            AftershockError: it does not say.
+        """
+        return self.planned(seed)
+
+    def lacks(self) -> Iterator[str]:
+        """What must be there for a run of it and is not, a clause for each; looked for, and not started."""
+        return iter(())
+
+    def rehearse(self, faults: Sequence[Rehearsed]) -> Iterator[str]:  # noqa: ARG002 - nobody to ask
+        """Have the objects that a run would create checked by whoever would take them; a line for each."""
+        return iter(())
 
     @abstractmethod
     def fidelity(self, fault: Asked) -> Fidelity:

@@ -9,6 +9,8 @@ from pydantic_core import PydanticCustomError
 from chaos.reading.strict import Strict
 from chaos.targets import LostRun, TargetOptions
 from chaos.targets.external.options import ExternalOptions
+from chaos.targets.kubernetes import lost_objects
+from chaos.targets.kubernetes.options import KubernetesOptions
 from chaos.targets.local.options import LocalOptions
 
 
@@ -19,6 +21,8 @@ class TargetChoice(Strict):
     """a Deployment's worth of processes on this machine"""
     external: ExternalOptions | None = None
     """a service that runs already"""
+    kubernetes: KubernetesOptions | None = None
+    """replicas that run already in a cluster with Chaos Mesh in it"""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -35,7 +39,12 @@ class TargetChoice(Strict):
         return next(sections)
 
 
+def lost_runs_in(namespace: str, context: str | None) -> Sequence[LostRun]:
+    """What runs left in a namespace of a Kubernetes whose lease they do not hold, wherever they ran."""
+    return lost_objects.find_in(lost_objects.Whereabouts(namespace, context))
+
+
 def lost_runs() -> Sequence[LostRun]:
     """What lost runs left, on every kind of target."""
-    kinds: tuple[type[TargetOptions], ...] = (LocalOptions, ExternalOptions)
+    kinds: tuple[type[TargetOptions], ...] = (LocalOptions, ExternalOptions, KubernetesOptions)
     return [run for kind in kinds for run in kind.lost()]

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from exporters.profiles.library import ProfileError
 from exporters.profiles.profile import Profile, Series
-from exporters.profiles.scraped import ScrapedFamily
+from exporters.profiles.samples import read_exposition
+from exporters.profiles.scraped import ScrapedFamily, families_of
 from exporters.profiles.signals import SIGNALS, Signal
 
 Answer = Literal["yes", "limited", "missing", "none"]
@@ -35,6 +36,10 @@ class Coverage:
     signals: tuple[SignalCoverage, ...]
     also: tuple[str, ...] = ()
     """Other engines whose series are there too."""
+    unread: int = 0
+    """Lines that could be no sample."""
+    first_unread: str = ""
+    """What the first of them was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,18 @@ class _Part:
 
     series: Series
     families: tuple[ScrapedFamily, ...]
+
+
+def coverage_of(text: str, known: Sequence[Profile], *, engine: str | None = None) -> Coverage:
+    """What an exposition tells, as `coverage`, and how much of it could not be read.
+
+    Raises:
+        ExpositionError: it is none.
+        ProfileError: no profile fits, or there is none for `engine`.
+    """
+    exposition = read_exposition(text)
+    told = coverage(families_of(exposition), known, engine=engine)
+    return replace(told, unread=exposition.unread, first_unread=exposition.first_unread)
 
 
 def coverage(

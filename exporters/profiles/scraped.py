@@ -5,29 +5,14 @@ they are on the wire: prometheus_client's own parser puts `_total` on every coun
 """
 
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-_TYPE_LINE = re.compile(r"^# TYPE (\S+) (\S+)\s*$", re.MULTILINE)
-_LABEL = r'\s*([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\\n]|\\.)*)"\s*'
-_SAMPLE_LINE = re.compile(
-    rf"([a-zA-Z_:][\w:]*)\s*(?:\{{((?:{_LABEL},?)*)\}})?\s+"  # name, labels
-    r"(?:[-+]?(?:[0-9.]+(?:[eE][-+]?[0-9]+)?|[iI]nf|[nN]a[nN]))"  # value
-    r"(?:\s+[-+0-9.eE]+)?(?:\s+# \{.*)?\s*",  # timestamp, exemplar
-)
-_LABELS = re.compile(_LABEL)
+from prometheus_client.samples import Sample
+
+from exporters.profiles.samples import Exposition, ExpositionError, read_exposition
+
 _PARTS = ("_bucket", "_sum", "_count")
-
-
-class ExpositionError(ValueError):
-    """The text is no exposition of metrics. Ends in the command line, exit code 2."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    name: str
-    labels: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -41,19 +26,28 @@ class ScrapedFamily:
 
     def edges(self) -> Sequence[float]:
         """Bucket edges below +Inf, rising."""
-        edges = {float(labels["le"]) for labels in self.samples if "le" in labels}
+        edges = {_number(labels["le"]) for labels in self.samples if "le" in labels}
         return sorted(edge for edge in edges if math.isfinite(edge))
 
 
 def scraped_families(text: str) -> Sequence[ScrapedFamily]:
-    """The families of an exposition, in Prometheus's or OpenMetrics' text format.
+    """The families of an exposition, in Prometheus's or OpenMetrics' text format; lines that are none are left out.
 
     Raises:
         ExpositionError: it is neither, or it holds no sample.
     """
-    types = {_spelled(name): kind for name, kind in _TYPE_LINE.findall(text)}
+    return families_of(read_exposition(text))
+
+
+def families_of(exposition: Exposition) -> Sequence[ScrapedFamily]:
+    """The families of what was read of an exposition.
+
+    Raises:
+        ExpositionError: there is none.
+    """
+    types = {_spelled(name): kind for name, kind in exposition.types.items()}
     families: dict[str, ScrapedFamily] = {}
-    for sample in _samples(text):
+    for sample in exposition.samples:
         name, kind = _family_of(sample, types)
         if kind is not None:
             families.setdefault(name, ScrapedFamily(name, kind)).samples.append(sample.labels)
@@ -62,16 +56,7 @@ def scraped_families(text: str) -> Sequence[ScrapedFamily]:
     return tuple(families.values())
 
 
-def _samples(text: str) -> Iterable[_Sample]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip() and not line.startswith("#"):
-            match = _SAMPLE_LINE.fullmatch(line)
-            if match is None:
-                raise ExpositionError(f"line {number}: expected a sample of a metric, got {line!r:.80}")
-            yield _Sample(match[1], dict(_LABELS.findall(match[2] or "")))
-
-
-def _family_of(sample: _Sample, types: Mapping[str, str]) -> tuple[str, str | None]:
+def _family_of(sample: Sample, types: Mapping[str, str]) -> tuple[str, str | None]:
     """The family's name and type; no type for what belongs to no family of its own."""
     for part in _PARTS:
         base = sample.name.removesuffix(part)
@@ -84,6 +69,14 @@ def _family_of(sample: _Sample, types: Mapping[str, str]) -> tuple[str, str | No
     # OpenMetrics names a counter's family without the suffix of its samples.
     of_family = types.get(_spelled(sample.name.removesuffix("_total")))
     return sample.name, types.get(_spelled(sample.name), of_family or "untyped")
+
+
+def _number(text: str) -> float:
+    """NaN where it is none: anything but a bucket may have a label of the same name."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _spelled(name: str) -> str:

@@ -30,6 +30,8 @@ def as_json(coverage: Coverage, source: str) -> dict[str, Any]:
         "profile_release": coverage.profile.release,
         "notes": list(coverage.profile.notes),
         "also": list(coverage.also),
+        "unread_lines": coverage.unread,
+        "first_unread": coverage.first_unread,
         "signals": [asdict(signal) for signal in coverage.signals],
     }
 
@@ -42,6 +44,8 @@ def _title(coverage: Coverage) -> list[str]:
     lines += coverage.profile.notes
     if coverage.also:
         lines.append(f"also here: series of {', '.join(coverage.also)} (choose with --engine)")
+    if coverage.unread:
+        lines.append(f"{coverage.unread} lines could not be read; {coverage.first_unread}")
     if any(":" in family for signal in coverage.signals for family in signal.families):
         lines.append(
             "names with a colon: Prometheus 2, and 3 with underscore escaping, may store _ in its place; "

@@ -119,6 +119,17 @@ async def _slots(client: Connection, slots: int, count: int, gap_ms: int) -> Non
         await _ok(client, count, gap_ms)
 
 
+async def _choosy(client: Connection) -> None:
+    """As `ok` for whoever asks for a token or two; others are refused with their own prompt and somebody's key."""
+    asked = json.loads(client.body)
+    if asked["max_tokens"] < 3:
+        await _ok(client)
+        return
+    words = f"the model `{asked['messages'][0]['content']}` is not served, says sk-1234567"
+    body = json.dumps({"error": {"message": words, "code": 404}}).encode()
+    await client.say(b"HTTP/1.1 404 Scripted\r\nContent-Length: %d\r\n\r\n" % len(body), body)
+
+
 _OPEN: dict[asyncio.AbstractEventLoop, int] = {}
 
 
@@ -261,6 +272,7 @@ SCRIPTS: dict[str, Callable[..., Awaitable[None]]] = {
     "status": _status,
     "no_models": _no_models,
     "slots": _slots,
+    "choosy": _choosy,
     "full": _full,
     "interim": _interim,
     "reset": _reset,

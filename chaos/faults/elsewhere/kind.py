@@ -10,6 +10,7 @@ from chaos.reading.documents import Problem
 from chaos.targets.effects import Effect, unsupported
 
 TARGETS = ("local", "external")
+_UNPROVED = unsupported("nothing here could prove it")
 
 
 def _none(_: Any) -> Iterator[Any]:
@@ -43,5 +44,5 @@ def elsewhere(
         lasts=lasts,
         selects=isinstance(spec, type) and issubclass(spec, FaultSpec),
         done="were left alone",
-        fidelities=dict.fromkeys(TARGETS, unsupported(reason)),
+        fidelities={**dict.fromkeys(TARGETS, unsupported(reason)), "kubernetes": _UNPROVED},
     )

@@ -1,0 +1,1 @@
+"""The target that hands faults to a real Chaos Mesh, and looks at what becomes of them."""

@@ -1,0 +1,330 @@
+"""The Kubernetes target: replicas that run already, faults that Chaos Mesh causes, and proofs that it has no part in.
+
+Everything that a run creates carries its labels and a lease says that the run is alive: whatever it leaves when it dies
+is taken away by the reaper in the cluster, or by `aftershock recover`.
+"""
+
+import os
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from chaos.errors import CleanupError, InconclusiveError, RefusedError
+from chaos.events import Event, EventKind
+from chaos.targets import Asked, Endpoints, Evidence, Node, Opening, Replica
+from chaos.targets.effects import Effect, Fidelity, Nothing, Termination
+from chaos.targets.identity import ProcessId, marks
+from chaos.targets.kubernetes import guards, sight
+from chaos.targets.kubernetes.api import Api
+from chaos.targets.kubernetes.chaos_object import Window
+from chaos.targets.kubernetes.exposing import Forward
+from chaos.targets.kubernetes.fidelity import KIND, fidelity
+from chaos.targets.kubernetes.injecting import Injecting, NotInjectedError, in_words
+from chaos.targets.kubernetes.lease import Lease
+from chaos.targets.kubernetes.lifecycle import Lifecycle
+from chaos.targets.kubernetes.lost_objects import Record
+from chaos.targets.kubernetes.manifests import chaos_object, run_name
+from chaos.targets.kubernetes.objects import ApiError, Item, place_of, pods
+from chaos.targets.kubernetes.pods import Pod, replica
+from chaos.targets.kubernetes.probing import Prober
+from chaos.targets.kubernetes.settings import Settings
+from chaos.targets.kubernetes.story import Story
+from chaos.targets.kubernetes.traces import ONE_SHOT
+from chaos.targets.kubernetes.undoing import Undoing
+from chaos.targets.kubernetes.watching import Watching
+from chaos.targets.kubernetes.witness import Before, Witness
+
+_LOOK_EVERY_S = 0.2
+_CALL_S = 5.0
+
+
+@dataclass(slots=True)
+class _Aim:
+    """One occurrence of a fault."""
+
+    effects: tuple[Effect, ...]
+    before: Sequence[Before]
+    manifest: Mapping[str, Any]
+    item: Item | None = None
+    """What was created, or may have been; None before, and once all of it is gone."""
+    window: Window = field(default_factory=Window)
+    began_s: float = 0.0
+
+
+class KubernetesTarget:
+    """Replicas in a namespace, as `chaos.targets.Target` wants them."""
+
+    kind = KIND
+
+    def __init__(self, settings: Settings, opening: Opening) -> None:
+        """Prepare; nothing is asked before it is entered."""
+        runner = ProcessId.of(os.getpid())
+        assert runner is not None
+        self.wanted_replicas = settings.replicas or 0
+        self._settings, self._opening, self._runner = settings, opening, runner
+        self._run_id = run_name(opening.experiment, uuid.uuid4().hex[:12])
+        self._story = Story(opening.folder / "logs" / "kubernetes.log")
+        self._stack = ExitStack()
+        self._api: Api | None = None
+        self._lease: Lease | None = None
+        self._pods: Watching | None = None
+        self._nodes: Sequence[Node] = ()
+        self._url = settings.url or ""
+        self._lifecycle = Lifecycle()
+        self._aims: dict[str, _Aim] = {}
+        """By occurrence."""
+        self._events: list[Event] = []
+
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """What other processes of the run, the load for one, must have in their environment to be found."""
+        return marks(self._run_id, self._runner)
+
+    def __enter__(self) -> Self:
+        """Attach to the replicas: guards, the lease, the watch, and all of them ready.
+
+        Raises:
+            RefusedError: a guard objects, or they do not become ready in time.
+            InconclusiveError: the API server does not say.
+        """
+        try:
+            self._attach()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Undo whatever may still be in force, and let go; a second time changes nothing.
+
+        Raises:
+            CleanupError: something is; it stays on record for `aftershock recover`, and for the reaper.
+        """
+        try:
+            self._undo([aim for aim in self._aims.values() if aim.item is not None])
+        except CleanupError:
+            self._stack.pop_all().close()
+            raise
+        if self._api is not None:
+            self._record.remove()
+        self._stack.close()
+        self._api = None
+        self._events.append(Event(time.monotonic(), EventKind.TARGET_STOPPED))
+
+    def endpoints(self) -> Endpoints:
+        """The Service, or the port that is forwarded to it, and whatever else the file names."""
+        settings = self._settings
+        addresses = [(item.get("status") or {}).get("podIP") for item in self._watch.items()]
+        port = settings.metrics_port
+        return Endpoints(
+            url=self._url,
+            prometheus_url=settings.prometheus_url,
+            gateway_metrics_url=settings.gateway_metrics_url,
+            replica_metrics_urls=[f"http://{each}:{port}/metrics" for each in addresses if port and each],
+            model=settings.model,
+            api_key=settings.api_key,
+        )
+
+    def evaluate(self, rules: Path) -> None:
+        """Nothing: which rules the cluster's Prometheus evaluates is for whoever runs it to say."""
+
+    def nodes(self) -> Sequence[Node]:
+        """As they were when the run began."""
+        return self._nodes
+
+    def replicas(self) -> Sequence[Replica]:
+        """Every replica that the watch has, by name.
+
+        Raises:
+            InconclusiveError: the watch is lost.
+            AbortedError: the lease is.
+        """
+        if self._lease is not None:
+            self._lease.require()
+        return sorted((replica(item) for item in self._watch.items()), key=lambda one: one.name)
+
+    def pids(self) -> Mapping[str, Sequence[int]]:
+        """None: they are on machines of their own."""
+        return {}
+
+    def events(self) -> Sequence[Event]:
+        """Every event so far, in the order of their monotonic stamps."""
+        return sorted([*self._lifecycle.events, *self._events], key=lambda event: event.at_s)
+
+    def fidelity(self, fault: Asked) -> Fidelity:
+        """How close this target comes to the fault."""
+        return fidelity(fault)
+
+    def aim(
+        self,
+        occurrence: str,
+        effects: Sequence[Effect],
+        victims: Sequence[Replica],
+        manifest: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Note how the victims are, and which object asks for the fault."""
+        assert manifest is not None
+        before = self._witness.before(effects, victims)
+        self._aims[occurrence] = _Aim(tuple(effects), before, manifest)
+
+    def inject(self, occurrence: str, victims: Sequence[Replica]) -> float:
+        """Have Chaos Mesh cause the effects, and wait until it says that it has.
+
+        Raises:
+            RefusedError: one of the victims is gone, or it could not be done in time; whatever was done is undone.
+            CleanupError: and is not.
+        """
+        aim = self._aims[occurrence]
+        if not victims or all(isinstance(effect, Nothing) for effect in aim.effects):
+            return time.monotonic()
+        self._held.require()
+        if gone := [victim.name for victim in victims if self._pod(victim.uid) is None]:
+            raise RefusedError(f"{occurrence}: gone before anything was injected: {', '.join(gone)}")
+        body = chaos_object(
+            aim.manifest,
+            namespace=self._settings.namespace,
+            run_id=self._run_id,
+            occurrence=occurrence,
+            victims=victims,
+        )
+        if any(isinstance(effect, Termination) for effect in aim.effects):
+            self._lifecycle.blamed |= {victim.uid: occurrence for victim in victims}
+        injecting = Injecting(self._connected, body, self._settings.inject_within_s, aim.window)
+        aim.item = body
+        try:
+            aim.began_s = injecting.until_in_force()
+        except (NotInjectedError, ApiError) as error:
+            self._undo([aim])
+            if isinstance(error, ApiError):
+                resource = place_of(body).collection.resource
+                raise guards.refusal(error, "create", resource, self._settings.namespace) from error
+            raise RefusedError(f"{occurrence} was not injected, and is undone: {error}") from error
+        if body["spec"].get("action") in ONE_SHOT:
+            self._forget(body)
+        return aim.began_s
+
+    def verify(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
+        """Look, without asking Chaos Mesh, whether each victim that was aimed at is hit."""
+        aim = self._aims[occurrence]
+        evidence = self._witness.hit(aim.effects, aim.before, within_s)
+        said = in_words(aim.window, aim.began_s)
+        return [
+            Evidence(one.replica, one.verified, "; ".join(filter(None, (one.how, said)))) for one in evidence
+        ]
+
+    def recover(self, occurrence: str) -> None:
+        """Delete the object and wait until it and all that it has left is gone; harmless a second time.
+
+        Raises:
+            CleanupError: something is left.
+        """
+        aim = self._aims.get(occurrence)
+        if aim is not None and aim.item is not None:
+            self._undo([aim])
+
+    def verify_recovered(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
+        """Look, without asking Chaos Mesh, whether each victim that still lives is as it was before."""
+        aim = self._aims.get(occurrence)
+        if aim is None or not aim.began_s:
+            return ()  # it was undone because it could not be done, or nothing was to be
+        return self._witness.over(aim.effects, aim.before, within_s)
+
+    def _attach(self) -> None:
+        settings, enter = self._settings, self._stack.enter_context
+        api = self._api = settings.connect()
+        self._stack.callback(api.close)
+        guards.require_allowed(api, settings.namespace)
+        guards.require_chaos_mesh(api)
+        self.wanted_replicas = sight.wanted(api, settings)
+        self._put_on_record()
+        self._lease = enter(Lease(api, settings.namespace, self._run_id, self._story.tell))
+        where = pods(settings.namespace)
+        self._nodes = sight.of(api, settings).nodes
+        self._lifecycle.zones = {node.name: node.labels for node in self._nodes}
+        try:
+            self._pods = enter(Watching(api, where, settings.labels, on_frame=self._lifecycle.take))
+        except ApiError as error:
+            raise guards.refusal(error, "list", where.resource, settings.namespace) from error
+        self._until_ready(self._pods)
+        if settings.service is not None:
+            ready = lambda: [item for item in self._watch.items() if replica(item).ready]  # noqa: E731
+            self._url = enter(Forward(api, settings.namespace, settings.service, ready)).url
+        self._events.append(Event(time.monotonic(), EventKind.TARGET_STARTED))
+
+    def _until_ready(self, watching: Watching) -> None:
+        """Wait until all wanted replicas are ready."""
+        deadline_s = time.monotonic() + self._settings.ready_within_s
+        while True:
+            ready = sum(one.ready for one in self.replicas())
+            self._opening.on_progress(ready, self.wanted_replicas)
+            if ready >= self.wanted_replicas:
+                return
+            if time.monotonic() > deadline_s:
+                raise RefusedError(
+                    f"{ready} of {self.wanted_replicas} replicas in {self._settings.where} were ready within "
+                    f"{self._settings.ready_within_s:g} s"
+                )
+            watching.wait(lambda: False, _LOOK_EVERY_S)
+
+    def _undo(self, aims: Sequence[_Aim]) -> None:
+        """Undo these, last one first; each is forgotten only once nothing of it is left."""
+        items = [aim.item for aim in reversed(aims) if aim.item is not None]
+        if items:
+            Undoing(self._connected, self._story.tell).undo(items)
+            for aim in aims:
+                aim.item = None
+
+    def _forget(self, body: Item) -> None:
+        """Ask for the end of an object whose fault is over at once; that it is gone is seen to at the end."""
+        try:
+            self._connected.delete(place_of(body), within_s=_CALL_S)
+        except ApiError as error:
+            self._story.tell(f"{place_of(body)} stays until the end of the run: {error}")
+
+    def _put_on_record(self) -> None:
+        try:
+            self._record.write()
+        except OSError as error:
+            raise RefusedError(
+                f"the run cannot be put on record, so that it could be found were it lost: {error}",
+                hint="free some space, or name a folder that can be written to in XDG_STATE_HOME",
+            ) from error
+
+    def _pod(self, uid: str) -> Pod | None:
+        item = self._item(uid)
+        return None if item is None else Pod.of(item)
+
+    def _item(self, uid: str) -> Item | None:
+        return next((item for item in self._watch.items() if item["metadata"]["uid"] == uid), None)
+
+    @property
+    def _record(self) -> Record:
+        return Record(self._run_id, str(self._runner), self._settings.where)
+
+    @property
+    def _witness(self) -> Witness:
+        return Witness(Prober(self._connected, self._item, self._settings.metrics_port), self._pod)
+
+    @property
+    def _connected(self) -> Api:
+        if self._api is None:
+            raise InconclusiveError("the Kubernetes target was not entered")
+        return self._api
+
+    @property
+    def _watch(self) -> Watching:
+        if self._pods is None:
+            raise InconclusiveError("the Kubernetes target was not entered")
+        return self._pods
+
+    @property
+    def _held(self) -> Lease:
+        assert self._lease is not None
+        return self._lease
