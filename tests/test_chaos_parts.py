@@ -65,6 +65,12 @@ def test_a_part_is_left_as_it_is_by_what_the_others_are(plan: Plan) -> None:
     assert of_a[0] == of_a[1]
 
 
+def test_parts_that_ask_for_the_same_ask_at_other_instants() -> None:
+    halves = Plan.of(load(mix=(Part(share=0.5, tenant="a"), Part(share=0.5, tenant="b")))).arrivals
+    a, b = ({each.at_s for each in halves if each.tenant == name} for name in "ab")
+    assert not a & b
+
+
 def test_parts_have_no_beginnings_of_prompts_in_common() -> None:
     sessions = Sessions(turns=2, think_s=1.0, system_prompt_tokens=64)
     two = (Part(share=0.5, tenant="a"), Part(share=0.5, tenant="b"))

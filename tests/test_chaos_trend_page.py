@@ -65,8 +65,12 @@ def test_a_share_is_drawn_between_nothing_and_all_and_what_no_trial_has_is_no_pi
 
 
 def test_bars_are_as_high_as_the_verdicts_are_many(two: Path) -> None:
-    bars = [(bar.verdict, round(bar.height / (HEIGHT - BOTTOM - TOP), 3)) for bar in verdict_bars(found(two))]
-    assert bars == [("passed", 1.0), ("deviated", 0.667), ("passed", 0.333)]
+    whole = HEIGHT - BOTTOM - TOP
+    bars = [
+        (bar.verdict, round((bar.y - TOP) / whole, 3), round(bar.height / whole, 3))
+        for bar in verdict_bars(found(two))
+    ]
+    assert bars == [("passed", 0.0, 1.0), ("deviated", 0.333, 0.667), ("passed", 0.0, 0.333)]
 
 
 def test_of_many_points_some_have_a_date_and_each_has_a_place(tmp_path: Path) -> None:
