@@ -31,6 +31,8 @@ class EventKind(StrEnum):
         "It died by itself: replacements wait until another one has taken its place.",
     )
     REPLICA_CREATED = "replica_created", "It is wanted, and has its name."
+    REPLICA_SCHEDULED = "replica_scheduled", "It has its node."
+    REPLICA_PULLED = "replica_pulled", "Its image is there."
     REPLICA_RUNNING = "replica_running", "Its process exists."
     REPLICA_READY = "replica_ready", "It passed its readiness probes."
     REPLICA_UNREADY = "replica_unready", "It is no longer ready."

@@ -257,7 +257,7 @@ class Run:
         Observed(
             series=kept_series.keep(url, zero_s, now_s) if url else {},
             alerts=alerts.fired(url, since_s, zero_s, now_s) if url else None,
-            promql=claims.keep(url, self._asked, zero_s, now_s) if url and self._asked else None,
+            promql=claims.keep(url, self._asked, zero_s, now_s) if url else None,
             engine=engine.journaled(),
             reconciliation=reconciliation.reconcile(
                 _sent(self.folder), before, endpoints, gone, now_s - since_s

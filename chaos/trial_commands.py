@@ -18,7 +18,7 @@ from chaos.record.trials import read_series
 from chaos.report.series import write_series_reports
 from chaos.report.series.terminal import print_series
 from chaos.run_folder import SeriesFolder
-from chaos.trials import comparison, loading, terminal
+from chaos.trials import comparison, loading, terminal, trend_page
 from chaos.trials import trend as trends
 from chaos.trials.schedule import shams_of
 from chaos.trials.series import Asked, TrialSeries, judged_again
@@ -99,8 +99,15 @@ def compare(a: Path, b: Path, measures: Sequence[str] | None, out: Path | None) 
     return found.exit_code
 
 
-def trend(folders: Sequence[Path], experiment: str | None, measures: Sequence[str] | None) -> int:
+def trend(
+    folders: Sequence[Path], experiment: str | None, measures: Sequence[str] | None, html: Path | None
+) -> int:
     """Show series and runs over time; returns the exit code."""
     found = trends.trend(loading.read_samples(folders, experiment), measures or MEASURES)
+    if html is not None:
+        try:
+            html.write_text(trend_page.render(found), encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise InputError(f"{html}: {error.strerror}") from error
     terminal.print_trend(found)
     return comparison.exit_code(found.last)

@@ -63,7 +63,7 @@ def add_trend(verbs: Verbs) -> None:
     trend = verbs.add_parser(
         "trend",
         help="show series and runs of one experiment over time: does the last differ from those before?",
-        description="List series and runs, the oldest first, with their intervals. Touches nothing.",
+        description="List series and runs, the oldest first, with their intervals. Touches no run.",
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -72,8 +72,14 @@ def add_trend(verbs: Verbs) -> None:
     )
     _add_measures(trend)
     trend.add_argument("--experiment", metavar="NAME", help="leave out the runs of any other")
+    trend.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write it as pictures too, a chart per figure: opens offline",
+    )
     trend.set_defaults(
-        command=lambda given: trial_commands.trend(given.folders, given.experiment, given.measure)
+        command=lambda given: trial_commands.trend(given.folders, given.experiment, given.measure, given.html)
     )
 
 

@@ -57,12 +57,14 @@ def request_body(
     output_tokens: int,
     *,
     ignore_eos: bool,
+    user: str | None = None,
     besides: Mapping[str, Any] | None = None,
 ) -> bytes:
     """One streaming request for at most `output_tokens` tokens; exactly as many with `ignore_eos`.
 
     `ignore_eos` is an extension of inference engines (vLLM, SGLang, the reference server), so it is left
-    out unless wanted. A key of `besides` is set as it says, and left out where it says null.
+    out unless wanted. `user` is OpenAI's word for whom a request is from. A key of `besides` is set as it says, and
+    left out where it says null.
     """
     body: dict[str, Any] = {
         "model": model,
@@ -73,6 +75,8 @@ def request_body(
     }
     if ignore_eos:
         body["ignore_eos"] = True
+    if user is not None:
+        body["user"] = user
     if besides:
         body = {key: value for key, value in {**body, **besides}.items() if value is not None}
     return msgspec.json.encode(body)

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from loadtests.spec import LoadSpec
 from loadtests.traffic.columns import columns
+from loadtests.traffic.mix import is_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ class Arrival:
     blocks: tuple[int, ...] | None = None
     """Of its prompt: equal numbers are equal text, `block_tokens` of it each."""
     block_tokens: int | None = None
+    profile: str | None = None
+    """The kind of traffic that it is of, where a load has several."""
+    tenant: str | None = None
+    """Whose it is, where a load has several."""
 
     @property
     def line(self) -> str:
@@ -53,16 +58,19 @@ class Arrival:
         said = [f'"{key}":{value!r}' for key in _NUMBERS if (value := getattr(self, key)) is not None]
         if self.blocks is not None:
             said.append(f'"blocks":[{",".join(map(repr, self.blocks))}]')
+        said += [f'"{key}":"{value}"' for key in _NAMES if (value := getattr(self, key)) is not None]
         return f"{{{','.join(said)}}}"
 
 
 _FIELDS = tuple(field.name for field in fields(Arrival))
-_NUMBERS = tuple(name for name in _FIELDS if name != "blocks")
+_NAMES = ("profile", "tenant")
+_NUMBERS = tuple(name for name in _FIELDS if name not in ("blocks", *_NAMES))
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(_FIELDS, (int,)),
     "at_s": (int, float),
     "think_s": (int, float),
     "blocks": (tuple,),
+    **dict.fromkeys(_NAMES, (str,)),
 }
 
 
@@ -195,6 +203,9 @@ def _arrival(line: str) -> Arrival:
     said = json.loads(line)
     if not isinstance(said, dict):
         raise TypeError(f"expected an object, got {said!r}")
+    for name in _NAMES:
+        if (text := said.get(name)) is not None and not is_name(text):
+            raise TypeError(f"{name} is {text!r}")
     if isinstance(blocks := said.get("blocks"), list):
         said["blocks"] = tuple(blocks)
         if not all(type(block) is int for block in blocks):

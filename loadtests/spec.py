@@ -12,15 +12,14 @@ from typing import Annotated, Self
 from pydantic import Field, JsonValue, model_validator
 
 from loadtests.declared import Count, Declared, Option, PerSecond, Process, Seconds
+from loadtests.traffic import mix as mixes
 from loadtests.traffic.lengths import Lengths, TokenCount
+from loadtests.traffic.mix import SHARED_PREFIX, Part
 from loadtests.traffic.rate_profile import RateProfile
 from loadtests.traffic.sessions import Sessions
 from loadtests.traffic.traces import Trace
 
-__all__ = ["LoadSpec", "Offered", "Option", "Process", "Timeouts", "misfits"]
-
-SHARED_PREFIX = 0.5
-"""Of every prompt, unless a load says otherwise."""
+__all__ = ["SHARED_PREFIX", "LoadSpec", "Offered", "Option", "Process", "Timeouts", "misfits"]
 
 
 class Timeouts(Declared):
@@ -57,6 +56,10 @@ class Offered(Declared):
     """conversations in place of single requests; partly open: their later turns wait for answers"""
     trace: Annotated[Trace | None, Option("--trace", shown=False)] = None
     """a recorded trace to replay, in place of rate, arrivals and lengths"""
+    mix: Annotated[
+        tuple[Part, ...] | None, Field(strict=False, min_length=1), Option("--mix", shown=False)
+    ] = None
+    """parts of the traffic, each with its share of the rate, for claims about one of them"""
     ignore_eos: Annotated[bool, Option("--ignore-eos", by_hand=False)] = True
     """ask for answers of exactly that length, which is an extension of inference engines: others refuse it"""
     body: Annotated[Mapping[str, JsonValue] | None, Option("--body", shown=False)] = None
@@ -103,7 +106,9 @@ class LoadSpec(Offered):
             raise ValueError(
                 f"--rate-from must be below --rate, not {self.rate_from_per_s:g} of {self.rate_per_s:g}"
             )
-        if self.rate_from_per_s and (self.arrivals == "gamma" or self.rate_profile or self.sessions):
+        if self.rate_from_per_s and (
+            self.arrivals == "gamma" or self.rate_profile or self.sessions or self.mix
+        ):
             raise ValueError("--rate-from goes with --arrivals constant or poisson alone")
         if self.summary_path and not self.rows_path:
             raise ValueError("--summary is made from rows: it needs --rows")
@@ -135,12 +140,18 @@ def misfits(load: Offered) -> Iterator[tuple[str, str, object]]:
     if load.sessions is not None and load.shared_prefix != SHARED_PREFIX:
         said = "none with sessions: they share system_prompt_tokens and their own past"
         yield "shared_prefix", said, load.shared_prefix
+    if load.mix is not None and (expected := mixes.misfits(load.mix)):
+        yield "mix", expected, " + ".join(f"{100 * part.share:g}%" for part in load.mix)
     if load.trace is not None:
-        for name in ("rate_profile", "sessions", "batch_every_s"):
-            if getattr(load, name) is not None:
-                yield name, "none with a trace, which has its own instants", "one"
-        if load.arrivals != "poisson":
-            yield "arrivals", "none with a trace, which has its own instants", load.arrivals
-        for name in ("prompt_tokens", "output_tokens"):
-            if isinstance(getattr(load, name), Lengths):
-                yield name, "none with a trace, which has its own lengths (length_scale changes them)", "one"
+        yield from _misfits_of_a_trace(load)
+
+
+def _misfits_of_a_trace(load: Offered) -> Iterator[tuple[str, str, object]]:
+    for name in ("rate_profile", "sessions", "batch_every_s", "mix"):
+        if getattr(load, name) is not None:
+            yield name, "none with a trace, which has its own instants", "one"
+    if load.arrivals != "poisson":
+        yield "arrivals", "none with a trace, which has its own instants", load.arrivals
+    for name in ("prompt_tokens", "output_tokens"):
+        if isinstance(getattr(load, name), Lengths):
+            yield name, "none with a trace, which has its own lengths (length_scale changes them)", "one"

@@ -106,7 +106,14 @@ def _sender(spec: LoadSpec, model: str, start_s: float) -> Callable[[Arrival], R
 
     def send(arrival: Arrival) -> Row:
         text = prompt_of(arrival)
-        body = request_body(model, text, arrival.output_tokens, ignore_eos=spec.ignore_eos, besides=spec.body)
+        body = request_body(
+            model,
+            text,
+            arrival.output_tokens,
+            ignore_eos=spec.ignore_eos,
+            user=arrival.tenant,
+            besides=spec.body,
+        )
         asked_tokens = arrival.output_tokens if spec.ignore_eos else None
         return client.request(arrival.index, arrival.at_s, body, asked_tokens)
 

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaos.assertions.grammar import OPERATORS, parse
+from chaos.assertions.term import PHASES, Dimension
+from chaos.assertions.terms import TERMS
 from chaos.errors import InputError
-from chaos.experiment.assertions import OPERATORS, PHASES, TERMS, Dimension, parse
 from chaos.measuring.slis import METRICS
 from loadtests.rows import OUTCOMES
 
@@ -56,6 +58,8 @@ def test_the_docs_name_every_term_operator_metric_phase_and_outcome() -> None:
         ("lost_requests==0", "lost_requests == 0", 0.0),
         ("outcome(http_503,fault)!=3", "outcome(http_503, fault) != 3", 3.0),
         ("ready(min,fault)>=7", "ready(min, fault) >= 7", 7.0),
+        ("goodput(all,tenant = a ,profile=chat)>=9%", "goodput(all, profile=chat, tenant=a) >= 9%", 0.09),
+        ("p99(queue,fault)<=50% of baseline", "p99(queue, fault) <= 50% of baseline", 0.5),
         ("max(itl, all) <= 0s", "max(itl, all) <= 0s", 0.0),
         ("p95(ttft,after( 30 s ))<=1s", "p95(ttft, after(30s)) <= 1s", 1.0),
         (
@@ -114,6 +118,13 @@ def test_an_assertion_has_a_canonical_spelling_and_a_bound_in_base_units(
         ("goodput(after(5s, 5s)) >= 95%", "column 19: expected later than 5s, not '5s'"),
         ("goodput(baseline) >= 95% of baseline", "column 22: expected a bound of its own"),
         ("requests(all) >= 95% of baseline", "column 18: expected a bound of its own"),
+        ("goodput(all, customer=a) >= 95%", "column 14: expected profile or tenant=NAME, not 'customer'"),
+        ("goodput(all, tenant=a, tenant=b) >= 95%", "column 24: expected profile=NAME, not 'tenant'"),
+        ("goodput(all, tenant=) >= 95%", r"column 21: expected the name of a tenant, not '\)"),
+        ("goodput(all, tenant a) >= 95%", "column 21: expected '=' after tenant, not 'a"),
+        ("ready(min, all, tenant=a) >= 1", r"column 15: expected '\)', not ','"),
+        ("p99(queue, all, tenant=a) <= 1s", r"column 15: expected '\)', not ','"),
+        ("max(queue, all) <= 1s", r"column 5: expected a metric \(.* or lag\), not 'queue'"),
         ("recovery.service <= 95% of baseline", "column 21: expected a bound of its own"),
     ],
 )
@@ -139,6 +150,7 @@ _BOUNDS = {
 }
 
 
+_LABEL = st.from_regex(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", fullmatch=True)
 _QUOTED = st.from_regex(r"'[^']+'|\"[^\"]+\"", fullmatch=True)
 
 
@@ -148,7 +160,10 @@ def assertion_texts(draw: st.DrawFn) -> str:
     signature = TERMS["max" if name == "quantile" else name]
     if name == "quantile":
         name = draw(st.from_regex(r"p[1-9][0-9]?(\.[0-9]{1,2})?", fullmatch=True))
-    words = [draw(st.sampled_from(choices) if choices else _QUOTED) for _, choices in signature.arguments]
+    words = [draw(st.sampled_from(each.choices) if each.choices else _QUOTED) for each in signature.arguments]
+    if signature.of_requests:
+        labels = draw(st.lists(st.sampled_from(["profile", "tenant"]), unique=True))
+        words += [f"{label}{draw(_SPACE)}={draw(_SPACE)}{draw(_LABEL)}" for label in labels]
     pieces = [name]
     for position, word in enumerate(words):
         pieces += ["," if position else "(", word]

@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from chaos.experiment.assertions import TERMS, parse
+from chaos.assertions.grammar import parse
+from chaos.assertions.terms import TERMS
 from chaos.judging.contention import excused, note, tolerated_share
 from chaos.judging.evaluation import evaluate
 from chaos.judging.processor_section import section
 from chaos.judging.verdict import judge
 from chaos.measuring.measurements import Measurements
 from chaos.measuring.processor import FULL_SHARE
-from chaos.record.observed import AskedSeries
+from chaos.record.observed import CACHE_HITS, AskedSeries
 from chaos.record.verdict import Verdict
 from tests.support.killed_run import LIFE, measured, rows_of_a_kill
 from tests.support.processor_samples import Rates, always, full_from, samples, usage
@@ -58,11 +59,17 @@ DECIDED = [
     ("smooth_goodput(all) >= 99%", DURING, Verdict.DEVIATED),
     ("recovery.cold_start <= 1s", DURING, Verdict.INCONCLUSIVE),
     ("recovery.detection <= 1s", DURING, Verdict.INCONCLUSIVE),
+    ("recovery.cache <= 1s", DURING, Verdict.INCONCLUSIVE),
+    ("lost_tokens(fault) >= 1", DURING, Verdict.INCONCLUSIVE),
+    ("doubled_tokens(fault) >= 1", BEFORE, Verdict.DEVIATED),
     ("promql_max('depth', fault) <= 3", DURING, Verdict.INCONCLUSIVE),
     ("promql_max('depth', fault) <= 3", BEFORE, Verdict.DEVIATED),
     ("promql_min('depth', baseline) >= 5", full_from(20, 21), Verdict.INCONCLUSIVE),
 ]
-DEPTH = {"depth": (AskedSeries(points=tuple((float(at_s), 4.0) for at_s in range(61))),)}
+DEPTH = {
+    "depth": (AskedSeries(points=tuple((float(at_s), 4.0) for at_s in range(61))),),
+    CACHE_HITS: (AskedSeries(points=tuple((float(s), 0.1 if 40 <= s < 50 else 0.5) for s in range(61))),),
+}
 
 
 @pytest.fixture(scope="module")

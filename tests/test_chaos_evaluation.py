@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from chaos.experiment.assertions import OF_PROMETHEUS, TERMS, parse
+from chaos.assertions.grammar import parse
+from chaos.assertions.terms import TERMS
 from chaos.judging.evaluation import evaluate
 from chaos.measuring.columns import columns
 from chaos.measuring.measurements import Measurements, measure
@@ -56,6 +57,8 @@ EVALUATED = [
     ("requests(all) == 550", Verdict.PASSED, 550, 550),
     ("outcome(http_503, fault) == 20", Verdict.PASSED, 20, 44),
     ("outcome(http_503, baseline) != 0", Verdict.DEVIATED, 0, 349),
+    ("lost_tokens(all) == 0", Verdict.PASSED, 0, 530),
+    ("doubled_tokens(fault) <= 0", Verdict.PASSED, 0, 24),
     ("disturbances <= 1", Verdict.PASSED, 1, None),
     ("disturbances == 0", Verdict.DEVIATED, 1, None),
     ("ready(min, fault) >= 1", Verdict.PASSED, 1, None),
@@ -119,7 +122,8 @@ def test_few_samples_are_told_with_how_many_are_needed(kill: Measurements) -> No
 
 
 def test_the_table_has_every_term() -> None:
-    assert {parse(text).term.name for text, *_ in EVALUATED} >= TERMS.keys() - {"alerts", *OF_PROMETHEUS}
+    of_records = {name for name, kind in TERMS.items() if not kind.of_prometheus}
+    assert {parse(text).term.name for text, *_ in EVALUATED} >= of_records - {"alerts"}
 
 
 @pytest.mark.parametrize("text", [text for text, *_ in EVALUATED])

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from chaos.assertions.grammar import parse
 from chaos.errors import InputError
 from chaos.events import Event
-from chaos.experiment.assertions import parse
 from chaos.judging import journaling
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import DRIFT_SHARE, NOT_OFFERED_SHARE, judge

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from chaos.assertions.grammar import parse
 from chaos.errors import ExitCode
-from chaos.experiment.assertions import parse
 from chaos.experiment.claims import claims_need_s
 from chaos.experiment.experiment import read_experiment, rewrite, write_as_run
 from chaos.load.capacity import Capacity

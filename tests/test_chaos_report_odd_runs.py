@@ -10,8 +10,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from chaos.assertions.grammar import parse
 from chaos.events import Event, read_events
-from chaos.experiment.assertions import parse
 from chaos.judging import journaling, records
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import judge

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chaos.experiment.assertions import parse
+from chaos.assertions.grammar import parse
 from chaos.faults.timetable import Entry, timetable
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import unsound

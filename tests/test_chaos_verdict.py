@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
+from chaos.assertions.term import Dimension
 from chaos.errors import ExitCode
 from chaos.events import Event
-from chaos.experiment.assertions import Dimension
 from chaos.judging.verdict import AssertionResult, judge, unsound
 from chaos.measuring.columns import columns
 from chaos.measuring.measurements import measure

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from loadtests.settings import add_arguments, as_options, endpoint, read, settings
 from loadtests.spec import LoadSpec, Timeouts
 from loadtests.traffic.lengths import Lengths
+from loadtests.traffic.mix import Part
 from loadtests.traffic.profiles import PROFILES
 from loadtests.traffic.rate_profile import RateProfile, Spike, Step
 from loadtests.traffic.sessions import Sessions
@@ -66,6 +67,12 @@ def test_options_written_for_a_load_are_read_as_that_load(spec: LoadSpec) -> Non
 
 TRAFFIC: tuple[dict[str, Any], ...] = (
     {"arrivals": "gamma", "burstiness": 0.25},
+    {
+        "mix": (
+            Part(share=0.7, tenant="a", profile="chat"),
+            Part(share=0.3, output_tokens=Lengths(median=9.0, sigma=1.0)),
+        )
+    },
     {"batch_every_s": 3.0, "shared_prefix": 0.25, "length_scale": 0.1},
     {"prompt_tokens": Lengths(median=100.0, sigma=1.0, at_most=4000)},
     {"output_tokens": Lengths(quantiles={"p0": 1, "p99.9": 9, "p100": 10})},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.ground_truth.columns import timeline
 from benchmarks.ground_truth.play import Run
-from chaos.experiment.assertions import parse
+from chaos.assertions.grammar import parse
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import unsound
 from chaos.measuring.measurements import Measurements, measure

@@ -21,7 +21,7 @@ PANELS = (
     *(fleet.replicas(), queueing.waiting(), experiment.both_sides()),
     *(experiment.retries(), queueing.oldest(), caches.kv_by_replica()),
 )
-_VARIABLES = {"$job": REPLICA_JOB, "$pod": ".*", "$gateway": GATEWAY_JOB}
+VARIABLES = {"$job": REPLICA_JOB, "$pod": ".*", "$gateway": GATEWAY_JOB}
 
 
 def keep(url: str, start_monotonic_s: float, end_monotonic_s: float) -> dict[str, KeptSeries]:
@@ -32,7 +32,7 @@ def keep(url: str, start_monotonic_s: float, end_monotonic_s: float) -> dict[str
     """
     client, clock = PrometheusClient(url), WallClock.now()
     start_s, end_s = clock.wall_s(start_monotonic_s), clock.wall_s(end_monotonic_s)
-    engine = _engine(client, start_s, end_s)
+    engine = engine_of(client, start_s, end_s)
     kept: dict[str, KeptSeries] = {}
     for panel in PANELS:
         for query, asked in _asked(panel, engine):
@@ -42,10 +42,10 @@ def keep(url: str, start_monotonic_s: float, end_monotonic_s: float) -> dict[str
     return kept
 
 
-def _engine(client: PrometheusClient, start_s: float, end_s: float) -> Engine:
+def engine_of(client: PrometheusClient, start_s: float, end_s: float) -> Engine:
     """The engine whose series the replicas served at any time, ours where none is known."""
     for engine in engines():
-        query = bound(presence(engine), WINDOW, _VARIABLES)
+        query = bound(presence(engine), WINDOW, VARIABLES)
         if engine.of("request") and client.range(query, start_s, end_s, max(STEP_S, (end_s - start_s) / 100)):
             return engine
     return REFERENCE
@@ -57,7 +57,7 @@ def _asked(panel: Panel, engine: Engine) -> Iterator[tuple[Query, str]]:
             expression = query.expression.over(engine).text
         except UntoldError:
             continue  # the coverage of the engine, printed when the run began, says so
-        yield query, bound(expression, WINDOW, _VARIABLES)
+        yield query, bound(expression, WINDOW, VARIABLES)
 
 
 def _series(panel: Panel, legend: str, asked: str, found: Series, start_s: float) -> KeptSeries:

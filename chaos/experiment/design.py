@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from chaos.assertions.grammar import Assertion
+from chaos.assertions.term import Only
 from chaos.errors import RefusedError
-from chaos.experiment.assertions import Assertion
 from chaos.experiment.experiment import Experiment
 from chaos.experiment.file import ExperimentSpec
 from chaos.measuring import design as measuring
@@ -79,6 +80,7 @@ def sentences(experiment: Experiment) -> Iterator[str]:
     ]
     if held:
         yield f"can claim {' and '.join(held)}"
+    yield from _of_parts(spec, rate_per_s, shown)
     silence_s = spec.load.max_in_flight / rate_per_s
     if silence_s < spec.load.timeouts.ttft_s:
         yield (
@@ -135,13 +137,12 @@ def _slo_problems(spec: ExperimentSpec) -> Iterator[Problem]:
 def _undecidable(assertion: Assertion, spec: ExperimentSpec, shown: Design) -> str | None:
     """Why a claim cannot come to `passed` however well the service does; None when it can."""
     term, bound = assertion.term, assertion.bound
-    if term.percent is not None and assertion.operator in _AT_MOST:
-        expected = _expected(assertion, shown)
+    if term.percent is not None and not term.of_server and assertion.operator in _AT_MOST:
+        expected = _expected(assertion, spec, shown)
         needed = needed_for_interval(term.percent)
         if expected is not None and expected < needed:
-            return (
-                f"expected a plan of at least {needed} requests for {term.name}, there are about {expected}"
-            )
+            whose = f" of {' and '.join(term.only.words)}" if term.only.words else ""
+            return f"expected a plan of at least {needed} requests{whose} for {term.name}, there are about {expected}"
     if term.name in _FROM_THE_FAULT and assertion.operator in _AT_MOST:
         needed_s, within_s = math.ceil(10 * shown.proof_s) / 10, spec.recovery.within_s
         if term.name == "recovery.service" and bound < shown.proof_s:
@@ -151,12 +152,27 @@ def _undecidable(assertion: Assertion, spec: ExperimentSpec, shown: Design) -> s
     return None
 
 
-def _expected(assertion: Assertion, shown: Design) -> int | None:
+def _expected(assertion: Assertion, spec: ExperimentSpec, shown: Design) -> int | None:
     """How many requests a claim will rest on; None where that depends on what happens."""
     term = assertion.term
+    share = spec.load.share_of(term.only.profile, term.only.tenant)
     if term.stretch is not None:
-        return int(shown.rate_per_s * (term.stretch.to_s - term.stretch.from_s))
-    return {"baseline": shown.baseline, "all": shown.baseline + shown.observed}.get(term.arguments[-1])
+        return int(share * shown.rate_per_s * (term.stretch.to_s - term.stretch.from_s))
+    whole = {"baseline": shown.baseline, "all": shown.baseline + shown.observed}.get(term.arguments[-1])
+    return None if whole is None else int(share * whole)
+
+
+def _of_parts(spec: ExperimentSpec, rate_per_s: float, shown: Design) -> Iterator[str]:
+    """What can be claimed of each part of a mix, whose requests are fewer."""
+    after_s = min(_AFTER_S, spec.phases.observe_s)
+    for part in spec.load.mix or ():
+        only = Only(part.profile, part.tenant)
+        before, after = int(part.share * shown.baseline), int(part.share * rate_per_s * after_s)
+        claims = [measuring.claims(number) or "no quantile" for number in (before, after)]
+        yield (
+            f"of {' and '.join(only.words) or 'the part without a name'}: {claims[0]} in the baseline ({before} "
+            f"requests), {claims[1]} in the first {after_s:g} s after the fault ({after})"
+        )
 
 
 def _seconds(value_s: float) -> str:

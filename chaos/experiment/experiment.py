@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from chaos.assertions.grammar import Assertion, parse
 from chaos.errors import InputError
-from chaos.experiment.assertions import OF_REPLICAS, Assertion, parse
-from chaos.experiment.claims import claims_need_s
+from chaos.experiment.claims import claim_problems, claims_need_s
 from chaos.experiment.file import CHOSEN_S, ExperimentSpec, FaultEntry
 from chaos.experiment.injections import Asked, Injection, read_injections
 from chaos.experiment.load import keep_trace, length_problems, load_problems, relative_trace, with_its_trace
@@ -77,7 +77,7 @@ def read_experiment(path: Path) -> Experiment:
         *_window_problems(spec),
         *_observe_problems(spec, planned_s),
         *_target_problems(spec),
-        *_unseen_problems(spec, assertions),
+        *claim_problems(spec, assertions),
         *_list_problems(spec),
         *_watched_problems(spec),
         *_missing_manifests(spec, path.parent),
@@ -173,7 +173,11 @@ def _with_a_baseline(spec: ExperimentSpec, assertions: Sequence[Assertion]) -> E
     if "baseline_s" in spec.phases.model_fields_set:
         return spec
     rate_per_s = spec.load.rate_per_s
-    needed_s = 0.0 if rate_per_s is None else claims_need_s(assertions, rate_per_s, spec.slo.e2e_s)
+    needed_s = (
+        0.0
+        if rate_per_s is None
+        else claims_need_s(assertions, rate_per_s, spec.slo.e2e_s, spec.load.share_of)
+    )
     chosen_s = 0.0 if spec.observes else max(CHOSEN_S, needed_s)
     return spec.model_copy(update={"phases": spec.phases.model_copy(update={"baseline_s": chosen_s})})
 
@@ -214,20 +218,6 @@ def _watched_problems(spec: ExperimentSpec) -> Iterator[Problem]:
     for where, each in watched:
         for problem in watched_problems(each, prometheus=prometheus):
             yield Problem((*where, *problem.key_path), problem.complaint, problem.value)
-
-
-def _unseen_problems(spec: ExperimentSpec, assertions: Sequence[Assertion]) -> Iterator[Problem]:
-    """What is asserted of replicas, or in PromQL, where nothing of that can be seen."""
-    target = spec.target.chosen
-    if len(assertions) < len(spec.assertions):
-        return
-    for index, assertion in enumerate(assertions):
-        if assertion.term.promql is not None and not target.has_prometheus:
-            complaint = "expected a target with a Prometheus: this one has none"
-            yield Problem(("assertions", index), complaint, assertion.expression)
-        if assertion.term.name in OF_REPLICAS and not target.sees_replicas:
-            complaint = f"expected no claim about replicas: the target {target.kind} cannot see them"
-            yield Problem(("assertions", index), complaint, assertion.expression)
 
 
 def _observe_problems(spec: ExperimentSpec, last_s: float) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 import loadtests.spec
 from chaos.experiment.needs import Need
-from chaos.experiment.traffic import InWords, RateProfile, Sessions, Trace, in_words
+from chaos.experiment.traffic import InWords, Part, RateProfile, Sessions, Trace, in_words
 from chaos.experiment.watched import Condition, Guard
 from chaos.faults.blast_radius import BlastRadius
 from chaos.reading.names import DnsLabel, LabelKey, LabelValue, PodReference
@@ -26,6 +26,7 @@ from chaos.reading.quantities import (
 from chaos.reading.strict import Count, Listed, Strict, Text
 from chaos.targets.kinds import TargetChoice
 from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
+from loadtests.traffic.mix import has_sessions
 from loadtests.traffic.profiles import PROFILES, Profile
 from loadtests.traffic.traces import window
 
@@ -79,6 +80,8 @@ class Load(loadtests.spec.Offered, Rate):
     """which model to ask for; absent: the target's own, or the first that the service lists"""
     api_key_env: Text | None = None
     """the environment variable that holds the API key; absent: the target's own"""
+    mix: Listed[Part] | None = Field(default=None, min_length=1)
+    """parts of the traffic, each with its share of the rate, for claims about one of them"""
     timeouts: Timeouts = Timeouts()
     """when the client gives a request up"""
 
@@ -93,6 +96,27 @@ class Load(loadtests.spec.Offered, Rate):
         if values.get("arrivals", given["arrivals"]) != given["arrivals"]:
             del given["burstiness"]  # of gamma arrivals
         return {**given, **values}
+
+    def labels(self, label: str) -> tuple[str, ...]:
+        """The names of each `profile`, or of each `tenant`, that it has."""
+        if self.mix is None:
+            return (self.profile,) if label == "profile" and self.profile else ()
+        names = (part.profile if label == "profile" else part.tenant for part in self.mix)
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
+    def share_of(self, profile: str | None, tenant: str | None) -> float:
+        """Which share of the requests a claim is about; None stands for any."""
+        return sum(
+            part.share
+            for part in self.mix or (Part(share=1.0, profile=self.profile),)
+            if profile in (None, part.profile) and tenant in (None, part.tenant)
+        )
+
+    @property
+    def partly_open(self) -> bool:
+        """Whether turns of sessions wait for answers."""
+        whole = self.sessions is not None
+        return any(has_sessions(part, load_has=whole) for part in self.mix) if self.mix else whole
 
     @property
     def rate_per_s(self) -> float | None:
@@ -189,6 +213,8 @@ class Recovery(Strict):
     """how long after its end a disturbance must not come back"""
     within_s: Duration = Field(default=30.0, alias="within")
     """later than this after the fault is `not recovered`"""
+    cache: Ratio = 0.9
+    """least hit ratio of prefix caches, as a share of the baseline's"""
 
 
 class ExperimentSpec(Strict):

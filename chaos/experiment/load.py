@@ -21,6 +21,10 @@ def load_problems(spec: ExperimentSpec) -> Iterator[Problem]:
         yield Problem(("load", "api_key_env"), complaint, load.api_key_env)
     for name, expected, value in misfits(load):
         yield Problem(("load", name.removesuffix("_s")), f"expected {expected}", value)
+    if load.mix is not None and load.profile is not None:
+        yield Problem(
+            ("load", "profile"), "expected none beside a mix, whose parts have theirs", load.profile
+        )
     if load.trace is None:
         if load.rate is None:
             meaning = "requests per second, or `N% of capacity`; a profile or a trace has its own"

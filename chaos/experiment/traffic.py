@@ -15,9 +15,9 @@ from pydantic import (
 )
 from pydantic_core.core_schema import FieldSerializationInfo
 
-from chaos.reading.quantities import duration_text, not_negative_seconds, positive_seconds
+from chaos.reading.quantities import Ratio, duration_text, not_negative_seconds, positive_seconds
 from chaos.reading.strict import Listed, Strict
-from loadtests.traffic import rate_profile, sessions, traces
+from loadtests.traffic import mix, rate_profile, sessions, traces
 
 
 class InWords(Strict, alias_generator=lambda name: name.removesuffix("_s")):
@@ -86,6 +86,13 @@ class Sessions(InWords, sessions.Sessions):
 
 class Trace(InWords, traces.Trace):
     """A recorded trace to replay."""
+
+
+class Part(Strict, mix.Part):
+    """One part of a mix."""
+
+    share: Ratio
+    """of the rate"""
 
 
 def in_words(values: Mapping[str, Any]) -> dict[str, Any]:

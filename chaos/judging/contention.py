@@ -8,8 +8,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from chaos.experiment.assertions import Assertion, Term
-from chaos.judging.evaluation import phase_of
+from chaos.assertions.grammar import Assertion
+from chaos.assertions.stretches import phase_of
+from chaos.assertions.term import Term
 from chaos.judging.verdict import AssertionResult
 from chaos.measuring.disturbances import SLOW
 from chaos.measuring.measurements import Measurements
@@ -18,15 +19,12 @@ from chaos.measuring.timeline import Phase
 from chaos.record.verdict import Verdict
 from loadtests.rows import SILENT_OUTCOMES
 
-_MADE_BY_THE_PLAN = frozenset({"requests"})
-"""Terms that no machine can change."""
-
 
 def excused(
     assertion: Assertion, result: AssertionResult, measurements: Measurements, samples: Sequence[Sample]
 ) -> AssertionResult:
     """The same result, or inconclusive where it deviated and a full machine may have done that."""
-    if result.verdict is not Verdict.DEVIATED or assertion.term.name in _MADE_BY_THE_PLAN:
+    if result.verdict is not Verdict.DEVIATED or assertion.term.kind.by_the_plan:
         return result
     if assertion.term.name == "disturbances" and _failed_outright(measurements):
         return result  # a refusal or a broken connection is no lack of processor time
@@ -75,10 +73,9 @@ def stretches(term: Term, result: AssertionResult, measurements: Measurements) -
     elif term.name == "disturbances":
         for one in measurements.disturbances.found:
             yield Phase(f"disturbance at {one.start_s:.1f} s", one.start_s, one.start_s + one.length_s)
-    elif (slis := phase_of(term, measurements)) is not None:
-        named = slis.phase.name if term.stretch is not None else f"{slis.phase.name} phase"
-        name = "run" if slis.phase.name == "all" else named
-        yield replace(slis.phase, name=name)
+    elif term.arguments and (phase := phase_of(term, measurements)) is not None:
+        named = phase.name if term.stretch is not None else f"{phase.name} phase"
+        yield replace(phase, name="run" if phase.name == "all" else named)
 
 
 def note(usages: Sequence[Usage]) -> str | None:

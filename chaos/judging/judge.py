@@ -66,7 +66,9 @@ def criteria(spec: ExperimentSpec) -> Criteria:
     chosen_s = recovery.window_s
     if chosen_s is None:
         chosen_s = min(recovery.hold_s, design.window_s(spec.load.rate_per_s or math.inf))
-    return Criteria(recovery.goodput, recovery.error_ratio, chosen_s, recovery.hold_s, recovery.within_s)
+    return Criteria(
+        recovery.goodput, recovery.error_ratio, chosen_s, recovery.hold_s, recovery.within_s, recovery.cache
+    )
 
 
 def _facts(run: Records, processor: Processor | None) -> journaling.RunFacts:
@@ -82,9 +84,10 @@ def _facts(run: Records, processor: Processor | None) -> journaling.RunFacts:
         reconciliation=run.observed.reconciliation,
         engine=run.observed.engine,
         alerts=run.observed.alerts,
+        promql=run.observed.promql,
         processor=processor,
         rate_per_s=spec.load.rate_per_s,
-        partly_open=spec.load.sessions is not None,
+        partly_open=spec.load.partly_open,
         planned=run.planned,
         sent=int(np.sum(~np.isnan(run.rows.sent_s))),
         outcomes=counted(run.rows.outcome),

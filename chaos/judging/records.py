@@ -14,6 +14,7 @@ from chaos.events import Event, EventKind, read_events
 from chaos.experiment.experiment import Experiment, read_experiment
 from chaos.judging import delivery
 from chaos.measuring.columns import CODES, Columns, Flags, taken
+from chaos.measuring.parts import Labels, Parts
 from chaos.measuring.processor import Sample, read_samples
 from chaos.measuring.timeline import FaultWindow, Timeline
 from chaos.record import observed
@@ -97,6 +98,7 @@ def _read(
         faults=tuple(_faults(events)),
         observes=experiment.spec.observes,
         stalls=tuple((float(each["start_s"]), float(each["length_s"])) for each in generator.stalls or ()),
+        parts=_parts(folder, experiment, generator.planned),
         complete=cut_short is None,
     )
     return Records(
@@ -113,6 +115,14 @@ def _read(
         cut_short=cut_short,
         discord=tuple(_discord(folder, every_row, generator)),
     )
+
+
+def _parts(folder: RunFolder, experiment: Experiment, planned: int) -> Parts:
+    """Whose each arrival is: as the plan says, or, where all are of one profile, as the experiment does."""
+    load = experiment.spec.load
+    if load.mix is not None and folder.plan.is_file():
+        return read_instants(folder.plan).parts
+    return Parts(Labels.of([load.profile] * planned))
 
 
 def _discord(folder: RunFolder, rows: Columns, generator: Generator) -> Iterator[str]:

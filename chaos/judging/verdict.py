@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chaos.assertions.term import Dimension
 from chaos.errors import ExitCode
 from chaos.events import EventKind
-from chaos.experiment.assertions import Dimension
 from chaos.measuring.drift import drift
 from chaos.measuring.evidence import LATE_SHARE
 from chaos.measuring.measurements import Measurements, PhaseSlis, phase_slis

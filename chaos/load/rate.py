@@ -3,9 +3,9 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
+from chaos.assertions.grammar import Assertion
 from chaos.display.progress import Progress
 from chaos.errors import RefusedError
-from chaos.experiment.assertions import Assertion
 from chaos.experiment.claims import claims_need_s
 from chaos.experiment.design import require_decidable_at
 from chaos.experiment.experiment import Experiment, rewrite
@@ -58,7 +58,7 @@ def settle(
 ) -> ExperimentSpec:
     """The specification with the rate that a share of this capacity is, and a baseline that holds its claims."""
     rate_per_s = _three_digits(found.rate_per_s * share.percent / 100)
-    needed_s = claims_need_s(assertions, rate_per_s, spec.slo.e2e_s)
+    needed_s = claims_need_s(assertions, rate_per_s, spec.slo.e2e_s, spec.load.share_of)
     grows = needed_s > spec.phases.baseline_s
     made_of = {
         "measured": _three_digits(found.rate_per_s),

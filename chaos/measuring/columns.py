@@ -38,8 +38,8 @@ class Columns:
     """The last that was seen of it before it ended: token, headers, sent, connected or dispatched."""
     prompt_tokens: Floats
     """As the server counted them; NaN where it did not."""
-    output_tokens: Floats
-    """As the server counted them, else token events."""
+    usage_tokens: Floats
+    """As the server counted them; NaN where it did not."""
     replica: Ints
     """Its place in `replicas`; -1 where nobody named it."""
     said: Ints
@@ -64,6 +64,11 @@ class Columns:
     def ok(self) -> Flags:
         """Whether the answer came complete."""
         return np.equal(self.outcome, CODES[OK])
+
+    @property
+    def output_tokens(self) -> Floats:
+        """As the server counted them, else token events."""
+        return np.where(self.usage_tokens > 0, self.usage_tokens, self.tokens)
 
     def ended_as(self, outcome: str) -> Flags:
         """Whether it ended so, as an assertion on that outcome counts."""
@@ -149,7 +154,6 @@ def unordered(rows: Sequence[Row]) -> Columns:
     connected_s, headers_s = _stamps(row.connected_s for row in rows), _stamps(row.headers_s for row in rows)
     last_s = np.full(len(rows), np.nan)
     last_s[counts > 0] = token_s[(token_from + counts - 1)[counts > 0]]
-    output = _stamps(row.output_tokens for row in rows)
     spoken = Spoken()
     said = np.array([spoken.place(row) for row in rows], dtype=np.int64)
     return Columns(
@@ -161,7 +165,7 @@ def unordered(rows: Sequence[Row]) -> Columns:
         ended_s=_stamps(row.ended_s for row in rows),
         progress_s=np.fmax.reduce([dispatched_s, connected_s, sent_s, headers_s, last_s]),
         prompt_tokens=_stamps(row.prompt_tokens for row in rows),
-        output_tokens=np.where(output > 0, output, counts),
+        usage_tokens=_stamps(row.output_tokens for row in rows),
         replica=np.array([places.get(row.replica or "", -1) for row in rows], dtype=np.int64),
         said=said,
         tokens=counts,

@@ -30,6 +30,8 @@ class Criteria:
     """How long after its end a disturbance must not come back."""
     within_s: float = 30.0
     """Later than this is not recovered."""
+    cache: float = 0.9
+    """Share of the baseline's hit ratio of prefix caches that must be reached."""
 
     def __post_init__(self) -> None:
         if not 0 < self.goodput <= 1 or not 0 <= self.error_ratio <= 1:

@@ -3,7 +3,6 @@
 Whatever decides a verdict is a pure function of a `Timeline`. t = 0 is the first instant of the arrival plan.
 """
 
-import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import Self
 
 from chaos.events import Event
 from chaos.measuring.columns import Columns
+from chaos.measuring.parts import WHOLE, Parts
 
 _LEAVES_SERVICE = frozenset({"replica_unready", "replica_killed", "replica_gone", "replica_restarted"})
 OCCURRENCE = "fault:"
@@ -94,6 +94,8 @@ class Timeline:
     """Whether nothing was to be injected: then that nothing was is no lack."""
     stalls: tuple[tuple[float, float], ...] = ()
     """When the load generator itself stood still, and for how long."""
+    parts: Parts = WHOLE
+    """Which profile and which tenant each arrival is of."""
     complete: bool = True
     """Whether the run came to its end; else `rows` are those that the server had answered by then."""
 
@@ -149,23 +151,6 @@ def fewest_ready(steps: Sequence[ReadyStep], start_s: float, end_s: float) -> in
     """The lowest number of ready replicas at any instant of [start_s, end_s)."""
     inside = (len(step.replicas) for step in steps if start_s < step.at_s < end_s)
     return min((len(ready_at(steps, start_s)), *inside))
-
-
-def cold_starts_s(timeline: Timeline) -> dict[str, float] | None:
-    """How long each replica that came into being after the first fault took to be ready: inf for one that never was.
-
-    None when nothing was injected.
-    """
-    start_s = timeline.fault_start_s
-    if start_s is None:
-        return None
-    born_s = created_between(timeline, start_s, math.inf)
-    ready_s: dict[str, float] = {}
-    for event in timeline.events:
-        name = event.replica
-        if event.kind == "replica_ready" and name in born_s and event.at_s >= born_s[name]:
-            ready_s.setdefault(name, event.at_s)
-    return {name: ready_s.get(name, math.inf) - at_s for name, at_s in born_s.items()}
 
 
 def created_between(timeline: Timeline, start_s: float, end_s: float) -> dict[str, float]:

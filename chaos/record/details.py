@@ -176,6 +176,8 @@ DETAILS: Mapping[str, type[Detail]] = {
     EventKind.STANDBY_STARTED: ProcessStarted,
     EventKind.STANDBY_GONE: ProcessEnded,
     EventKind.REPLICA_CREATED: ReplicaCreated,
+    EventKind.REPLICA_SCHEDULED: ReplicaCreated,
+    EventKind.REPLICA_PULLED: OfReplica,
     EventKind.REPLICA_RUNNING: ReplicaRunning,
     EventKind.REPLICA_READY: ReplicaReadiness,
     EventKind.REPLICA_UNREADY: ReplicaReadiness,

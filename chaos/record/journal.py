@@ -10,6 +10,7 @@ from chaos.record.cluster import Alert, Reconciliation
 from chaos.record.costs import Processor
 from chaos.record.entry import Entry
 from chaos.record.load import Load
+from chaos.record.parts import TrafficPart
 from chaos.record.sections import Assertion, Disturbance, Fault, Phase, Recovery, Slo, UsualLevel
 from chaos.record.verdict import Verdict
 
@@ -39,6 +40,9 @@ class Journal(Entry):
     load: Load
     faults: tuple[Fault, ...]
     phases: tuple[Phase, ...]
+    parts: tuple[TrafficPart, ...] | None = None
+    """Each profile and tenant of the load in each phase."""
+    parts_reason: str | None = None
     recovery: Recovery
     observes: bool
     """Whether nothing was to be injected: every disturbance is somebody else's."""

@@ -14,6 +14,11 @@ from chaos.record.cluster import Alert, Reconciliation, ReplicaCounts
 from chaos.record.entry import Entry, Number
 from chaos.run_folder import RunFolder
 
+QUEUE_TIME = "signal queue_seconds"
+"""Beside the expressions of assertions, and none itself: requests per second that left the queue, by bucket."""
+CACHE_HITS = "signal prefix_hit_ratio"
+"""The share of looked-up prompt tokens that the prefix caches of the whole cluster found."""
+
 _STILL_FIRING = "it was firing when the run ended"
 _CUT_SHORT = "the run was cut short: "
 
@@ -63,7 +68,7 @@ class Observed:
     engine: Mapping[str, JsonValue] | None = None
     reconciliation: Reconciliation | None = None
     promql: Mapping[str, tuple[AskedSeries, ...]] | None = None
-    """What the expressions of assertions came to, by expression."""
+    """What the expressions of assertions came to, by expression, and what every run asks, by its name."""
     cut_short: str | None = None
     """Why the run was, where a run of an earlier version says so here."""
 

@@ -5,6 +5,7 @@ Seconds are floats on the run clock, unless a key says since when they count.
 
 from chaos.measuring.recovery_time import Status
 from chaos.measuring.timeline import OCCURRENCE
+from chaos.record.cold_start import ColdStart
 from chaos.record.entry import Entry, Number
 from chaos.record.verdict import Verdict
 
@@ -101,6 +102,18 @@ class Phase(Entry):
     ttft_p99_interval_s_reason: str | None = None
     e2e_p99_s: Number | None
     e2e_p99_s_reason: str | None = None
+    queue_p99_s: Number | None = None
+    """Of the time in the server's queue, by its own histogram: the upper edge of the bucket; inf beyond the last."""
+    queue_p99_s_reason: str | None = None
+    queue_p99_interval_s: tuple[Number, Number] | None = None
+    """Edges of buckets that it lies between, with 95 % confidence."""
+    queue_p99_interval_s_reason: str | None = None
+    lost_tokens: int | None = None
+    """Counted by the server in complete answers, and not arrived."""
+    lost_tokens_reason: str | None = None
+    doubled_tokens: int | None = None
+    """Arrived in complete answers beyond what the server counted."""
+    doubled_tokens_reason: str | None = None
 
     @property
     def of_occurrence(self) -> bool:
@@ -127,6 +140,19 @@ class Recovery(Entry):
     capacity_s_reason: str | None = None
     """Stands beside inf as well."""
     capacity_status: Status
+    cache_s: Number | None = None
+    """Prefix caches find as much as before, by the cluster's own series; inf where they did not."""
+    cache_s_reason: str | None = None
+    """Stands beside inf as well."""
+    cache_interval_s: tuple[Number, Number] | None = None
+    """At least and at most so long: a sample is the share of the seconds before it."""
+    cache_interval_s_reason: str | None = None
+    cold_start_s: Number | None = None
+    """The longest time from the creation of a new replica to its readiness; inf where one never was ready."""
+    cold_start_s_reason: str | None = None
+    cold_starts: tuple[ColdStart, ...] | None = None
+    """Of each replica that came into being after the fault, the earliest first."""
+    cold_starts_reason: str | None = None
     detection_s: Number | None = None
     """From the start of a fault until the cluster itself knew of it, the slowest of all; inf where it never did."""
     detection_s_reason: str | None = None
@@ -153,6 +179,8 @@ class Recovery(Entry):
     """How long after its end a disturbance must not come back."""
     within_s: Number
     """Later than this is not recovered."""
+    cache: Number | None = None
+    """Share of the baseline's hit ratio of prefix caches that must be reached."""
 
     def status(self, name: str) -> Status:
         """Of `service` or `capacity`."""

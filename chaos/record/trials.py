@@ -64,6 +64,11 @@ class Trial(Entry):
     capacity_interval_s: tuple[Number, Number] | None = None
     capacity_status: str | None = None
     lost_requests: int | None = None
+    ttft_p99_in_baseline_s: Number | None = None
+    ttft_p99_in_fault_s: Number | None = None
+    """Of its fault phase; inf where more than 1 % failed."""
+    goodput_in_fault: Number | None = None
+    """Good per planned arrivals of its fault phase."""
     rate: Number | None = None
     """Planned requests per second."""
     assertions: tuple[TrialAssertion, ...] = ()

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from chaos.errors import RefusedError
 from chaos.record.entry import Entry
-from chaos.report import charts, cost, disturbances, lifecycle, story, words
+from chaos.report import beyond, charts, cost, disturbances, lifecycle, story, words
 from chaos.report.recorded import Recorded
 
 LANE_PX = 20
@@ -38,6 +38,7 @@ def render(run: Recorded) -> str:
             journal=run.journal,
             story=story,
             cost=cost,
+            beyond=beyond,
             disturbances=disturbances.rows(run.journal),
             charts=drawn,
             kept=kept,

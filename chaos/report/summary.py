@@ -1,6 +1,8 @@
 """The summary in GitHub-flavoured Markdown, verdict first: made for a CI job's summary page."""
 
-from chaos.report import cost, disturbances, lifecycle, story
+from collections.abc import Iterable, Sequence
+
+from chaos.report import beyond, cost, disturbances, lifecycle, story
 from chaos.report.markdown import code, section, table, text
 from chaos.report.recorded import Recorded
 from chaos.report.words import instant, plain, seconds, share
@@ -21,6 +23,9 @@ def render(run: Recorded) -> str:
         "" if journal.observes else section("Recovery", _recovery(run)),
         section("Disturbances", _disturbances(run)),
         section("Phases", _phases(run)),
+        section("Parts of the load", _table(beyond.PART_HEADS, beyond.parts(journal))),
+        section("The server's word", _server(run)),
+        section("Cold starts", _table(beyond.COLD_START_HEADS, beyond.cold_starts(journal)[:_MOST_ROWS])),
         section("What a request cost", _cost(run)),
         section("Victims", _victims(run)),
         section("Outcomes", _outcomes(run)),
@@ -51,6 +56,7 @@ def _recovery(run: Recorded) -> str:
         for name in ("service", "capacity")
     ]
     why_lost = text(recovery.lost_requests_reason or "")
+    rows += [(tile.title.lower(), text(tile.value), text(tile.terms)) for tile in beyond.tiles(journal)]
     rows.append(("lost requests", plain(recovery.lost_requests), why_lost))
     shown = table(("from the start of the fault", "value", "reason"), rows)
     terms = f"Goodput is back at {story.recovery_terms(journal)}"
@@ -78,6 +84,15 @@ def _phases(run: Recorded) -> str:
     )
     heads = ("phase", "run clock", "n", "goodput", "TTFT p50", "TTFT p99", "e2e p99", "errors")
     return table(heads, rows)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return table(heads, (tuple(map(text, row)) for row in rows))
+
+
+def _server(run: Recorded) -> str:
+    names, rows = beyond.of_phases(run.journal)
+    return _table(("figure", *names), rows)
 
 
 def _cost(run: Recorded) -> str:

@@ -1,7 +1,7 @@
 """What one finished trial showed, read from its journal alone: journals of earlier and later versions too."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ def _values(journal: Mapping[str, Any], took_s: float | None) -> dict[str, Any]:
         **known,
         **intervals,
         **{name: recovery.get(name) for name in ("service_status", "capacity_status")},
+        **_of_phases(journal["phases"]),
         "state": TrialState.CUT_SHORT if cut_short else TrialState.FINISHED,
         "verdict": journal["verdict"],
         "exit_code": journal["exit_code"],
@@ -59,6 +60,16 @@ def _values(journal: Mapping[str, Any], took_s: float | None) -> dict[str, Any]:
             }
             for one in journal["assertions"]
         ),
+    }
+
+
+def _of_phases(phases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found = {phase["name"]: phase for phase in phases}
+    baseline, fault = found.get("baseline", {}), found.get("fault", {})
+    return {
+        "ttft_p99_in_baseline_s": _number(baseline.get("ttft_p99_s")),
+        "ttft_p99_in_fault_s": _number(fault.get("ttft_p99_s")),
+        "goodput_in_fault": _number(fault.get("goodput")),
     }
 
 

@@ -25,6 +25,7 @@ class Point:
     """One series or run."""
 
     side: Side
+    trials: tuple[Trial, ...]
     service: Middle
     capacity: Middle
     changes: tuple[str, ...]
@@ -51,6 +52,7 @@ def trend(samples: Sequence[Sample], names: Sequence[str] = tuple(MEASURES)) -> 
     points = tuple(
         Point(
             side(sample),
+            sample.trials,
             _middle("service", sample.trials),
             _middle("capacity", sample.trials),
             changes(samples[index - 1], sample) if index else (),

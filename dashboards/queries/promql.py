@@ -52,12 +52,28 @@ def share_within(subject: Subject, scope: str, bound_s: float, *matchers: Matche
 
 def share_counted(part: Subject, whole: Subject, scope: str, *, by: tuple[str, ...]) -> Expression:
     """Share of what one counter counts that another, with the same labels, counts too."""
+    counted, of = _counters(part, whole, scope, by)
+    total = f"{_over('sum', by)} ({{grown}})"
+    return per(promql(total, grown=_grown(counted, of)), promql(total, grown=_grown(of, of)))
+
+
+def _counters(part: Subject, whole: Subject, scope: str, by: tuple[str, ...]) -> tuple[Samples, Samples]:
     counted, of = Samples(part, scope, by=by), Samples(whole, scope, by=by)
     one, other = counted.declaration, of.declaration
     if {one.kind, other.kind} != {"counter"} or one.labels != other.labels:
         raise ValueError(f"{one.name} and {other.name} are no counters with the same labels")
-    total = f"{_over('sum', by)} ({{grown}})"
-    return per(promql(total, grown=_grown(counted, of)), promql(total, grown=_grown(of, of)))
+    return counted, of
+
+
+def share_counted_anywhere(part: Subject, whole: Subject, scope: str, *, across: str) -> Expression:
+    """Share of what one counter counts that another counts too, in all values of a label together.
+
+    A tier is asked for what the one above it did not have, or all are asked for everything: either way what is looked
+    up at all is what the tier that is asked most is asked for.
+    """
+    counted, of = _counters(part, whole, scope, (across,))
+    found = promql("sum ({grown})", grown=_grown(counted, of))
+    return per(found, promql(f"max (sum by ({across}) ({{grown}}))", grown=_grown(of, of)))
 
 
 def _grown(series: Samples, whole: Samples, *, ignoring: str = "") -> Expression:
@@ -89,6 +105,14 @@ def quantile(q: float, subject: Subject, scope: str, *, by: tuple[str, ...] = ()
     # Without observations the quantile is NaN, and NaN is not >= 0.
     form = f"histogram_quantile({q:g}, {_over('sum', grouped)} ({{buckets}})) >= 0"
     return promql(form, buckets=buckets)
+
+
+def bucket_rates(subject: Subject, scope: str) -> Expression:
+    """Observations per second at or below each edge of a histogram."""
+    buckets = Samples(subject, scope, by=("le",), part="_bucket", function="rate")
+    if buckets.declaration.kind != "histogram":
+        raise ValueError(f"no buckets of {buckets.declaration.name}: it is a {buckets.declaration.kind}")
+    return promql("sum by (le) ({buckets})", buckets=buckets)
 
 
 def now(

@@ -13,6 +13,7 @@ from dashboards.objectives import bound_s, budget
 from dashboards.queries.expression import Expression, Matcher, Samples, promql
 from dashboards.queries.promql import (
     OK,
+    bucket_rates,
     lowest,
     now,
     of_scrapes,
@@ -20,6 +21,7 @@ from dashboards.queries.promql import (
     quantile,
     share,
     share_counted,
+    share_counted_anywhere,
     share_within,
     total_rate,
     within,
@@ -152,6 +154,11 @@ def rejected_ratio() -> Expression:
     return share(total_rate("request", REPLICAS, Matcher("outcome", "=", "rejected")), requests_ended())
 
 
+def queue_time_buckets() -> Expression:
+    """Requests per second that left the queue, by bucket of the time that they had been in it."""
+    return bucket_rates("queue_seconds", REPLICAS)
+
+
 def mean_queue_time_s() -> Expression:
     """Mean seconds in the queue of the requests that left it."""
     return _mean_s("queue_seconds")
@@ -168,6 +175,11 @@ def tokens_per_running_request() -> Expression:
 
 
 # Caches.
+
+
+def cache_hit_ratio() -> Expression:
+    """Share of looked-up prompt tokens that were found in any tier."""
+    return share_counted_anywhere("prefix_hits", "prefix_lookups", REPLICAS, across="tier")
 
 
 def cache_hit_ratio_by_tier() -> Expression:

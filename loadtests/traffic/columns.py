@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 
 from loadtests.arrivals import instants
-from loadtests.spec import SHARED_PREFIX, LoadSpec
-from loadtests.traffic import traces
+from loadtests.spec import SHARED_PREFIX, LoadSpec, Offered
+from loadtests.traffic import mix, traces
 from loadtests.traffic.lengths import draw
 from loadtests.traffic.processes import unit_instants
 from loadtests.traffic.rate_profile import course
 from loadtests.traffic.sessions import Draws, Sessions, Turns, lookback_s, mean_turns, turns_of
 from loadtests.traffic.streams import Purpose, stream
+
+_OF_TRAFFIC = ("arrivals", "burstiness", "batch_every_s", "rate_profile", "shared_prefix", "sessions")
+"""What a profile says, and leaves to no load around it; lengths it always has."""
 
 Columns = Mapping[str, Sequence[Any]]
 """By name of an arrival's field, a value per arrival; what no arrival says is not there."""
@@ -25,6 +28,10 @@ def columns(spec: LoadSpec) -> Columns:
         OSError: a trace cannot be read.
         ValueError: a trace is none, or is shorter than the load.
     """
+    if spec.mix is not None:
+        return mix.merged(
+            [(part, columns(_of_part(spec, place, part))) for place, part in enumerate(spec.mix)]
+        )
     if spec.trace is not None:
         return traces.replay(spec.trace, spec.duration_s, spec.seed, spec.length_scale)
     if spec.sessions is not None:
@@ -37,6 +44,17 @@ def columns(spec: LoadSpec) -> Columns:
     if spec.shared_prefix == SHARED_PREFIX:
         return plain
     return {**plain, "shared_tokens": np.rint(prompts * spec.shared_prefix).astype(int).tolist()}
+
+
+def _of_part(spec: LoadSpec, place: int, part: mix.Part) -> LoadSpec:
+    """The load that a part of a mix is."""
+    plain = {name: Offered.model_fields[name].default for name in _OF_TRAFFIC}
+    return spec.but(
+        **mix.traffic_of(part, plain),
+        mix=None,
+        rate_per_s=part.share * spec.rate_per_s,
+        seed=mix.seed_of(spec.seed, place),
+    )
 
 
 def _instants(spec: LoadSpec) -> Sequence[float]:

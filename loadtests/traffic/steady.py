@@ -14,15 +14,15 @@ _ENOUGH = 5000
 
 
 def steady(spec: LoadSpec) -> dict[str, Any]:
-    """Settings to change, so that a load has no bursts, sessions or trace, and prompts and answers as long as before.
+    """Settings to change, so that a load has no bursts, sessions, parts or trace, and lengths as before.
 
     Raises:
         OSError: the trace of the load cannot be read.
         ValueError: it is no trace, or shorter than the load.
     """
-    nothing = dict.fromkeys(("batch_every_s", "rate_profile", "sessions", "trace"))
+    nothing = dict.fromkeys(("batch_every_s", "rate_profile", "sessions", "trace", "mix"))
     changes: dict[str, Any] = {"arrivals": "constant", "burstiness": 1.0, **nothing}
-    if spec.sessions is None and spec.trace is None:
+    if spec.sessions is None and spec.trace is None and spec.mix is None:
         return changes
     rate_per_s = min(spec.rate_per_s, _ENOUGH / spec.duration_s)
     arrivals = Plan.of(spec.but(rate_per_s=rate_per_s)).arrivals

@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     OUTPUTS = 4
     SESSIONS = 5
     SPREAD = 6
+    MIX = 7
 
 
 def stream(seed: int, purpose: Purpose) -> np.random.Generator:

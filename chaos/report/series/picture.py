@@ -69,7 +69,7 @@ def steps(of: RecoveryOfTrials, largest_s: float) -> str:
 
 def curve_ticks(largest_s: float) -> tuple[Tick, ...]:
     """Seconds along the curve's lower edge."""
-    return tuple(Tick(_x(value, largest_s), seconds(value)) for value in _round_values(largest_s))
+    return tuple(Tick(_x(value, largest_s), seconds(value)) for value in round_values(largest_s))
 
 
 def share_ticks() -> tuple[Tick, ...]:
@@ -98,7 +98,7 @@ def _picture(of: RecoveryOfTrials, trials: Sequence[Trial]) -> Picture:
     return Picture(
         name=of.name,
         dots=tuple(dots),
-        ticks=tuple(Tick(_y(value, top_s), seconds(value)) for value in _round_values(top_s)),
+        ticks=tuple(Tick(_y(value, top_s), seconds(value)) for value in round_values(top_s)),
         median_y=None if of.median_s is None else _y(of.median_s, top_s),
         band=None if interval is None else (_y(interval[1], top_s), _y(interval[0], top_s)),
         sham_x=LEFT + step * (len(faulty) + _BETWEEN / 2) if shams else None,
@@ -153,7 +153,7 @@ def _share_y(share: float) -> float:
     return HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP)
 
 
-def _round_values(largest: float) -> list[float]:
+def round_values(largest: float) -> list[float]:
     """0 and some round values below the largest."""
     exponent = math.floor(math.log10(largest / _TICKS))
     step = next(

@@ -6,71 +6,25 @@ The EBNF and every term are in docs/assertions.md. `evaluation.py` gives a parse
 import difflib
 import re
 import sys
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
+from chaos.assertions.term import (
+    EVERYBODY,
+    LABELS,
+    PHASE,
+    QUANTILE,
+    RELATIVE,
+    Argument,
+    Dimension,
+    Only,
+    Relative,
+    Term,
+)
+from chaos.assertions.terms import OF_SAMPLES, TERMS
 from chaos.errors import InputError
-from chaos.measuring.slis import METRICS
 from chaos.reading import quantities
-from loadtests.rows import OUTCOMES
 
-PHASES = ("baseline", "fault", "recovery", "all")
-RELATIVE = ("after", "after_end")
-"""Words that begin a stretch of the run counted from the first fault's start, or the last one's end."""
 OPERATORS = ("<=", ">=", "==", "!=", "<", ">")
-
-
-class Dimension(StrEnum):
-    """What a term measures, hence which bounds it takes."""
-
-    DURATION = "duration"
-    RATIO = "ratio"
-    COUNT = "count"
-    RATE = "rate"
-    NUMBER = "number"
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """The dimension of a term, and for each of its arguments what it is called and may be."""
-
-    dimension: Dimension
-    arguments: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-
-_PHASE = ("a phase", PHASES)
-_EXPRESSION: tuple[str, tuple[str, ...]] = ("a PromQL expression in quotes", ())
-_METRIC = ("a metric", METRICS)
-_OF_SAMPLES = Signature(Dimension.DURATION, (_METRIC, _PHASE))
-TERMS = {
-    "recovery.service": Signature(Dimension.DURATION),
-    "recovery.service_after_end": Signature(Dimension.DURATION),
-    "recovery.capacity": Signature(Dimension.DURATION),
-    "recovery.first_touch": Signature(Dimension.DURATION),
-    "recovery.cold_start": Signature(Dimension.DURATION),
-    "recovery.detection": Signature(Dimension.DURATION),
-    "lost_requests": Signature(Dimension.COUNT),
-    "max": _OF_SAMPLES,
-    "goodput": Signature(Dimension.RATIO, (_PHASE,)),
-    "smooth_goodput": Signature(Dimension.RATIO, (_PHASE,)),
-    "goodput_rate": Signature(Dimension.RATE, (_PHASE,)),
-    "error_ratio": Signature(Dimension.RATIO, (_PHASE,)),
-    "requests": Signature(Dimension.COUNT, (_PHASE,)),
-    "outcome": Signature(Dimension.COUNT, (("an outcome", OUTCOMES), _PHASE)),
-    "disturbances": Signature(Dimension.COUNT),
-    "alerts": Signature(Dimension.COUNT),
-    "promql_max": Signature(Dimension.NUMBER, (_EXPRESSION, _PHASE)),
-    "promql_min": Signature(Dimension.NUMBER, (_EXPRESSION, _PHASE)),
-    "ready": Signature(Dimension.COUNT, (("the word min", ("min",)), _PHASE)),
-}
-"""Every term but the quantiles `p1` to `p99.99`, which share the signature of `max`."""
-
-OF_REPLICAS = ("recovery.capacity", "recovery.cold_start", "recovery.detection", "ready")
-"""Terms that need replicas which can be seen."""
-
-OF_PROMETHEUS = ("promql_max", "promql_min")
-"""Terms that carry an expression of their own."""
-
 _EXPECTED_BOUND = {
     Dimension.DURATION: quantities.DURATION,
     Dimension.RATIO: quantities.RATIO,
@@ -82,7 +36,7 @@ _SPACE = re.compile(r"\s*", re.ASCII)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _QUOTED = re.compile(r"'[^']+'|\"[^\"]+\"")
 _OPERATOR = re.compile("|".join(OPERATORS))
-_QUANTILE = re.compile(r"p([1-9][0-9]?(?:\.[0-9]{1,2})?)")
+_LABEL = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _DURATION = re.compile(rf"(?:{_NUMBER}\s*(?:ns|us|ms|s|m|h)\s*)+", re.ASCII)
 _OF_BASELINE = re.compile(rf"({_NUMBER})\s*%\s*of\s+baseline", re.ASCII)
@@ -94,45 +48,6 @@ _BOUND = {
     Dimension.RATE: re.compile(rf"{_NUMBER}\s*/\s*s", re.ASCII),
     Dimension.NUMBER: re.compile(_NUMBER, re.ASCII),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Relative:
-    """A stretch of the run, [from_s, to_s) after the first fault began, or after the last one ended."""
-
-    origin: str
-    """A word of `RELATIVE`."""
-    from_s: float
-    to_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """What is measured: a name of `TERMS` or a quantile such as `p99.9`, and its arguments."""
-
-    name: str
-    arguments: tuple[str, ...] = ()
-    stretch: Relative | None = None
-    """What the last argument means where it is no phase but a stretch relative to a fault."""
-
-    @property
-    def percent(self) -> float | None:
-        """99.9 for `p99.9`; None when the term is no quantile."""
-        match = _QUANTILE.fullmatch(self.name)
-        return float(match[1]) if match else None
-
-    @property
-    def promql(self) -> str | None:
-        """The expression that is to be asked of Prometheus; None where the term asks none."""
-        return self.arguments[0][1:-1] if self.name in OF_PROMETHEUS else None
-
-    @property
-    def dimension(self) -> Dimension:
-        """What it measures."""
-        return (_OF_SAMPLES if self.percent else TERMS[self.name]).dimension
-
-    def __str__(self) -> str:
-        return f"{self.name}({', '.join(self.arguments)})" if self.arguments else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,27 +90,46 @@ def parse(text: str) -> Assertion:
 def _term(reader: "_Reader") -> Term:
     start = reader.skip_space()
     name = reader.take(_WORD, "a term such as recovery.service or p99(ttft, baseline)")
-    signature = _OF_SAMPLES if _QUANTILE.fullmatch(name) else TERMS.get(name)
-    if signature is None:
+    kind = OF_SAMPLES if QUANTILE.fullmatch(name) else TERMS.get(name)
+    if kind is None:
         quantile = "a quantile from p1 to p99.99" if re.match(r"p[0-9]", name) else "a term"
         raise reader.error(start, quantile, name, (*TERMS, "p50", "p90", "p95", "p99"))
-    arguments, stretch = [], None
-    for position, (meaning, choices) in enumerate(signature.arguments):
+    term = Term(name, kind)
+    for position, argument in enumerate(kind.arguments):
         reader.take(re.compile("," if position else r"\("), "','" if position else f"'(' after {name}")
-        start = reader.skip_space()
-        if not choices:
-            arguments.append(reader.take(_QUOTED, meaning))
-            continue
-        words = (*choices, *RELATIVE) if choices == PHASES else choices
-        word = reader.take(_WORD, f"{meaning} ({_listed(words)})")
-        if word not in words:
-            raise reader.error(start, f"{meaning} ({_listed(words)})", word, words)
-        if choices == PHASES and word in RELATIVE:
-            stretch, word = _relative(reader, word)
-        arguments.append(word)
-    if arguments:
+        term = _with_argument(reader, term, argument)
+    if term.arguments:
+        term = replace(term, only=_only(reader)) if term.of_requests else term
         reader.take(re.compile(r"\)"), "')'")
-    return Term(name, tuple(arguments), stretch)
+    return term
+
+
+def _with_argument(reader: "_Reader", term: Term, argument: Argument) -> Term:
+    """The term with one argument more, the next in the text."""
+    start, stretch = reader.skip_space(), None
+    if not argument.choices:
+        return replace(term, arguments=(*term.arguments, reader.take(_QUOTED, argument.meaning)))
+    words = (*argument.choices, *RELATIVE) if argument == PHASE else argument.choices
+    expected = f"{argument.meaning} ({_listed(words)})"
+    word = reader.take(_WORD, expected)
+    if word not in words:
+        raise reader.error(start, expected, word, words)
+    if argument == PHASE and word in RELATIVE:
+        stretch, word = _relative(reader, word)
+    return replace(term, arguments=(*term.arguments, word), stretch=stretch)
+
+
+def _only(reader: "_Reader") -> Only:
+    """`, profile=chat, tenant=a`: both, either or none of them, in any order, each once."""
+    found: dict[str, str] = {}
+    while reader.comes(","):
+        start, left = reader.skip_space(), tuple(label for label in LABELS if label not in found)
+        label = reader.take(_WORD, f"{_listed(left)}=NAME" if left else "')'")
+        if label not in left:
+            raise reader.error(start, f"{_listed(left)}=NAME" if left else "')'", label, left)
+        reader.take(re.compile("="), f"'=' after {label}")
+        found[label] = reader.take(_LABEL, f"the name of a {label}")
+    return Only(**found) if found else EVERYBODY
 
 
 def _relative(reader: "_Reader", word: str) -> tuple[Relative, str]:
