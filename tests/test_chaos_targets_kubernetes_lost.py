@@ -302,6 +302,19 @@ def test_a_cluster_that_does_not_answer_is_said_and_its_run_stays_on_record(live
     assert record.path.exists()
 
 
+def test_a_run_is_looked_for_where_it_was_though_another_context_is_the_current_one_now(live: Live) -> None:
+    here = Whereabouts(NAMESPACE, None, str(live.api.kubeconfig))
+    Record("run-1", dead(), here).write()
+    live.fault("run-1")
+    text = live.api.kubeconfig.read_text()
+    elsewhere = text.replace("current-context: fake", "current-context: elsewhere")
+    live.api.kubeconfig.write_text(elsewhere)
+    (lost,) = find()
+    assert lost.left.endswith("left in namespace inference of fake: 1 object")
+    lost.end()
+    assert not live.faults()
+
+
 def test_what_is_no_record_is_named(state: Path) -> None:
     path = state / "aftershock" / "kubernetes" / "broken.json"
     path.parent.mkdir(parents=True)

@@ -156,6 +156,20 @@ def _answer(status: int, body: bytes, headers: Mapping[str, str]) -> Item:
     return answer
 
 
+def current_context(kubeconfig: Path | None) -> str:
+    """What a kubeconfig's current context is called, by default that of kubectl's own.
+
+    Raises:
+        InputError: the client is not installed, or there is none.
+    """
+    config = _client().config
+    try:
+        _, current = config.list_kube_config_contexts(str(kubeconfig) if kubeconfig else None)
+    except (config.ConfigException, OSError) as error:
+        raise InputError(f"no such cluster in the kubeconfig: {error}") from error
+    return str(current["name"])
+
+
 def _client() -> Any:
     try:
         import kubernetes

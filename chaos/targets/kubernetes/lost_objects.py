@@ -7,7 +7,7 @@ anywhere, and it goes when its run has ended with nothing left.
 import json
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from chaos.errors import AftershockError, CleanupError
 from chaos.targets import LostRun
 from chaos.targets.durable import state_folder, write_whole
 from chaos.targets.identity import ProcessId
-from chaos.targets.kubernetes.calls import Calls
+from chaos.targets.kubernetes.calls import Calls, current_context
 from chaos.targets.kubernetes.lease import Lease, living
 from chaos.targets.kubernetes.marks import OURS, of_run, run_of
 from chaos.targets.kubernetes.objects import ApiError, Item, Objects, chaos_collections
@@ -44,6 +44,16 @@ class Whereabouts:
             return Calls.in_cluster()
         return Calls.connect(self.context, Path(self.kubeconfig) if self.kubeconfig else None)
 
+    def pinned(self) -> "Whereabouts":
+        """The same by its context's name: which one is current may have changed when somebody looks for what is left.
+
+        Raises:
+            InputError: there is no such cluster, or the client is not installed.
+        """
+        if self.in_cluster or self.context is not None:
+            return self
+        return replace(self, context=current_context(Path(self.kubeconfig) if self.kubeconfig else None))
+
     def __str__(self) -> str:
         return f"namespace {self.namespace} of {self.context or 'the current context'}"
 
@@ -67,8 +77,9 @@ class Record:
 
         Raises:
             OSError: the disk refused.
+            InputError: there is no such cluster.
         """
-        write_whole(self.path, json.dumps(asdict(self)) + "\n")
+        write_whole(self.path, json.dumps(asdict(replace(self, where=self.where.pinned()))) + "\n")
 
     def remove(self) -> None:
         """Nothing of the run is left; harmless a second time."""
