@@ -167,9 +167,8 @@ def _on_record(record: Record) -> LostRun:
         )
     else:
         pieces = (*map(_piece, items),) or (f"record {record.path}",)
-        left = (
-            f"left in {record.where}: {len(items)} objects" if items else f"nothing is left in {record.where}"
-        )
+        count = f"{len(items)} object{'s' if len(items) > 1 else ''}"
+        left = f"left in {record.where}: {count}" if items else f"nothing is left in {record.where}"
     return LostRun(record.run_id, f"{gone}; {left}", pieces, partial(_end, record))
 
 
