@@ -181,7 +181,7 @@ def test_a_pod_that_is_killed_is_unready_then_gone_and_others_come() -> None:
         ]
     came = [uid for kind, _, uid in told if kind == "replica_created"][4:]
     assert [[kind for kind, _, one in told if one == uid] for uid in came] == [
-        ["replica_created", "replica_running", "replica_ready"]
+        ["replica_created", "replica_scheduled", "replica_running", "replica_ready"]
     ] * 2
 
 
