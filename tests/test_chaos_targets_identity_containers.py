@@ -41,6 +41,7 @@ def test_a_process_of_a_run_in_a_container_is_not_taken_for_one_whose_runner_is_
                 return None
 
             contained = eventually(inner, within_s=20)
+            assert isinstance(contained, psutil.Process)
             assert contained.environ()[RUN_ID] == run_id
             assert [process.pid for process in ours()] == [outer.pid]
         finally:
