@@ -54,20 +54,25 @@ def test_what_lasts_is_recovered_once_every_record_was_taken_out(name: str) -> N
     assert states[-1] == (False, True)
 
 
-def test_all_recovered_without_a_recovery_is_none() -> None:
+@pytest.mark.parametrize(
+    ("action", "count", "recovered"), [("delay", 0, False), ("delay", 1, True), ("pod-kill", 1, False)]
+)
+def test_all_recovered_counts_where_something_was_in_and_lasted(
+    action: str, count: int, *, recovered: bool
+) -> None:
     item = {
         "metadata": {"name": "one"},
-        "spec": {"action": "delay"},
+        "spec": {"action": action},
         "status": {
             "conditions": [{"type": "AllRecovered", "status": "True"}],
             "experiment": {
                 "containerRecords": [
-                    {"id": "a/b", "selectorKey": ".", "phase": "Not Injected", "recoveredCount": 0}
+                    {"id": "a/b", "selectorKey": ".", "phase": "Not Injected", "recoveredCount": count}
                 ]
             },
         },
     }
-    assert not ChaosObject.of(item).recovered
+    assert ChaosObject.of(item).recovered is recovered
 
 
 def test_where_nobody_is_selected_there_are_no_records_and_it_stays_so() -> None:
@@ -181,7 +186,7 @@ def test_a_pod_that_is_killed_is_unready_then_gone_and_others_come() -> None:
         ]
     came = [uid for kind, _, uid in told if kind == "replica_created"][4:]
     assert [[kind for kind, _, one in told if one == uid] for uid in came] == [
-        ["replica_created", "replica_running", "replica_ready"]
+        ["replica_created", "replica_scheduled", "replica_running", "replica_ready"]
     ] * 2
 
 

@@ -21,6 +21,7 @@ from chaos.targets.kubernetes import target as target_module
 from chaos.targets.kubernetes.lost_objects import Whereabouts
 from chaos.targets.kubernetes.patience import Patience
 from chaos.targets.kubernetes.rehearsal import rehearse
+from chaos.targets.kubernetes.rights import RUNNER
 from chaos.targets.kubernetes.settings import Settings, Workload
 from chaos.targets.kubernetes.sight import of as sight_of
 from chaos.targets.kubernetes.target import KubernetesTarget
@@ -358,6 +359,34 @@ def test_a_dry_run_has_every_object_checked_and_creates_none(api: FakeKubernetes
     with pytest.raises(InputError, match=r"would not take it: 422: spec\.nonsense"):
         [*rehearse(client, asked, [Rehearsed("a-fault#1", fault_of(api, CUT).manifest, victims)])]
     client.close()
+
+
+def test_the_rights_of_a_run_are_enough_for_it(api: FakeKubernetes, mesh: ChaosMesh) -> None:
+    api.rights = {(right.verb, ".".join(filter(None, (right.resource, right.group)))) for right in RUNNER}
+    with target(api) as entered:
+        for written in (CUT, KILL):
+            hit(entered, fault_of(api, written), "server-2")
+            assert entered.verify("a-fault#1", within_s=20)[0].verified
+            entered.recover("a-fault#1")
+    assert left(api) == []
+
+
+def test_when_an_image_is_there_is_heard_from_the_kubelet(
+    api: FakeKubernetes, mesh: ChaosMesh, eventually: Eventually
+) -> None:
+    with target(api) as entered:
+        waiting = a_pod("server-4")
+        waiting["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ContainerCreating"}}
+        new = api.add(waiting)
+        eventually(lambda: len(entered.replicas()) == 5, within_s=20)
+        about = {"kind": "Pod", "name": "server-4", "uid": new["metadata"]["uid"]}
+        event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "pulled"}, "involvedObject": about}
+        api.add({**event, "reason": "Pulled"})
+
+        def pulled() -> list[str]:
+            return [str(each.replica) for each in entered.events() if each.kind == EventKind.REPLICA_PULLED]
+
+        eventually(lambda: pulled() == ["server-4"], within_s=20)
 
 
 def test_nodes_that_may_not_be_listed_are_those_that_replicas_are_on(

@@ -21,7 +21,7 @@ from chaos.reading.documents import Problem
 from chaos.reading.quantities import DurationText, go_duration_ns
 from chaos.reading.strict import Int32, Listed
 from chaos.targets import http_effects
-from chaos.targets.effects import modelled
+from chaos.targets.effects import modelled, unsupported
 
 _METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
@@ -264,6 +264,7 @@ KIND = Kind(
         "local": modelled(
             "a user-space proxy in front of the replica reads the HTTP/1.1 that passes, on open connections from their "
             "next request on; probes do not pass it"
-        )
+        ),
+        "kubernetes": unsupported("nothing here could prove it"),
     },
 )

@@ -100,9 +100,13 @@ def own_marks() -> dict[str, str]:
 
 
 def marked(matches: Callable[[Mapping[str, str]], bool]) -> Iterator[tuple[ProcessId, Mapping[str, str]]]:
-    """Every living process, except this one, whose environment matches; unreadable ones cannot be ours."""
+    """Every living process, except this one, whose environment matches; unreadable ones cannot be ours.
+
+    Not those in a container of its own pids: what their marks say of a runner, its pid, means another process here.
+    """
+    ours = _pid_namespace(os.getpid())
     for pid in psutil.pids():
-        if pid == os.getpid():
+        if pid == os.getpid() or _pid_namespace(pid) != ours:
             continue
         with suppress(psutil.Error, OSError):
             environment = psutil.Process(pid).environ()
@@ -139,6 +143,14 @@ def by_group(leaders: Mapping[int, str]) -> dict[str, list[int]]:
             if name is not None:
                 found[name].append(pid)
     return found
+
+
+def _pid_namespace(pid: int) -> str:
+    """In which its pid is what it is; one that cannot be seen, or a system without them, has an empty name."""
+    try:
+        return str(Path(f"/proc/{pid}/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def _started(process: psutil.Process) -> float:

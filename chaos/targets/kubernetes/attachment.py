@@ -14,7 +14,7 @@ from chaos.targets.kubernetes.exposing import Forward
 from chaos.targets.kubernetes.lease import Lease
 from chaos.targets.kubernetes.lifecycle import Lifecycle
 from chaos.targets.kubernetes.lost_objects import Record
-from chaos.targets.kubernetes.objects import ApiError, Item, pods
+from chaos.targets.kubernetes.objects import ApiError, Collection, Item, pods
 from chaos.targets.kubernetes.pods import Pod, replica
 from chaos.targets.kubernetes.probing import Prober
 from chaos.targets.kubernetes.settings import Settings
@@ -124,8 +124,19 @@ class Attachment:
         except ApiError as error:
             raise guards.refusal(error, "list", where.resource, settings.namespace) from error
         self._pods = watching
+        self._follow_pulls(api)
         self._until_ready(watching)
         self.url = settings.url or self._forward(api)
+
+    def _follow_pulls(self, api: Api) -> None:
+        """Hear when images are there, where this account may: only what a cold start went into hangs on it."""
+        events = Collection("", "v1", "events", self.settings.namespace)
+        try:
+            self._stack.enter_context(
+                Watching(api, events, fields="reason=Pulled", on_frame=self.lifecycle.pulled)
+            )
+        except ApiError as error:
+            self.say(f"when images are there is not known: {error}")
 
     def _forward(self, api: Api) -> str:
         """The address of a port of ours that leads to the Service."""

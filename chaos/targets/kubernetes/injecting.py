@@ -94,10 +94,10 @@ class Injecting:
             return
         out = [each for each in latest.records if not each.injected]
         yield f"in force on {len(latest.records) - len(out)} of {len(latest.records)} {after}"
-        said = [*latest.failures]
-        for each in out if self.body["kind"] == "NetworkChaos" else ():
-            said += [*self._network_reason(each.pod)]
-        yield from dict.fromkeys(said)
+        yield from latest.failures
+        for each in out:
+            if not each.failure and self.body["kind"] == "NetworkChaos":
+                yield from self._network_reason(each.pod)
 
     def _network_reason(self, pod: str) -> Iterator[str]:
         """What the daemon has against it, read where it says so first."""

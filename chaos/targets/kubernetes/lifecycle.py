@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from chaos.events import Event, EventKind
 from chaos.record.details import (
     Detail,
+    OfReplica,
     ReplicaCreated,
     ReplicaGone,
     ReplicaReadiness,
@@ -30,6 +31,8 @@ class Lifecycle:
     events: list[Event] = field(default_factory=list)
     _known: dict[str, Pod] = field(default_factory=dict)
     """By uid, as last seen."""
+    _pulled: set[str] = field(default_factory=set)
+    """Uids of those whose image is there."""
 
     def take(self, frame: Frame) -> None:
         """Take in one piece of news."""
@@ -51,17 +54,29 @@ class Lifecycle:
                 EventKind.REPLICA_CREATED, at_s, pod, ReplicaCreated(uid=pod.uid, node=pod.node, zone=zone)
             )
         self._known[pod.uid] = pod
+        if pod.node and before is not None and not before.node:
+            zone = self.zones.get(pod.node, {}).get(ZONE)
+            where = ReplicaCreated(uid=pod.uid, node=pod.node, zone=zone)
+            self._note(EventKind.REPLICA_SCHEDULED, at_s, pod, where)
         if before is not None and pod.restarts > before.restarts:
             again = ReplicaRunning(uid=pod.uid, restarts=pod.restarts)
             self._note(EventKind.REPLICA_RESTARTED, at_s, pod, again)
         elif pod.running and (before is None or (not before.running and not pod.restarts)):
-            self._note(
-                EventKind.REPLICA_RUNNING, at_s, pod, ReplicaRunning(uid=pod.uid, restarts=pod.restarts)
-            )
+            runs = ReplicaRunning(uid=pod.uid, restarts=pod.restarts)
+            self._note(EventKind.REPLICA_RUNNING, at_s, pod, runs)
         self._leave(before, pod, at_s)
         if pod.ready and not pod.terminating and not (before is not None and before.ready):
             why = "its readiness probes pass"
             self._note(EventKind.REPLICA_READY, at_s, pod, ReplicaReadiness(uid=pod.uid, why=why))
+
+    def pulled(self, frame: Frame) -> None:
+        """Take in an event of the kubelet's that says that an image is there; the first of a pod counts."""
+        uid = str((frame.item.get("involvedObject") or {}).get("uid") or "")
+        pod = self._known.get(uid)
+        if frame.type != "DELETED" and pod is not None and uid not in self._pulled:
+            self._pulled.add(uid)
+            if not pod.running:
+                self._note(EventKind.REPLICA_PULLED, frame.at_s, pod, OfReplica(uid=uid))
 
     def _leave(self, before: Pod | None, pod: Pod, at_s: float) -> None:
         """What says that it gets no more requests."""

@@ -65,6 +65,8 @@ LOOKING: tuple[Right, ...] = (
     Right("apps", "statefulsets", "get", "how many replicas there should be"),
     Right("", "pods", "list", "replicas, as a watch begins with them"),
     Right("", "pods", "watch", "replicas, and what becomes of them"),
+    Right("", "events", "list", "when a new replica's image is there, as a watch begins with it"),
+    Right("", "events", "watch", "the same"),
     Right(CHAOS_MESH, "podnetworkchaos", "get", "why a network fault is not in force"),
 )
 """What a run reads."""
