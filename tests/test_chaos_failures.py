@@ -1,6 +1,7 @@
 """What failures have in common is in journal and reports: the server's words, and the age at which they end."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -86,6 +87,8 @@ def test_streams_that_are_all_cut_at_one_age_point_to_a_deadline() -> None:
     [
         # A kill: one instant, any age.
         [ended(index, "reset_mid_stream", 30.0 - index / 4) for index in range(100)],
+        # A burst, and a kill 3 s later: one age, and one instant.
+        [replace(ended(index, "reset_mid_stream", 3.0), sent_s=5.0, ended_s=8.0) for index in range(40)],
         # Answers that last equally long, of which some fail at their end.
         [ended(index, "ok" if index % 3 else "error_event", 30.0) for index in range(400)],
         # Refused at once.
@@ -96,7 +99,7 @@ def test_streams_that_are_all_cut_at_one_age_point_to_a_deadline() -> None:
         WELL,
         [],
     ],
-    ids=["killed", "as long as all", "at once", "own patience", "few", "none cut", "nothing"],
+    ids=["killed", "burst", "as long as all", "at once", "own patience", "few", "none cut", "nothing"],
 )
 def test_other_failures_point_to_no_deadline(rows: list[Row]) -> None:
     assert common_age(columns(rows)) is None
