@@ -6,7 +6,7 @@ asked in its changed form then; an answer is changed on paper.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,6 @@ from chaos.targets.local.proxy import http_rules
 from chaos.targets.local.proxy.http_rules import BodyError
 from chaos.targets.local.questions import Answer, Question
 
-Facts = Mapping[str, str]
 _ENOUGH = 0.8
 """Of a delay, so much must be seen: clocks and schedulers take the rest."""
 LONGEST_WAIT_S = 2.0
@@ -106,7 +105,7 @@ def _plan(rule: HttpRule, candidates: Iterable[Question], ask: Callable[[Questio
             changed = _changed(rule, question, plain, ask)
         except BodyError:
             return Plan(question, breaks=True, tells={})
-        tells = _tells(_stable(plain), _stable(changed))
+        tells = _tells(plain, changed)
         if rule.abort or rule.delay_s or tells:
             return Plan(question, rule.abort, tells if _changes(rule) else {})
     return None
@@ -178,19 +177,15 @@ def _changes(rule: HttpRule) -> bool:
     return rule.replace != Replacement() or rule.patch != Patch()
 
 
-def _stable(answers: tuple[Answer, ...]) -> Facts:
-    """What is the same of all of them."""
-    first, *others = map(_facts, answers)
-    return {fact: value for fact, value in first.items() if all(each.get(fact) == value for each in others)}
-
-
-def _tells(before: Facts, after: Facts) -> dict[str, tuple[str | None, str | None]]:
-    facts = before.keys() | after.keys()
-    return {
-        fact: (before.get(fact), after.get(fact))
-        for fact in sorted(facts)
-        if before.get(fact) != after.get(fact)
-    }
+def _tells(plain: Sequence[Answer], changed: Sequence[Answer]) -> dict[str, tuple[str | None, str | None]]:
+    """What is the same of all plain answers, and of all changed ones, and not of both."""
+    before, after = [_facts(answer) for answer in plain], [_facts(answer) for answer in changed]
+    found = {}
+    for fact in sorted({fact for each in (*before, *after) for fact in each}):
+        without, by_rule = {each.get(fact) for each in before}, {each.get(fact) for each in after}
+        if len(without) == len(by_rule) == 1 and without != by_rule:
+            found[fact] = (without.pop(), by_rule.pop())
+    return found
 
 
 def _facts(answer: Answer) -> dict[str, str]:
