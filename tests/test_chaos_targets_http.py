@@ -225,6 +225,18 @@ def test_what_differs_from_answer_to_answer_tells_nothing() -> None:
     assert of.tells == {"body.a": ("1", "2")}
 
 
+def test_what_changes_with_time_tells_nothing() -> None:
+    rule = HttpRule("Response", 1, replace=Replacement(body=b'{"a": 2}'))
+    of = plan(rule, [PROBE], lambda _: answered(body=b'{"a": 1, "created": 7}'), lambda _: answered())
+    later = answered(body=b'{"a": 1, "created": 8}')
+    assert of is not None
+    assert hit("one", rule, of, Pair(answered(body=b'{"a": 2}'), later)).verified
+    assert back("one", rule, of, Pair(later, later)).verified
+    assert not back("one", rule, of, Pair(answered(body=b'{"a": 2}'), later)).verified
+    other = answered(body=b'{"a": 3}')
+    assert not hit("one", rule, of, Pair(answered(body=b'{"a": 2}'), other)).verified
+
+
 def test_a_question_that_has_no_answer_before_the_fault_is_left_for_the_next() -> None:
     rule = HttpRule("Request", 1, abort=True)
     ask = {"/x": Answer("silence"), "/y": answered()}

@@ -37,6 +37,11 @@ class Plan:
     before: "Pair | None" = None
     """What came of the question before the fault."""
 
+    def tells_still(self, direct: Answer) -> Mapping[str, tuple[str | None, str | None]]:
+        """Those facts that the replica's own answer has now as before: what changes with time tells nothing."""
+        now = facts(direct)
+        return {fact: each for fact, each in self.tells.items() if now.get(fact) == each[0]}
+
     @property
     def could_be_told(self) -> bool:
         """Whether the network let it through before the fault."""
@@ -123,19 +128,19 @@ def hit(name: str, rule: HttpRule, of: Plan | None, now: Pair) -> Evidence:
     if of is None:
         return Evidence(name, verified=False, how=_nothing_to_ask(rule))
     how = f"{of.question} {now}"
-    if not of.could_be_told:
+    if not of.could_be_told or now.direct.ended != "answered":
         return Evidence(name, verified=False, how=f"{how}; before the fault {of.before}")
-    if now.direct.ended != "answered":
-        return Evidence(name, verified=False, how=how)
     if of.breaks:
         return Evidence(name, verified=now.through.ended == "broken off", how=how)
     if rule.delay_s > LONGEST_WAIT_S and now.through.ended == "silence":
         return Evidence(name, verified=True, how=f"{how} within {patience_s(rule):g} s")
     late = not rule.delay_s or of.late_s(now) >= _ENOUGH * rule.delay_s
-    seen = _facts(now.through)
-    wrong = [fact for fact, (_, wanted) in of.tells.items() if seen.get(fact) != wanted]
-    more = f"; {', '.join(wrong)} not as the rule has it" if wrong else _told(of)
-    return Evidence(name, verified=now.through.ended == "answered" and late and not wrong, how=how + more)
+    tells, seen = of.tells_still(now.direct), facts(now.through)
+    wrong = [fact for fact, (_, wanted) in tells.items() if seen.get(fact) != wanted]
+    more = f"; {', '.join(wrong)} not as the rule has it" if wrong else _told(tells)
+    can_tell = bool(tells) or not of.tells
+    verified = now.through.ended == "answered" and late and can_tell and not wrong
+    return Evidence(name, verified=verified, how=how + more)
 
 
 def back(name: str, rule: HttpRule, of: Plan | None, now: Pair, others: Iterable[HttpRule] = ()) -> Evidence:
@@ -149,8 +154,8 @@ def back(name: str, rule: HttpRule, of: Plan | None, now: Pair, others: Iterable
         return Evidence(name, verified=True, how=f"{how}: nothing can be told of its network")
     answered = now.through.ended == "answered"
     on_time = answered and (not rule.delay_s or of.late_s(now) < rule.delay_s / 2)
-    seen = _facts(now.through)
-    wrong = [fact for fact, (before, _) in of.tells.items() if seen.get(fact) != before]
+    tells, seen = of.tells_still(now.direct), facts(now.through)
+    wrong = [fact for fact, (before, _) in tells.items() if seen.get(fact) != before]
     if on_time and not wrong:
         return Evidence(name, verified=True, how=how)
     if any(
@@ -179,7 +184,7 @@ def _changes(rule: HttpRule) -> bool:
 
 def _tells(plain: Sequence[Answer], changed: Sequence[Answer]) -> dict[str, tuple[str | None, str | None]]:
     """What is the same of all plain answers, and of all changed ones, and not of both."""
-    before, after = [_facts(answer) for answer in plain], [_facts(answer) for answer in changed]
+    before, after = [facts(answer) for answer in plain], [facts(answer) for answer in changed]
     found = {}
     for fact in sorted({fact for each in (*before, *after) for fact in each}):
         without, by_rule = {each.get(fact) for each in before}, {each.get(fact) for each in after}
@@ -188,20 +193,20 @@ def _tells(plain: Sequence[Answer], changed: Sequence[Answer]) -> dict[str, tupl
     return found
 
 
-def _facts(answer: Answer) -> dict[str, str]:
+def facts(answer: Answer) -> dict[str, str]:
     """Everything about an answer, by what it is about."""
     if answer.ended != "answered":
         return {"ended": answer.ended}
-    facts = {"status": str(answer.status)}
+    found = {"status": str(answer.status)}
     for name, value in answer.headers:
         if name.lower() not in _OF_ONE_ANSWER:
             fact = f"header {name.lower()}"
-            facts[fact] = f"{facts[fact]}, {value}" if fact in facts else value
+            found[fact] = f"{found[fact]}, {value}" if fact in found else value
     try:
-        facts.update(_leaves("body", json.loads(answer.body)))
-    except ValueError:
-        facts["body"] = http_rules.text(answer.body)
-    return facts
+        found.update(_leaves("body", json.loads(answer.body)))
+    except (ValueError, RecursionError):
+        found["body"] = http_rules.text(answer.body)
+    return found
 
 
 def _leaves(where: str, value: Any) -> dict[str, str]:
@@ -212,8 +217,8 @@ def _leaves(where: str, value: Any) -> dict[str, str]:
     return {where: json.dumps(value)}
 
 
-def _told(of: Plan) -> str:
-    return f"; {', '.join(of.tells)} as the rule has it, and not as before" if of.tells else ""
+def _told(tells: Iterable[str]) -> str:
+    return f"; {', '.join(tells)} as the rule has it, and not as before" if tells else ""
 
 
 def _nothing_to_ask(rule: HttpRule) -> str:
