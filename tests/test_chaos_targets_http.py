@@ -218,11 +218,31 @@ def test_what_was_so_before_the_fault_is_no_proof_of_it() -> None:
 
 def test_what_differs_from_answer_to_answer_tells_nothing() -> None:
     numbers = iter(range(100))
-    rule = HttpRule("Response", 1, replace=Replacement(body=b'{"a": 2, "id": 0}'))
+    rule = HttpRule("Response", 1, replace=Replacement(body=b'{"a": 2, "id": 999}'))
     ask = lambda _: answered(body=b'{"a": 1, "id": %d}' % next(numbers))  # noqa: E731
     of = plan(rule, [PROBE], ask, ask)
     assert of is not None
-    assert {fact: value for fact, value in of.tells.items() if value[0] is not None} == {"body.a": ("1", "2")}
+    assert of.tells == {"body.a": ("1", "2")}
+
+
+def test_what_changes_with_time_tells_nothing() -> None:
+    rule = HttpRule("Response", 1, replace=Replacement(body=b'{"a": 2}'))
+    of = plan(rule, [PROBE], lambda _: answered(body=b'{"a": 1, "created": 7}'), lambda _: answered())
+    later = answered(body=b'{"a": 1, "created": 8}')
+    assert of is not None
+    assert hit("one", rule, of, Pair(answered(body=b'{"a": 2}'), later)).verified
+    assert back("one", rule, of, Pair(later, later)).verified
+    assert not back("one", rule, of, Pair(answered(body=b'{"a": 2}'), later)).verified
+    other = answered(body=b'{"a": 3}')
+    assert not hit("one", rule, of, Pair(answered(body=b'{"a": 2}'), other)).verified
+
+
+def test_a_question_that_has_no_answer_before_the_fault_is_left_for_the_next() -> None:
+    rule = HttpRule("Request", 1, abort=True)
+    ask = {"/x": Answer("silence"), "/y": answered()}
+    of = plan(rule, [PROBE, Question("GET", "/y")], lambda each: ask[each.target], lambda _: answered())
+    assert of is not None
+    assert of.question.target == "/y"
 
 
 def test_questions_are_of_the_path_the_method_and_the_headers_of_their_rule() -> None:

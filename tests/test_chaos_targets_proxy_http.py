@@ -193,6 +193,11 @@ SEEN: dict[str, tuple[dict[str, Any], tuple[Any, ...], Check]] = {
         ("GET", "/"),
         lambda seen: seen.status == 429,
     ),
+    "an answer without such a header is not selected": (
+        {"response_headers": {"x-kind": "third"}, "replace": {"code": 429}},
+        ("GET", "/"),
+        lambda seen: seen.status == 200,
+    ),
     "requests are selected whatever their answer": (
         {**REQUEST, "code": 599, "replace": {"method": "PUT"}},
         ("GET", "/"),

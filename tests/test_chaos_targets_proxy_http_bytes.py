@@ -1,6 +1,7 @@
 """HTTP that no rule selects passes byte for byte, however it is cut into segments and whenever rules come and go."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from random import Random
 from typing import Any, cast
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaos.targets.http_effects import HttpRule, Patch, Replacement
+from chaos.targets.local.proxy.http_rules import wildcard
 from chaos.targets.local.proxy.http_rulings import Rulings
 from chaos.targets.local.proxy.relay import Connection, Counters, Direction
 from chaos.targets.local.proxy.shaping import Ways
@@ -154,14 +156,17 @@ def test_no_byte_is_changed_lost_or_reordered(
         if ahead:
             asked = b"".join(question for question, _ in talk)
             wire.send(wire.connection.client, asked, between)
-        for question, answer in talk:
-            if not ahead:
-                asked += question
-                wire.send(wire.connection.client, question, between)
-                assert wire.replica.written == asked, "the whole request has gone on before its answer comes"
+        if ahead:
+            answered = b"".join(answer for _, answer in talk)
+            wire.send(wire.connection.replica, answered, between)
+        for question, answer in () if ahead else talk:
+            asked += question
+            wire.send(wire.connection.client, question, between)
+            assert wire.replica.written == asked, "the whole request has gone on before its answer comes"
             answered += answer
             wire.send(wire.connection.replica, answer, between)
             assert wire.client.written == answered
+        assert wire.client.written == answered
         assert wire.replica.written == asked
         wire.send(wire.connection.client, garbage, between)
         wire.send(wire.connection.replica, garbage, between)
@@ -189,3 +194,13 @@ def test_what_is_no_http_passes_too(up: bytes, down: bytes, seed: int) -> None:
         assert (wire.client.written, wire.client.ended) == (down, True)
 
     asyncio.run(play())
+
+
+@given(pattern=st.text("ab*?", max_size=8), path=st.text("ab", max_size=8))
+def test_a_wildcard_matches_what_it_says(pattern: str, path: str) -> None:
+    naive = "".join({"*": ".*", "?": "."}.get(each, each) for each in pattern)
+    assert bool(wildcard(pattern).fullmatch(path)) == bool(re.fullmatch(naive, path))
+
+
+def test_no_wildcard_takes_long() -> None:
+    assert not wildcard("*a" * 30 + "b").fullmatch("a" * 100_000)

@@ -6,7 +6,7 @@ asked in its changed form then; an answer is changed on paper.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,6 @@ from chaos.targets.local.proxy import http_rules
 from chaos.targets.local.proxy.http_rules import BodyError
 from chaos.targets.local.questions import Answer, Question
 
-Facts = Mapping[str, str]
 _ENOUGH = 0.8
 """Of a delay, so much must be seen: clocks and schedulers take the rest."""
 LONGEST_WAIT_S = 2.0
@@ -37,6 +36,11 @@ class Plan:
     """By fact: what it is without the rule, and with it."""
     before: "Pair | None" = None
     """What came of the question before the fault."""
+
+    def tells_still(self, direct: Answer) -> Mapping[str, tuple[str | None, str | None]]:
+        """Those facts that the replica's own answer has now as before: what changes with time tells nothing."""
+        now = facts(direct)
+        return {fact: each for fact, each in self.tells.items() if now.get(fact) == each[0]}
 
     @property
     def could_be_told(self) -> bool:
@@ -106,7 +110,7 @@ def _plan(rule: HttpRule, candidates: Iterable[Question], ask: Callable[[Questio
             changed = _changed(rule, question, plain, ask)
         except BodyError:
             return Plan(question, breaks=True, tells={})
-        tells = _tells(_stable(plain), _stable(changed))
+        tells = _tells(plain, changed)
         if rule.abort or rule.delay_s or tells:
             return Plan(question, rule.abort, tells if _changes(rule) else {})
     return None
@@ -124,19 +128,19 @@ def hit(name: str, rule: HttpRule, of: Plan | None, now: Pair) -> Evidence:
     if of is None:
         return Evidence(name, verified=False, how=_nothing_to_ask(rule))
     how = f"{of.question} {now}"
-    if not of.could_be_told:
+    if not of.could_be_told or now.direct.ended != "answered":
         return Evidence(name, verified=False, how=f"{how}; before the fault {of.before}")
-    if now.direct.ended != "answered":
-        return Evidence(name, verified=False, how=how)
     if of.breaks:
         return Evidence(name, verified=now.through.ended == "broken off", how=how)
     if rule.delay_s > LONGEST_WAIT_S and now.through.ended == "silence":
         return Evidence(name, verified=True, how=f"{how} within {patience_s(rule):g} s")
     late = not rule.delay_s or of.late_s(now) >= _ENOUGH * rule.delay_s
-    seen = _facts(now.through)
-    wrong = [fact for fact, (_, wanted) in of.tells.items() if seen.get(fact) != wanted]
-    more = f"; {', '.join(wrong)} not as the rule has it" if wrong else _told(of)
-    return Evidence(name, verified=now.through.ended == "answered" and late and not wrong, how=how + more)
+    tells, seen = of.tells_still(now.direct), facts(now.through)
+    wrong = [fact for fact, (_, wanted) in tells.items() if seen.get(fact) != wanted]
+    more = f"; {', '.join(wrong)} not as the rule has it" if wrong else _told(tells)
+    can_tell = bool(tells) or not of.tells
+    verified = now.through.ended == "answered" and late and can_tell and not wrong
+    return Evidence(name, verified=verified, how=how + more)
 
 
 def back(name: str, rule: HttpRule, of: Plan | None, now: Pair, others: Iterable[HttpRule] = ()) -> Evidence:
@@ -150,8 +154,8 @@ def back(name: str, rule: HttpRule, of: Plan | None, now: Pair, others: Iterable
         return Evidence(name, verified=True, how=f"{how}: nothing can be told of its network")
     answered = now.through.ended == "answered"
     on_time = answered and (not rule.delay_s or of.late_s(now) < rule.delay_s / 2)
-    seen = _facts(now.through)
-    wrong = [fact for fact, (before, _) in of.tells.items() if seen.get(fact) != before]
+    tells, seen = of.tells_still(now.direct), facts(now.through)
+    wrong = [fact for fact, (before, _) in tells.items() if seen.get(fact) != before]
     if on_time and not wrong:
         return Evidence(name, verified=True, how=how)
     if any(
@@ -178,35 +182,31 @@ def _changes(rule: HttpRule) -> bool:
     return rule.replace != Replacement() or rule.patch != Patch()
 
 
-def _stable(answers: tuple[Answer, ...]) -> Facts:
-    """What is the same of all of them."""
-    first, *others = map(_facts, answers)
-    return {fact: value for fact, value in first.items() if all(each.get(fact) == value for each in others)}
+def _tells(plain: Sequence[Answer], changed: Sequence[Answer]) -> dict[str, tuple[str | None, str | None]]:
+    """What is the same of all plain answers, and of all changed ones, and not of both."""
+    before, after = [facts(answer) for answer in plain], [facts(answer) for answer in changed]
+    found = {}
+    for fact in sorted({fact for each in (*before, *after) for fact in each}):
+        without, by_rule = {each.get(fact) for each in before}, {each.get(fact) for each in after}
+        if len(without) == len(by_rule) == 1 and without != by_rule:
+            found[fact] = (without.pop(), by_rule.pop())
+    return found
 
 
-def _tells(before: Facts, after: Facts) -> dict[str, tuple[str | None, str | None]]:
-    facts = before.keys() | after.keys()
-    return {
-        fact: (before.get(fact), after.get(fact))
-        for fact in sorted(facts)
-        if before.get(fact) != after.get(fact)
-    }
-
-
-def _facts(answer: Answer) -> dict[str, str]:
+def facts(answer: Answer) -> dict[str, str]:
     """Everything about an answer, by what it is about."""
     if answer.ended != "answered":
         return {"ended": answer.ended}
-    facts = {"status": str(answer.status)}
+    found = {"status": str(answer.status)}
     for name, value in answer.headers:
         if name.lower() not in _OF_ONE_ANSWER:
             fact = f"header {name.lower()}"
-            facts[fact] = f"{facts[fact]}, {value}" if fact in facts else value
+            found[fact] = f"{found[fact]}, {value}" if fact in found else value
     try:
-        facts.update(_leaves("body", json.loads(answer.body)))
-    except ValueError:
-        facts["body"] = http_rules.text(answer.body)
-    return facts
+        found.update(_leaves("body", json.loads(answer.body)))
+    except (ValueError, RecursionError):
+        found["body"] = http_rules.text(answer.body)
+    return found
 
 
 def _leaves(where: str, value: Any) -> dict[str, str]:
@@ -217,8 +217,8 @@ def _leaves(where: str, value: Any) -> dict[str, str]:
     return {where: json.dumps(value)}
 
 
-def _told(of: Plan) -> str:
-    return f"; {', '.join(of.tells)} as the rule has it, and not as before" if of.tells else ""
+def _told(tells: Iterable[str]) -> str:
+    return f"; {', '.join(tells)} as the rule has it, and not as before" if tells else ""
 
 
 def _nothing_to_ask(rule: HttpRule) -> str:
