@@ -318,9 +318,9 @@ def test_time_grows_as_the_settings_do_whatever_they_are(tmp_path: Path, piece: 
         )
         reading, best_s = read([path]), math.inf
         for _ in range(3):
-            started_s = time.perf_counter()
+            started_s = time.thread_time()
             check(reading, RULES, ALL, (1, 36))
-            best_s = min(best_s, time.perf_counter() - started_s)
+            best_s = min(best_s, time.thread_time() - started_s)
         return best_s
 
     # Sixteen times the length: the square would be 256 times the time.
