@@ -107,10 +107,10 @@ def test_ten_megabytes_are_refused_unread(tmp_path: Path) -> None:
 def test_time_to_refuse_grows_as_the_file_does(tmp_path: Path) -> None:
     def took_s(braces: int) -> float:
         path = write(tmp_path, "a: [\n" + "{" * braces)
-        started_s = time.perf_counter()
+        started_s = time.thread_time()
         with pytest.raises(InputError):
             read_documents(path)
-        return time.perf_counter() - started_s
+        return time.thread_time() - started_s
 
     # Sixteen times the length: the square would be 256 times the time.
     assert took_s(160_000) / max(took_s(10_000), 1e-3) < 100

@@ -137,9 +137,9 @@ def test_time_grows_as_the_length_does_whatever_the_lines_are(shape: str) -> Non
         text = SHAPES[shape](size) + "\nup 1\n"
         best_s = math.inf
         for _ in range(3):
-            started_s = time.perf_counter()
+            started_s = time.thread_time()
             read_exposition(text)
-            best_s = min(best_s, time.perf_counter() - started_s)
+            best_s = min(best_s, time.thread_time() - started_s)
         return best_s
 
     # Twelve times the length: 144 times the time would be its square, and there is no number for an exponential.
@@ -150,9 +150,9 @@ def test_a_whole_exposition_of_the_slowest_lines_takes_time_in_proportion() -> N
     line = SHAPES["escaped quotes"](30_000) + "\n"
 
     def took_s(lines: int) -> float:
-        started_s = time.perf_counter()
+        started_s = time.thread_time()
         assert len(read_exposition(line * lines).samples) == lines
-        return time.perf_counter() - started_s
+        return time.thread_time() - started_s
 
     assert took_s(32) / took_s(4) < 40
 
