@@ -91,7 +91,7 @@ def test_every_kind_of_chaos_mesh_says_how_close_it_comes() -> None:
     ("written", "given"), [("10s", "12s"), ("1500ms", "4s"), (None, "3600s"), ("1h", "3602s")]
 )
 def test_a_fault_ends_by_itself_later_than_it_is_to(written: str | None, given: str) -> None:
-    spec = {
+    spec: dict[str, Any] = {
         "action": "partition",
         "mode": "fixed",
         "value": "2",
