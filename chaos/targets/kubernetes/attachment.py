@@ -129,14 +129,13 @@ class Attachment:
         self.url = settings.url or self._forward(api)
 
     def _follow_pulls(self, api: Api) -> None:
-        """Hear when images are there, where this account may: only what a cold start went into hangs on it."""
+        """Hear from the kubelets when images are there."""
         events = Collection("", "v1", "events", self.settings.namespace)
+        pulls = Watching(api, events, fields="reason=Pulled", on_frame=self.lifecycle.pulled)
         try:
-            self._stack.enter_context(
-                Watching(api, events, fields="reason=Pulled", on_frame=self.lifecycle.pulled)
-            )
+            self._stack.enter_context(pulls)
         except ApiError as error:
-            self.say(f"when images are there is not known: {error}")
+            raise guards.refusal(error, "list", "events", self.settings.namespace) from error
 
     def _forward(self, api: Api) -> str:
         """The address of a port of ours that leads to the Service."""
