@@ -114,7 +114,7 @@ ROWS = st.builds(
     ),
     st.floats(0, 49).map(lambda value: round(value, 3)),
     st.sampled_from(OUTCOMES),
-    st.lists(st.sampled_from([0.01, 0.3, 0.5, 0.999, 1.0, 1.001, 2.0]), max_size=6),
+    st.lists(st.sampled_from([0.01, 0.3, 0.499, 0.501, 0.999, 1.001, 2.0]), max_size=6),
     st.sampled_from([0.0, 0.01, 2.0]),
 )
 

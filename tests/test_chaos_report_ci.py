@@ -74,7 +74,15 @@ def test_summary_puts_the_verdict_first_and_stays_small(tmp_path: Path) -> None:
     assert re.match(r"## . (PASSED|DEVIATED|INCONCLUSIVE): ", text)
     assert len(text.encode()) < 20_000
     headings = re.findall(r"^### (.+)$", text, re.MULTILINE)
-    assert headings == ["Recovery", "Phases", "What a request cost", "Victims", "Outcomes"]
+    assert headings == [
+        "Recovery",
+        "Phases",
+        "The server's word",
+        "Cold starts",
+        "What a request cost",
+        "Victims",
+        "Outcomes",
+    ]
 
 
 def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(
@@ -89,7 +97,7 @@ def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(
     write_reports(RunFolder(tmp_path))
     text = (tmp_path / "summary.md").read_text()
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
-    assert len(tables) == 6
+    assert len(tables) == 8
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
     without_code = re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", re.sub(r"\\.", "", text))

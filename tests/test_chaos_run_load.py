@@ -23,7 +23,7 @@ OFFERED = list(settings(Offered))
 IN_FILE = {("timeouts", f"{key}_s"): ("timeouts", key) for key in ("ttft", "stall", "deadline")}
 
 
-NOTATION = {"timeouts", "batch_every_s", "rate_profile", "shared_prefix", "sessions", "trace"}
+NOTATION = {"timeouts", "batch_every_s", "rate_profile", "shared_prefix", "sessions", "trace", "mix"}
 """What an experiment says in durations or percents, of which `loadtests` knows the seconds and the number."""
 OTHER: dict[str, tuple[dict[str, Any], str]] = {
     "--burstiness": ({"arrivals": "gamma", "burstiness": 0.5}, "0.5"),
@@ -36,6 +36,11 @@ OTHER: dict[str, tuple[dict[str, Any], str]] = {
     "--sessions": (
         {"sessions": {"turns": 3, "think": "1s"}},
         '{"turns":3,"think_s":1.0,"think_times":"exponential","lengths":"message","system_prompt_tokens":0,"system_prompts":1}',
+    ),
+    "--body": ({"body": {"top_k": 3}}, '{"top_k":3}'),
+    "--mix": (
+        {"mix": [{"share": "40%", "tenant": "a"}, {"share": "60%", "tenant": "b"}]},
+        '[{"share":0.4,"tenant":"a"},{"share":0.6,"tenant":"b"}]',
     ),
     "--trace": (
         {"trace": {"file": "/a/trace.csv", "from": "1m"}},
@@ -53,8 +58,9 @@ def changed(kind: Any, default: Any) -> Any:
 
 
 def test_the_section_of_an_experiment_declares_nothing_again() -> None:
-    assert set(Offered.model_fields) | {"rate", "capacity", "profile"} == set(Load.model_fields)
-    assert set(Load.__annotations__) == {*NOTATION, "profile"}, "only how its durations are written"
+    of_a_run = {"profile", "model", "api_key_env"}
+    assert set(Offered.model_fields) | {"rate", "capacity"} | of_a_run == set(Load.model_fields)
+    assert set(Load.__annotations__) == NOTATION | of_a_run, "only how its durations are written"
     assert not Timeouts.__annotations__
     for name in NOTATION:
         field, of = Load.model_fields[name], Offered.model_fields[name]
