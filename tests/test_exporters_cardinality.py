@@ -63,7 +63,7 @@ BUDGETS = {
     "Probe": 110,
     "Communication": MAX_PEERS * 24,
     "Experiment": 110,
-    "Load": 40,
+    "Load": 50,
 }
 """Series per exporting process."""
 

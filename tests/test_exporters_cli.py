@@ -89,7 +89,7 @@ def test_probe_and_comm_show_what_they_measure(eventually: Eventually) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["probe", "--url", "10.0.0.7", "--model", "tiny"], "--url: expected a URL such as"),
+        (["probe", "--url", "10.0.0.7", "--model", "tiny"], "--url: expected a base URL such as"),
         (
             ["probe", "--url", "http://a:1", "--url", "http://a:1/x", "--model", "tiny"],
             "--url: expected each server once, at most 256, got a:1, a:1",
