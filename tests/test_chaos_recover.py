@@ -73,7 +73,7 @@ def test_after_a_reboot_what_a_run_left_on_disk_is_removed_and_the_second_time_t
     ]
     assert f"would end folder {record.scratch}" in done[0]
     assert f"ended folder {record.scratch}" in done[1]
-    assert "nothing to recover" in done[2]
+    assert "lost-1" not in done[2], "what other tests have just lost may be there"
     assert not Path(record.scratch).exists()
     assert not list(state.rglob("*.json"))
     assert stranger.poll() is None
