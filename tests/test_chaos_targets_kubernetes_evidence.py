@@ -18,10 +18,12 @@ from chaos.targets.effects import (
     Termination,
     Traffic,
 )
-from chaos.targets.kubernetes import link_evidence, pod_evidence, stress_evidence
-from chaos.targets.kubernetes.link_evidence import Asked
+from chaos.targets.kubernetes.evidence import link as link_evidence
+from chaos.targets.kubernetes.evidence import pod as pod_evidence
+from chaos.targets.kubernetes.evidence import stress as stress_evidence
+from chaos.targets.kubernetes.evidence.link import Asked
+from chaos.targets.kubernetes.evidence.stress import Stressor
 from chaos.targets.kubernetes.pods import Container, Pod
-from chaos.targets.kubernetes.stress_evidence import Stressor
 
 SERVER = Container("server", "server:1", 0, "id-1", running=True, started="", ended="", waits="")
 POD = Pod("server-0", "uid-0", "node", ready=True, terminating=False, phase="Running", containers=(SERVER,))

@@ -152,6 +152,7 @@ def test_a_short_outage_costs_nothing(cluster: StoredObjects) -> None:
     cluster.mishap = lambda _: 500 if 100 < cluster.now_s < 105 else None
     renewing.run(200)
     renewing.lease.require()
+    assert renewing.ends == []
 
 
 @pytest.mark.parametrize("status", [0, 500, 403])

@@ -8,12 +8,13 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from chaos.errors import RefusedError
 from chaos.record.entry import Entry
 from chaos.report import beyond, charts, cost, disturbances, lifecycle, story, words
 from chaos.report.recorded import Recorded
+from chaos.report.templates import environment, stylesheet
 
 LANE_PX = 20
 """Height of one replica's line, here and in the style sheet."""
@@ -50,7 +51,7 @@ def render(run: Recorded) -> str:
             victims=lifecycle.victims(run.timeline),
             chart_json=_json({"clock": clock, "charts": [*drawn, *kept]}),
             journal_json=_in_script(run.journal.text),
-            css=files("chaos.report").joinpath("report.css").read_text(),
+            css=stylesheet(),
             script=files("chaos.report").joinpath("report.js").read_text(),
             uplot_css=_uplot("uPlot.min.css"),
             uplot_script=_uplot("uPlot.iife.js"),
@@ -59,23 +60,11 @@ def render(run: Recorded) -> str:
 
 
 def _environment(end_s: float) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("chaos.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    made = environment("chaos.report")
+    made.filters.update(
+        instant=words.instant, unbroken=_unbroken, facts=_facts, across=partial(_across, end_s)
     )
-    environment.filters.update(
-        seconds=words.seconds,
-        instant=words.instant,
-        plain=words.plain,
-        share=words.share,
-        unbroken=_unbroken,
-        facts=_facts,
-        across=partial(_across, end_s),
-    )
-    return environment
+    return made
 
 
 def _uplot(name: str) -> str:

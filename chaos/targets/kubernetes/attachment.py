@@ -10,16 +10,16 @@ from chaos.errors import InconclusiveError, RefusedError
 from chaos.targets import Node, Replica
 from chaos.targets.kubernetes import guards, sight
 from chaos.targets.kubernetes.api import Api
+from chaos.targets.kubernetes.evidence.probing import Prober
+from chaos.targets.kubernetes.evidence.witness import Witness
 from chaos.targets.kubernetes.exposing import Forward
 from chaos.targets.kubernetes.lease import Lease
 from chaos.targets.kubernetes.lifecycle import Lifecycle
 from chaos.targets.kubernetes.lost_objects import Record
 from chaos.targets.kubernetes.objects import ApiError, Collection, Item, pods
 from chaos.targets.kubernetes.pods import Pod, replica
-from chaos.targets.kubernetes.probing import Prober
 from chaos.targets.kubernetes.settings import Settings
 from chaos.targets.kubernetes.watching import Watching
-from chaos.targets.kubernetes.witness import Witness
 
 _LOOK_EVERY_S = 0.2
 

@@ -12,7 +12,7 @@ from chaos.targets.effects import (
     Termination,
     unsupported,
 )
-from chaos.targets.kubernetes.link_evidence import visible
+from chaos.targets.kubernetes.evidence.link import visible
 
 KIND = "kubernetes"
 _NO_KIND = unsupported("where nothing could prove it: Chaos Mesh has no such kind")

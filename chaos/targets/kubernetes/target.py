@@ -21,16 +21,16 @@ from chaos.targets.identity import ProcessId, marks
 from chaos.targets.kubernetes import guards
 from chaos.targets.kubernetes.attachment import Attachment
 from chaos.targets.kubernetes.chaos_object import Window
+from chaos.targets.kubernetes.evidence.witness import Before
 from chaos.targets.kubernetes.fidelity import KIND, fidelity
 from chaos.targets.kubernetes.injecting import Injecting, NotInjectedError, in_words
+from chaos.targets.kubernetes.log import Log
 from chaos.targets.kubernetes.lost_objects import Record
 from chaos.targets.kubernetes.manifests import chaos_object, run_name
 from chaos.targets.kubernetes.objects import ApiError, Item, place_of
 from chaos.targets.kubernetes.settings import Settings
-from chaos.targets.kubernetes.story import Story
 from chaos.targets.kubernetes.traces import ONE_SHOT
 from chaos.targets.kubernetes.undoing import Undoing
-from chaos.targets.kubernetes.witness import Before
 
 _CALL_S = 5.0
 
@@ -60,9 +60,9 @@ class KubernetesTarget:
         self.wanted_replicas = settings.replicas or 0
         self._settings, self._runner = settings, runner
         self._run_id = run_name(opening.experiment, uuid.uuid4().hex[:12])
-        self._story = Story(opening.folder / "logs" / "kubernetes.log")
+        self._log = Log(opening.folder / "logs" / "kubernetes.log")
         record = Record(self._run_id, str(runner), settings.where)
-        self._cluster = Attachment(settings, record, self._story.tell, opening.on_progress)
+        self._cluster = Attachment(settings, record, self._log.tell, opening.on_progress)
         self._aims: dict[str, _Aim] = {}
         """By occurrence."""
         self._events: list[Event] = []
@@ -220,7 +220,7 @@ class KubernetesTarget:
         """Undo these, last one first; each is forgotten only once nothing of it is left."""
         items = [aim.item for aim in reversed(aims) if aim.item is not None]
         if items:
-            Undoing(self._cluster.api, self._story.tell).undo(items)
+            Undoing(self._cluster.api, self._log.tell).undo(items)
             for aim in aims:
                 aim.item = None
 
@@ -229,4 +229,4 @@ class KubernetesTarget:
         try:
             self._cluster.api.delete(place_of(body), within_s=_CALL_S)
         except ApiError as error:
-            self._story.tell(f"{place_of(body)} stays until the end of the run: {error}")
+            self._log.tell(f"{place_of(body)} stays until the end of the run: {error}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from chaos.targets import Replica
 from chaos.targets.effects import Link
 from chaos.targets.kubernetes.api import Api
-from chaos.targets.kubernetes.link_evidence import Asked, enough_bytes, needed, ways
+from chaos.targets.kubernetes.evidence.link import Asked, enough_bytes, needed, ways
 from chaos.targets.kubernetes.objects import ApiError, Item, Place, pods
 from chaos.targets.kubernetes.shell import Shell
 

@@ -12,12 +12,14 @@ from typing import TypeVar
 from chaos.interrupts import hurrying
 from chaos.targets import Evidence, Replica
 from chaos.targets.effects import Effect, Link, MemoryStress, ProcessorStress
-from chaos.targets.kubernetes import link_evidence, pod_evidence, stress_evidence
-from chaos.targets.kubernetes.link_evidence import Asked
+from chaos.targets.kubernetes.evidence import link as link_evidence
+from chaos.targets.kubernetes.evidence import pod as pod_evidence
+from chaos.targets.kubernetes.evidence import stress as stress_evidence
+from chaos.targets.kubernetes.evidence.link import Asked
+from chaos.targets.kubernetes.evidence.probing import Prober
+from chaos.targets.kubernetes.evidence.stress import Stressor
 from chaos.targets.kubernetes.objects import ApiError
 from chaos.targets.kubernetes.pods import Pod
-from chaos.targets.kubernetes.probing import Prober
-from chaos.targets.kubernetes.stress_evidence import Stressor
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @dataclass(slots=True)
-class Story:
+class Log:
     """Sentences, each with its time."""
 
     path: Path
