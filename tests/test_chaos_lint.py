@@ -18,12 +18,11 @@ from chaos.lint.files import read
 from chaos.lint.registry import RULES
 from chaos.lint.shorthand import models
 from chaos.reading.documents import dump
-from tests.support.lint_cases import (
-    CASES,
+from tests.support.lint_cases import CASES, Case
+from tests.support.lint_manifests import (
     MODEL,
     PRIORITY,
     SERVICE,
-    Case,
     deployment,
     hpa,
     job,
