@@ -151,9 +151,9 @@ def test_a_rank_that_dies_or_stops_is_noticed_in_two_seconds_and_takes_its_group
 
 
 def test_a_loss_is_noticed_while_nothing_is_computed(nursery: Nursery, eventually: Eventually) -> None:
-    backend = ShardedBackend(Group(Grid(2), nursery), load())
-    ranks_of(nursery.pid)[0].kill()
-    eventually(lambda: backend.statistics.lost == "rank 0 ended", within_s=2)
+    with closing(ShardedBackend(Group(Grid(2), nursery), load())) as backend:
+        ranks_of(nursery.pid)[0].kill()
+        eventually(lambda: backend.statistics.lost == "rank 0 ended", within_s=2)
 
 
 def test_a_step_that_never_ends_is_noticed(nursery: Nursery) -> None:
