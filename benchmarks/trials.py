@@ -3,23 +3,33 @@
     python -m benchmarks.trials kills [--trials 20] [--shams 50]     false alarms, and the distribution of recovery
     python -m benchmarks.trials builds [--trials 20]                 equal builds, and builds that are 20 % apart
     python -m benchmarks.trials
+    python -m benchmarks.trials --lanes 16                           so many clusters at once, each on cores of its own
 
 Writes docs/data/trials-kills.json and docs/data/trials-builds.json (`--data DIR`); run folders stay under `--runs DIR`,
 and a series that is there is not run again. The third build answers its readiness probe as the first two do, and
 counts as ready after as many more good answers as make its capacity recovery some 20 % longer: nothing else is unlike.
-About 105 s a trial: two hours for each half. Exits 1 where the comparisons do not come to what is true of the builds.
+About 105 s a trial: two hours for each half in one lane. With several, each is a series with a seed of its own on its
+share of the cores (`taskset`), and their trials become those of one series. Exits 1 where the comparisons do not come
+to what is true of the builds.
 """
 
 import argparse
 import json
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from benchmarks.replica import ROOT
+from chaos.record.trials import Trial, read_series
+from chaos.run_folder import SeriesFolder
+from chaos.trials.summarising import SeriesFacts, summarise
 
 DEMO = ROOT / "chaos/experiments/pod-kill-30.yaml"
 SLOWER_BY = 0.2
@@ -27,14 +37,89 @@ PROBE_S = 0.2
 """How often a replica of a build is asked whether it is ready: what builds are made slower by a multiple of."""
 
 
-def series(experiment: Path, out: Path, trials: int, shams: int, seed: int) -> dict[str, Any]:
-    """Run a series and read its record; one that is there already is not run again."""
-    if not (out / "trials.json").is_file():
-        numbers = ["--trials", str(trials), "--shams", str(shams), "--seed", str(seed)]
-        command = [sys.executable, "-m", "chaos", "run", str(experiment), *numbers, "--out", str(out)]
-        subprocess.run(command, cwd=ROOT, check=False)
-    found: dict[str, Any] = json.loads((out / "trials.json").read_text())
-    return found
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One series."""
+
+    experiment: Path
+    out: Path
+    trials: int
+    shams: int
+    seed: int
+
+
+def run_series(wanted: Sequence[Wanted], lanes: int) -> list[dict[str, Any]]:
+    """Run them, those that are not there already, and read their records; with several lanes all of them at once."""
+    missing = [one for one in wanted if not (one.out / "trials.json").is_file()]
+    each = max(1, lanes // max(1, len(missing)))
+    if lanes == 1:
+        for one in missing:
+            subprocess.run(command(one), cwd=ROOT, check=False)
+    else:
+        cores = sorted(os.sched_getaffinity(0))
+        per_lane = max(1, len(cores) // lanes)
+        parts = [(one, lane, part) for one in missing for lane, part in enumerate(shares(one, each))]
+        running = [
+            subprocess.Popen(["taskset", "-c", spell(cores, number, per_lane), *command(part)], cwd=ROOT)
+            for number, (_, _, part) in enumerate(parts)
+        ]
+        for process in running:
+            process.wait()
+        for one in missing:
+            pool([part.out for whole, _, part in parts if whole is one], one.out)
+    return [json.loads((one.out / "trials.json").read_text()) for one in wanted]
+
+
+def spell(cores: Sequence[int], lane: int, per_lane: int) -> str:
+    """The cores of a lane, as `taskset` wants them."""
+    own = [cores[(lane * per_lane + i) % len(cores)] for i in range(per_lane)]
+    return ",".join(map(str, own))
+
+
+def command(one: Wanted) -> list[str]:
+    """What runs a series."""
+    numbers = ["--trials", str(one.trials), "--shams", str(one.shams), "--seed", str(one.seed)]
+    return [sys.executable, "-m", "chaos", "run", str(one.experiment), *numbers, "--out", str(one.out)]
+
+
+def shares(one: Wanted, lanes: int) -> list[Wanted]:
+    """A series as one for each lane, of as many trials as can be alike; the shams are dealt from the other end."""
+    trials = [len(range(lane, one.trials, lanes)) for lane in range(lanes)]
+    shams = [len(range(lane, one.shams, lanes)) for lane in reversed(range(lanes))]
+    return [
+        replace(
+            one,
+            out=one.out.parent / f"{one.out.name}-lane-{lane:02}",
+            trials=n,
+            shams=m,
+            seed=1000 * one.seed + lane,
+        )
+        for lane, (n, m) in enumerate(zip(trials, shams, strict=True))
+        if n
+    ]
+
+
+def pool(lanes: Sequence[Path], out: Path) -> None:
+    """One series of the trials of several; its seed is the first's, and each trial has its own."""
+    records = [read_series(SeriesFolder(lane).trials) for lane in lanes]
+    out.mkdir(parents=True)
+    for name in ("experiment.yaml", "sham.yaml"):
+        if (lanes[0] / name).is_file():
+            shutil.copy(lanes[0] / name, out)
+    trials: list[Trial] = []
+    for lane, record in zip(lanes, records, strict=True):
+        for trial in record.trials:
+            number = len(trials) + 1
+            shutil.move(lane / trial.folder, out / f"trial-{number:02}")
+            trials.append(trial.model_copy(update={"number": number, "folder": f"trial-{number:02}"}))
+    first = records[0]
+    facts = SeriesFacts(
+        **{name: getattr(first, name) for name in ("experiment", "hypothesis", "target", "seed", "jitter_s")},
+        started_at=first.started_at,
+        versions=first.versions,
+        expressions=[one.expression for one in first.assertions],
+    )
+    summarise(facts, trials).write(out / "trials.json")
 
 
 def build(folder: Path, name: str, good_answers: int) -> Path:
@@ -68,23 +153,24 @@ def compared(a: Path, b: Path, out: Path, measure: str) -> dict[str, Any]:
     return {"exit_code": ended.returncode, "differences": found["differences"]}
 
 
-def kills(runs: Path, trials: int, shams: int) -> dict[str, Any]:
+def kills(runs: Path, trials: int, shams: int, lanes: int) -> dict[str, Any]:
     """A series of the demo itself."""
-    return series(DEMO, runs / "kills", trials, shams, seed=1)
+    return run_series([Wanted(DEMO, runs / "kills", trials, shams, seed=1)], lanes)[0]
 
 
-def builds(runs: Path, trials: int) -> dict[str, Any]:
+def builds(runs: Path, trials: int, lanes: int, median_s: float) -> dict[str, Any]:
     """Three series of builds of known difference, and what two comparisons of them come to."""
-    first = series(build(runs, "first", 1), runs / "builds-first", trials, 0, seed=2)
-    median_s = float(next(one["median_s"] for one in first["recoveries"] if one["name"] == "capacity"))
     more = max(1, round(SLOWER_BY * median_s / PROBE_S))
-    alike = series(build(runs, "alike", 1), runs / "builds-alike", trials, 0, seed=3)
-    slower = series(build(runs, "slower", 1 + more), runs / "builds-slower", trials, 0, seed=4)
+    answers = {"first": 1, "alike": 1, "slower": 1 + more}
+    wanted = [
+        Wanted(build(runs, name, good), runs / f"builds-{name}", trials, 0, seed=2 + number)
+        for number, (name, good) in enumerate(answers.items())
+    ]
     return {
         "median_s": median_s,
         "slower_by_s": more * PROBE_S,
         "slower_by_share": more * PROBE_S / median_s,
-        "series": {"first": first, "alike": alike, "slower": slower},
+        "series": dict(zip(answers, run_series(wanted, lanes), strict=True)),
         "alike": compared(runs / "builds-first", runs / "builds-alike", runs / "alike.json", "capacity"),
         "slower": compared(runs / "builds-first", runs / "builds-slower", runs / "slower.json", "capacity"),
     }
@@ -100,17 +186,24 @@ def main() -> int:
     parser.add_argument("--shams", type=int, default=50)
     parser.add_argument("--runs", type=Path, default=ROOT / "runs/benchmark-trials")
     parser.add_argument("--data", type=Path, default=ROOT / "docs/data")
+    parser.add_argument("--lanes", type=int, default=1, help="how many clusters at once")
     asked = parser.parse_args()
-    right = True
+    right, record = True, asked.data / "trials-kills.json"
     if asked.what != "builds":
-        found = kills(asked.runs, asked.trials, asked.shams)
+        found = kills(asked.runs, asked.trials, asked.shams, asked.lanes)
         print(found["sentence"])
-        keep(asked.data / "trials-kills.json", found)
+        keep(record, found)
     if asked.what != "kills":
-        found = builds(asked.runs, asked.trials)
+        median_s = capacity_median_s(json.loads(record.read_text()))
+        found = builds(asked.runs, asked.trials, asked.lanes, median_s)
         right = (found["alike"]["exit_code"], found["slower"]["exit_code"]) == (0, 1)
         keep(asked.data / "trials-builds.json", found)
     return 0 if right else 1
+
+
+def capacity_median_s(record: dict[str, Any]) -> float:
+    """Of the demo as it is: what a build is slower than."""
+    return float(next(one["median_s"] for one in record["recoveries"] if one["name"] == "capacity"))
 
 
 def keep(path: Path, values: dict[str, Any]) -> None:
