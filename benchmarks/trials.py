@@ -27,7 +27,8 @@ from typing import Any
 import yaml
 
 from benchmarks.replica import ROOT
-from chaos.record.trials import Trial, read_series
+from chaos.errors import ExitCode
+from chaos.record.trials import Trial, TrialState, read_series
 from chaos.run_folder import SeriesFolder
 from chaos.trials.summarising import SeriesFacts, summarise
 
@@ -100,7 +101,10 @@ def shares(one: Wanted, lanes: int) -> list[Wanted]:
 
 
 def pool(lanes: Sequence[Path], out: Path) -> None:
-    """One series of the trials of several; its seed is the first's, and each trial has its own."""
+    """One series of the trials of several; its seed is the first's, and each trial has its own.
+
+    What was not run, or was stopped by hand, is not among them.
+    """
     records = [read_series(SeriesFolder(lane).trials) for lane in lanes]
     out.mkdir(parents=True)
     for name in ("experiment.yaml", "sham.yaml"):
@@ -109,6 +113,8 @@ def pool(lanes: Sequence[Path], out: Path) -> None:
     trials: list[Trial] = []
     for lane, record in zip(lanes, records, strict=True):
         for trial in record.trials:
+            if trial.state == TrialState.PLANNED or trial.exit_code == ExitCode.INTERRUPTED:
+                continue
             number = len(trials) + 1
             shutil.move(lane / trial.folder, out / f"trial-{number:02}")
             trials.append(trial.model_copy(update={"number": number, "folder": f"trial-{number:02}"}))
