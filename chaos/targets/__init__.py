@@ -42,6 +42,8 @@ class Replica:
     """A terminating replica still counts as a candidate, as in Chaos Mesh."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """What fieldSelectors can ask for beyond name, namespace, node and phase, e.g. `spec.restartPolicy`."""
+    grace_s: float = 0.0
+    """How long its processes may take to end once they are asked to; 0 where they are not asked."""
 
 
 @dataclass(frozen=True, slots=True)
