@@ -23,6 +23,7 @@ from exporters.cache import CacheLookups
 from exporters.collectors import CollectorSet
 from exporters.engine import EngineMetrics
 from exporters.exposition import Exposition, serve
+from exporters.invalid_requests import InvalidRequests
 from exporters.registry import Registry, counter, gauge, histogram
 from exporters.request_events import Clock, InFlight, RequestMetrics, RequestSeries
 from exporters.series import server as declared
@@ -74,6 +75,11 @@ class InferenceMetrics:
     def kv_fragmentation(self, ratio: float) -> None:
         """From now on this share of the reserved KV slots holds no token, 0 to 1; no series before the first call."""
         self._kv_fragmentation.labels(self._model).set(ratio)
+
+    @cached_property
+    def invalid_requests(self) -> InvalidRequests:
+        """For a server that counts what it answers 4xx: series of their own, there from the first use."""
+        return InvalidRequests(self._model, self.registry)
 
     @cached_property
     def engine(self) -> EngineMetrics:

@@ -16,6 +16,7 @@ from reference_server.policies import Continuous, Policy, Window, policy
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.sequence import TokenSequence
+from reference_server.shaping import NO_LOGPROBS
 from reference_server.step_cost import StepCost
 
 
@@ -33,6 +34,8 @@ class Drawn:
     def __init__(self, clock: Clock, took_s: float, count: int) -> None:
         self._clock, self._took_s, self._count = clock, took_s, count
 
+    logprobs = NO_LOGPROBS
+
     def tokens(self) -> list[int]:
         self._clock.now_s += self._took_s
         return [65] * self._count
@@ -46,6 +49,7 @@ class Timed:
     fixed_s: float = 0.002
     token_s: float = 0.001
     lookahead: int = 0
+    shapes: bool = False
     blocks: int = 100
     statistics: BackendStatistics = field(default_factory=BackendStatistics)
     steps: list[int] = field(default_factory=list)

@@ -9,6 +9,9 @@ from exporters.slo import E2E_BOUND_S, ITL_BOUND_S, TTFT_BOUND_S
 OUTCOMES = ("ok", "error", "timeout", "aborted", "rejected")
 """How a server's request can end: aborted by the client, timed out or rejected by the server, or failed."""
 DIRECTIONS = ("prompt", "generation")
+INVALID_REASONS = ("body", "field", "unserved", "context_length", "unknown_model", "too_large")
+"""Why a request was none: no JSON object; a value that is not understood; a field that is not served; too many tokens;
+a model that is not here; too many bytes."""
 STREAMING = ("true", "false")
 
 
@@ -84,6 +87,15 @@ REQUESTS = Family(
     unit="requests",
     labels=("model", "outcome"),
     signal="request",
+)
+INVALID_REQUESTS = Family(
+    "ds_invalid_requests_total",
+    "counter",
+    "Requests answered 4xx because they cannot succeed as they are, by why: body (no JSON object), field (a value that "
+    "is not understood), unserved (a field that is not served), context_length, unknown_model, too_large (bytes). They "
+    "are in no other series. Absent where the server does not count them.",
+    unit="requests",
+    labels=("model", "reason"),
 )
 TOKENS = Family(
     "ds_tokens_total",
@@ -163,6 +175,6 @@ BUILD_INFO = Family(
 
 FAMILIES = (
     *(INFERENCE_LATENCY, TIME_TO_FIRST_TOKEN, TIME_PER_OUTPUT_TOKEN, INTER_TOKEN_LATENCY, QUEUE_TIME),
-    *(REQUESTS, TOKENS, REQUESTS_RUNNING, REQUESTS_WAITING, OLDEST_QUEUED_AGE),
+    *(REQUESTS, INVALID_REQUESTS, TOKENS, REQUESTS_RUNNING, REQUESTS_WAITING, OLDEST_QUEUED_AGE),
     *(KV_CACHE_USAGE, KV_CACHE_FRAGMENTATION, CACHE_QUERIES, CACHE_HITS, CACHE_HIT_RATIO, BUILD_INFO),
 )
