@@ -132,7 +132,7 @@ OLDEST_QUEUED_AGE = Family(
 KV_CACHE_USAGE = Family(
     "ds_kv_cache_usage_ratio",
     "gauge",
-    "Used share of the KV cache, 0 to 1.",
+    "Used share of the KV cache, 0 to 1; absent where the server does not report it.",
     unit="ratio",
     labels=("model",),
     signal="kv_usage",
@@ -148,7 +148,7 @@ KV_CACHE_FRAGMENTATION = Family(
 CACHE_QUERIES = Family(
     "ds_cache_queries_total",
     "counter",
-    "Prompt tokens looked up in a cache tier.",
+    "Prompt tokens looked up in a cache tier; absent where the server has none.",
     unit="tokens",
     labels=("model", "tier"),
     signal="prefix_lookups",
@@ -156,7 +156,7 @@ CACHE_QUERIES = Family(
 CACHE_HITS = Family(
     "ds_cache_hits_total",
     "counter",
-    "Prompt tokens found in a cache tier.",
+    "Prompt tokens found in a cache tier; absent where the server has none.",
     unit="tokens",
     labels=("model", "tier"),
     signal="prefix_hits",
