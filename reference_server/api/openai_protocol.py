@@ -31,6 +31,12 @@ COMPLETION_MAX_TOKENS = 16
 """OpenAI's default for completions; a chat answer may fill the context."""
 SILENT_ROLES = ("assistant",)
 """Whose turns may be without content: an assistant that has nothing to say."""
+_SHAPING_FIELDS = frozenset(
+    {
+        *("logit_bias", "presence_penalty", "frequency_penalty", "repetition_penalty"),
+        *("top_k", "min_p", "min_tokens", "logprobs"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +213,8 @@ def _shaping(
     request: Request, logprobs: int | None, served: ServedModel
 ) -> tuple[Shaping | None, str | None]:
     """What is not to be drawn plainly, and the first field that asks for it; None for both where none does."""
+    if _SHAPING_FIELDS.isdisjoint(request.model_fields_set):
+        return None, None  # nearly every request
     could_end = (served.shape.eos and not request.ignore_eos) or request.stop_token_ids or request.stop
     min_tokens = request.min_tokens if could_end else 0
     asked = {
