@@ -1,6 +1,7 @@
 """Everything that a run tells others while it goes on: its Prometheus, a Grafana, and whoever watches its terminal."""
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Self
 
@@ -13,8 +14,10 @@ from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.publishing.load_series import LoadCollector
 from chaos.publishing.run_series import RunSeries
 from chaos.record.details import FaultDetail, FaultEnded
+from chaos.run_folder import RunFolder
 from chaos.targets import Target
 from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB, RUN_JOB
+from exporters.slo import Objective
 
 _TABLE_WIDTH = 118
 
@@ -40,14 +43,19 @@ class Broadcast:
         """Of the run's own series."""
         return self._series.address
 
-    def target_started(self, target: Target) -> RecognisedEngine:
-        """Say what a foreign engine can tell, load the rules that fit it, and watch the scrapes; the engine."""
+    def target_started(
+        self, target: Target, folder: RunFolder, objectives: Sequence[Objective]
+    ) -> RecognisedEngine:
+        """Say what a foreign engine can tell, load the rules that fit it, and watch the scrapes; the engine.
+
+        Rules for objectives of the run's own are written into its folder.
+        """
         endpoints = target.endpoints()
         engine = recognised(endpoints.replica_metrics_urls)
         if engine.is_foreign and endpoints.replica_metrics_urls:
             self._progress.note(f"what these replicas can tell\n{engine.explained(_TABLE_WIDTH)}")
         if endpoints.prometheus_url is not None and target.wanted_replicas:
-            rules = engine.live_rules()
+            rules = engine.rules_for(objectives, folder)
             if rules is not None:
                 target.evaluate(rules)
             else:

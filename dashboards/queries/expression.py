@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from string import Formatter
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from dashboards.config import WINDOW
 from dashboards.engines import REFERENCE, Engine, UntoldError
+from dashboards.objectives import bound_s, budget
 from dashboards.sources import Source, added, le_matcher, normalised, quoted, selected
 from exporters.profiles.signals import SIGNALS, Signal
 from exporters.series.family import Family
@@ -53,6 +54,8 @@ class Samples:
     """Of a histogram: `_bucket`, `_count` or `_sum`."""
     bound_s: float | None = None
     """Of buckets: the upper edge."""
+    objective: str = ""
+    """Of buckets: the objective whose bound is the upper edge, as whoever holds the engine to it has it."""
     function: str = ""
     """Of the samples in a window, such as `rate`; empty: the samples of now."""
 
@@ -78,12 +81,13 @@ class Samples:
         parts: list[str] = []
         notes: list[str] = []
         labelled = {"pod", "le"}
+        upper_s = bound_s(engine.objective(self.objective)) if self.objective else self.bound_s
         for source in engine.sources(self.subject):
             labelled |= {*source.labels, *source.series.fixed}
             matchers = _in_engine_words(self.matchers, source)
             if matchers is None:
                 continue
-            edge, said = _edge(source, self.bound_s)
+            edge, said = _edge(source, upper_s)
             notes += said
             given = ",".join(filter(None, (self.scope, *matchers, edge)))
             window = WINDOW if self.function else ""
@@ -111,10 +115,28 @@ class AnySeries:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """A hole for an objective's error budget: the share that may be bad."""
+
+    objective: str
+
+    def over(self, engine: Engine) -> EngineQuery:
+        """The number.
+
+        Raises:
+            NoObjectiveError: the engine is held to no such objective.
+        """
+        return EngineQuery(f"{budget(engine.objective(self.objective)):g}")
+
+
+Hole: TypeAlias = Samples | AnySeries | Budget
+
+
+@dataclass(frozen=True, slots=True)
 class Expression:
     """PromQL with holes."""
 
-    parts: tuple[str | Samples | AnySeries, ...]
+    parts: tuple[str | Hole, ...]
 
     @property
     def text(self) -> str:
@@ -137,14 +159,12 @@ class Expression:
         )
 
 
-def promql(template: str, **inserted: Expression | Samples | AnySeries) -> Expression:
+def promql(template: str, **inserted: Expression | Hole) -> Expression:
     """The template, as `str.format` reads it, with an expression or a hole in place of each name."""
     return Expression(tuple(_parts(template, inserted)))
 
 
-def _parts(
-    template: str, inserted: dict[str, Expression | Samples | AnySeries]
-) -> Iterator[str | Samples | AnySeries]:
+def _parts(template: str, inserted: dict[str, Expression | Hole]) -> Iterator[str | Hole]:
     for text, name, _, _ in Formatter().parse(template):
         if text:
             yield text
