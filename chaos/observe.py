@@ -89,11 +89,7 @@ def _values(asked: Observation, versions: Mapping[str, str]) -> dict[str, Any]:
             "observe": duration_text(asked.lasts_s),
         },
         "faults": [],
-        "slo": {
-            **spelled_out(asked.objectives),
-            "ttft": duration_text(asked.ttft_s),
-            "e2e": duration_text(asked.e2e_s),
-        },
+        "slo": spelled_out(asked.objectives, ttft=asked.ttft_s, e2e=asked.e2e_s),
         "recovery": {
             "window": duration_text(window_s),
             "hold": duration_text(max(window_s, _LONGEST_WINDOW_S)),

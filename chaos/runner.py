@@ -90,7 +90,9 @@ class Run:
                 stack.callback(self.progress.close)
                 self.progress.phase("target", self.experiment.target.about)
                 name = self.experiment.spec.experiment
-                broadcast = stack.enter_context(Broadcast(name, self.grafana, self.progress))
+                broadcast = stack.enter_context(
+                    Broadcast(name, self.grafana, self.progress, self.experiment.objectives)
+                )
                 load = self.experiment.spec.load
                 opening = Opening(
                     experiment=name,
@@ -106,6 +108,7 @@ class Run:
                 self.progress.note(where)
                 self._under_load(target, broadcast)
                 if self.stay is not None:
+                    broadcast.judged(judge.judge_folder(self.folder))
                     self.stay.until_released(self.progress, where)
                 self.progress.phase("cleanup", "ending every process of the run")
         except (AftershockError, Interrupted) as error:
@@ -124,7 +127,7 @@ class Run:
         try:
             for planned in self.experiment.faults:
                 require_possible(target, planned)
-            engine = broadcast.target_started(target, self.folder, self.experiment.objectives)
+            engine = broadcast.target_started(target, self.folder)
             endpoints = target.endpoints()
             claims.require_understood(endpoints.prometheus_url, self._asked)
             model = served_model(endpoints, self.experiment.spec.load)

@@ -55,6 +55,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     built = commands.add_parser("build", help="write the generated files, or check them")
+    _add_build(built)
+    pushed = commands.add_parser(
+        "push", help="send the dashboards to a Grafana, replacing those of the same uid"
+    )
+    _add_push(pushed)
+    for command in (built, pushed):
+        command.add_argument(
+            "--engine",
+            choices=[known.engine for known in profiles()],
+            default=REFERENCE_ENGINE,
+            help="whose series the panels ask for (default: %(default)s)",
+        )
+        command.add_argument(
+            "--slo",
+            type=Path,
+            metavar="FILE",
+            help="objectives of your own, for lines, shares, burn rates and alerts (docs/slo.md; default: the demo's)",
+        )
+    return parser
+
+
+def _add_build(built: argparse.ArgumentParser) -> None:
     built.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is stale")
     built.add_argument(
         "--root", type=Path, default=Path(), help="the repository (default: the folder one is in)"
@@ -71,9 +93,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="write the rules of --engine into this folder: for Prometheus, for a run, for the operator",
     )
-    pushed = commands.add_parser(
-        "push", help="send the dashboards to a Grafana, replacing those of the same uid"
-    )
+
+
+def _add_push(pushed: argparse.ArgumentParser) -> None:
     pushed.add_argument("--url", required=True, help="of Grafana, with its path if it has one")
     pushed.add_argument(
         "--token",
@@ -81,21 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         required=TOKEN_VARIABLE not in os.environ,
         help=f"of a service account with the role Editor (default: ${TOKEN_VARIABLE})",
     )
-    for command in (built, pushed):
-        command.add_argument(
-            "--engine",
-            choices=[known.engine for known in profiles()],
-            default=REFERENCE_ENGINE,
-            help="whose series the panels ask for (default: %(default)s)",
-        )
-        command.add_argument(
-            "--slo",
-            type=Path,
-            metavar="FILE",
-            help="objectives of your own, for lines, shares, burn rates and alerts (docs/slo.md; default: the demo's)",
-        )
     pushed.add_argument("--dry-run", action="store_true", help="write nothing; say what would be done")
-    return parser
 
 
 def _build(root: Path, *, check: bool) -> int:

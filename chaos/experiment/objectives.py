@@ -43,10 +43,11 @@ def with_objectives(document: Document, given: Path | None) -> Document:
     return replace(document, values={**document.values, "slo": spelled_out(objectives_of(path))})
 
 
-def spelled_out(objectives: Sequence[Objective]) -> dict[str, Any]:
-    """The same as a mapping of an experiment file."""
-    bounds = {each.name: duration_text(each.bound_s) for each in objectives if each.bound_s is not None}
+def spelled_out(objectives: Sequence[Objective], **bounds_s: float) -> dict[str, Any]:
+    """The same as a mapping of an experiment file; `bounds_s` by name come before theirs."""
+    bounds_s = {each.name: each.bound_s for each in objectives if each.bound_s is not None} | bounds_s
     shares = {each.name: percent_text(each.share) for each in objectives}
+    bounds = {name: duration_text(bound_s) for name, bound_s in bounds_s.items()}
     return {**bounds, **({"shares": shares} if shares else {})}
 
 

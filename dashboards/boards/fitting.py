@@ -3,7 +3,8 @@
 A panel that the engine cannot fill is left out, and a note says why. Our own exporters tell whatever a query asks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from dashboards.boards.panels import Dashboard, Limit, Note, Panel, Query, Row
@@ -21,7 +22,7 @@ def for_engine(dashboard: Dashboard, engine: Engine) -> Dashboard | None:
         UntoldError: our own exporters do not tell what a query asks.
     """
     missing: dict[str, list[str]] = {}
-    variables = tuple(_variable(variable, engine) for variable in dashboard.variables)
+    variables = tuple(_variables(dashboard.variables, engine))
     if engine.runtime == REFERENCE_ENGINE:
         whole = tuple(Row(row.title, tuple(_panels(row, engine, missing))) for row in dashboard.rows)
         if missing:
@@ -127,5 +128,8 @@ def _note(engine: Engine, missing: dict[str, list[str]]) -> Note:
     )
 
 
-def _variable(variable: Variable, engine: Engine) -> Variable:
-    return replace(variable, query=Expression((variable.query.over(engine).text,)))
+def _variables(variables: Iterable[Variable], engine: Engine) -> Iterator[Variable]:
+    """Those that the engine's series can fill."""
+    for variable in variables:
+        with suppress(UntoldError):
+            yield replace(variable, query=Expression((variable.query.over(engine).text,)))

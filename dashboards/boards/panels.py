@@ -79,6 +79,10 @@ class Panel:
     maximum: float | None = None
     min_step: str | None = None
     """The finest resolution that is asked for, as Prometheus writes durations."""
+    now_only: bool = False
+    """Whether its queries are asked once, for the end of the time shown: those over all of it are dear."""
+    named: bool = False
+    """Whether a single figure shows the name of its series in place of the value."""
     no_value: str = "no data"
     """What an empty panel says: a reason, where emptiness has a usual one."""
 

@@ -17,7 +17,7 @@ def queueing() -> Dashboard:
             Row("Queue", (queue_time(), oldest(), waiting(), waiting_by_replica())),
             Row("Batch", (running(), pace(), throughput(), gaps())),
         ),
-        variables=(variables.JOB, variables.POD),
+        variables=(*variables.OF_REPLICAS, variables.EXPERIMENT),
     )
 
 

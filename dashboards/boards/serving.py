@@ -16,10 +16,10 @@ def serving() -> Dashboard:
         description="What was asked for and what was attained: shares, burn rates, and latency quantiles.",
         rows=(
             Row("Attained now", (ttft_share(), e2e_share(), itl_share(), availability())),
-            Row("Attained and burned", (attained(), burn_rates())),
+            Row("Attained and burned", (attained(), burn_rates(), budget_left())),
             Row("Latency", (ttft(), e2e(), itl(), tpot(), means())),
         ),
-        variables=(variables.JOB, variables.POD),
+        variables=(*variables.OF_REPLICAS, variables.EXPERIMENT),
     )
 
 
@@ -92,6 +92,27 @@ def burn_rates() -> Panel:
         "suffix:x",
         tuple(Query(expression, legend) for legend, expression in burns.items()),
         limit=Limit(BURN_RATE_PAGE, good="below"),
+    )
+
+
+def budget_left() -> Panel:
+    left = {
+        "first token in time": queries.budget_left(queries.ttft_within_objective(), slo.TTFT),
+        "answered in time": queries.budget_left(queries.e2e_within_objective(), slo.E2E),
+        "token gaps in time": queries.budget_left(queries.itl_within_objective(), slo.ITL),
+        "answered completely": queries.budget_left(queries.answered_ratio(), slo.AVAILABILITY),
+    }
+    return Panel(
+        "Error budget left",
+        "Of what may be bad in the time shown, the share that is left: all of it at 100 %, none at 0, and below that "
+        "more was bad than may be. For the budget of a month, show 30 days.",
+        "percentunit",
+        tuple(Query(expression, legend) for legend, expression in left.items()),
+        kind="bargauge",
+        limit=Limit(0, good="above"),
+        maximum=1,
+        width=24,
+        now_only=True,
     )
 
 

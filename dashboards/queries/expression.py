@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from string import Formatter
 from typing import NamedTuple, TypeAlias
 
-from dashboards.config import WINDOW
+from dashboards.config import MODEL, REPLICAS, SHOWN, WINDOW
 from dashboards.engines import REFERENCE, Engine, UntoldError
 from dashboards.objectives import bound_s, budget
-from dashboards.sources import Source, added, le_matcher, normalised, quoted, selected
+from dashboards.sources import Source, added, is_plain, le_matcher, normalised, quoted, selected
 from exporters.profiles.signals import SIGNALS, Signal
 from exporters.series.family import Family
 
@@ -89,7 +89,7 @@ class Samples:
                 continue
             edge, said = _edge(source, upper_s)
             notes += said
-            given = ",".join(filter(None, (self.scope, *matchers, edge)))
+            given = ",".join(filter(None, (self.scope, *self._of_model(source), *matchers, edge)))
             window = WINDOW if self.function else ""
             narrowed = _narrowed(source, self.by)
             parts.append(
@@ -99,6 +99,30 @@ class Samples:
             said = [f"{label}{operator}{value}" for label, operator, value in self.matchers]
             raise UntoldError(f"{self.declaration.name} has no {', '.join(said)} there")
         return EngineQuery(added(parts), tuple(dict.fromkeys(notes)), frozenset(self.by) - labelled)
+
+    def _of_model(self, source: Source) -> Iterator[str]:
+        """Of replicas' series that say which model they are about: those of the chosen one."""
+        if self.scope == REPLICAS and "model" in source.labels:
+            yield f'{source.labels["model"]}=~"{MODEL}"'
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNames:
+    """A hole for a selector of replicas' series that say which model they are about, and the label they say it in."""
+
+    scope: str = ""
+
+    def over(self, engine: Engine) -> EngineQuery:
+        """Both, with a comma between.
+
+        Raises:
+            UntoldError: the engine's series do not name a model.
+        """
+        for source in (found for signal in engine.profile.signals for found in engine.of(signal)):
+            if "model" in source.labels and is_plain(source.name):
+                part = "_count" if source.kind == "histogram" else ""
+                return EngineQuery(f"{selected(source, part, (self.scope,))}, {source.labels['model']}")
+        raise UntoldError(f"the series of {engine.profile.title} name no model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +153,23 @@ class Budget:
         return EngineQuery(f"{budget(engine.objective(self.objective)):g}")
 
 
-Hole: TypeAlias = Samples | AnySeries | Budget
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A hole for an expression over all the time that the dashboard shows, in place of a moving window."""
+
+    expression: "Expression"
+
+    def over(self, engine: Engine) -> EngineQuery:
+        """The same with another window.
+
+        Raises:
+            UntoldError: the engine does not tell what it asks.
+        """
+        found = self.expression.over(engine)
+        return replace(found, text=found.text.replace(WINDOW, SHOWN))
+
+
+Hole: TypeAlias = Samples | AnySeries | ModelNames | Budget | Shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ Grafana fills them in, or `dashboards.config.bound` does.
 """
 
 from dashboards.config import REPLICAS, WORST
-from dashboards.queries.expression import Budget, Expression, Matcher, Samples, promql
+from dashboards.queries.expression import Budget, Expression, Matcher, Samples, Shown, promql
 from dashboards.queries.promql import (
     OK,
     bucket_rates,
@@ -113,6 +113,12 @@ def itl_within_objective() -> Expression:
 def burn_rate(good_ratio: Expression, objective: Objective) -> Expression:
     """How many times faster than allowed the error budget is used up; 1 uses it up exactly in its period."""
     return promql("(1 - {good}) / {budget}", good=good_ratio, budget=Budget(objective.name))
+
+
+def budget_left(good_ratio: Expression, objective: Objective) -> Expression:
+    """Share of the error budget of the time shown that is left; below 0: more was bad than may be."""
+    burned = promql("(1 - {good}) / {budget}", good=Shown(good_ratio), budget=Budget(objective.name))
+    return promql("1 - {burned}", burned=burned)
 
 
 # Queue and batch.
