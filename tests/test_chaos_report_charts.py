@@ -99,6 +99,9 @@ def test_a_p99_of_the_few_requests_of_one_window_is_marked(rate: float | None, m
     [chart] = kept.of_series({"a": p99, "b": p50}, 10, rate)
     assert [line["label"] for line in chart["series"]] == ["P99 *" if marked else "P99", "P50"]
     assert ("of about 90 requests each, too few for it" in chart["note"]) == marked
+    before = p99.model_copy(update={"panel": "P99 before and behind", "label": "before"})
+    [titled] = kept.of_series({"a": before}, 10, rate)
+    assert titled["series"][0]["label"] == ("before *" if marked else "before")
 
 
 def test_the_machines_cores_are_a_line_above_what_was_busy_and_what_was_ours() -> None:

@@ -87,7 +87,7 @@ def _highest(kept: Sequence[KeptSeries]) -> list[KeptSeries]:
 def _few(one: KeptSeries, rate_per_s: float | None) -> int | None:
     """Of how many requests each point of a P99 is, where so many have none but their slowest."""
     window = re.search(r"\[(\d+)s\]", one.query)
-    if rate_per_s is None or window is None or "P99" not in one.label:
+    if rate_per_s is None or window is None or "P99" not in one.panel + one.label:
         return None
     requests = round(rate_per_s * int(window[1]))
     return requests if requests < 100 else None
