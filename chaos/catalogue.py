@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.errors import AftershockError, CleanupError, ExitCode, InputError
-from chaos.experiment.design import require_decidable
 from chaos.experiment.experiment import Experiment, read_experiment
-from chaos.experiment.meant import require_meant
+from chaos.experiment.foreseen import require_sound
 from chaos.experiment.needs import missing
 from chaos.reading import documents
 from chaos.record.journal import Journal
@@ -78,8 +77,7 @@ def read(folder: Path, slo: Path | None = None) -> tuple[Listed, ...]:
     if not found:
         raise InputError(f"expected a folder with experiments in it: {folder}")
     for experiment in found:
-        require_decidable(experiment)
-        require_meant(experiment)
+        require_sound(experiment)
     return tuple(
         Listed(one, (*missing(one.spec.needs, one.target.service_url), *one.target.lacks())) for one in found
     )

@@ -10,9 +10,9 @@ from random import SystemRandom
 from chaos import run_folder
 from chaos.display.progress import Progress, for_stream
 from chaos.errors import CleanupError, ExitCode, InputError
-from chaos.experiment.design import require_decidable, sentences
+from chaos.experiment.design import sentences
 from chaos.experiment.experiment import Experiment, read_experiment, write_as_run
-from chaos.experiment.meant import require_meant
+from chaos.experiment.foreseen import require_sound
 from chaos.faults import blast_radius, selection
 from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault, victims_rng
@@ -28,8 +28,9 @@ from chaos.report.terminal import print_summary
 from chaos.run_folder import RunFolder
 from chaos.runner import Run
 from chaos.staying import Stay
-from chaos.targets import Planned, Rehearsed, Replica
+from chaos.targets import Replica
 from chaos.targets.kinds import lost_runs, lost_runs_in
+from chaos.targets.options import Planned, Rehearsed
 from chaos.validation import about
 from chaos.versions import versions
 from dashboards.grafana.client import TOKEN_VARIABLE
@@ -64,8 +65,7 @@ def perform(
     stay: Stay | None = None,
 ) -> tuple[Journal, RunFolder]:
     """The same of one that was read, telling `progress` how it goes: the journal and the folder of the run."""
-    require_decidable(experiment)
-    require_meant(experiment)
+    require_sound(experiment)
     for notice in traffic.notices(experiment):
         print(notice, file=sys.stderr)
     grafana = annotations(grafana_url, experiment.spec.experiment)
@@ -125,8 +125,7 @@ def observe(asked: Observation, out: Path | None) -> int:
 def plan(path: Path, seed: int | None, slo: Path | None = None) -> int:
     """Say when which replicas could be hit by the experiment's faults, and which will be with this seed."""
     experiment = read_experiment(path, slo)
-    require_decidable(experiment)
-    require_meant(experiment)
+    require_sound(experiment)
     chosen = experiment.spec.seed if seed is None else seed
     would_be = experiment.target.present(chosen)
     steps = _injections(experiment)

@@ -45,7 +45,8 @@ from chaos.record.rows_file import read_columns
 from chaos.run_folder import RunFolder
 from chaos.staying import Stay, addresses
 from chaos.steady_state import overdue, require_healthy_baseline
-from chaos.targets import Opening, Target
+from chaos.targets import Target
+from chaos.targets.options import Opening
 
 _LOOK_EVERY_S = 0.2
 _DRAIN_SLACK_S = 10.0
@@ -93,18 +94,10 @@ class Run:
                 broadcast = stack.enter_context(
                     Broadcast(name, self.grafana, self.progress, self.experiment.objectives)
                 )
-                load = self.experiment.spec.load
-                opening = Opening(
-                    experiment=name,
-                    folder=self.folder.path,
-                    seed=self.experiment.spec.seed or 0,
-                    run_metrics_address=broadcast.address,
-                    objectives=self.experiment.objectives,
-                    **{key: getattr(load, key) for key in ("ignore_eos", "body", "model", "api_key_env")},
-                    on_progress=lambda ready, wanted: self.progress.update(ready=ready, wanted=wanted),
-                )
-                target = stack.enter_context((self.open_target or self.experiment.target.open)(opening))
-                where = addresses(self.folder, target.endpoints())
+                open_target = self.open_target or self.experiment.target.open
+                opening = self.experiment.opening(self.folder.path, broadcast.address, self._starting)
+                target = stack.enter_context(open_target(opening))
+                where = addresses(self.folder, target.endpoints(), self.grafana.url if self.grafana else None)
                 self.progress.note(where)
                 self._under_load(target, broadcast)
                 if self.stay is not None:
@@ -120,6 +113,9 @@ class Run:
             self._end_early(InconclusiveError(mistake))
             raise
         return self._judge()
+
+    def _starting(self, ready: int, wanted: int) -> None:
+        self.progress.update(ready=ready, wanted=wanted)
 
     def _under_load(self, target: Target, broadcast: Broadcast) -> None:
         opened = TargetOpened(target=target.kind, wanted_replicas=target.wanted_replicas)

@@ -9,9 +9,8 @@ from pathlib import Path
 from chaos import commands, load_commands, run_folder
 from chaos.display.progress import for_stream
 from chaos.errors import InputError
-from chaos.experiment.design import require_decidable
 from chaos.experiment.experiment import read_experiment
-from chaos.experiment.meant import require_meant
+from chaos.experiment.foreseen import require_sound
 from chaos.interrupts import interruptible
 from chaos.publishing import step_summary
 from chaos.record.trials import read_series
@@ -47,8 +46,7 @@ def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None,
     Whatever ends it early, the trials that were finished are reported.
     """
     experiment = read_experiment(path, asked.slo)
-    require_decidable(experiment)
-    require_meant(experiment)
+    require_sound(experiment)
     if experiment.spec.observes:
         raise InputError(f"{path}: expected an experiment with a fault: trials of nothing show nothing")
     grafana = commands.annotations(grafana_url, experiment.spec.experiment)

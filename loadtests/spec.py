@@ -20,7 +20,7 @@ from loadtests.traffic.rate_profile import RateProfile
 from loadtests.traffic.sessions import Sessions
 from loadtests.traffic.traces import Trace
 
-__all__ = ["SHARED_PREFIX", "LoadSpec", "Offered", "Option", "Process", "Timeouts", "misfits"]
+__all__ = ["SHARED_PREFIX", "LoadSpec", "Offered", "Option", "Process", "Timeouts", "misfits", "unplayable"]
 
 
 class Timeouts(Declared):
@@ -115,13 +115,17 @@ class LoadSpec(Offered):
             raise ValueError("--rate-from goes with --arrivals constant or poisson alone")
         if self.summary_path and not self.rows_path:
             raise ValueError("--summary is made from rows: it needs --rows")
-        for name, expected, value in misfits(self):
+        for name, expected, value in (*misfits(self), *unplayable(self, self.rate_per_s, self.duration_s)):
             raise ValueError(
-                f"--{name.removesuffix('_s').replace('_', '-')}: expected {expected}, not {value}"
+                f"--{name.removesuffix('_s').removesuffix('_per').replace('_', '-')}: expected {expected}, not {value}"
             )
         return self
 
 
+MOST_PER_S = 10_000.0
+"""More than this no process of the load comes to send a second, on any machine: a request costs it 0.1 ms and more."""
+MOST_ARRIVALS = 10_000_000
+"""Of one plan, which its readers keep in memory."""
 OWN_KEYS = frozenset({"model", "messages", "stream"})
 """Of a request's body: what the load cannot do without."""
 
@@ -149,6 +153,18 @@ def misfits(load: Offered) -> Iterator[tuple[str, str, object]]:
         yield "mix", expected, " + ".join(f"{100 * part.share:g}%" for part in load.mix)
     if load.trace is not None:
         yield from _misfits_of_a_trace(load)
+
+
+def unplayable(load: Offered, rate_per_s: float, duration_s: float) -> Iterator[tuple[str, str, object]]:
+    """What of a load is sure to be more than its processes can play, as `misfits` says it."""
+    most_per_s = MOST_PER_S * load.processes
+    if rate_per_s > most_per_s:
+        said = f"at most {most_per_s:.0f} requests a second from {load.processes} of the load's processes"
+        yield "rate_per_s", said, rate_per_s
+    elif rate_per_s * duration_s > MOST_ARRIVALS:
+        most_per_s = MOST_ARRIVALS / duration_s
+        said = f"at most {most_per_s:.4g} requests a second: {duration_s:g} s hold {MOST_ARRIVALS:,} of them at most"
+        yield "rate_per_s", said, rate_per_s
 
 
 def _misfits_of_a_trace(load: Offered) -> Iterator[tuple[str, str, object]]:

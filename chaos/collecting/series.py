@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from chaos.prometheus import PrometheusClient, Series, WallClock
 from chaos.record.observed import KeptSeries
-from dashboards.boards import caches, experiment, fleet, queueing
+from dashboards.boards import caches, experiment, fleet, gpu, queueing
 from dashboards.boards.fitting import fit
 from dashboards.boards.panels import Panel
 from dashboards.config import bound
@@ -22,8 +22,9 @@ STEP_S = 1.0
 WINDOW = "5s"
 """Of every rate: five scrapes."""
 PANELS = (
-    *(fleet.replicas(), queueing.waiting(), experiment.both_sides()),
-    *(experiment.retries(), queueing.oldest(), caches.kv_by_replica()),
+    *(fleet.replicas(), queueing.waiting(), experiment.both_sides(), experiment.retries()),
+    *(queueing.queue_time(), queueing.oldest(), caches.hit_ratio(), caches.kv_by_replica()),
+    *gpu.devices()[:2],
 )
 VARIABLES = {"$job": REPLICA_JOB, "$pod": ".*", "$gateway": GATEWAY_JOB}
 

@@ -1,7 +1,7 @@
 """Reading an experiment: its file, the manifests that it names and its assertions, understood as a whole."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from chaos.reading.documents import Document, KeyPath, Problem
 from chaos.reading.kubernetes import objects
 from chaos.reading.quantities import duration_text
 from chaos.reading.strict import build
-from chaos.targets import TargetOptions
+from chaos.targets.options import Opening, TargetOptions
 from exporters.slo import Objective
 
 MANIFEST_COPY = "manifest.yaml"
@@ -64,6 +64,21 @@ class Experiment:
     def baseline_ends_s(self) -> float:
         """On the run clock."""
         return self.spec.phases.warmup_s + self.spec.phases.baseline_s
+
+    def opening(
+        self, folder: Path, metrics_address: str | None, on_progress: Callable[[int, int], None]
+    ) -> Opening:
+        """What a run in this folder gives its target; the run's own series are told at that host and port."""
+        load = self.spec.load
+        return Opening(
+            experiment=self.spec.experiment,
+            folder=folder,
+            seed=self.spec.seed or 0,
+            run_metrics_address=metrics_address,
+            objectives=self.objectives,
+            **{key: getattr(load, key) for key in ("ignore_eos", "body", "model", "api_key_env")},
+            on_progress=on_progress,
+        )
 
     def timetable(self, known: Mapping[int, Known] | None = None) -> Timetable:
         """When what is done; exact once the baseline's length is known, and what StatusChecks were answered.

@@ -22,7 +22,7 @@ from chaos.faults.workflow import Workflow
 from chaos.faults.workflow_course import Check
 from chaos.reading.documents import Document, KeyPath, Problem, read_documents
 from chaos.reading.quantities import duration_text
-from chaos.targets import TargetOptions
+from chaos.targets.options import TargetOptions
 
 
 @dataclass(frozen=True, slots=True)

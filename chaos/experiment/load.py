@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chaos.experiment.file import ExperimentSpec
 from chaos.reading.documents import Problem
-from loadtests.spec import misfits
+from loadtests.spec import misfits, unplayable
 from loadtests.traffic import traces
 
 TRACE_COPY = "trace"
@@ -48,7 +48,12 @@ def load_problems(spec: ExperimentSpec) -> Iterator[Problem]:
 
 
 def length_problems(spec: ExperimentSpec) -> Iterator[Problem]:
-    """Whether the window of a trace is as long as the run."""
+    """Whether the window of a trace is as long as the run, and the run short enough for its rate."""
+    rate_per_s = spec.load.rate_per_s
+    if rate_per_s is not None:
+        where = ("load",) if spec.load.trace is not None else ("load", "rate")
+        for _, expected, value in unplayable(spec.load, rate_per_s, spec.planned_s):
+            yield Problem(where, f"expected {expected}", value)
     if spec.load.trace is None:
         return
     try:

@@ -126,6 +126,13 @@ class Columns:
         gaps = self._gaps_s()
         return gaps[np.repeat(chosen[self.stored], self.tokens[self.stored]) & (gaps >= 0)]
 
+    @property
+    def ended_gaps(self) -> tuple[Floats, Floats]:
+        """Of every gap between tokens: when the token came that ended it, and how long it was."""
+        gaps = self._gaps_s()
+        inner = gaps >= 0
+        return self.token_s[inner] + gaps[inner], gaps[inner]
+
     def _gaps_s(self) -> Floats:
         """Beside each token the gap to the next one of its request; -1 beside its last."""
         gaps = np.diff(self.token_s, append=0.0)

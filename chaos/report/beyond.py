@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from chaos.record.journal import Journal
 from chaos.record.sections import Phase, StatusCheck
-from chaos.report.story import Tile
+from chaos.report import few
+from chaos.report.tiles import Tile
 from chaos.report.words import NOTHING, instant, plain, seconds, share
 
 COLD_START_HEADS = (
@@ -85,7 +86,7 @@ def parts(journal: Journal) -> list[tuple[str, ...]]:
             plain(one.n),
             share(one.goodput),
             seconds(one.ttft_p50_s),
-            seconds(one.ttft_p99_s),
+            few.p99(one.ttft_p99_s, one.n),
             share(one.error_ratio),
         )
         for one in journal.parts or ()

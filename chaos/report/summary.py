@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from chaos.report import beyond, cost, disturbances, lifecycle, story
+from chaos.report import beyond, cost, disturbances, few, lifecycle, story
 from chaos.report.markdown import code, section, table, text
 from chaos.report.recorded import Recorded
 from chaos.report.words import instant, plain, seconds, share
@@ -79,14 +79,15 @@ def _phases(run: Recorded) -> str:
             plain(phase.n),
             share(phase.goodput),
             seconds(phase.ttft_p50_s),
-            seconds(phase.ttft_p99_s),
-            seconds(phase.e2e_p99_s),
+            text(few.p99(phase.ttft_p99_s, phase.n)),
+            text(few.p99(phase.e2e_p99_s, phase.n)),
             share(phase.error_ratio),
         )
         for phase in run.journal.phases
     )
     heads = ("phase", "run clock", "n", "goodput", "TTFT p50", "TTFT p99", "e2e p99", "errors")
-    return table(heads, rows)
+    marked = text(few.note(run.journal))
+    return table(heads, rows) + (f"\n\n{marked}" if marked else "")
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
