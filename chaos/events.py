@@ -49,6 +49,11 @@ class EventKind(StrEnum):
         "Prometheus reaches it no more, though it is ready: its series end here, whatever it does.",
     )
     SCRAPE_BACK = "scrape_back", "Prometheus reaches it again."
+    WATCH_LOST = (
+        "watch_lost",
+        "The last sign of whoever tells what becomes of replicas: from here on nobody knows.",
+    )
+    WATCH_BACK = "watch_back", "It is told again; what happened meanwhile is not."
     LOAD_STARTED = "load_started", "The first instant of the arrival plan: the run clock is at 0."
     LOAD_CLOSED = (
         "load_closed",

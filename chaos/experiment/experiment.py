@@ -11,6 +11,7 @@ from chaos.experiment.claims import claim_problems, claims_need_s
 from chaos.experiment.file import CHOSEN_S, ExperimentSpec, FaultEntry
 from chaos.experiment.injections import Asked, Injection, PlannedCheck, read_injections
 from chaos.experiment.load import keep_trace, length_problems, load_problems, relative_trace, with_its_trace
+from chaos.experiment.objectives import filled_in, with_objectives
 from chaos.experiment.watched import Watched, watched_problems
 from chaos.faults.injection import PlannedFault
 from chaos.faults.kinds import NAMESPACE
@@ -25,6 +26,7 @@ from chaos.reading.kubernetes import objects
 from chaos.reading.quantities import duration_text
 from chaos.reading.strict import build
 from chaos.targets import TargetOptions
+from exporters.slo import Objective
 
 MANIFEST_COPY = "manifest.yaml"
 """Lies beside the experiment in a run folder, so that the folder can be run again as it is; several are numbered."""
@@ -47,6 +49,11 @@ class Experiment:
     def target(self) -> TargetOptions:
         """Where it happens."""
         return self.spec.target.chosen
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What it is held to, as rules and panels have it."""
+        return self.spec.slo.objectives
 
     @property
     def faults(self) -> tuple[PlannedFault, ...]:
@@ -76,8 +83,8 @@ class Experiment:
         return timetable(entries, self.spec.seed or 0, self.baseline_ends_s)
 
 
-def read_experiment(path: Path) -> Experiment:
-    """The experiment of a file, with its manifests.
+def read_experiment(path: Path, slo: Path | None = None) -> Experiment:
+    """The experiment of a file, with its manifests; with `slo`, a file of objectives in place of its own.
 
     Raises:
         InputError: naming file, line, key path, value and what was expected, for every problem of the
@@ -85,8 +92,8 @@ def read_experiment(path: Path) -> Experiment:
     """
     document = documents.read_document(path)
     _refuse_manifest(document)
-    spec = with_its_trace(build(document, ExperimentSpec), path.parent)
-    assertions, problems = _parsed(spec.assertions)
+    spec = with_its_trace(build(with_objectives(document, slo), ExperimentSpec), path.parent)
+    assertions, problems = _parsed(spec)
     if found := [*load_problems(spec)]:  # without them it has a rate, or will have one
         problems += found
     else:
@@ -178,11 +185,12 @@ def _missing_manifests(spec: ExperimentSpec, folder: Path) -> Iterator[Problem]:
             yield Problem((*where, "manifest"), complaint, entry.manifest)
 
 
-def _parsed(expressions: tuple[str, ...]) -> tuple[tuple[Assertion, ...], list[Problem]]:
+def _parsed(spec: ExperimentSpec) -> tuple[tuple[Assertion, ...], list[Problem]]:
     parsed, problems = [], []
-    for index, expression in enumerate(expressions):
+    objectives = {each.name: each for each in spec.slo.objectives}
+    for index, expression in enumerate(spec.assertions):
         try:
-            parsed.append(parse(expression))
+            parsed.append(parse(filled_in(expression, objectives)))
         except InputError as error:
             problems.append(Problem(("assertions", index), str(error)))
     return tuple(parsed), problems

@@ -102,6 +102,15 @@ class ReplicaGone(OfReplica):
     how: str = ""
 
 
+class OfWatch(Detail):
+    """Whose news did not come."""
+
+    watched: str
+    """What, and where."""
+    why: str = ""
+    """What stood in the way, as far as it is known."""
+
+
 class LoadStarted(Detail):
     """The run clock begins."""
 
@@ -211,6 +220,8 @@ DETAILS: Mapping[str, type[Detail]] = {
     EventKind.REPLICA_RESTARTED: ReplicaRunning,
     EventKind.SCRAPE_LOST: OfReplica,
     EventKind.SCRAPE_BACK: OfReplica,
+    EventKind.WATCH_LOST: OfWatch,
+    EventKind.WATCH_BACK: OfWatch,
     EventKind.LOAD_STARTED: LoadStarted,
     EventKind.LOAD_CLOSED: Nothing,
     EventKind.LOAD_FINISHED: Nothing,

@@ -11,6 +11,7 @@ from chaos.events import Event
 from chaos.reading.documents import Problem
 from chaos.reading.strict import Strict
 from chaos.targets.effects import Effect, Fidelity
+from exporters.slo import OBJECTIVES, Objective
 
 SERVICE = "the service"
 """What stands for the whole of it, where a fault has no victims that could be told apart."""
@@ -42,6 +43,8 @@ class Replica:
     """A terminating replica still counts as a candidate, as in Chaos Mesh."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """What fieldSelectors can ask for beyond name, namespace, node and phase, e.g. `spec.restartPolicy`."""
+    grace_s: float = 0.0
+    """How long its processes may take to end once they are asked to; 0 where they are not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,8 @@ class Opening:
     """Which model it will ask for, where the experiment's load says so."""
     api_key_env: str | None = None
     """The variable with its API key, where the experiment's load names one."""
+    objectives: Sequence[Objective] = OBJECTIVES
+    """What it is held to: bucket edges of whatever the target itself starts."""
     on_progress: Callable[[int, int], None] = lambda _ready, _wanted: None
     """Told the ready and the wanted number of replicas while the target starts."""
 

@@ -36,6 +36,7 @@ GATEWAY_REQUEST_SECONDS = Family(
     unit="seconds",
     labels=("outcome",),
     buckets=E2E_EDGES,
+    objective="e2e",
 )
 GATEWAY_OUTSTANDING = Family(
     "ds_gateway_replica_outstanding",

@@ -90,7 +90,7 @@ class Forwarder:
         self.in_flight = 0
         self.attempts = OpenAttempts(balancer.ejector, spec.ejection)
         self._budget = RetryBudget(spec.retries)
-        self.metrics = GatewayMetrics(balancer, self._budget, lambda: self.in_flight)
+        self.metrics = GatewayMetrics(balancer, self._budget, lambda: self.in_flight, spec.e2e_s)
         self._client = client
         self._balancer = balancer
 
