@@ -49,7 +49,7 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the load and the scrapes go."""
+    """Where the load and the scrapes go; `service_names` are hosts that mean the service to whoever is in the cluster."""
 
     url: str
     """Base URL of the OpenAI-compatible service, without `/v1`."""
@@ -61,7 +61,6 @@ class Endpoints:
     """What to ask for; None for the first model that the service lists."""
     api_key: str = field(default="", repr=False)
     service_names: Sequence[str] = ()
-    """Hosts that mean the service to whoever is in the cluster, where the runner can answer for that."""
 
 
 @dataclass(frozen=True, slots=True)
