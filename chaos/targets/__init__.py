@@ -49,7 +49,7 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the load and the scrapes go; `service_names` are hosts that mean the service to whoever is in the cluster."""
+    """Where load and scrapes go; `service_names` are hosts that mean the service to whoever is in the cluster."""
 
     url: str
     """Base URL of the OpenAI-compatible service, without `/v1`."""
