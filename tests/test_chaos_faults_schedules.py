@@ -207,11 +207,11 @@ def test_a_workflow_without_end_is_no_endless_walk(tmp_path: Path) -> None:
         (
             {
                 "name": "t",
-                "templateType": "TimeChaos",
+                "templateType": "DNSChaos",
                 "deadline": "1s",
-                "timeChaos": {**WHO, "timeOffset": "1s"},
+                "dnsChaos": {**WHO, "action": "error"},
             },
-            "another clock",
+            "no DNS server",
         ),
     ],
     ids=lambda value: value["templateType"] if isinstance(value, dict) else "",

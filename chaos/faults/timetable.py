@@ -107,15 +107,15 @@ def timetable(entries: Sequence[Entry], seed: int, baseline_ends_s: float) -> Ti
     for index, entry in enumerate(entries):
         count[entry.fault] = count.get(entry.fault, 0) + 1
         if entry.begins:
-            draw = index if entry.later_as is None else entry.later_as
-            from_s = baseline_ends_s + later_s(seed, draw, entry.jitter_s)
-            steps += _steps(entry, index, f"{entry.fault}#{count[entry.fault]}", draw, from_s)
+            jittered_as = index if entry.later_as is None else entry.later_as
+            from_s = baseline_ends_s + later_s(seed, jittered_as, entry.jitter_s)
+            steps += _steps(entry, index, f"{entry.fault}#{count[entry.fault]}", from_s)
     return Timetable(seed, tuple(sorted(steps, key=lambda step: (step.at_s, step.action == "inject"))))
 
 
-def _steps(entry: Entry, index: int, occurrence: str, draw: int, from_s: float) -> Iterator[Step]:
+def _steps(entry: Entry, index: int, occurrence: str, from_s: float) -> Iterator[Step]:
     at_s, waits = from_s + entry.at_s, entry.within_s is not None
-    step = partial(Step, fault=index, occurrence=occurrence, draw=draw, after_check=entry.after_check)
+    step = partial(Step, fault=index, occurrence=occurrence, draw=index, after_check=entry.after_check)
     yield step(at_s, "inject", until_s=at_s + (entry.within_s or 0.0) if waits else None)
     if entry.ends_s is not None:
         yield step(from_s + entry.ends_s, "recover", after_s=entry.duration_s if waits else None)

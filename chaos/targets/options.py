@@ -77,6 +77,8 @@ class TargetOptions(Strict, ABC):
     """A target's own section of the experiment file, and all that can be said and done with no more than that."""
 
     kind: ClassVar[str]
+    asks_its_names: ClassVar[bool] = False
+    """Whether the runner can ask URLs of the target's own network, as a Workflow's StatusCheck has them."""
 
     @property
     @abstractmethod
@@ -92,11 +94,6 @@ class TargetOptions(Strict, ABC):
     def service_url(self) -> str | None:
         """Of the service that must be there already; None where the target starts its own."""
         return None
-
-    @property
-    def asks_its_names(self) -> bool:
-        """Whether the runner can ask URLs of the target's own network, as a Workflow's StatusCheck has them."""
-        return False
 
     @property
     @abstractmethod

@@ -117,6 +117,7 @@ class LocalOptions(TargetOptions):
     """A Deployment's worth of processes on this machine."""
 
     kind: ClassVar[str] = KIND
+    asks_its_names: ClassVar[bool] = True
 
     replicas: Count
     """how many replicas"""
@@ -154,11 +155,6 @@ the command; `[]`: each starts anew"""
     def wanted_replicas(self) -> int:
         """How many replicas there should be."""
         return self.replicas
-
-    @property
-    def asks_its_names(self) -> bool:
-        """They are this machine's, and its Service's are the gateway's."""
-        return True
 
     @property
     def has_prometheus(self) -> bool:
