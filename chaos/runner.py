@@ -104,7 +104,7 @@ class Run:
                     on_progress=lambda ready, wanted: self.progress.update(ready=ready, wanted=wanted),
                 )
                 target = stack.enter_context((self.open_target or self.experiment.target.open)(opening))
-                where = addresses(self.folder, target.endpoints())
+                where = addresses(self.folder, target.endpoints(), broadcast.address)
                 self.progress.note(where)
                 self._under_load(target, broadcast)
                 if self.stay is not None:
