@@ -93,15 +93,10 @@ class Run:
                 broadcast = stack.enter_context(
                     Broadcast(name, self.grafana, self.progress, self.experiment.objectives)
                 )
-                load = self.experiment.spec.load
-                opening = Opening(
-                    experiment=name,
-                    folder=self.folder.path,
-                    seed=self.experiment.spec.seed or 0,
-                    run_metrics_address=broadcast.address,
-                    objectives=self.experiment.objectives,
-                    **{key: getattr(load, key) for key in ("ignore_eos", "body", "model", "api_key_env")},
-                    on_progress=lambda ready, wanted: self.progress.update(ready=ready, wanted=wanted),
+                opening = self.experiment.opening(
+                    self.folder.path,
+                    broadcast.address,
+                    lambda ready, wanted: self.progress.update(ready=ready, wanted=wanted),
                 )
                 target = stack.enter_context((self.open_target or self.experiment.target.open)(opening))
                 where = addresses(self.folder, target.endpoints(), broadcast.address)

@@ -1,7 +1,7 @@
 """Reading an experiment: its file, the manifests that it names and its assertions, understood as a whole."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from chaos.reading.documents import Document, KeyPath, Problem
 from chaos.reading.kubernetes import objects
 from chaos.reading.quantities import duration_text
 from chaos.reading.strict import build
-from chaos.targets import TargetOptions
+from chaos.targets import Opening, TargetOptions
 from exporters.slo import Objective
 
 MANIFEST_COPY = "manifest.yaml"
@@ -55,6 +55,21 @@ class Experiment:
     def faults(self) -> tuple[PlannedFault, ...]:
         """What is injected, in the order of the file; what a Schedule or a Workflow repeats is there again."""
         return tuple(injection.planned for injection in self.injections)
+
+    def opening(
+        self, folder: Path, run_metrics_address: str, on_progress: Callable[[int, int], None]
+    ) -> Opening:
+        """What a run of it gives its target."""
+        load = self.spec.load
+        return Opening(
+            experiment=self.spec.experiment,
+            folder=folder,
+            seed=self.spec.seed or 0,
+            run_metrics_address=run_metrics_address,
+            objectives=self.objectives,
+            **{key: getattr(load, key) for key in ("ignore_eos", "body", "model", "api_key_env")},
+            on_progress=on_progress,
+        )
 
     def timetable(self) -> Timetable:
         """When what is done; exact once the baseline's length is known."""
