@@ -137,8 +137,12 @@ def plan(path: Path, seed: int | None, slo: Path | None = None) -> int:
                 f"{step.occurrence}, between {step.at_s:g} and {step.until_s:g} s on the run clock, once {when}:"
             )
         elif len(steps) > 1:
-            print(f"{step.occurrence}, {step.at_s:g} s on the run clock:")
+            after = "" if step.after_check is None else f" at the latest, once {step.after_check} is over"
+            print(f"{step.occurrence}, {step.at_s:g} s on the run clock{after}:")
         _print_reach(experiment.faults[step.fault], would_be, chosen, step.draw)
+    for check in experiment.checks:
+        at_s = experiment.baseline_ends_s + check.check.at_s
+        print(f"{check.id}, {at_s:g} s on the run clock at the latest: {check.check.asks}")
     for sentence in sentences(experiment):
         print(sentence)
     print(

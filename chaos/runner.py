@@ -198,13 +198,13 @@ class Run:
         injector = Injector(
             target, self.experiment.faults, plan.seed, self.folder, began, broadcast.fault_ended, self._events
         )
-        with watching(self.experiment, load, view, target.endpoints().prometheus_url) as looks, injector:
+        with watching(self.experiment, load, view, target.endpoints(), self._events) as looks, injector:
 
             def look_on(until_s: float, over: Callable[[float], bool]) -> None:
                 self.progress.update(victims=injector.hit)
                 self._watch("observe", view, zero_s, zero_s + until_s, self._done, over)
 
-            conductor = Conductor(injector, looks, look_on, zero_s, self.stopping)
+            conductor = Conductor(injector, *looks, look_on, zero_s, self.stopping)
             try:
                 conductor.carry_out(Agenda(plan.steps))
                 look_on(load.config.duration_s, conductor.safe)

@@ -9,6 +9,7 @@ from exporters.profiles.library import profile, profiles
 from exporters.profiles.profile import Profile, Series
 from exporters.profiles.signals import SIGNALS
 from exporters.series import collectors, comm, gateway, gpu, groups, probe, server
+from exporters.series.engine import FAMILIES as ENGINE_FAMILIES
 from exporters.series.family import Family, with_bound
 from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB
 from exporters.slo import Objective
@@ -34,7 +35,9 @@ REFERENCE_ENGINE = "reference"
 _JOBS = {REFERENCE_ENGINE: REPLICA_JOB}
 _RANKS = "dp_rank"
 """Ranks of one replica are one to rules and panels."""
-_OF_REPLICAS = frozenset(family.name for family in (*server.FAMILIES, *gpu.FAMILIES, *collectors.FAMILIES))
+_OF_REPLICAS = frozenset(
+    family.name for family in (*server.FAMILIES, *ENGINE_FAMILIES, *gpu.FAMILIES, *collectors.FAMILIES)
+)
 """What another engine has under other names, or not at all; the rest runs beside it and keeps its own."""
 
 

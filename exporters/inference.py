@@ -23,6 +23,7 @@ from exporters.cache import CacheLookups
 from exporters.collectors import CollectorSet
 from exporters.engine import EngineMetrics
 from exporters.exposition import Exposition, serve
+from exporters.invalid_requests import InvalidRequests
 from exporters.registry import Registry, counter, gauge, histogram
 from exporters.request_events import Clock, InFlight, RequestMetrics, RequestSeries
 from exporters.series import server as declared
@@ -33,18 +34,33 @@ __all__ = ["Exposition", "InferenceMetrics", "RequestMetrics", "serve"]
 
 
 class InferenceMetrics:
-    """The series of one served model, all there from the start, in a registry of its own or the one given."""
+    """The series of one served model, in a registry of its own or the one given.
+
+    Those of requests are there from the start; what a server may not know of itself (the KV cache, its caches, its
+    steps, requests that were none) from when it is told: 0 would be a claim.
+    """
 
     def __init__(
         self,
         model: str,
         *,
-        cache_tiers: Sequence[str] = ("memory",),
+        cache_tiers: Sequence[str] = (),
         registry: CollectorRegistry | None = None,
         clock: Clock = time.monotonic,
         objectives: Iterable[Objective] = OBJECTIVES,
     ) -> None:
-        """The bounds of the objectives are bucket edges; ValueError when the registry already holds these families."""
+        """Prepare the series.
+
+        Args:
+            model: its name.
+            cache_tiers: the caches whose lookups will be reported; without any, there are no series of caches.
+            registry: one that is there already.
+            clock: seconds that never run backwards.
+            objectives: their bounds become bucket edges.
+
+        Raises:
+            ValueError: the registry already holds these families.
+        """
         self.registry = Registry() if registry is None else registry
         self.collectors = CollectorSet(self.registry)
         self._cache = CacheLookups(model, cache_tiers)
@@ -52,7 +68,7 @@ class InferenceMetrics:
         self._in_flight = InFlight(clock)
         self._series = _request_series(model, self.registry, tuple(objectives))
         _watch(self._in_flight, model, self.registry)
-        self._kv_usage = gauge(declared.KV_CACHE_USAGE, self.registry).labels(model)
+        self._kv_usage = gauge(declared.KV_CACHE_USAGE, self.registry)
         self._kv_fragmentation = gauge(declared.KV_CACHE_FRAGMENTATION, self.registry)
         self._model = model
         build_info = gauge(declared.BUILD_INFO, self.registry)
@@ -71,12 +87,17 @@ class InferenceMetrics:
         self._cache.add(tier, queried_tokens, hit_tokens)
 
     def kv_usage(self, ratio: float) -> None:
-        """From now on this share of the KV cache is used, 0 to 1."""
-        self._kv_usage.set(ratio)
+        """From now on this share of the KV cache is used, 0 to 1; no series before the first call."""
+        self._kv_usage.labels(self._model).set(ratio)
 
     def kv_fragmentation(self, ratio: float) -> None:
         """From now on this share of the reserved KV slots holds no token, 0 to 1; no series before the first call."""
         self._kv_fragmentation.labels(self._model).set(ratio)
+
+    @cached_property
+    def invalid_requests(self) -> InvalidRequests:
+        """For a server that counts what it answers 4xx: series of their own, there from the first use."""
+        return InvalidRequests(self._model, self.registry)
 
     @cached_property
     def engine(self) -> EngineMetrics:

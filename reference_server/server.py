@@ -130,7 +130,9 @@ class Server:
     def _instrumentation(self, served: ServedModel) -> Instrumentation:
         if self._settings.metrics == "off":
             return Uninstrumented()
-        metrics = InferenceMetrics(served.name, objectives=_objectives(self._settings.slo))
+        metrics = InferenceMetrics(
+            served.name, cache_tiers=("memory",), objectives=_objectives(self._settings.slo)
+        )
         host, port = self._settings.host, self._settings.metrics_port
         exposition = self._owned.enter_context(serve(metrics.registry, host=host, port=port))
         self.metrics_port = exposition.port

@@ -18,7 +18,10 @@ from tests.support.observed_run import VARIABLES, WINDOW, ObservedRun, observed_
 NO_GPU = "this machine has no NVIDIA GPU, and torch's CUDA allocator reserves nothing"
 WITHOUT_GPU = {"Replicas with a GPU", "GPU part of the scrape"}
 """Of the GPU dashboard, what says something on every machine. With a GPU nothing of it may be empty."""
-NOT_REPORTED = {"KV cache: reserved and empty": "ds_kv_cache_fragmentation_ratio"}
+NOT_REPORTED = {
+    "KV cache: reserved and empty": "ds_kv_cache_fragmentation_ratio",
+    "Memory bandwidth used": "ds_engine_bandwidth_utilisation_ratio",
+}
 """Panels of a series that a server may leave out."""
 QUERIES = [
     pytest.param(name, panel.title, query, id=f"{name}: {panel.title}: {query.legend}")

@@ -9,7 +9,7 @@ from chaos.assertions.grammar import Assertion, parse
 from chaos.errors import InputError
 from chaos.experiment.claims import claim_problems, claims_need_s
 from chaos.experiment.file import CHOSEN_S, ExperimentSpec, FaultEntry
-from chaos.experiment.injections import Asked, Injection, read_injections
+from chaos.experiment.injections import Asked, Injection, PlannedCheck, read_injections
 from chaos.experiment.load import keep_trace, length_problems, load_problems, relative_trace, with_its_trace
 from chaos.experiment.objectives import filled_in, with_objectives
 from chaos.experiment.watched import Watched, watched_problems
@@ -18,6 +18,8 @@ from chaos.faults.kinds import NAMESPACE
 from chaos.faults.objects import read_object
 from chaos.faults.occurrence import Planned
 from chaos.faults.timetable import Timetable, timetable
+from chaos.faults.workflow import Workflow
+from chaos.faults.workflow_course import Known
 from chaos.reading import documents
 from chaos.reading.documents import Document, KeyPath, Problem
 from chaos.reading.kubernetes import objects
@@ -40,6 +42,8 @@ class Experiment:
     assertions: tuple[Assertion, ...]
     rate_at: str
     """File and line of `load.rate`, as its author wrote it."""
+    checks: tuple[PlannedCheck, ...] = ()
+    """What its Workflows ask."""
 
     @property
     def target(self) -> TargetOptions:
@@ -71,11 +75,27 @@ class Experiment:
             on_progress=on_progress,
         )
 
-    def timetable(self) -> Timetable:
-        """When what is done; exact once the baseline's length is known."""
-        spec = self.spec
-        baseline_ends_s = spec.phases.warmup_s + spec.phases.baseline_s
-        return timetable([injection.timed for injection in self.injections], spec.seed or 0, baseline_ends_s)
+    @property
+    def baseline_ends_s(self) -> float:
+        """On the run clock."""
+        return self.spec.phases.warmup_s + self.spec.phases.baseline_s
+
+    def timetable(self, known: Mapping[int, Known] | None = None) -> Timetable:
+        """When what is done; exact once the baseline's length is known, and what StatusChecks were answered.
+
+        Args:
+            known: of the Workflow whose first injection has that number; absent: all is as late as can be.
+        """
+        entries = [injection.timed for injection in self.injections]
+        for first, told in (known or {}).items():
+            one = self.injections[first]
+            assert isinstance(one.source, Workflow)
+            walked = one.source.course(one.entry.at_s, one.entry.until_s, told).occurrences
+            found = {occurrence.place: occurrence for occurrence in walked}
+            for number, each in enumerate(self.injections):
+                if each.timed.later_as == first:
+                    entries[number] = each.again(found.get(each.place))
+        return timetable(entries, self.spec.seed or 0, self.baseline_ends_s)
 
 
 def read_experiment(path: Path, slo: Path | None = None) -> Experiment:
@@ -112,7 +132,7 @@ def read_experiment(path: Path, slo: Path | None = None) -> Experiment:
         raise document.refusal(problems)
     said_by = next(key for key in ("rate", "profile", "trace") if ("load", key) in document.marks)
     rate_at = f"{path}:{document.marks['load', said_by].line}"
-    return Experiment(path, spec, injected.injections, assertions, rate_at)
+    return Experiment(path, spec, injected.injections, assertions, rate_at, injected.checks)
 
 
 def _refuse_manifest(document: Document) -> None:

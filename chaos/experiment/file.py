@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 import loadtests.spec
 from chaos.experiment.needs import Need
 from chaos.experiment.slo import Slo
-from chaos.experiment.traffic import InWords, Part, RateProfile, Sessions, Trace, in_words
+from chaos.experiment.traffic import Canaries, InWords, Part, RateProfile, Sessions, Trace, in_words
 from chaos.experiment.watched import Condition, Guard
 from chaos.faults.blast_radius import BlastRadius
 from chaos.reading.names import DnsLabel, LabelKey, LabelValue, PodReference
@@ -82,6 +82,8 @@ class Load(loadtests.spec.Offered, Rate):
     """the environment variable that holds the API key; absent: the target's own"""
     mix: Listed[Part] | None = Field(default=None, min_length=1)
     """parts of the traffic, each with its share of the rate, for claims about one of them"""
+    canaries: Canaries | None = None
+    """prompts whose right answer is known, or learnt in the baseline, among the requests; absent: none"""
     timeouts: Timeouts = Timeouts()
     """when the client gives a request up"""
 

@@ -43,6 +43,8 @@ class Replica:
     """A terminating replica still counts as a candidate, as in Chaos Mesh."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """What fieldSelectors can ask for beyond name, namespace, node and phase, e.g. `spec.restartPolicy`."""
+    grace_s: float = 0.0
+    """How long its processes may take to end once they are asked to; 0 where they are not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Endpoints:
     model: str | None = None
     """What to ask for; None for the first model that the service lists."""
     api_key: str = field(default="", repr=False)
+    service_names: Sequence[str] = ()
+    """Hosts that mean the service to whoever is in the cluster, where the runner can answer for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +250,11 @@ class TargetOptions(Strict, ABC):
     def service_url(self) -> str | None:
         """Of the service that must be there already; None where the target starts its own."""
         return None
+
+    @property
+    def asks_its_names(self) -> bool:
+        """Whether the runner can ask URLs of the target's own network, as a Workflow's StatusCheck has them."""
+        return False
 
     @property
     @abstractmethod

@@ -48,6 +48,11 @@ def requests_by_replica() -> Expression:
     return worst(WORST, total_rate("request", REPLICAS, by=("pod",)))
 
 
+def invalid_requests() -> Expression:
+    """Requests per second that were answered 4xx because they cannot succeed, by why."""
+    return total_rate(server.INVALID_REQUESTS, REPLICAS, by=("reason",))
+
+
 def replica_failure_ratio() -> Expression:
     """Share of ended requests that were not answered completely, by the replicas' own count."""
     return promql("1 - {answered}", answered=answered_ratio())

@@ -154,6 +154,11 @@ the command; `[]`: each starts anew"""
         return self.replicas
 
     @property
+    def asks_its_names(self) -> bool:
+        """They are this machine's, and its Service's are the gateway's."""
+        return True
+
+    @property
     def has_prometheus(self) -> bool:
         """It has its own."""
         return True
