@@ -45,7 +45,8 @@ from chaos.record.rows_file import read_columns
 from chaos.run_folder import RunFolder
 from chaos.staying import Stay, addresses
 from chaos.steady_state import overdue, require_healthy_baseline
-from chaos.targets import Opening, Target
+from chaos.targets import Target
+from chaos.targets.opening import Opening
 
 _LOOK_EVERY_S = 0.2
 _DRAIN_SLACK_S = 10.0

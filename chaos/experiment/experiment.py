@@ -25,7 +25,8 @@ from chaos.reading.documents import Document, KeyPath, Problem
 from chaos.reading.kubernetes import objects
 from chaos.reading.quantities import duration_text
 from chaos.reading.strict import build
-from chaos.targets import Opening, TargetOptions
+from chaos.targets import TargetOptions
+from chaos.targets.opening import Opening
 from exporters.slo import Objective
 
 MANIFEST_COPY = "manifest.yaml"

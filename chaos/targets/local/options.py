@@ -15,7 +15,7 @@ from chaos.reading.documents import Problem
 from chaos.reading.names import DnsLabel, LabelKey, LabelValue
 from chaos.reading.quantities import Duration
 from chaos.reading.strict import Count, Listed, Strict, Text
-from chaos.targets import Asked, LostRun, Opening, Planned, Target, TargetOptions
+from chaos.targets import Asked, LostRun, Planned, Target, TargetOptions
 from chaos.targets.effects import Fidelity
 from chaos.targets.local import lost_runs, naming
 from chaos.targets.local.fidelity import KIND, fidelity
@@ -23,6 +23,7 @@ from chaos.targets.local.gateway.options import GatewayOptions
 from chaos.targets.local.spec import LIVENESS, READINESS, REFERENCE_SERVER, LocalSpec, ProbeSpec, held_to
 from chaos.targets.local.standby import works_here
 from chaos.targets.local.target import LocalTarget
+from chaos.targets.opening import Opening
 
 PLACEHOLDERS = ("{port}", "{metrics_port}", "{name}")
 TARGET_LABELS = ("app", "zone", "pod-template-hash")
