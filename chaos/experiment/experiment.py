@@ -60,6 +60,21 @@ class Experiment:
         """What is injected, in the order of the file; what a Schedule or a Workflow repeats is there again."""
         return tuple(injection.planned for injection in self.injections)
 
+    def opening(
+        self, folder: Path, run_metrics_address: str, on_progress: Callable[[int, int], None]
+    ) -> Opening:
+        """What a run of it gives its target."""
+        load = self.spec.load
+        return Opening(
+            experiment=self.spec.experiment,
+            folder=folder,
+            seed=self.spec.seed or 0,
+            run_metrics_address=run_metrics_address,
+            objectives=self.objectives,
+            **{key: getattr(load, key) for key in ("ignore_eos", "body", "model", "api_key_env")},
+            on_progress=on_progress,
+        )
+
     @property
     def baseline_ends_s(self) -> float:
         """On the run clock."""

@@ -13,6 +13,8 @@ from exporters.slo import E2E_BOUND_S, LEAST_SHARE, TTFT_BOUND_S, Objective
 WatchedShare = Annotated[Percent, Field(gt=LEAST_SHARE, lt=1)]
 """A share that leaves an error budget which an alert can see burn."""
 
+SomeShare = Annotated[Percent, Field(gt=0, lt=1)]
+
 
 class Shares(Strict):
     """How many requests are to meet each objective; those that are left out are watched by no rule."""
@@ -25,7 +27,7 @@ class Shares(Strict):
     """answered completely"""
     itl: WatchedShare | None = None
     """without a gap between two tokens that is too long"""
-    goodput: Annotated[Percent, Field(gt=0, lt=1)] | None = None
+    goodput: SomeShare | None = None
     """good in every way"""
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 from dashboards.config import MODEL, REPLICAS, SHOWN, WINDOW
 from dashboards.engines import REFERENCE, Engine, UntoldError
 from dashboards.objectives import bound_s, budget
-from dashboards.sources import Source, added, is_plain, le_matcher, normalised, quoted, selected
+from dashboards.sources import Source, added, le_matcher, normalised, quoted, selected
 from exporters.profiles.signals import SIGNALS, Signal
 from exporters.series.family import Family
 
@@ -119,7 +119,7 @@ class ModelNames:
             UntoldError: the engine's series do not name a model.
         """
         for source in (found for signal in engine.profile.signals for found in engine.of(signal)):
-            if "model" in source.labels and is_plain(source.name):
+            if "model" in source.labels:
                 part = "_count" if source.kind == "histogram" else ""
                 return EngineQuery(f"{selected(source, part, (self.scope,))}, {source.labels['model']}")
         raise UntoldError(f"the series of {engine.profile.title} name no model")
