@@ -97,7 +97,8 @@ class Run:
                 open_target = self.open_target or self.experiment.target.open
                 opening = self.experiment.opening(self.folder.path, broadcast.address, self._starting)
                 target = stack.enter_context(open_target(opening))
-                where = addresses(self.folder, target.endpoints(), self.grafana.url if self.grafana else None)
+                grafana_url = self.grafana.url if self.grafana else None
+                where = addresses(self.folder, target.endpoints(), broadcast.address, grafana_url)
                 self.progress.note(where)
                 self._under_load(target, broadcast)
                 if self.stay is not None:

@@ -63,7 +63,7 @@ class Experiment:
     def opening(
         self, folder: Path, run_metrics_address: str, on_progress: Callable[[int, int], None]
     ) -> Opening:
-        """What a run of it gives its target."""
+        """What a run in this folder gives its target; the run's own series are told at that host and port."""
         load = self.spec.load
         return Opening(
             experiment=self.spec.experiment,
@@ -79,21 +79,6 @@ class Experiment:
     def baseline_ends_s(self) -> float:
         """On the run clock."""
         return self.spec.phases.warmup_s + self.spec.phases.baseline_s
-
-    def opening(
-        self, folder: Path, metrics_address: str | None, on_progress: Callable[[int, int], None]
-    ) -> Opening:
-        """What a run in this folder gives its target; the run's own series are told at that host and port."""
-        load = self.spec.load
-        return Opening(
-            experiment=self.spec.experiment,
-            folder=folder,
-            seed=self.spec.seed or 0,
-            run_metrics_address=metrics_address,
-            objectives=self.objectives,
-            **{key: getattr(load, key) for key in ("ignore_eos", "body", "model", "api_key_env")},
-            on_progress=on_progress,
-        )
 
     def timetable(self, known: Mapping[int, Known] | None = None) -> Timetable:
         """When what is done; exact once the baseline's length is known, and what StatusChecks were answered.
