@@ -69,6 +69,9 @@ def test_a_kept_run_stays_up_after_its_load_and_ends_in_order_at_ctrl_c(tmp_path
         wait_until(lambda: answers(f"{prometheus[1]}/-/ready"), within_s=30)
         assert answers(dashboard[1])
         assert_every_graph_has_a_line(dashboard[1], prometheus[1])
+        client = PrometheusClient(prometheus[1])
+        for family in ("ds_run_verdict", "ds_run_recovery_seconds", "ds_run_cold_start_seconds"):
+            wait_until(lambda: client.instant(family, time.time()), within_s=30, what=family)  # noqa: B023
         children = psutil.Process(runner.pid).children(recursive=True)
         assert not (out / "journal.json").exists()
         runner.send_signal(signal.SIGINT)
