@@ -5,6 +5,7 @@ Everything that spells a setting is made from these models: Locust's options and
 the rows of docs/experiment-file.md to them. Neither Locust nor gevent in here: the analysis imports it.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Self
@@ -20,7 +21,17 @@ from loadtests.traffic.rate_profile import RateProfile
 from loadtests.traffic.sessions import Sessions
 from loadtests.traffic.traces import Trace
 
-__all__ = ["SHARED_PREFIX", "LoadSpec", "Offered", "Option", "Process", "Timeouts", "misfits", "unplayable"]
+__all__ = [
+    "SHARED_PREFIX",
+    "LoadSpec",
+    "Offered",
+    "Option",
+    "Process",
+    "Timeouts",
+    "misfits",
+    "too_fast",
+    "too_many",
+]
 
 
 class Timeouts(Declared):
@@ -115,9 +126,11 @@ class LoadSpec(Offered):
             raise ValueError("--rate-from goes with --arrivals constant or poisson alone")
         if self.summary_path and not self.rows_path:
             raise ValueError("--summary is made from rows: it needs --rows")
-        for name, expected, value in (*misfits(self), *unplayable(self, self.rate_per_s, self.duration_s)):
+        if (expected := too_fast(self, self.rate_per_s)) is not None:
+            raise ValueError(f"--rate: expected {expected}, not {self.rate_per_s}")
+        for name, expected, value in misfits(self):
             raise ValueError(
-                f"--{name.removesuffix('_s').removesuffix('_per').replace('_', '-')}: expected {expected}, not {value}"
+                f"--{name.removesuffix('_s').replace('_', '-')}: expected {expected}, not {value}"
             )
         return self
 
@@ -155,16 +168,22 @@ def misfits(load: Offered) -> Iterator[tuple[str, str, object]]:
         yield from _misfits_of_a_trace(load)
 
 
-def unplayable(load: Offered, rate_per_s: float, duration_s: float) -> Iterator[tuple[str, str, object]]:
-    """What of a load is sure to be more than its processes can play, as `misfits` says it."""
+def too_fast(load: Offered, rate_per_s: float) -> str | None:
+    """What was expected of a rate that is sure to be more than the load's processes can send."""
     most_per_s = MOST_PER_S * load.processes
-    if rate_per_s > most_per_s:
-        said = f"at most {most_per_s:.0f} requests a second from {load.processes} of the load's processes"
-        yield "rate_per_s", said, rate_per_s
-    elif rate_per_s * duration_s > MOST_ARRIVALS:
-        most_per_s = MOST_ARRIVALS / duration_s
-        said = f"at most {most_per_s:.4g} requests a second: {duration_s:g} s hold {MOST_ARRIVALS:,} of them at most"
-        yield "rate_per_s", said, rate_per_s
+    if rate_per_s <= most_per_s:
+        return None
+    return f"at most {most_per_s:.0f} requests a second from {load.processes} of the load's processes"
+
+
+def too_many(rate_per_s: float, duration_s: float) -> str | None:
+    """What was expected of a rate at which a plan of this length is too large."""
+    if rate_per_s * duration_s <= MOST_ARRIVALS:
+        return None
+    most_per_s = math.floor(1000 * MOST_ARRIVALS / duration_s) / 1000
+    return (
+        f"at most {most_per_s:g} requests a second: {duration_s:g} s hold {MOST_ARRIVALS:,} of them at most"
+    )
 
 
 def _misfits_of_a_trace(load: Offered) -> Iterator[tuple[str, str, object]]:

@@ -33,7 +33,7 @@ REFUSED = {
     "a plan that no memory holds": (
         ("observe: 20s", "observe: 1000h"),
         MANIFEST,
-        "load.rate: expected at most 2.778 requests a second: 3.60002e+06 s hold 10,000,000 of them at most, got 25",
+        "load.rate: expected at most 2.777 requests a second: 3.60002e+06 s hold 10,000,000 of them at most, got 25",
     ),
     "replicas that no ports are left for": (
         ("replicas: 3", "replicas: 100000"),

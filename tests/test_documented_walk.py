@@ -55,14 +55,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("command", QUICK)
+@pytest.mark.parametrize("command", QUICK, ids=[" ".join(command.split("#")[0].split()) for command in QUICK])
 def test_a_command_that_needs_no_cluster_does_what_it_says_as_printed(
     command: str, folder: Path, server: ScriptedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = server.url("ok-4-20")
     words = [STAND_FOR.get(word, word) for word in words_of(command)[1:]]
     words = [url if word in ("URL", "$URL", "http://127.0.0.1:8000") else word for word in words]
-    if words[0] in ("load", "observe"):
+    if loads := words[0] in ("load", "observe"):
         words = [
             *without(words, "--for", "--rates", "--sweep"),
             *{"load": ("--rate", "5"), "observe": ()}[words[0]],
@@ -70,9 +70,12 @@ def test_a_command_that_needs_no_cluster_does_what_it_says_as_printed(
         words += ["--for", "5s", "--no-ignore-eos"]
     ended = main(words)
     said = capsys.readouterr()
-    assert (ended, "Traceback" in said.err) == (ExitCode.PASSED, False), said.err
-    assert said.out + said.err
-    assert folder.is_dir()
+    # Whether a busy machine serves within an objective is not the command's matter.
+    fine = (ExitCode.PASSED, ExitCode.DEVIATED, ExitCode.INCONCLUSIVE) if loads else (ExitCode.PASSED,)
+    assert ended in fine, said.err
+    assert "Traceback" not in said.err
+    assert said.out
+    assert not loads or [*folder.rglob("report.html")]
 
 
 def without(words: list[str], *names: str) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chaos.experiment.file import ExperimentSpec
 from chaos.reading.documents import Problem
-from loadtests.spec import misfits, unplayable
+from loadtests.spec import misfits, too_fast, too_many
 from loadtests.traffic import traces
 
 TRACE_COPY = "trace"
@@ -52,8 +52,9 @@ def length_problems(spec: ExperimentSpec) -> Iterator[Problem]:
     rate_per_s = spec.load.rate_per_s
     if rate_per_s is not None:
         where = ("load",) if spec.load.trace is not None else ("load", "rate")
-        for _, expected, value in unplayable(spec.load, rate_per_s, spec.planned_s):
-            yield Problem(where, f"expected {expected}", value)
+        expected = too_fast(spec.load, rate_per_s) or too_many(rate_per_s, spec.planned_s)
+        if expected is not None:
+            yield Problem(where, f"expected {expected}", rate_per_s)
     if spec.load.trace is None:
         return
     try:

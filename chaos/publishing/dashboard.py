@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from chaos.collecting.series import VARIABLES, WINDOW
 from chaos.targets import Endpoints
 from dashboards.boards import experiment
+from dashboards.boards.fitting import fit
 from dashboards.config import bound
 from dashboards.engines import REFERENCE
 
@@ -25,8 +26,9 @@ def address(endpoints: Endpoints, grafana_url: str | None) -> str | None:
 
 def _graphs() -> Iterator[tuple[str, str]]:
     """A graph for each query, as Prometheus' page reads them from its address."""
-    queries = [query for panel in _PANELS for query in panel.queries]
+    panels = filter(None, (fit(panel, REFERENCE)[0] for panel in _PANELS))
+    queries = [query for panel in panels for query in panel.queries]
     for place, query in enumerate(queries):
-        yield f"g{place}.expr", bound(query.expression.over(REFERENCE).text, WINDOW, VARIABLES)
+        yield f"g{place}.expr", bound(query.expression.text, WINDOW, VARIABLES)
         yield f"g{place}.tab", "0"
         yield f"g{place}.range_input", _LOOKS_BACK
