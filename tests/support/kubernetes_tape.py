@@ -57,6 +57,11 @@ class Tape:
         return copy.deepcopy(dict(row["body"]))
 
     @property
+    def resource(self) -> Resource:
+        """Where such objects lie."""
+        return Resource.of(self.body)
+
+    @property
     def victims(self) -> list[str]:
         """The pods whom the fault found, by name: of the source, in the order of the records."""
         frames = (row["frame"]["object"] for row in self.rows if row.get("watch") in ("object", "podchaos"))
