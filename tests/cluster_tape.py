@@ -1,6 +1,6 @@
 """Tapes what a live Kubernetes with Chaos Mesh says while one object lives, for tests to play without a cluster.
 
-    python -m tests.cluster_tape MANIFEST HOLD_SECONDS [--context C] [--deleted-within S] > tests/data/kubernetes/tapes/NAME.jsonl
+    python -m tests.cluster_tape MANIFEST HOLD_SECONDS [--context C] > tests/data/kubernetes/tapes/NAME.jsonl
 
 A line for each list that a watch began with, for each frame with the instant of its arrival, and for each call. Left
 out is whatever a test needs not and a cluster's owner would not show: managed fields, volumes, mounts, environment,
