@@ -1,14 +1,15 @@
 """SIGKILL a runner at random instants on a live cluster with Chaos Mesh: the reaper leaves no object of it.
 
     python -m benchmarks.cluster_kills --namespace NAME --label app=idle [--context C] [--times 20] [--seed 1]
-                                       [--run EXPERIMENT.yaml] [--reaper in-cluster] [--in-fault]
+                                       [--run EXPERIMENT.yaml] [--reaper in-cluster | --kill-reaper] [--in-fault]
 
 Each time a runner starts, takes the namespace's lease, injects one fault after another into pods with the label
 (partition, bandwidth, pod-failure, stress, pod-kill; or whatever `aftershock run EXPERIMENT.yaml` does) and is killed
 between its start and `--latest` seconds later, wherever it is then: before its lease, in a call, in mid-fault, while it
 undoes. Then there must come an instant from which on no object with our labels is in the namespace, and nothing in any
 PodNetworkChaos; the lease is left to lapse. The reaper is a process beside it, or the Deployment that is in the cluster
-already. Prints a line for each and `20/20 left no object` at the end; exits 1 otherwise. Half a minute a kill.
+already; with `--kill-reaper` it is killed too, up to half a minute after each runner, and another one is started.
+Prints a line for each and `20/20 left no object` at the end; exits 1 otherwise. Half a minute a kill.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from chaos.targets.kubernetes import marks
@@ -31,6 +32,7 @@ from chaos.targets.kubernetes.undoing.resorts import Undoing
 
 GONE_WITHIN_S = 180.0
 HOLD_S = 2.0
+REAPER_WITHIN_S = 30.0
 QUIET_S = 2.0
 """For how long nothing of a run that is dead may come back."""
 FAULTS: dict[str, tuple[str, dict[str, object]]] = {
@@ -90,9 +92,12 @@ def runner(given: argparse.Namespace, seed: int) -> list[str]:
     return [sys.executable, "-m", "benchmarks.cluster_kills", "--shake", *where, *context]
 
 
-def kill_once(given: argparse.Namespace, calls: Calls, seed: int) -> tuple[bool, str]:
+def kill_once(
+    given: argparse.Namespace, calls: Calls, seed: int, another_reaper: Callable[[], None]
+) -> tuple[bool, str]:
     """Start a runner, kill it, wait; whether nothing is left, and a line about it."""
-    after_s = random.Random(seed).uniform(0.3, given.latest)
+    rng = random.Random(seed)
+    after_s, reaper_after_s = rng.uniform(0.3, given.latest), rng.uniform(0.0, REAPER_WITHIN_S)
     with subprocess.Popen(
         runner(given, seed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as child:
@@ -104,10 +109,14 @@ def kill_once(given: argparse.Namespace, calls: Calls, seed: int) -> tuple[bool,
             os.killpg(child.pid, signal.SIGKILL)
     found = names(calls, given.namespace)
     killed_s, quiet_s = time.monotonic(), time.monotonic()
+    reaper_lives = not given.kill_reaper
     while time.monotonic() - killed_s < GONE_WITHIN_S:
+        if not reaper_lives and time.monotonic() - killed_s > reaper_after_s:
+            another_reaper()
+            reaper_lives = True
         if names(calls, given.namespace):
             quiet_s = time.monotonic()
-        elif time.monotonic() - quiet_s > QUIET_S:
+        elif time.monotonic() - quiet_s > QUIET_S and reaper_lives:
             break
         time.sleep(0.2)
     left = names(calls, given.namespace)
@@ -116,6 +125,7 @@ def kill_once(given: argparse.Namespace, calls: Calls, seed: int) -> tuple[bool,
     time.sleep(max(0.0, DURATION_S + 3 - (time.monotonic() - killed_s)))
     when = f"killed after {after_s:4.1f} s ({'running' if alone else 'OVER BY ITSELF'})"
     what = f"{', '.join(found) or 'no object'}; gone after {took_s:4.1f} s"
+    what += f"; reaper killed after {reaper_after_s:4.1f} s" if given.kill_reaper else ""
     return not left, f"seed {seed}: {when}: {what}" + (f"; LEFT: {left}" if left else "")
 
 
@@ -133,10 +143,10 @@ def names(calls: Calls, namespace: str) -> list[str]:
 
 
 @contextmanager
-def reaper(given: argparse.Namespace) -> Iterator[None]:
-    """The reaper as a process of ours, unless it is in the cluster."""
+def reaper(given: argparse.Namespace) -> Iterator[Callable[[], None]]:
+    """The reaper as a process of ours, unless it is in the cluster; what kills it and starts another."""
     if given.reaper == "in-cluster":
-        yield
+        yield lambda: None
         return
     context = given.context or "box"
     command = [
@@ -148,11 +158,18 @@ def reaper(given: argparse.Namespace) -> Iterator[None]:
         "--port",
         "0",
     ]
-    with subprocess.Popen([*command, "--context", context]) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
+    running = [subprocess.Popen([*command, "--context", context])]
+
+    def another() -> None:
+        running[-1].kill()
+        running[-1].wait()
+        running.append(subprocess.Popen([*command, "--context", context]))
+
+    try:
+        yield another
+    finally:
+        running[-1].terminate()
+        running[-1].wait()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -167,15 +184,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--in-fault", action="store_true", help="count the instants from the first object on")
     parser.add_argument("--run")
     parser.add_argument("--reaper", choices=["process", "in-cluster"], default="process")
+    parser.add_argument("--kill-reaper", action="store_true", help="kill the reaper as well, each time")
     parser.add_argument("--shake", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.shake:
         shake(given)
         return 0
     calls, clean = Calls.connect(given.context), 0
-    with reaper(given):
+    if given.kill_reaper and given.reaper == "in-cluster":
+        parser.error("--kill-reaper is about a reaper that is a process of ours")
+    with reaper(given) as another_reaper:
         for seed in range(given.seed, given.seed + given.times):
-            nothing, line = kill_once(given, calls, seed)
+            nothing, line = kill_once(given, calls, seed, another_reaper)
             clean += nothing
             print(line, flush=True)
     print(f"{clean}/{given.times} left no object")

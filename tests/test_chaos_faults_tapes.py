@@ -13,16 +13,7 @@ from chaos.faults.objects import read_manifest
 from chaos.faults.schedule import DELETED_LATER_S as CHILD_LATER_S
 from chaos.faults.workflow_course import DELETED_LATER_S
 from chaos.targets.local.spec import RestartSpec
-from tests.support.kubernetes_answers import FOLDER
-
-TAPES = FOLDER / "kubernetes" / "tapes"
-
-
-def frames(tape: str) -> list[dict[str, Any]]:
-    path = TAPES / f"{tape}.jsonl"
-    if not path.is_file():
-        pytest.skip(f"no tape at {path}")
-    return [json.loads(line) for line in path.read_text().splitlines()]
+from tests.support.kubernetes_tape import taped
 
 
 def watched(tape: list[dict[str, Any]], *watches: str) -> Iterator[tuple[float, str, dict[str, Any]]]:
@@ -42,7 +33,7 @@ def posted(tape: list[dict[str, Any]], folder: Path) -> tuple[Path, float]:
 
 
 def test_a_schedule_begins_when_a_live_one_did_and_its_children_go_a_moment_after_it(tmp_path: Path) -> None:
-    tape = frames("schedule")
+    tape = taped("schedule")
     path, created_s = posted(tape, tmp_path)
     children = [
         at_s - created_s
@@ -63,7 +54,7 @@ def test_a_schedule_begins_when_a_live_one_did_and_its_children_go_a_moment_afte
 
 
 def test_nodes_of_a_workflow_begin_when_live_ones_did_while_the_last_fault_is_going(tmp_path: Path) -> None:
-    tape = frames("workflow")
+    tape = taped("workflow")
     path, created_s = posted(tape, tmp_path)
     began_s = {
         obj["metadata"]["name"].split("-")[0]: at_s - created_s
@@ -97,7 +88,7 @@ def test_nodes_of_a_workflow_begin_when_live_ones_did_while_the_last_fault_is_go
 
 @pytest.mark.parametrize("tape", ["pod-failure", "container-kill"])
 def test_a_pod_that_fails_or_crashes_keeps_name_and_uid_and_counts_its_restarts(tape: str) -> None:
-    seen = [obj for _, _, obj in watched(frames(tape), "pods")]
+    seen = [obj for _, _, obj in watched(taped(tape), "pods")]
     restarts: dict[str, list[int]] = {}
     uids: dict[str, set[str]] = {}
     for pod in seen:
@@ -112,7 +103,7 @@ def test_a_pod_that_fails_or_crashes_keeps_name_and_uid_and_counts_its_restarts(
 def test_a_second_crash_in_a_row_waits_there_as_here_at_another_pace() -> None:
     reasons = [
         (status.get("state", {}).get("waiting") or {}).get("reason")
-        for _, _, obj in watched(frames("container-kill"), "pods")
+        for _, _, obj in watched(taped("container-kill"), "pods")
         for status in obj["status"].get("containerStatuses") or []
     ]
     assert "CrashLoopBackOff" in reasons
@@ -120,7 +111,7 @@ def test_a_second_crash_in_a_row_waits_there_as_here_at_another_pace() -> None:
 
 
 def test_a_killed_pod_is_another_one_even_under_the_same_name() -> None:
-    seen = [(type_, obj["metadata"]) for _, type_, obj in watched(frames("pod-kill-statefulset"), "pods")]
+    seen = [(type_, obj["metadata"]) for _, type_, obj in watched(taped("pod-kill-statefulset"), "pods")]
     gone = {(meta["name"], meta["uid"]) for type_, meta in seen if type_ == "DELETED"}
     new = {(meta["name"], meta["uid"]) for type_, meta in seen if type_ == "ADDED"}
     assert gone

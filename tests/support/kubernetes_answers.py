@@ -1,4 +1,4 @@
-"""What an API server with Chaos Mesh answered to manifests: test data that lies beside the checkout, or nowhere."""
+"""What an API server with Chaos Mesh answered to manifests: small ones here, its own files beside the checkout."""
 
 import json
 import os
@@ -10,6 +10,8 @@ from typing import Any
 FOLDER = Path(
     os.environ.get("AFTERSHOCK_TEST_DATA") or Path(__file__).parent.parent.parent.parent / "shared" / "data"
 )
+RECORD = Path(__file__).parent.parent / "data" / "kubernetes" / "admission.json"
+"""`python -m tests.cluster_admission` asks a live server again."""
 ABSENT = f"no recorded answers of an API server at {FOLDER} (AFTERSHOCK_TEST_DATA names another folder)"
 
 
@@ -25,9 +27,8 @@ class Answer:
 
 
 def answers() -> Iterator[Answer]:
-    """Of every small manifest; none where the folder is absent."""
-    path = FOLDER / "kubernetes" / "admission.json"
-    for row in json.loads(path.read_text()) if path.is_file() else ():
+    """Of every small manifest."""
+    for row in json.loads(RECORD.read_text()):
         manifest = row["manifest"]
         yield Answer(row["case"], manifest, row["status"] == 201, row.get("spec_after") or manifest["spec"])
 

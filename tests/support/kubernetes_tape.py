@@ -1,6 +1,6 @@
 """Plays what a live API server said while one fault lived, to whoever creates that fault in `fake_kubernetes`.
 
-    tape = Tape("partition")          # skips the test where there are no tapes
+    tape = Tape("partition")
     tape.begin(api)                   # the pods as they were
     with tape.playing(api, speed=4):  # frames come once the object is created, and more once it is deleted
         ...
@@ -16,16 +16,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.support.fake_kubernetes import FakeKubernetes, Request
-from tests.support.kubernetes_answers import FOLDER
 from tests.support.kubernetes_store import Key, Object, Resource
 
-TAPES = FOLDER / "kubernetes" / "tapes"
+TAPES = Path(__file__).parent.parent / "data" / "kubernetes" / "tapes"
 CORE = {"pods": Resource("", "v1", "pods"), "events": Resource("", "v1", "events")}
+
+
+def taped(name: str) -> list[dict[str, Any]]:
+    """Every line of a tape, as it was written."""
+    return [json.loads(line) for line in (TAPES / f"{name}.jsonl").read_text().splitlines()]
 
 
 @dataclass
@@ -44,10 +47,7 @@ class Tape:
     _ends: bool = False
 
     def __post_init__(self) -> None:
-        path = TAPES / f"{self.name}.jsonl"
-        if not path.is_file():
-            pytest.skip(f"no tape at {path}")
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows = taped(self.name)
         self.rows = sorted(rows, key=lambda row: row["at"])  # a call was written down after what it caused
 
     @property
@@ -55,6 +55,11 @@ class Tape:
         """What was created when the tape was made."""
         row = next(row for row in self.rows if str(row.get("call")).startswith("POST"))
         return copy.deepcopy(dict(row["body"]))
+
+    @property
+    def resource(self) -> Resource:
+        """Where such objects lie."""
+        return Resource.of(self.body)
 
     @property
     def victims(self) -> list[str]:
