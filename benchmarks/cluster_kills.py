@@ -23,11 +23,11 @@ from contextlib import contextmanager, suppress
 
 from chaos.targets.kubernetes import marks
 from chaos.targets.kubernetes.calls import Calls
-from chaos.targets.kubernetes.lease import DURATION_S, Lease
-from chaos.targets.kubernetes.lost_objects import ours
 from chaos.targets.kubernetes.marks import OURS
 from chaos.targets.kubernetes.objects import Item, chaos, pods
-from chaos.targets.kubernetes.undoing import Undoing
+from chaos.targets.kubernetes.undoing.lease import DURATION_S, Lease
+from chaos.targets.kubernetes.undoing.lost_objects import ours
+from chaos.targets.kubernetes.undoing.resorts import Undoing
 
 GONE_WITHIN_S = 180.0
 HOLD_S = 2.0
@@ -142,7 +142,7 @@ def reaper(given: argparse.Namespace) -> Iterator[None]:
     command = [
         sys.executable,
         "-m",
-        "chaos.targets.kubernetes.reaper",
+        "chaos.targets.kubernetes.undoing.reaper",
         "--namespace",
         given.namespace,
         "--port",

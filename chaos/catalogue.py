@@ -61,15 +61,19 @@ class Outcome:
     took_s: float = 0.0
 
 
-def read(folder: Path) -> tuple[Listed, ...]:
+def read(folder: Path, slo: Path | None = None) -> tuple[Listed, ...]:
     """Every experiment that lies right in a folder, by name; what is no experiment there is left alone.
+
+    With `slo` each is held to the objectives of that file in place of its own.
 
     Raises:
         InputError: one of them is wrong, or there is none.
     """
     paths = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
     found = [
-        read_experiment(path) for path in paths if "experiment" in documents.read_documents(path)[0].values
+        read_experiment(path, slo)
+        for path in paths
+        if "experiment" in documents.read_documents(path)[0].values
     ]
     if not found:
         raise InputError(f"expected a folder with experiments in it: {folder}")

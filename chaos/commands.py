@@ -35,25 +35,35 @@ from chaos.versions import versions
 from dashboards.grafana.client import TOKEN_VARIABLE
 
 
-def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None, *, keep: bool) -> int:
+def run(
+    path: Path,
+    out: Path | None,
+    seed: int | None,
+    grafana_url: str | None,
+    *,
+    keep: bool,
+    slo: Path | None = None,
+) -> int:
     """Run an experiment, write its reports, print the summary; returns the exit code.
 
-    With `keep` gateway, replicas and Prometheus stay up after the load, until Ctrl-C.
+    With `keep` gateway, replicas and Prometheus stay up after the load, until Ctrl-C. With `slo`, a file of objectives,
+    the experiment is held to those in place of its own.
     """
     stay = Stay() if keep else None
-    return perform(path, out, seed, grafana_url, for_stream(sys.stderr), stay)[0].exit_code
+    return perform(read_experiment(path, slo), out, seed, grafana_url, for_stream(sys.stderr), stay)[
+        0
+    ].exit_code
 
 
 def perform(
-    path: Path,
+    experiment: Experiment,
     out: Path | None,
     seed: int | None,
     grafana_url: str | None,
     progress: Progress,
     stay: Stay | None = None,
 ) -> tuple[Journal, RunFolder]:
-    """The same, telling `progress` how it goes: the journal and the folder of the run."""
-    experiment = read_experiment(path)
+    """The same of one that was read, telling `progress` how it goes: the journal and the folder of the run."""
     require_decidable(experiment)
     require_meant(experiment)
     for notice in traffic.notices(experiment):
@@ -112,9 +122,9 @@ def observe(asked: Observation, out: Path | None) -> int:
     return journal.exit_code
 
 
-def plan(path: Path, seed: int | None) -> int:
+def plan(path: Path, seed: int | None, slo: Path | None = None) -> int:
     """Say when which replicas could be hit by the experiment's faults, and which will be with this seed."""
-    experiment = read_experiment(path)
+    experiment = read_experiment(path, slo)
     require_decidable(experiment)
     require_meant(experiment)
     chosen = experiment.spec.seed if seed is None else seed
@@ -127,8 +137,12 @@ def plan(path: Path, seed: int | None) -> int:
                 f"{step.occurrence}, between {step.at_s:g} and {step.until_s:g} s on the run clock, once {when}:"
             )
         elif len(steps) > 1:
-            print(f"{step.occurrence}, {step.at_s:g} s on the run clock:")
+            after = "" if step.after_check is None else f" at the latest, once {step.after_check} is over"
+            print(f"{step.occurrence}, {step.at_s:g} s on the run clock{after}:")
         _print_reach(experiment.faults[step.fault], would_be, chosen, step.draw)
+    for check in experiment.checks:
+        at_s = experiment.baseline_ends_s + check.check.at_s
+        print(f"{check.id}, {at_s:g} s on the run clock at the latest: {check.check.asks}")
     for sentence in sentences(experiment):
         print(sentence)
     print(
@@ -139,10 +153,10 @@ def plan(path: Path, seed: int | None) -> int:
     return ExitCode.PASSED
 
 
-def dry_run(path: Path, seed: int | None) -> int:
+def dry_run(path: Path, seed: int | None, slo: Path | None = None) -> int:
     """The same, and have whatever would be created checked by whoever would take it."""
-    plan(path, seed)
-    experiment = read_experiment(path)
+    plan(path, seed, slo)
+    experiment = read_experiment(path, slo)
     chosen = experiment.spec.seed if seed is None else seed
     would_be = experiment.target.present(chosen)
     rehearsed = [

@@ -49,6 +49,11 @@ class EventKind(StrEnum):
         "Prometheus reaches it no more, though it is ready: its series end here, whatever it does.",
     )
     SCRAPE_BACK = "scrape_back", "Prometheus reaches it again."
+    WATCH_LOST = (
+        "watch_lost",
+        "The last sign of whoever tells what becomes of replicas: from here on nobody knows.",
+    )
+    WATCH_BACK = "watch_back", "It is told again; what happened meanwhile is not."
     LOAD_STARTED = "load_started", "The first instant of the arrival plan: the run clock is at 0."
     LOAD_CLOSED = (
         "load_closed",
@@ -59,6 +64,11 @@ class EventKind(StrEnum):
     CONDITION_UNMET = (
         "condition_unmet",
         "A fault has waited for it in vain, and is not injected.",
+    )
+    STATUS_CHECK_BEGAN = "status_check_began", "A Workflow's StatusCheck is asked from here on."
+    STATUS_CHECK_OVER = (
+        "status_check_over",
+        "What follows it begins, or its Workflow is aborted: what it saw, and how it came to its end.",
     )
     FAULT_INTENDED = "fault_intended", "On disk before the effect exists."
     FAULT_INJECTED = "fault_injected", "The effect may exist from here on."

@@ -84,11 +84,13 @@ class ExperimentItem(pytest.Item):
         from chaos import commands
         from chaos.display.progress import QuietProgress
         from chaos.errors import AftershockError
+        from chaos.experiment.experiment import read_experiment
         from chaos.interrupts import Interrupted
 
         out = _free(self.config.getoption("--aftershock-runs"), self.path.stem)
         try:
-            journal, folder = commands.perform(self.path, out, None, None, QuietProgress(_stderr()))
+            experiment = read_experiment(self.path)
+            journal, folder = commands.perform(experiment, out, None, None, QuietProgress(_stderr()))
         except AftershockError as error:
             self.user_properties.append(("exit_code", int(error.exit_code)))
             hint = f"\nhint: {error.hint}" if error.hint else ""

@@ -90,13 +90,16 @@ class Run:
                 stack.callback(self.progress.close)
                 self.progress.phase("target", self.experiment.target.about)
                 name = self.experiment.spec.experiment
-                broadcast = stack.enter_context(Broadcast(name, self.grafana, self.progress))
+                broadcast = stack.enter_context(
+                    Broadcast(name, self.grafana, self.progress, self.experiment.objectives)
+                )
                 load = self.experiment.spec.load
                 opening = Opening(
                     experiment=name,
                     folder=self.folder.path,
                     seed=self.experiment.spec.seed or 0,
                     run_metrics_address=broadcast.address,
+                    objectives=self.experiment.objectives,
                     **{key: getattr(load, key) for key in ("ignore_eos", "body", "model", "api_key_env")},
                     on_progress=lambda ready, wanted: self.progress.update(ready=ready, wanted=wanted),
                 )
@@ -105,6 +108,7 @@ class Run:
                 self.progress.note(where)
                 self._under_load(target, broadcast)
                 if self.stay is not None:
+                    broadcast.judged(judge.judge_folder(self.folder))
                     self.stay.until_released(self.progress, where)
                 self.progress.phase("cleanup", "ending every process of the run")
         except (AftershockError, Interrupted) as error:
@@ -123,7 +127,7 @@ class Run:
         try:
             for planned in self.experiment.faults:
                 require_possible(target, planned)
-            engine = broadcast.target_started(target)
+            engine = broadcast.target_started(target, self.folder)
             endpoints = target.endpoints()
             claims.require_understood(endpoints.prometheus_url, self._asked)
             model = served_model(endpoints, self.experiment.spec.load)
@@ -199,13 +203,13 @@ class Run:
         injector = Injector(
             target, self.experiment.faults, plan.seed, self.folder, began, broadcast.fault_ended, self._events
         )
-        with watching(self.experiment, load, view, target.endpoints().prometheus_url) as looks, injector:
+        with watching(self.experiment, load, view, target.endpoints(), self._events) as looks, injector:
 
             def look_on(until_s: float, over: Callable[[float], bool]) -> None:
                 self.progress.update(victims=injector.hit)
                 self._watch("observe", view, zero_s, zero_s + until_s, self._done, over)
 
-            conductor = Conductor(injector, looks, look_on, zero_s, self.stopping)
+            conductor = Conductor(injector, *looks, look_on, zero_s, self.stopping)
             try:
                 conductor.carry_out(Agenda(plan.steps))
                 look_on(load.config.duration_s, conductor.safe)
@@ -255,7 +259,7 @@ class Run:
         }
         url, since_s = endpoints.prometheus_url, self._started_s
         Observed(
-            series=kept_series.keep(url, zero_s, now_s) if url else {},
+            series=kept_series.keep(url, zero_s, now_s, self.experiment.objectives) if url else {},
             alerts=alerts.fired(url, since_s, zero_s, now_s) if url else None,
             promql=claims.keep(url, self._asked, zero_s, now_s) if url else None,
             engine=engine.journaled(),

@@ -37,6 +37,8 @@ class SeriesOptions:
     """A number, or a share of the trials."""
     jitter: float | None = None
     """Seconds; None for what the experiment says."""
+    slo: Path | None = None
+    """A file of objectives; None for the experiment's own."""
 
 
 def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None, asked: SeriesOptions) -> int:
@@ -44,7 +46,7 @@ def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None,
 
     Whatever ends it early, the trials that were finished are reported.
     """
-    experiment = read_experiment(path)
+    experiment = read_experiment(path, asked.slo)
     require_decidable(experiment)
     require_meant(experiment)
     if experiment.spec.observes:

@@ -13,11 +13,11 @@ Any thread may report any event; the costs of one are a lock and one or two obse
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Histogram
 
 from exporters.cache import CacheLookups
 from exporters.collectors import CollectorSet
@@ -27,6 +27,8 @@ from exporters.invalid_requests import InvalidRequests
 from exporters.registry import Registry, counter, gauge, histogram
 from exporters.request_events import Clock, InFlight, RequestMetrics, RequestSeries
 from exporters.series import server as declared
+from exporters.series.family import Family, with_bound
+from exporters.slo import OBJECTIVES, Objective
 
 __all__ = ["Exposition", "InferenceMetrics", "RequestMetrics", "serve"]
 
@@ -45,8 +47,10 @@ class InferenceMetrics:
         cache_tiers: Sequence[str] = (),
         registry: CollectorRegistry | None = None,
         clock: Clock = time.monotonic,
+        objectives: Iterable[Objective] = OBJECTIVES,
     ) -> None:
         """`cache_tiers` are the caches whose lookups will be reported; without any, there are no series of caches.
+        The bounds of the objectives are bucket edges.
 
         Raises:
             ValueError: the registry already holds these families.
@@ -56,7 +60,7 @@ class InferenceMetrics:
         self._cache = CacheLookups(model, cache_tiers)
         self.collectors.add("cache", self._cache)
         self._in_flight = InFlight(clock)
-        self._series = _request_series(model, self.registry)
+        self._series = _request_series(model, self.registry, tuple(objectives))
         _watch(self._in_flight, model, self.registry)
         self._kv_usage = gauge(declared.KV_CACHE_USAGE, self.registry)
         self._kv_fragmentation = gauge(declared.KV_CACHE_FRAGMENTATION, self.registry)
@@ -95,8 +99,13 @@ class InferenceMetrics:
         return EngineMetrics(self._model, self.registry)
 
 
-def _request_series(model: str, registry: CollectorRegistry) -> RequestSeries:
-    latency = histogram(declared.INFERENCE_LATENCY, registry)
+def _request_series(
+    model: str, registry: CollectorRegistry, objectives: Sequence[Objective]
+) -> RequestSeries:
+    def timed(family: Family) -> Histogram:
+        return histogram(with_bound(family, objectives), registry)
+
+    latency = timed(declared.INFERENCE_LATENCY)
     requests = counter(declared.REQUESTS, registry)
     tokens = counter(declared.TOKENS, registry)
     return RequestSeries(
@@ -105,10 +114,10 @@ def _request_series(model: str, registry: CollectorRegistry) -> RequestSeries:
             for outcome in declared.OUTCOMES
             for streaming in (False, True)
         },
-        ttft_s=histogram(declared.TIME_TO_FIRST_TOKEN, registry).labels(model),
-        tpot_s=histogram(declared.TIME_PER_OUTPUT_TOKEN, registry).labels(model),
-        itl_s=histogram(declared.INTER_TOKEN_LATENCY, registry).labels(model),
-        queue_s=histogram(declared.QUEUE_TIME, registry).labels(model),
+        ttft_s=timed(declared.TIME_TO_FIRST_TOKEN).labels(model),
+        tpot_s=timed(declared.TIME_PER_OUTPUT_TOKEN).labels(model),
+        itl_s=timed(declared.INTER_TOKEN_LATENCY).labels(model),
+        queue_s=timed(declared.QUEUE_TIME).labels(model),
         requests={outcome: requests.labels(model, outcome) for outcome in declared.OUTCOMES},
         prompt_tokens=tokens.labels(model, "prompt"),
         output_tokens=tokens.labels(model, "generation"),

@@ -11,6 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from loadtests.canaries import Canaries
 from loadtests.declared import Count, Declared, Option, PerSecond, Process, Seconds
 from loadtests.traffic import mix as mixes
 from loadtests.traffic.lengths import Lengths, TokenCount
@@ -60,6 +61,8 @@ class Offered(Declared):
         tuple[Part, ...] | None, Field(strict=False, min_length=1), Option("--mix", shown=False)
     ] = None
     """parts of the traffic, each with its share of the rate, for claims about one of them"""
+    canaries: Annotated[Canaries | None, Option("--canaries", shown=False)] = None
+    """prompts whose right answer is known, or learnt in the baseline, among the requests; absent: none"""
     ignore_eos: Annotated[bool, Option("--ignore-eos", by_hand=False)] = True
     """ask for answers of exactly that length, which is an extension of inference engines: others refuse it"""
     body: Annotated[Mapping[str, JsonValue] | None, Option("--body", shown=False)] = None
@@ -140,6 +143,8 @@ def misfits(load: Offered) -> Iterator[tuple[str, str, object]]:
     if load.sessions is not None and load.shared_prefix != SHARED_PREFIX:
         said = "none with sessions: they share system_prompt_tokens and their own past"
         yield "shared_prefix", said, load.shared_prefix
+    if load.canaries is not None and load.sessions is not None:
+        yield "canaries", "none with sessions: each of their prompts goes on from the one before", "some"
     if load.mix is not None and (expected := mixes.misfits(load.mix)):
         yield "mix", expected, " + ".join(f"{100 * part.share:g}%" for part in load.mix)
     if load.trace is not None:
@@ -147,7 +152,7 @@ def misfits(load: Offered) -> Iterator[tuple[str, str, object]]:
 
 
 def _misfits_of_a_trace(load: Offered) -> Iterator[tuple[str, str, object]]:
-    for name in ("rate_profile", "sessions", "batch_every_s", "mix"):
+    for name in ("rate_profile", "sessions", "batch_every_s", "mix", "canaries"):
         if getattr(load, name) is not None:
             yield name, "none with a trace, which has its own instants", "one"
     if load.arrivals != "poisson":

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from chaos.cli import main
 from chaos.errors import ExitCode
+from chaos.prometheus import PrometheusClient
 from tests.conftest import wait_until
 from tests.test_chaos_cli import SHORTER
 from tests.test_chaos_run import write_experiment
@@ -57,6 +59,9 @@ def test_a_kept_run_stays_up_after_its_load_and_ends_in_order_at_ctrl_c(tmp_path
             assert prometheus is not None
             wait_until(lambda: answers(f"{service[1]}/v1/models"), within_s=30)
             wait_until(lambda: answers(f"{prometheus[1]}/-/ready"), within_s=30)
+            client = PrometheusClient(prometheus[1])
+            for family in ("ds_run_verdict", "ds_run_recovery_seconds", "ds_run_cold_start_seconds"):
+                wait_until(lambda: client.instant(family, time.time()), within_s=30, what=family)  # noqa: B023
             children = psutil.Process(runner.pid).children(recursive=True)
             assert not (out / "journal.json").exists()
             runner.send_signal(signal.SIGINT)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from chaos.targets.http_effects import HttpRule, Patch, Replacement
+from chaos.targets.http.effects import HttpRule, Patch, Replacement
+from chaos.targets.http.evidence import Pair, back, hit, plan
+from chaos.targets.http.questions import Answer, Question, questions
 from chaos.targets.local import naming
-from chaos.targets.local.http_evidence import Pair, back, hit, plan
 from chaos.targets.local.means.kinds import means_of
-from chaos.targets.local.questions import Answer, Question, questions
 from chaos.targets.local.target import LocalTarget
 from tests.conftest import Eventually, wait_until
 from tests.support.local_cluster import all_ready, tell, toy_spec
@@ -247,7 +247,7 @@ def test_a_question_that_has_no_answer_before_the_fault_is_left_for_the_next() -
 
 def test_questions_are_of_the_path_the_method_and_the_headers_of_their_rule() -> None:
     rule = HttpRule("Response", 1, path="/v1/*", request_headers={"Host": "example.com"})
-    found = questions(rule, ["/readyz", "/v1/models"], "key")
+    found = questions(rule, ["/readyz", "/v1/models"], {"x-own": "key"})
     assert [(each.method, each.target) for each in found] == [
         ("GET", "/v1/models"),
         ("GET", "/v1/x"),

@@ -23,9 +23,9 @@ from chaos.errors import CleanupError
 from chaos.targets.kubernetes import marks
 from chaos.targets.kubernetes.calls import Calls
 from chaos.targets.kubernetes.objects import Collection, Item, chaos, pods
-from chaos.targets.kubernetes.patience import Patience
-from chaos.targets.kubernetes.traces import records
-from chaos.targets.kubernetes.undoing import Undoing
+from chaos.targets.kubernetes.undoing.patience import Patience
+from chaos.targets.kubernetes.undoing.resorts import Undoing
+from chaos.targets.kubernetes.undoing.traces import records
 from tests.conftest import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -39,7 +39,7 @@ RUNNER_CODE = """
 import sys, time
 from chaos.targets.kubernetes import marks
 from chaos.targets.kubernetes.calls import Calls
-from chaos.targets.kubernetes.lease import Lease
+from chaos.targets.kubernetes.undoing.lease import Lease
 from chaos.targets.kubernetes.objects import chaos
 
 namespace, pod = sys.argv[1:]
@@ -248,7 +248,7 @@ def test_a_runner_that_is_killed_leaves_nothing_once_the_reaper_has_looked(
     reaper = [
         sys.executable,
         "-m",
-        "chaos.targets.kubernetes.reaper",
+        "chaos.targets.kubernetes.undoing.reaper",
         "--namespace",
         namespace,
         "--port",

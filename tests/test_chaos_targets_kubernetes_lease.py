@@ -10,9 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.errors import AbortedError, InconclusiveError, RefusedError
-from chaos.targets.kubernetes.lease import DURATION_S, GIVE_UP_AFTER_S, RENEW_EVERY_S, Holding, Lease, Sight
 from chaos.targets.kubernetes.objects import Item
-from chaos.targets.kubernetes.patience import Clock
+from chaos.targets.kubernetes.undoing.lease import (
+    DURATION_S,
+    GIVE_UP_AFTER_S,
+    RENEW_EVERY_S,
+    Holding,
+    Lease,
+    Sight,
+)
+from chaos.targets.kubernetes.undoing.patience import Clock
 from tests.conftest import wait_until
 from tests.support.chaos_mesh import ChaosMesh
 from tests.support.fake_kubernetes import NAMESPACE, FakeKubernetes
@@ -198,7 +205,7 @@ def test_a_runner_that_slept_through_its_lease_injects_nothing(cluster: StoredOb
 def test_the_thread_renews_it_and_gives_it_back(
     cluster: StoredObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chaos.targets.kubernetes.lease.RENEW_EVERY_S", 0.01)
+    monkeypatch.setattr("chaos.targets.kubernetes.undoing.lease.RENEW_EVERY_S", 0.01)
     with Lease(cluster, NAMESPACE, "run-1") as lease:
         first = in_store(cluster)["spec"]["renewTime"]
         wait_until(lambda: in_store(cluster)["spec"]["renewTime"] > first, within_s=30)

@@ -20,13 +20,14 @@ pytest.importorskip("kubernetes")
 from chaos.cli import main
 from chaos.errors import CleanupError, ExitCode
 from chaos.targets.identity import ProcessId
-from chaos.targets.kubernetes import lost_objects, marks
+from chaos.targets.kubernetes import marks
 from chaos.targets.kubernetes.calls import Calls
-from chaos.targets.kubernetes.lease import Lease
-from chaos.targets.kubernetes.lost_objects import Record, Whereabouts, find, find_in
-from chaos.targets.kubernetes.patience import Patience
-from chaos.targets.kubernetes.reaper import Reaper
 from chaos.targets.kubernetes.rights import REAPER, RUNNER, Right, rules
+from chaos.targets.kubernetes.undoing import lost_objects
+from chaos.targets.kubernetes.undoing.lease import Lease
+from chaos.targets.kubernetes.undoing.lost_objects import Record, Whereabouts, find, find_in
+from chaos.targets.kubernetes.undoing.patience import Patience
+from chaos.targets.kubernetes.undoing.reaper import Reaper
 from tests.conftest import wait_until
 from tests.support.chaos_mesh import ChaosMesh
 from tests.support.fake_kubernetes import NAMESPACE, FakeKubernetes
@@ -48,7 +49,7 @@ import sys, time
 from pathlib import Path
 from chaos.targets.kubernetes import marks
 from chaos.targets.kubernetes.calls import Calls
-from chaos.targets.kubernetes.lease import Lease
+from chaos.targets.kubernetes.undoing.lease import Lease
 from chaos.targets.kubernetes.objects import chaos
 
 calls = Calls.connect("fake", Path(sys.argv[1]))
@@ -77,7 +78,12 @@ class Live:
         return Whereabouts(NAMESPACE, "fake", str(self.api.kubeconfig))
 
     def fault(
-        self, run: str, kind: str = "NetworkChaos", pod: str = "server-0", action: str = "partition"
+        self,
+        run: str,
+        kind: str = "NetworkChaos",
+        pod: str = "server-0",
+        action: str = "partition",
+        **spec: Any,
     ) -> Object:
         return self.api.add(
             {
@@ -88,6 +94,7 @@ class Live:
                     "action": action,
                     "mode": "all",
                     "selector": {"pods": {NAMESPACE: [pod]}},
+                    **spec,
                 },
             }
         )
@@ -133,7 +140,7 @@ def reaping(
     live: Live, *options: str, env: dict[str, str] | None = None
 ) -> Iterator["subprocess.Popen[str]"]:
     """The reaper as a process."""
-    command = [sys.executable, "-m", "chaos.targets.kubernetes.reaper", "--every", "0.1"]
+    command = [sys.executable, "-m", "chaos.targets.kubernetes.undoing.reaper", "--every", "0.1"]
     where = ["--namespace", NAMESPACE, "--context", "fake", "--kubeconfig", str(live.api.kubeconfig)]
     with subprocess.Popen(
         [*command, *where, *options], stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
@@ -364,10 +371,12 @@ def test_recover_is_told_a_namespace_and_says_what_it_undid_there(
 
 def undone_with(live: Live, calls: Calls, patience: Patience) -> None:
     """Everything that a reaper may have to do: wait, free, clean, replace."""
-    live.mesh.netem = False
+    live.mesh.netem = live.mesh.tproxy = False
     for pod, kind in (("server-0", "NetworkChaos"), ("server-1", "StressChaos"), ("server-1", "PodChaos")):
         live.fault("run-1", kind, pod, action="delay" if kind == "NetworkChaos" else "pod-failure")
-    wait_until(lambda: len(live.mesh.in_force) == 2 and live.api.names("podnetworkchaos"), within_s=30)
+    live.fault("run-1", "HTTPChaos", "server-0", target="Request", port=8000, abort=True)
+    gathered = ("podnetworkchaos", "podhttpchaos")
+    wait_until(lambda: len(live.mesh.in_force) == 2 and all(map(live.api.names, gathered)), within_s=30)
     live.mesh.daemon_up = False
     live.mesh.finalizer_sticks = True
     reaper = Reaper(calls, NAMESPACE, patience=patience)

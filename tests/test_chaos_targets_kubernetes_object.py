@@ -8,7 +8,7 @@ from chaos.targets.kubernetes.api import Frame
 from chaos.targets.kubernetes.chaos_object import ChaosObject, Window
 from chaos.targets.kubernetes.lifecycle import Lifecycle
 from chaos.targets.kubernetes.pods import Pod, condition
-from chaos.targets.kubernetes.traces import unapplied
+from chaos.targets.kubernetes.undoing.traces import unapplied
 from tests.support.kubernetes_tape import Tape
 
 

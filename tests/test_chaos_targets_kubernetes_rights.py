@@ -10,10 +10,11 @@ pytest.importorskip("kubernetes")
 from chaos.errors import AftershockError
 from chaos.targets import Opening
 from chaos.targets.effects import Effect, Link, Outage, ProcessorStress, Traffic
-from chaos.targets.kubernetes.lost_objects import Whereabouts
+from chaos.targets.http.effects import HttpRule
 from chaos.targets.kubernetes.rights import HOLDING, LOOKING, PROVING, RUNNER, UNDOING, Right, rules
 from chaos.targets.kubernetes.settings import Settings, Workload
 from chaos.targets.kubernetes.target import KubernetesTarget
+from chaos.targets.kubernetes.undoing.lost_objects import Whereabouts
 from tests.support.chaos_mesh import ChaosMesh
 from tests.support.fake_kubernetes import NAMESPACE, FakeKubernetes
 
@@ -26,6 +27,7 @@ FAULTS: dict[str, tuple[dict[str, object], Effect]] = {
     "NetworkChaos": ({"action": "partition", "direction": "both"}, Link(CUT, CUT)),
     "StressChaos": ({"stressors": {"cpu": {"workers": 1, "load": 5}}}, ProcessorStress(1, 0.05)),
     "PodChaos": ({"action": "pod-failure"}, Outage()),
+    "HTTPChaos": ({"target": "Request", "port": 8000, "abort": True}, HttpRule("Request", 8000, abort=True)),
 }
 
 
@@ -85,7 +87,7 @@ def test_a_run_asks_for_nothing_that_its_rights_do_not_name_and_uses_them_all(ap
     # Nodes are the cluster's: without a ClusterRole their labels are not known, and a run goes on without.
     assert asked - granted(RUNNER) == {("list", "nodes")}
     of_last_resorts = granted(UNDOING) - asked
-    why_not = {("get", "podnetworkchaos.chaos-mesh.org")}
+    why_not = {("get", f"{plural}.chaos-mesh.org") for plural in ("podnetworkchaos", "podhttpchaos")}
     assert granted(RUNNER) - asked == of_last_resorts | granted(PROVING) - asked | why_not
 
 
@@ -93,7 +95,7 @@ NEEDED = [
     right
     for right in (*LOOKING, *HOLDING, *(each for each in RUNNER if each.verb == "create"))
     if right not in PROVING
-    and right.resource not in ("podnetworkchaos", "statefulsets")
+    and right.resource not in ("podnetworkchaos", "podhttpchaos", "statefulsets")
     and right.verb not in ("watch", "patch")  # not known at once: a watch lists again, a lease is not renewed
 ]
 

@@ -1,8 +1,11 @@
 """The Kubernetes target against a small API server with a scripted Chaos Mesh: from the guards to the last object."""
 
 import math
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +14,28 @@ import pytest
 pytest.importorskip("kubernetes")
 
 from chaos.errors import AftershockError, CleanupError, InconclusiveError, InputError, RefusedError
-from chaos.events import EventKind
+from chaos.events import Event, EventKind
+from chaos.faults import injection
+from chaos.faults.blast_radius import BlastRadius
 from chaos.faults.fault import Fault
+from chaos.faults.injection import Injector, PlannedFault
 from chaos.faults.kinds import read_fault
 from chaos.faults.selection import candidates
+from chaos.faults.timetable import Step
 from chaos.reading.documents import dump, read_document
+from chaos.run_folder import RunFolder
 from chaos.targets import Opening, Rehearsed, Replica
+from chaos.targets.kubernetes import attachment as attachment_module
 from chaos.targets.kubernetes import target as target_module
-from chaos.targets.kubernetes.lost_objects import Whereabouts
-from chaos.targets.kubernetes.patience import Patience
 from chaos.targets.kubernetes.rehearsal import rehearse
 from chaos.targets.kubernetes.rights import RUNNER
 from chaos.targets.kubernetes.settings import Settings, Workload
 from chaos.targets.kubernetes.sight import of as sight_of
 from chaos.targets.kubernetes.target import KubernetesTarget
-from chaos.targets.kubernetes.undoing import Undoing
+from chaos.targets.kubernetes.undoing.lost_objects import Whereabouts
+from chaos.targets.kubernetes.undoing.patience import Patience
+from chaos.targets.kubernetes.undoing.resorts import Undoing
+from chaos.targets.kubernetes.watching import Watching
 from tests.conftest import Eventually
 from tests.support.chaos_mesh import ChaosMesh
 from tests.support.fake_kubernetes import CHAOS, NAMESPACE, Failure, FakeKubernetes, pod
@@ -55,6 +65,8 @@ def manifest(kind: str, **spec: Any) -> dict[str, Any]:
 
 KILL = manifest("PodChaos", action="pod-kill")
 CUT = manifest("NetworkChaos", action="partition", direction="both", duration="10s")
+FAILURE = manifest("PodChaos", action="pod-failure", duration="60s")
+NAMED_4 = {"metadata.name": "server-4"}
 DELAY = manifest("NetworkChaos", action="delay", delay={"latency": "200ms"}, duration="10s")
 
 
@@ -131,6 +143,13 @@ def hit(on: KubernetesTarget, fault: Fault, *names: str, injected: bool = True) 
     return victims
 
 
+def fail(api: FakeKubernetes, key: Key) -> None:
+    """What a kubelet says once the container has ended and another image is what is to run."""
+    status = {"name": "server", "restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    unready = [{"type": "Ready", "status": "False"}]
+    api.store.patch(key, {"status": {"conditions": unready, "containerStatuses": [status]}})
+
+
 def left(api: FakeKubernetes) -> list[str]:
     return [name for plural in OBJECTS for name in api.names(plural)]
 
@@ -204,6 +223,72 @@ def test_a_control_is_proved_of_nobody(api: FakeKubernetes, mesh: ChaosMesh) -> 
             [evidence] = entered.verify("a-fault#1", within_s=0.2)
             assert not evidence.verified
         assert left(api) == []
+
+
+def test_a_failure_is_looked_for_until_the_grace_of_its_pod_is_over(
+    api: FakeKubernetes, mesh: ChaosMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(injection, "_PROOF_WITHIN_S", 0.2)
+    patient = a_pod("server-4")
+    patient["spec"]["terminationGracePeriodSeconds"] = 20
+    api.add(patient)
+    fault = fault_of(api, FAILURE | {"spec": FAILURE["spec"] | {"selector": {"fieldSelectors": NAMED_4}}})
+    with target(api) as entered:
+        folder = RunFolder(api.folder / "run")
+        with Injector(entered, [PlannedFault(fault, BlastRadius(1))], 1, folder) as injector:
+            injector.apply(Step(0.0, "inject", 0, "a-fault#1", 0))
+            key = api.key("pods", "server-4")
+            own = api.store.get(key)["spec"]["containers"]
+            api.store.patch(key, {"spec": {"containers": [{**own[0], "image": "pause"}]}})
+            over = {"spec": {"containers": own}}
+            api.on_request = lambda asked: asked.verb == "delete" and api.store.patch(key, over)
+            asked_to_end_s = time.monotonic()
+            threading.Timer(
+                1.0, fail, (api, key)
+            ).start()  # it ends when it has drained, not when it is asked to
+        assert time.monotonic() - asked_to_end_s > 1.0
+    assert [event.kind for event in injector.events if "verified" in event.kind] == [
+        "fault_verified",
+        "end_verified",
+    ]
+
+
+def test_a_pod_that_says_nothing_of_its_grace_has_thirty_seconds(
+    api: FakeKubernetes, mesh: ChaosMesh
+) -> None:
+    with target(api) as entered:
+        assert {one.grace_s for one in entered.replicas()} == {30.0}
+
+
+def test_a_watch_that_is_lost_is_an_event_and_what_was_injected_is_undone_and_not_proved(
+    api: FakeKubernetes, mesh: ChaosMesh, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    monkeypatch.setattr(attachment_module, "Watching", partial(Watching, lost_after_s=1.0))
+    entered = target(api).__enter__()
+    hit(entered, fault_of(api, CUT), "server-2")
+    away = Failure(503, method="GET", path=r"pods\?", times=math.inf, message="watches are away")
+    api.failures.append(away)
+    api.cut()
+
+    def told() -> dict[str, Event]:
+        return {event.kind: event for event in entered.events() if event.kind.startswith("watch")}
+
+    eventually(lambda: "watch_lost" in told(), within_s=30)
+    assert told()["watch_lost"].detail["watched"] == "pods in inference"
+    assert len(entered.replicas()) == 4, "as last heard"
+    [evidence] = entered.verify("a-fault#1", within_s=0.1)
+    assert not evidence.verified
+    assert "their watch is lost" in evidence.how
+    with pytest.raises(InconclusiveError, match="their watch is lost"):
+        hit(entered, fault_of(api, KILL), "server-1")
+    entered.recover("a-fault#1")
+    assert entered.verify_recovered("a-fault#1", within_s=0.1) == ()
+    assert left(api) == []
+    api.failures.clear()
+    eventually(lambda: "watch_back" in told(), within_s=30)
+    assert "watches are away" in told()["watch_lost"].detail["why"]
+    entered.__exit__(None, None, None)
+    assert "the watch of pods in inference is lost" in (api.folder / "run/logs/kubernetes.log").read_text()
 
 
 def test_what_this_kernel_cannot_do_ends_at_the_deadline_with_the_reason_and_the_next_fault_works(

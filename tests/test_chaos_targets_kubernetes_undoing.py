@@ -14,9 +14,9 @@ from chaos.errors import CleanupError
 from chaos.faults.manifest import OWN
 from chaos.targets.kubernetes import marks
 from chaos.targets.kubernetes.objects import Item
-from chaos.targets.kubernetes.patience import Patience
-from chaos.targets.kubernetes.traces import in_force, unapplied
-from chaos.targets.kubernetes.undoing import Undoing
+from chaos.targets.kubernetes.undoing.patience import Patience
+from chaos.targets.kubernetes.undoing.resorts import Undoing
+from chaos.targets.kubernetes.undoing.traces import in_force, unapplied
 from tests.support.chaos_mesh import ChaosMesh
 from tests.support.fake_kubernetes import NAMESPACE, FakeKubernetes
 from tests.support.stored_objects import StoredObjects

@@ -1,6 +1,7 @@
 """What is known of a cluster stays true through cut streams, versions too old, and a server that falls silent."""
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,6 +105,37 @@ def test_a_server_that_gives_no_sign_for_too_long_makes_the_run_inconclusive(
         eventually(lambda: "watch is lost" in lost(), within_s=30)
         api.failures.clear()
         eventually(lambda: not lost(), within_s=30)
+
+
+def test_a_time_without_a_sign_is_kept_with_its_end_and_its_reason_and_one_that_goes_on_has_none(
+    api: FakeKubernetes, client: Api, eventually: Eventually
+) -> None:
+    with Watching(client, PODS, lost_after_s=0.5) as watching:
+        assert watching.losses() == []
+        api.failures.append(Failure(503, path="pods", times=math.inf, message="away"))
+        api.cut()
+        eventually(lambda: bool(watching.losses()), within_s=30)
+        [loss] = watching.losses()
+        assert loss.until_s is None
+        assert len(watching.known()) == 1
+        api.failures.clear()
+        eventually(lambda: watching.losses()[0].until_s is not None, within_s=30)
+        [loss] = watching.losses()
+        assert loss.until_s is not None
+        assert loss.until_s - loss.since_s > 0.5
+        assert "away" in loss.why
+
+
+def test_what_is_left_is_no_longer_lost_however_long_ago_that_was(
+    api: FakeKubernetes, client: Api, eventually: Eventually
+) -> None:
+    with Watching(client, PODS, lost_after_s=0.3) as watching:
+        eventually(lambda: api.watches == 1, within_s=20)
+        api.add_pod("server-1")
+        eventually(lambda: len(watching.known()) == 2, within_s=20)
+    left_s = time.monotonic()
+    eventually(lambda: time.monotonic() - left_s > 0.5, within_s=20)
+    assert watching.losses() == []
 
 
 def test_a_list_that_cannot_be_had_is_told_at_once(api: FakeKubernetes, client: Api) -> None:

@@ -9,8 +9,8 @@ from typing import Any, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.targets.http_effects import HttpRule, Patch, Replacement
-from chaos.targets.local.proxy.http_rules import wildcard
+from chaos.targets.http.effects import HttpRule, Patch, Replacement
+from chaos.targets.http.rules import wildcard
 from chaos.targets.local.proxy.http_rulings import Rulings
 from chaos.targets.local.proxy.relay import Connection, Counters, Direction
 from chaos.targets.local.proxy.shaping import Ways

@@ -77,6 +77,27 @@ def test_a_sound_run_has_no_reason_against_it() -> None:
             "the process that replicas are forked from ended by itself at 12.0 s (SIGKILL)",
             id="standby lost",
         ),
+        pytest.param(
+            timeline(
+                events=(
+                    *LIFE,
+                    Event(45.0, "watch_lost", detail={"watched": "pods in inference", "why": "503"}),
+                )
+            ),
+            "nobody knows what became of pods in inference from 45.0 s of the run to its end: their watch was lost",
+            id="watch lost",
+        ),
+        pytest.param(
+            timeline(
+                events=(
+                    *LIFE,
+                    Event(45.0, "watch_lost", detail={"watched": "pods in inference", "why": "503"}),
+                    Event(51.0, "watch_back", detail={"watched": "pods in inference", "why": "503"}),
+                )
+            ),
+            "nobody knows what became of pods in inference from 45.0 s of the run to 51.0 s",
+            id="watch lost for a while",
+        ),
         pytest.param(timeline(ROWS[:-1]), "1 of 600 planned arrivals have no row", id="row missing"),
         pytest.param(timeline((*ROWS, row(0))), "1 planned arrivals have more than one row", id="row twice"),
         pytest.param(timeline((*ROWS, row(600))), "1 rows are of no planned arrival", id="foreign row"),

@@ -20,8 +20,8 @@ from chaos.faults.manifest import CHAOS_MESH, Camel, FaultObject, FaultSpec
 from chaos.reading.documents import Problem
 from chaos.reading.quantities import DurationText, go_duration_ns
 from chaos.reading.strict import Int32, Listed
-from chaos.targets import http_effects
-from chaos.targets.effects import modelled, unsupported
+from chaos.targets.effects import exact, modelled
+from chaos.targets.http import effects as http_effects
 
 _METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
@@ -265,6 +265,6 @@ KIND = Kind(
             "a user-space proxy in front of the replica reads the HTTP/1.1 that passes, on open connections from their "
             "next request on; probes do not pass it"
         ),
-        "kubernetes": unsupported("nothing here could prove it"),
+        "kubernetes": exact("a proxy that Chaos Mesh puts into the pod's network; probes pass it too"),
     },
 )

@@ -120,7 +120,7 @@ class Injector:
         self.events.append(injected)
         self.hit += tuple(names)
         self.on_began(injected)
-        within_s = _proof_within_s(fault, len(victims))
+        within_s = _proof_within_s(fault, victims)
         self._proofs[occurrence] = self._looking.submit(self._look, occurrence, within_s)
 
     def _drawn(self, planned: PlannedFault, number: int) -> tuple[tuple[Replica, ...], int]:
@@ -200,13 +200,15 @@ def victims_rng(seed: int, number: int) -> Random:
     return Random(f"victims {seed}" if number == 0 else f"victims {seed} {number}")  # noqa: S311 - repeatable
 
 
-def _proof_within_s(fault: Fault, victims: int) -> float:
+def _proof_within_s(fault: Fault, victims: Sequence[Replica]) -> float:
     """How long it is looked for the proof: for as long as the last effect on the last victim may need to show.
 
     A fault that lasts is undone once it was looked at. Nobody looks for longer than it is to last, or the looking would
     prolong it.
     """
-    within_s = max((shows_within_s(effect, victims) for effect in fault.effects), default=0) + _PROOF_WITHIN_S
+    grace_s = max((victim.grace_s for victim in victims), default=0.0)
+    shows_s = (shows_within_s(effect, len(victims), grace_s) for effect in fault.effects)
+    within_s = max(shows_s, default=0.0) + _PROOF_WITHIN_S
     lasts_s = fault.duration_s if fault.kind.lasts else None
     return within_s if lasts_s is None else min(within_s, lasts_s)
 

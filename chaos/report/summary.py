@@ -27,6 +27,9 @@ def render(run: Recorded) -> str:
         section("The server's word", _server(run)),
         section("Cold starts", _table(beyond.COLD_START_HEADS, beyond.cold_starts(journal)[:_MOST_ROWS])),
         section("What a request cost", _cost(run)),
+        section(
+            "Status checks", _table(beyond.STATUS_CHECK_HEADS, beyond.status_checks(journal)[:_MOST_ROWS])
+        ),
         section("Victims", _victims(run)),
         section("Outcomes", _outcomes(run)),
         _how(run),

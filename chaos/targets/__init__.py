@@ -11,6 +11,7 @@ from chaos.events import Event
 from chaos.reading.documents import Problem
 from chaos.reading.strict import Strict
 from chaos.targets.effects import Effect, Fidelity
+from exporters.slo import OBJECTIVES, Objective
 
 SERVICE = "the service"
 """What stands for the whole of it, where a fault has no victims that could be told apart."""
@@ -42,6 +43,8 @@ class Replica:
     """A terminating replica still counts as a candidate, as in Chaos Mesh."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """What fieldSelectors can ask for beyond name, namespace, node and phase, e.g. `spec.restartPolicy`."""
+    grace_s: float = 0.0
+    """How long its processes may take to end once they are asked to; 0 where they are not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Endpoints:
     model: str | None = None
     """What to ask for; None for the first model that the service lists."""
     api_key: str = field(default="", repr=False)
+    service_names: Sequence[str] = ()
+    """Hosts that mean the service to whoever is in the cluster, where the runner can answer for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +203,8 @@ class Opening:
     """Which model it will ask for, where the experiment's load says so."""
     api_key_env: str | None = None
     """The variable with its API key, where the experiment's load names one."""
+    objectives: Sequence[Objective] = OBJECTIVES
+    """What it is held to: bucket edges of whatever the target itself starts."""
     on_progress: Callable[[int, int], None] = lambda _ready, _wanted: None
     """Told the ready and the wanted number of replicas while the target starts."""
 
@@ -243,6 +250,11 @@ class TargetOptions(Strict, ABC):
     def service_url(self) -> str | None:
         """Of the service that must be there already; None where the target starts its own."""
         return None
+
+    @property
+    def asks_its_names(self) -> bool:
+        """Whether the runner can ask URLs of the target's own network, as a Workflow's StatusCheck has them."""
+        return False
 
     @property
     @abstractmethod

@@ -19,7 +19,7 @@ from chaos.targets.engine_effects import (
     SlowSteps,
     StuckStream,
 )
-from chaos.targets.http_effects import HttpRule
+from chaos.targets.http.effects import HttpRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +183,17 @@ Effect: TypeAlias = (
 )
 
 
-def shows_within_s(effect: Effect, victims: int) -> float:
-    """How long it may take by its nature until an effect can be seen on so many victims; 0 where it shows at once."""
+def shows_within_s(effect: Effect, victims: int, grace_s: float = 0.0) -> float:
+    """How long it may take by its nature until an effect can be seen; 0 where it shows at once.
+
+    Args:
+        effect: what is done.
+        victims: to how many.
+        grace_s: how long the processes of any of them may take to end once they are asked to.
+    """
     match effect:
+        case Outage():
+            return grace_s
         case Termination(grace_s) | Drain(grace_s, "together"):
             return grace_s
         case Drain(grace_s, "rolling"):

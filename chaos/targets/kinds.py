@@ -9,8 +9,8 @@ from pydantic_core import PydanticCustomError
 from chaos.reading.strict import Strict
 from chaos.targets import LostRun, TargetOptions
 from chaos.targets.external.options import ExternalOptions
-from chaos.targets.kubernetes import lost_objects
 from chaos.targets.kubernetes.options import KubernetesOptions
+from chaos.targets.kubernetes.undoing import lost_objects
 from chaos.targets.local.options import LocalOptions
 
 

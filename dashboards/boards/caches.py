@@ -17,7 +17,7 @@ def caches() -> Dashboard:
             Row("Since each replica's start", (since_start(),)),
             Row("KV cache", (kv_fullest(), kv_by_replica(), kv_blocks(), kv_fragmentation())),
         ),
-        variables=(variables.JOB, variables.POD),
+        variables=(*variables.OF_REPLICAS, variables.EXPERIMENT),
     )
 
 

@@ -25,7 +25,7 @@ def fleet() -> Dashboard:
             Row("Between peers", (comm_latency(), comm_failures())),
             Row("By replica", (load(), e2e(), running(), waiting(), kv_usage(), scrape_time())),
         ),
-        variables=(variables.JOB, variables.POD, variables.GATEWAY_JOB),
+        variables=(*variables.OF_REPLICAS, variables.GATEWAY_JOB, variables.EXPERIMENT),
     )
 
 

@@ -22,7 +22,7 @@ def queueing() -> Dashboard:
                 (step_sequences(), step_tokens(), steps(), preemptions(), idle(), bandwidth()),
             ),
         ),
-        variables=(variables.JOB, variables.POD),
+        variables=(*variables.OF_REPLICAS, variables.EXPERIMENT),
     )
 
 

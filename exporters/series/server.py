@@ -40,6 +40,7 @@ INFERENCE_LATENCY = Family(
     unit="seconds",
     labels=("model", "outcome", "streaming"),
     buckets=E2E_EDGES,
+    objective="e2e",
     signal="e2e_seconds",
 )
 TIME_TO_FIRST_TOKEN = Family(
@@ -50,6 +51,7 @@ TIME_TO_FIRST_TOKEN = Family(
     unit="seconds",
     labels=("model",),
     buckets=_TTFT_EDGES,
+    objective="ttft",
     signal="ttft_seconds",
 )
 TIME_PER_OUTPUT_TOKEN = Family(
@@ -59,6 +61,7 @@ TIME_PER_OUTPUT_TOKEN = Family(
     unit="seconds",
     labels=("model",),
     buckets=_TOKEN_EDGES,
+    objective="itl",
     signal="tpot_seconds",
 )
 INTER_TOKEN_LATENCY = Family(
@@ -68,6 +71,7 @@ INTER_TOKEN_LATENCY = Family(
     unit="seconds",
     labels=("model",),
     buckets=_TOKEN_EDGES,
+    objective="itl",
     signal="itl_seconds",
 )
 QUEUE_TIME = Family(

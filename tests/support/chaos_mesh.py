@@ -19,9 +19,15 @@ from tests.support.fake_kubernetes import CHAOS, FakeKubernetes
 from tests.support.kubernetes_store import Key, Object, RefusalError, Resource
 
 FINALIZER = "chaos-mesh/records"
-KINDS = ("podchaos", "networkchaos", "stresschaos")
+KINDS = ("podchaos", "networkchaos", "stresschaos", "httpchaos")
+GATHERED = {"NetworkChaos": "podnetworkchaos", "HTTPChaos": "podhttpchaos"}
+"""Where the entries of all objects of a kind are gathered for each pod."""
+PARTS = {"podnetworkchaos": ("tcs", "iptables", "ipsets"), "podhttpchaos": ("rules",)}
 ONE_SHOT = ("pod-kill", "container-kill")
 NO_DAEMON = "cannot find daemonIP on node {node}"
+NO_TPROXY = (
+    "failed to apply for pod {namespace}/{name}: fork/exec /usr/local/bin/tproxy: no such file or directory"
+)
 NO_NETEM = "failed to apply for pod {namespace}/{name}: unable to set tcs for pod {name}"
 _MOST_EVENTS = 5
 _LOOK_EVERY_S = 0.02
@@ -40,12 +46,16 @@ class ChaosMesh:
     daemon_up: bool = True
     netem: bool = True
     """Whether the kernel can delay and lose packets; without it such faults never get in, nor out."""
+    tproxy: bool = True
+    """Whether the daemon can put its proxy in front of a pod; without it a rule on HTTP never gets in, nor out."""
     injects: bool = True
     """Whether it gets as far as injecting; it selects, but records stay as they are where not."""
     finalizer_sticks: bool = False
     """Whether the finalizer stays although everything is recovered."""
     in_force: set[tuple[str, str]] = field(default_factory=set)
     """(namespace/pod, namespace/object) whose rules are in the pod's network or whose processes stress it."""
+    _applied: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    """Sources of the entries that are in force, by where they are gathered and for which pod."""
     _ends: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -76,8 +86,8 @@ class ChaosMesh:
     def _round(self) -> None:
         for key in list(self.api.store.objects):
             with suppress(RefusalError):  # gone meanwhile
-                if key.resource.plural == "podnetworkchaos":
-                    self._apply_network(key)
+                if key.resource.plural in PARTS:
+                    self._apply_gathered(key)
                 elif key.resource.plural in KINDS:
                     self._reconcile(key, self.api.store.get(key))
 
@@ -103,7 +113,7 @@ class ChaosMesh:
 
     def _select(self, item: Object) -> list[Object] | None:
         sources = [(".", pod) for pod in self._selected(item["spec"].get("selector") or {}, item)]
-        target = item["spec"].get("target")
+        target = item["spec"].get("target") if item["kind"] == "NetworkChaos" else None
         others = [(".Target", pod) for pod in self._selected(target["selector"], item)] if target else []
         if not sources:
             self._say(item, "Warning", "Failed", "Failed to select targets: no pod is selected")
@@ -148,7 +158,7 @@ class ChaosMesh:
                 record["recoveredCount"] += 1
             event = {"type": "Succeeded", "operation": operation}
         except FailedError as failed:
-            waits = item["kind"] == "NetworkChaos"
+            waits = item["kind"] in GATHERED
             record["phase"] = ("Not Injected" if operation == "Apply" else "Injected") + "/Wait" * waits
             event = {"type": "Failed", "operation": operation, "message": str(failed)}
         events = record.setdefault("events", [])
@@ -161,8 +171,8 @@ class ChaosMesh:
         action = item["spec"].get("action")
         if action == "pod-kill":
             self.api.store.delete(self.api.key("pods", pod["metadata"]["name"], pod["metadata"]["namespace"]))
-        elif item["kind"] == "NetworkChaos":
-            self._set_network(pod, item, _entries(item))
+        elif item["kind"] in GATHERED:
+            self._gather(pod, item, _entries(item))
         else:
             self._ask_daemon(pod, needs=item["kind"] == "StressChaos" or action == "container-kill")
             if action not in ONE_SHOT:
@@ -171,16 +181,16 @@ class ChaosMesh:
     def _recover(self, item: Object, pod: Object | None) -> None:
         if pod is None or item["spec"].get("action") in ONE_SHOT:
             return
-        if item["kind"] == "NetworkChaos":
-            self._set_network(pod, item, {})
+        if item["kind"] in GATHERED:
+            self._gather(pod, item, {})
         else:
             self._ask_daemon(pod, needs=item["kind"] == "StressChaos")
             self.in_force.discard((_id(pod), _source(item)))
 
-    def _set_network(self, pod: Object, item: Object, entries: Mapping[str, list[Object]]) -> None:
-        """Put an object's entries into the pod's PodNetworkChaos, or take them out; fails as the daemon does."""
+    def _gather(self, pod: Object, item: Object, entries: Mapping[str, list[Object]]) -> None:
+        """Put an object's entries into what is gathered for the pod, or take them out; fails as the daemon does."""
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        key = Key(Resource(*CHAOS, "podnetworkchaos"), namespace, name)
+        key = Key(Resource(*CHAOS, GATHERED[item["kind"]]), namespace, name)
         if key not in self.api.store.objects:
             owner = {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": pod["metadata"]["uid"]}
             metadata = {"name": name, "ownerReferences": [owner]}
@@ -189,15 +199,15 @@ class ChaosMesh:
         lists = {
             part: [each for each in spec.get(part, ()) if each["source"] != _source(item)]
             + entries.get(part, [])
-            for part in ("tcs", "iptables", "ipsets")
+            for part in PARTS[key.resource.plural]
         }
         self.api.store.patch(key, {"spec": {part: found or None for part, found in lists.items()}})
-        self._apply_network(key)
+        self._apply_gathered(key)
         if failed := (self.api.store.get(key).get("status") or {}).get("failedMessage"):
             raise FailedError(failed)
 
-    def _apply_network(self, key: Key) -> None:
-        """What the daemon makes of a PodNetworkChaos: all of its entries, or a message why not."""
+    def _apply_gathered(self, key: Key) -> None:
+        """What the daemon makes of what is gathered for a pod: all of its entries, or a message why not."""
         item = self.api.store.get(key)
         pod = self._pod(f"{key.namespace}/{key.name}")
         status = item.get("status") or {}
@@ -213,8 +223,11 @@ class ChaosMesh:
         except FailedError as failed:
             self._observe(key, item, str(failed))
             return
-        self.in_force -= {pair for pair in self.in_force if pair[0] == _id(pod)}
-        self.in_force |= {(_id(pod), entry["source"]) for entries in spec.values() for entry in entries}
+        plural = key.resource.plural
+        now = {entry["source"] for entries in spec.values() for entry in entries}
+        self.in_force -= {(_id(pod), source) for source in self._applied.get((plural, _id(pod)), ())}
+        self.in_force |= {(_id(pod), source) for source in now}
+        self._applied[plural, _id(pod)] = now
         self._observe(key, item, None)
 
     def _observe(self, key: Key, item: Object, message: str | None) -> None:
@@ -228,6 +241,8 @@ class ChaosMesh:
     def _ask_kernel(self, key: Key, spec: Mapping[str, Any]) -> None:
         if spec.get("tcs") and not self.netem:
             raise FailedError(NO_NETEM.format(namespace=key.namespace, name=key.name))
+        if spec.get("rules") and not self.tproxy:
+            raise FailedError(NO_TPROXY.format(namespace=key.namespace, name=key.name))
 
     def _forget_dead_pods(self) -> None:
         """What was in the network of a pod goes with it."""
@@ -278,6 +293,8 @@ def _conditions(records: list[Object], item: Object) -> list[Object]:
 
 def _entries(item: Object) -> dict[str, list[Object]]:
     source = {"source": _source(item)}
+    if item["kind"] == "HTTPChaos":
+        return {"rules": [{**source, "port": item["spec"]["port"], "target": item["spec"]["target"]}]}
     if item["spec"]["action"] == "partition":
         return {"iptables": [{**source, "name": "INPUT"}], "ipsets": [{**source, "name": "set"}]}
     return {"tcs": [{**source, "type": "bandwidth" if item["spec"]["action"] == "bandwidth" else "netem"}]}

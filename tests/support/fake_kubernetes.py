@@ -119,11 +119,14 @@ class FakeKubernetes:
     rights: set[tuple[str, str]] | None = None
     """(verb, resource) that the client has; None for all of them."""
     requests: list[Request] = field(default_factory=list)
-    on_request: Callable[[Request], None] = lambda _: None
+    on_request: Callable[[Request], object] = lambda _: None
     """Called before a request takes effect; what it raises is answered."""
     through: Callable[[str, str], tuple[int, str]] = lambda _pod, _path: (200, "ok")
     """What a pod answers to a request that is handed on to it, by its name and the path."""
-    groups: tuple[str, ...] = ("podchaos", "networkchaos", "stresschaos", "podnetworkchaos")
+    groups: tuple[str, ...] = (
+        *("podchaos", "networkchaos", "stresschaos", "httpchaos"),
+        *("podnetworkchaos", "podhttpchaos"),
+    )
     """What there is of Chaos Mesh; without any the whole group is unknown."""
     _silent: threading.Event = field(default_factory=threading.Event)
     _streams: set[socket.socket] = field(default_factory=set)

@@ -27,6 +27,8 @@ KINDS = {
     "networkchaos": "NetworkChaos",
     "stresschaos": "StressChaos",
     "podnetworkchaos": "PodNetworkChaos",
+    "podhttpchaos": "PodHttpChaos",
+    "httpchaos": "HTTPChaos",
     "schedules": "Schedule",
     "workflows": "Workflow",
     "workflownodes": "WorkflowNode",
@@ -161,7 +163,11 @@ class Store:
             if dry_run or new == old:
                 return new
             # Of an object of chaos the status is no subresource: writing it makes a new generation too.
-            parts = ("spec", "status") if key.resource.plural != "podnetworkchaos" else ("spec",)
+            parts = (
+                ("spec", "status")
+                if key.resource.plural not in ("podnetworkchaos", "podhttpchaos")
+                else ("spec",)
+            )
             if any(new.get(part) != old.get(part) for part in parts):
                 new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
             return self._settle(key, new)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from chaos.targets.kubernetes.objects import ApiError, Collection, Item, Place
-from chaos.targets.kubernetes.patience import Clock
+from chaos.targets.kubernetes.undoing.patience import Clock
 from tests.support.chaos_mesh import ChaosMesh
 from tests.support.fake_kubernetes import CHAOS, WEBHOOK_DOWN, FakeKubernetes
 from tests.support.kubernetes_store import Key, RefusalError, Resource

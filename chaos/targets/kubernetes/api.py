@@ -7,12 +7,18 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import parse_qsl
 
+from chaos.targets.http.questions import Answer, Question
 from chaos.targets.kubernetes.calls import Calls, short
-from chaos.targets.kubernetes.objects import ApiError, Collection, Item, Place
+from chaos.targets.kubernetes.objects import FORBIDDEN, ApiError, Collection, Item, Place
 
 GONE = 410
+UNREACHABLE, REFUSED = "error trying to reach service", "connection refused"
+"""What the API server says of a pod that it cannot reach."""
+_BROKEN_OFF = ("EOF", "reset by peer", "broken pipe")
+_OF_THE_PROXY = ("Audit-Id", "Date", "X-Kubernetes-Pf-Flowschema-Uid", "X-Kubernetes-Pf-Prioritylevel-Uid")
 _CONNECT_S = 5.0
 
 
@@ -104,15 +110,70 @@ class Api(Calls):
             response.status, len(body), time.monotonic() - began_s, body[:300].decode(errors="replace")
         )
 
-    def _open(self, path: str, query: Mapping[str, str], within_s: tuple[float, float]) -> Any:
+    def question_pod(self, pod: Place, port: int, question: Question, *, within_s: float) -> Answer:
+        """What a pod answers to any request that the API server hands on.
+
+        Raises:
+            ApiError: the API server itself refuses.
+        """
+        began_s = time.monotonic()
+        where = f"{pod.collection.path}/{pod.name}:{port}/proxy/{question.target.lstrip('/')}"
+        path, _, query = where.partition("?")
+        try:
+            response = self._open(path, dict(parse_qsl(query)), (_CONNECT_S, within_s), question)
+            took_s = time.monotonic() - began_s
+            body = response.read()
+        except ApiError:
+            return Answer("silence")
+        except _errors():
+            return Answer("broken off")
+        if response.status == FORBIDDEN and (why := _of_the_server(body)):
+            raise ApiError(FORBIDDEN, f"{FORBIDDEN}: {why}")
+        if UNREACHABLE.encode() in body:
+            return Answer(_ended(body.decode(errors="replace")))
+        headers = tuple(
+            (name, value) for name, value in response.headers.items() if name not in _OF_THE_PROXY
+        )
+        return Answer("answered", took_s, response.status, response.reason or "", headers, body)
+
+    def _open(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        within_s: tuple[float, float],
+        question: Question | None = None,
+    ) -> Any:
         """The beginning of an answer; its time is of the connection, and of each read."""
+        question = question or Question("GET", path)
         try:
             asked = self._client.param_serialize(
-                "GET", path, query_params=[*query.items()], header_params={}, auth_settings=["BearerToken"]
+                question.method,
+                path,
+                query_params=[*query.items()],
+                header_params=dict(question.headers),
+                body=json.loads(question.body) if question.body else None,
+                auth_settings=["BearerToken"],
             )
             return self._client.call_api(*asked, _request_timeout=within_s)
         except _errors() as error:
             raise ApiError(0, f"the API server does not answer: {short(error)}") from error
+
+
+def _of_the_server(body: bytes) -> str:
+    """Why the API server itself refuses; empty where an answer is a pod's own."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return ""
+    of_it = isinstance(told, dict) and told.get("kind") == "Status" and told.get("status") == "Failure"
+    return str(told.get("message") or told.get("reason")) if of_it else ""
+
+
+def _ended(text: str) -> Literal["broken off", "silence", "refused"]:
+    """What became of a request that the API server could not hand on, by its words."""
+    if REFUSED in text:
+        return "refused"
+    return "broken off" if any(each in text for each in _BROKEN_OFF) else "silence"
 
 
 def _lines(stream: Any) -> Iterator[bytes]:

@@ -13,13 +13,13 @@ from chaos.targets.kubernetes.api import Api
 from chaos.targets.kubernetes.evidence.probing import Prober
 from chaos.targets.kubernetes.evidence.witness import Witness
 from chaos.targets.kubernetes.exposing import Forward
-from chaos.targets.kubernetes.lease import Lease
 from chaos.targets.kubernetes.lifecycle import Lifecycle
-from chaos.targets.kubernetes.lost_objects import Record
 from chaos.targets.kubernetes.objects import ApiError, Collection, Item, pods
 from chaos.targets.kubernetes.pods import Pod, replica
 from chaos.targets.kubernetes.settings import Settings
-from chaos.targets.kubernetes.watching import Watching
+from chaos.targets.kubernetes.undoing.lease import Lease
+from chaos.targets.kubernetes.undoing.lost_objects import Record
+from chaos.targets.kubernetes.watching import Loss, Watching
 
 _LOOK_EVERY_S = 0.2
 
@@ -43,6 +43,7 @@ class Attachment:
     _api: Api | None = None
     _lease: Lease | None = None
     _pods: Watching | None = None
+    _losses_told: int = 0
 
     def __enter__(self) -> Self:
         """Guards, the record, the lease, the watch, and all replicas ready.
@@ -90,13 +91,29 @@ class Attachment:
         Raises:
             InconclusiveError: their watch is lost.
         """
-        if self._pods is None:
-            raise InconclusiveError("the Kubernetes target was not entered")
-        return self._pods.items()
+        return self._watching.items()
 
     def replicas(self) -> Sequence[Replica]:
-        """The same as selectors see them, by name."""
-        return sorted((replica(item) for item in self.items()), key=lambda one: one.name)
+        """The same as selectors see them, by name; as last heard while their watch is lost, which is said."""
+        if (lost := len(self.losses())) > self._losses_told:
+            self._losses_told = lost
+            self.say(f"the watch of {self.watched} is lost: nobody knows what becomes of them")
+        return sorted((replica(item) for item in self._watching.known()), key=lambda one: one.name)
+
+    @property
+    def watched(self) -> str:
+        """In words."""
+        return f"pods in {self.settings.namespace}"
+
+    def losses(self) -> Sequence[Loss]:
+        """When nobody knew what became of them."""
+        return () if self._pods is None else self._pods.losses()
+
+    @property
+    def _watching(self) -> Watching:
+        if self._pods is None:
+            raise InconclusiveError("the Kubernetes target was not entered")
+        return self._pods
 
     def item(self, uid: str) -> Item | None:
         """The pod of a uid; None where it is gone."""
@@ -151,6 +168,7 @@ class Attachment:
         deadline_s = time.monotonic() + self.settings.ready_within_s
         while True:
             self.require_held()
+            watching.require()
             ready = sum(one.ready for one in self.replicas())
             self.on_progress(ready, self.wanted)
             if ready >= self.wanted:

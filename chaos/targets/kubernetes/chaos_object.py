@@ -13,7 +13,7 @@ from typing import Self
 from chaos.targets.kubernetes.api import Frame
 from chaos.targets.kubernetes.objects import Item
 from chaos.targets.kubernetes.pods import condition
-from chaos.targets.kubernetes.traces import INJECTED, ONE_SHOT, records
+from chaos.targets.kubernetes.undoing.traces import INJECTED, ONE_SHOT, records
 
 SOURCE = "."
 """What `selectorKey` says of those who were selected; of the other side of a network it is `.Target`."""

@@ -12,11 +12,12 @@ from chaos.targets.effects import (
     Termination,
     unsupported,
 )
+from chaos.targets.http.effects import HttpRule
 from chaos.targets.kubernetes.evidence.link import visible
 
 KIND = "kubernetes"
 _NO_KIND = unsupported("where nothing could prove it: Chaos Mesh has no such kind")
-_SEEN = (Nothing, Termination, Crash, Outage, ProcessorStress, MemoryStress, Link)
+_SEEN = (Nothing, Termination, Crash, Outage, ProcessorStress, MemoryStress, Link, HttpRule)
 
 
 def fidelity(fault: Asked) -> Fidelity:
@@ -26,4 +27,8 @@ def fidelity(fault: Asked) -> Fidelity:
             return fault.fidelities.get(KIND, _NO_KIND)
         if isinstance(effect, Link) and (why := visible(effect)) is not None:
             return unsupported(why)
+        if isinstance(effect, HttpRule) and effect.encrypted:
+            return unsupported(
+                "what is encrypted cannot be looked into, so that nothing could prove it: leave tls out"
+            )
     return fault.fidelities.get(KIND, _NO_KIND)

@@ -8,8 +8,17 @@ from typing import Any
 from chaos.targets.kubernetes.api import Api, Frame
 from chaos.targets.kubernetes.chaos_object import SOURCE, Window
 from chaos.targets.kubernetes.marks import run_of
-from chaos.targets.kubernetes.objects import CONFLICT, ApiError, Collection, Item, Place, chaos, place_of
-from chaos.targets.kubernetes.traces import unapplied
+from chaos.targets.kubernetes.objects import (
+    CONFLICT,
+    PER_POD,
+    ApiError,
+    Collection,
+    Item,
+    Place,
+    chaos,
+    place_of,
+)
+from chaos.targets.kubernetes.undoing.traces import unapplied
 from chaos.targets.kubernetes.watching import Watching
 
 _CALL_S = 5.0
@@ -96,12 +105,12 @@ class Injecting:
         yield f"in force on {len(latest.records) - len(out)} of {len(latest.records)} {after}"
         yield from latest.failures
         for each in out:
-            if not each.failure and self.body["kind"] == "NetworkChaos":
-                yield from self._network_reason(each.pod)
+            if not each.failure and self.body["kind"] in PER_POD:
+                yield from self._reason_of(each.pod)
 
-    def _network_reason(self, pod: str) -> Iterator[str]:
+    def _reason_of(self, pod: str) -> Iterator[str]:
         """What the daemon has against it, read where it says so first."""
-        place: Place = chaos("podnetworkchaos", self.body["metadata"]["namespace"]) / pod
+        place: Place = chaos(PER_POD[self.body["kind"]].lower(), self.body["metadata"]["namespace"]) / pod
         try:
             found: Item | None = self.api.get(place, within_s=_CALL_S)
         except ApiError:

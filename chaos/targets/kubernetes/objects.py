@@ -10,8 +10,10 @@ from typing import Any, Protocol, TypeAlias
 Item: TypeAlias = Mapping[str, Any]
 """One object, as the API server tells it."""
 CHAOS_MESH = "chaos-mesh.org"
-CHAOS_KINDS = ("PodChaos", "NetworkChaos", "StressChaos")
+CHAOS_KINDS = ("PodChaos", "NetworkChaos", "StressChaos", "HTTPChaos")
 """Every kind of Chaos Mesh that a run may create, and so every kind that may be left behind."""
+PER_POD: Mapping[str, str] = {"NetworkChaos": "PodNetworkChaos", "HTTPChaos": "PodHttpChaos"}
+"""Kinds whose rules Chaos Mesh gathers in one object for each pod, under the pod's name: there something may stay."""
 FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
 
 

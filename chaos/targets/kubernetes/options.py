@@ -15,15 +15,16 @@ from chaos.reading.strict import Count, Strict, Text
 from chaos.targets import Asked, LostRun, Opening, Planned, Rehearsed, Target, TargetOptions
 from chaos.targets.base_url import BaseUrl
 from chaos.targets.effects import Fidelity
-from chaos.targets.kubernetes import lost_objects, sight
+from chaos.targets.kubernetes import sight
 from chaos.targets.kubernetes.fidelity import KIND, fidelity
 from chaos.targets.kubernetes.guards import PROTECTED
-from chaos.targets.kubernetes.lost_objects import Whereabouts
 from chaos.targets.kubernetes.objects import ApiError
 from chaos.targets.kubernetes.rehearsal import rehearse
 from chaos.targets.kubernetes.settings import Settings
 from chaos.targets.kubernetes.settings import Workload as WorkloadName
 from chaos.targets.kubernetes.target import KubernetesTarget
+from chaos.targets.kubernetes.undoing import lost_objects
+from chaos.targets.kubernetes.undoing.lost_objects import Whereabouts
 from loadtests.endpoint import API_KEY
 
 IN_CLUSTER = "in-cluster"

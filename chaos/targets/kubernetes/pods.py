@@ -9,6 +9,8 @@ from chaos.targets.kubernetes.objects import Item
 
 ZONE = "topology.kubernetes.io/zone"
 _SPEC_FIELDS = ("restartPolicy", "schedulerName", "serviceAccountName", "hostNetwork")
+_GRACE_S = 30
+"""Of a pod that says nothing of it."""
 _STATUS_FIELDS = ("podIP", "nominatedNodeName")
 
 
@@ -96,6 +98,7 @@ def replica(item: Item) -> Replica:
         ready=pod.ready and not pod.terminating,
         terminating=pod.terminating,
         fields=fields,
+        grace_s=float(spec.get("terminationGracePeriodSeconds", _GRACE_S)),
     )
 
 

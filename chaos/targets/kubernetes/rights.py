@@ -6,7 +6,7 @@ The Roles under `deploy/` grant exactly this: a test holds them to it, and anoth
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from chaos.targets.kubernetes.objects import CHAOS_KINDS, CHAOS_MESH
+from chaos.targets.kubernetes.objects import CHAOS_KINDS, CHAOS_MESH, PER_POD
 
 COORDINATION = "coordination.k8s.io"
 
@@ -35,6 +35,12 @@ def _on_faults(verbs: dict[str, str]) -> tuple[Right, ...]:
     )
 
 
+def _on_pods(verbs: dict[str, str]) -> tuple[Right, ...]:
+    return tuple(
+        Right(CHAOS_MESH, kind.lower(), verb, why) for kind in PER_POD.values() for verb, why in verbs.items()
+    )
+
+
 UNDOING: tuple[Right, ...] = (
     *_on_faults(
         {
@@ -44,8 +50,9 @@ UNDOING: tuple[Right, ...] = (
             "patch": "its finalizers off, where Chaos Mesh cannot recover it",
         }
     ),
-    Right(CHAOS_MESH, "podnetworkchaos", "list", "whether a fault left anything in a pod's network"),
-    Right(CHAOS_MESH, "podnetworkchaos", "patch", "what a fault left, out of it"),
+    *_on_pods(
+        {"list": "whether a fault left anything in a pod's network", "patch": "what a fault left, out of it"}
+    ),
     Right("", "pods", "get", "whether a victim is the one that was hit, and whether it is gone"),
     Right("", "pods", "delete", "a victim that cannot be recovered, where its owner starts another"),
     Right(COORDINATION, "leases", "get", "whose run is alive"),
@@ -67,11 +74,12 @@ LOOKING: tuple[Right, ...] = (
     Right("", "pods", "watch", "replicas, and what becomes of them"),
     Right("", "events", "list", "when a new replica's image is there, as a watch begins with it"),
     Right("", "events", "watch", "the same"),
-    Right(CHAOS_MESH, "podnetworkchaos", "get", "why a network fault is not in force"),
+    *_on_pods({"get": "why a fault of the network or of HTTP is not in force"}),
 )
 """What a run reads."""
 PROVING: tuple[Right, ...] = (
     Right("", "pods/proxy", "get", "whether a pod answers, and how fast, by way of the API server"),
+    Right("", "pods/proxy", "create", "the same by a POST, where a rule on HTTP is about no other request"),
     # From Kubernetes 1.35 on a websocket is asked for as `create`, before it was `get`.
     Right("", "pods/exec", "get", "whether a pod answers, asked from the other side of a partition"),
     Right("", "pods/exec", "create", "the same"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaos.targets.kubernetes.api import Api
-from chaos.targets.kubernetes.lost_objects import Whereabouts
+from chaos.targets.kubernetes.undoing.lost_objects import Whereabouts
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,15 @@ is taken away by the reaper in the cluster, or by `aftershock recover`.
 import os
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from chaos.errors import RefusedError
+from chaos.errors import InconclusiveError, RefusedError
 from chaos.events import Event, EventKind
+from chaos.record.details import OfWatch
 from chaos.targets import Asked, Endpoints, Evidence, Node, Opening, Replica
 from chaos.targets.effects import Effect, Fidelity, Nothing, Termination
 from chaos.targets.identity import ProcessId, marks
@@ -25,12 +26,12 @@ from chaos.targets.kubernetes.evidence.witness import Before
 from chaos.targets.kubernetes.fidelity import KIND, fidelity
 from chaos.targets.kubernetes.injecting import Injecting, NotInjectedError, in_words
 from chaos.targets.kubernetes.log import Log
-from chaos.targets.kubernetes.lost_objects import Record
 from chaos.targets.kubernetes.manifests import chaos_object, run_name
 from chaos.targets.kubernetes.objects import ApiError, Item, place_of
 from chaos.targets.kubernetes.settings import Settings
-from chaos.targets.kubernetes.traces import ONE_SHOT
-from chaos.targets.kubernetes.undoing import Undoing
+from chaos.targets.kubernetes.undoing.lost_objects import Record
+from chaos.targets.kubernetes.undoing.resorts import Undoing
+from chaos.targets.kubernetes.undoing.traces import ONE_SHOT
 
 _CALL_S = 5.0
 
@@ -121,11 +122,10 @@ class KubernetesTarget:
         return self._cluster.nodes
 
     def replicas(self) -> Sequence[Replica]:
-        """Every replica that the watch has, by name.
+        """Every replica that the watch has, by name; as last heard while it is lost, which an event tells.
 
         Raises:
-            InconclusiveError: the watch is lost.
-            AbortedError: the lease is.
+            AbortedError: the lease is lost.
         """
         self._cluster.require_held()
         return self._cluster.replicas()
@@ -136,7 +136,8 @@ class KubernetesTarget:
 
     def events(self) -> Sequence[Event]:
         """Every event so far, in the order of their monotonic stamps."""
-        return sorted([*self._cluster.lifecycle.events, *self._events], key=lambda event: event.at_s)
+        found = [*self._cluster.lifecycle.events, *self._events, *self._losses()]
+        return sorted(found, key=lambda event: event.at_s)
 
     def fidelity(self, fault: Asked) -> Fidelity:
         """How close this target comes to the fault."""
@@ -149,7 +150,11 @@ class KubernetesTarget:
         victims: Sequence[Replica],
         manifest: Mapping[str, Any] | None = None,
     ) -> None:
-        """Note how the victims are, and which object asks for the fault."""
+        """Note how the victims are, and which object asks for the fault.
+
+        Raises:
+            InconclusiveError: the watch is lost, and nobody knows how they are.
+        """
         assert manifest is not None
         before = self._cluster.witness.before(effects, victims)
         self._aims[occurrence] = _Aim(tuple(effects), before, manifest)
@@ -193,7 +198,10 @@ class KubernetesTarget:
     def verify(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
         """Look, without asking Chaos Mesh, whether each victim that was aimed at is hit."""
         aim = self._aims[occurrence]
-        evidence = self._cluster.witness.hit(aim.effects, aim.before, within_s)
+        try:
+            evidence = self._cluster.witness.hit(aim.effects, aim.before, within_s)
+        except InconclusiveError as error:
+            return [Evidence(known.victim.name, verified=False, how=f"{error}") for known in aim.before]
         said = in_words(aim.window, aim.began_s)
         return [
             Evidence(one.replica, one.verified, "; ".join(filter(None, (one.how, said)))) for one in evidence
@@ -210,11 +218,26 @@ class KubernetesTarget:
             self._undo([aim])
 
     def verify_recovered(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
-        """Look, without asking Chaos Mesh, whether each victim that still lives is as it was before."""
+        """Look, without asking Chaos Mesh, whether each victim that still lives is as it was before.
+
+        Nobody is looked at while the watch is lost: it is undone all the same, and the run is inconclusive.
+        """
         aim = self._aims.get(occurrence)
         if aim is None or not aim.began_s:
             return ()  # it was undone because it could not be done, or nothing was to be
-        return self._cluster.witness.over(aim.effects, aim.before, within_s)
+        try:
+            return self._cluster.witness.over(aim.effects, aim.before, within_s)
+        except InconclusiveError as error:
+            self._log.tell(f"{occurrence} is undone, and nobody could look whether it is over: {error}")
+            return ()
+
+    def _losses(self) -> Iterator[Event]:
+        """What tells when nobody knew what became of replicas."""
+        for loss in self._cluster.losses():
+            detail = OfWatch(watched=self._cluster.watched, why=loss.why).model_dump()
+            yield Event(loss.since_s, EventKind.WATCH_LOST, detail=detail)
+            if loss.until_s is not None:
+                yield Event(loss.until_s, EventKind.WATCH_BACK, detail=detail)
 
     def _undo(self, aims: Sequence[_Aim]) -> None:
         """Undo these, last one first; each is forgotten only once nothing of it is left."""

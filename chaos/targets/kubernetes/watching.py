@@ -4,6 +4,7 @@ A watch ends all the time: by the server's clock, by a proxy, by a version that 
 another watch or another list; only when neither could be had for a while is what is known too old to be believed.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,17 @@ _LASTS_S = 8.0
 """Of one watch: a connection that is half open is noticed soon after."""
 _AGAIN_AFTER_S = 0.5
 _LIST_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A time in which nobody knew what became of what is watched."""
+
+    since_s: float
+    """The last sign of the API server before it."""
+    until_s: float | None
+    """The first one after it; None where there was none."""
+    why: str
 
 
 @dataclass(slots=True)
@@ -40,6 +52,9 @@ class Watching:
     _version: str = ""
     _sign_s: float = 0.0
     """When the API server last gave a sign."""
+    _losses: list[Loss] = field(default_factory=list)
+    _left_s: float = math.inf
+    """When it was left: nobody listens any more."""
     _trouble: str = ""
     _ends: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -59,6 +74,7 @@ class Watching:
 
     def __exit__(self, *_: object) -> None:
         """Follow no further; the thread ends with its watch, and changes nothing any more."""
+        self._left_s = min(self._left_s, time.monotonic())
         self._ends.set()
 
     def items(self) -> Sequence[Item]:
@@ -68,8 +84,20 @@ class Watching:
             InconclusiveError: the watch is lost.
         """
         self.require()
+        return self.known()
+
+    def known(self) -> Sequence[Item]:
+        """What was there when the API server last gave a sign, however long that is ago."""
         with self.changed:
             return [*self._items.values()]
+
+    def losses(self) -> Sequence[Loss]:
+        """Every time in which it was lost, the one that goes on included."""
+        with self.changed:
+            since_s, losses = self._sign_s, [*self._losses]
+        if min(time.monotonic(), self._left_s) - since_s > self.lost_after_s:
+            losses.append(Loss(since_s, None, self._why))
+        return losses
 
     def require(self) -> None:
         """See that what is known is not too old.
@@ -81,8 +109,18 @@ class Watching:
         if silent_s > self.lost_after_s:
             raise InconclusiveError(
                 f"nobody knows what becomes of {self.collection.resource} in {self.collection.namespace}: their watch "
-                f"is lost for {silent_s:.0f} s: {self._trouble or 'the API server is silent'}"
+                f"is lost for {silent_s:.0f} s: {self._why}"
             )
+
+    @property
+    def _why(self) -> str:
+        return self._trouble or "the API server is silent"
+
+    def _heard(self, at_s: float) -> None:
+        """The API server gives a sign; by whoever has the lock, or before anybody follows."""
+        if self._sign_s and at_s - self._sign_s > self.lost_after_s:
+            self._losses.append(Loss(self._sign_s, at_s, self._why))
+        self._sign_s, self._trouble = at_s, ""
 
     def wait(self, holds: Callable[[], bool], within_s: float) -> bool:
         """Wait for news until something holds, or the time is over; whether it holds."""
@@ -106,7 +144,8 @@ class Watching:
                     if self._ends.is_set():
                         return
                     self._take(frame)
-                self._sign_s = time.monotonic()
+                with self.changed:
+                    self._heard(time.monotonic())
             except ApiError as error:
                 self._trouble = f"{error}"
                 if error.status:
@@ -127,15 +166,17 @@ class Watching:
                 self._take(Frame(at_s, "ADDED", item))
             elif item["metadata"].get("resourceVersion") != known[uid]["metadata"].get("resourceVersion"):
                 self._take(Frame(at_s, "MODIFIED", item))
-        self._version, self._sign_s = listing.version, at_s
+        with self.changed:
+            self._version = listing.version
+            self._heard(at_s)
 
     def _take(self, frame: Frame) -> None:
         metadata = frame.item["metadata"]
-        self._sign_s = frame.at_s
         self._version = str(metadata.get("resourceVersion") or self._version)
-        if frame.type not in ("ADDED", "MODIFIED", "DELETED"):
-            return
         with self.changed:
+            self._heard(frame.at_s)
+            if frame.type not in ("ADDED", "MODIFIED", "DELETED"):
+                return
             if frame.type == "DELETED":
                 self._items.pop(str(metadata["uid"]), None)
             else:

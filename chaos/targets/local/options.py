@@ -20,7 +20,7 @@ from chaos.targets.effects import Fidelity
 from chaos.targets.local import lost_runs, naming
 from chaos.targets.local.fidelity import KIND, fidelity
 from chaos.targets.local.gateway.options import GatewayOptions
-from chaos.targets.local.spec import LIVENESS, READINESS, REFERENCE_SERVER, LocalSpec, ProbeSpec
+from chaos.targets.local.spec import LIVENESS, READINESS, REFERENCE_SERVER, LocalSpec, ProbeSpec, held_to
 from chaos.targets.local.standby import works_here
 from chaos.targets.local.target import LocalTarget
 
@@ -154,6 +154,11 @@ the command; `[]`: each starts anew"""
         return self.replicas
 
     @property
+    def asks_its_names(self) -> bool:
+        """They are this machine's, and its Service's are the gateway's."""
+        return True
+
+    @property
     def has_prometheus(self) -> bool:
         """It has its own."""
         return True
@@ -208,7 +213,7 @@ the command; `[]`: each starts anew"""
     def open(self, opening: Opening) -> Target:
         """A cluster of its own for one run."""
         spec = self.spec(opening.experiment, opening.folder, opening.seed, opening.run_metrics_address)
-        return LocalTarget(spec, opening.on_progress)
+        return LocalTarget(held_to(spec, opening.objectives), opening.on_progress)
 
     @classmethod
     def lost(cls) -> Sequence[LostRun]:

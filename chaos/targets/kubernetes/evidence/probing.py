@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from chaos.targets import Replica
 from chaos.targets.effects import Link
-from chaos.targets.kubernetes.api import Api
+from chaos.targets.http.effects import HttpRule
+from chaos.targets.kubernetes.api import REFUSED, UNREACHABLE, Api
+from chaos.targets.kubernetes.evidence.http import HttpSight
 from chaos.targets.kubernetes.evidence.link import Asked, enough_bytes, needed, ways
 from chaos.targets.kubernetes.objects import ApiError, Item, Place, pods
 from chaos.targets.kubernetes.shell import Shell
@@ -19,8 +21,6 @@ _SILENT_AFTER_S = 1.5
 """Longer than any answer of a healthy replica to a probe, and than a retransmission of what was lost twice."""
 _TRANSFER_S = 4.0
 _HEADERS_BYTES = 200
-_UNREACHABLE = "error trying to reach service"
-_REFUSED = "connection refused"
 _RUN_S = 5.0
 _FETCH = """
 if command -v curl >/dev/null; then
@@ -75,6 +75,13 @@ class Prober:
             return self._from_other_side(item, link.toward, where, number)
         return self._from_api_server(victim, where, number, size)
 
+    def http(self, victim: Replica, rule: HttpRule) -> HttpSight:
+        """How its HTTP is before a rule on it; ApiError where this account may not ask."""
+        item = self.item(victim.uid)
+        if item is None:
+            return HttpSight(self.api, victim, rule, None)
+        return HttpSight.before(self.api, victim, item, rule)
+
     def run(self, victim: Replica, container: str, command: Sequence[str]) -> str:
         """What a command prints in a container of it; ApiError where it cannot be run."""
         return Shell(self.api).run(pods(victim.namespace) / victim.name, container, command, within_s=_RUN_S)
@@ -101,7 +108,7 @@ class Prober:
             passed = self.api.ask_pod(place, port, path, within_s=_SILENT_AFTER_S)
         except ApiError as error:
             return None, 0, f"{error}"
-        if _UNREACHABLE in passed.text and _REFUSED not in passed.text:
+        if UNREACHABLE in passed.text and REFUSED not in passed.text:
             return None, 0, passed.text[:120]
         return passed.took_s, passed.size + _HEADERS_BYTES, ""
 

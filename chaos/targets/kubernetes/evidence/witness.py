@@ -12,9 +12,11 @@ from typing import TypeVar
 from chaos.interrupts import hurrying
 from chaos.targets import Evidence, Replica
 from chaos.targets.effects import Effect, Link, MemoryStress, ProcessorStress
+from chaos.targets.http.effects import HttpRule
 from chaos.targets.kubernetes.evidence import link as link_evidence
 from chaos.targets.kubernetes.evidence import pod as pod_evidence
 from chaos.targets.kubernetes.evidence import stress as stress_evidence
+from chaos.targets.kubernetes.evidence.http import HttpSight
 from chaos.targets.kubernetes.evidence.link import Asked
 from chaos.targets.kubernetes.evidence.probing import Prober
 from chaos.targets.kubernetes.evidence.stress import Stressor
@@ -38,6 +40,8 @@ class Before:
     """By the place of the effect."""
     stressors: Mapping[int, Stressor] | None = None
     """By pid; None where nobody could look."""
+    http: Mapping[int, HttpSight] = field(default_factory=dict)
+    """By the place of the effect; without those at which nobody could look."""
     why_not: str = ""
     """Why nobody could."""
 
@@ -70,12 +74,17 @@ class Witness:
             for place, effect in enumerate(effects)
             if isinstance(effect, Link)
         }
-        if not any(isinstance(effect, ProcessorStress | MemoryStress) for effect in effects):
-            return Before(victim, pod, links)
+        stresses = any(isinstance(effect, ProcessorStress | MemoryStress) for effect in effects)
         try:
-            return Before(victim, pod, links, self._stressors(victim, pod))
+            stressors = self._stressors(victim, pod) if stresses else None
+            http = {
+                place: self.prober.http(victim, effect)
+                for place, effect in enumerate(effects)
+                if isinstance(effect, HttpRule)
+            }
         except ApiError as error:
-            return Before(victim, pod, links, None, f"{error}")
+            return Before(victim, pod, links, why_not=f"{error}")
+        return Before(victim, pod, links, stressors, http)
 
     def _hit(self, effects: Sequence[Effect], one: Before) -> Evidence:
         return _together(one, [self._look(effect, place, one) for place, effect in enumerate(effects)])
@@ -85,6 +94,9 @@ class Witness:
 
     def _look(self, effect: Effect, place: int, one: Before) -> tuple[bool, str]:
         now = self.pod(one.victim.uid)
+        if now is not None and isinstance(effect, HttpRule):
+            http = one.http.get(place)
+            return _told(http.hit) if http else (False, f"nobody could ask it: {one.why_not}")
         if now is not None and isinstance(effect, Link):
             return link_evidence.hit(effect, one.links[place], self.prober.ask(one.victim, effect))
         if now is not None and isinstance(effect, ProcessorStress | MemoryStress):
@@ -100,6 +112,8 @@ class Witness:
 
     def _look_after(self, effect: Effect, place: int, one: Before) -> tuple[bool, str]:
         now = self.pod(one.victim.uid)
+        if now is not None and place in one.http:
+            return _told(one.http[place].over)
         if now is not None and isinstance(effect, Link):
             return link_evidence.over(
                 effect, one.links[place], self.prober.ask(one.victim, effect, once=True)
@@ -118,6 +132,14 @@ class Witness:
     def _stressors(self, victim: Replica, pod: Pod) -> Mapping[int, Stressor]:
         container = pod.containers[0].name
         return stress_evidence.stressors(self.prober.run(victim, container, stress_evidence.LIST))
+
+
+def _told(look: Callable[[], Evidence]) -> tuple[bool, str]:
+    try:
+        evidence = look()
+    except ApiError as error:
+        return False, f"nobody could ask it: {error}"
+    return evidence.verified, evidence.how
 
 
 def _together(one: Before, looks: Sequence[tuple[bool, str]]) -> Evidence:

@@ -1,5 +1,6 @@
 """HTTP on its way to a replica and back: ruled by the proxy, and looked at with questions through it and beside it."""
 
+import http.client
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,15 @@ from typing import TypeVar
 import msgspec
 
 from chaos.targets import Evidence, Replica
-from chaos.targets.http_effects import HttpRule
-from chaos.targets.local import http_evidence, naming
-from chaos.targets.local.http_evidence import Pair, Plan
+from chaos.targets.http import evidence as http_evidence
+from chaos.targets.http.effects import HttpRule
+from chaos.targets.http.evidence import Pair, Plan
+from chaos.targets.http.questions import Answer, Question, questions
+from chaos.targets.local import naming
+from chaos.targets.local.means.door import KEY_HEADER
 from chaos.targets.local.means.means import Enforcer, Means, Sight, View, Witness, there
 from chaos.targets.local.pod import Pod
-from chaos.targets.local.questions import Answer, Question, ask, questions
+from chaos.targets.local.ports import HOST
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.wire import Message
 
@@ -65,7 +69,7 @@ class _Witness(Witness[HttpRule]):
         spec = self.view.spec
         serves = naming.GATEWAY in naming.calling(spec, effect.port)
         paths = (spec.readiness.path, spec.liveness.path, "/v1/models") if serves else ("/metrics",)
-        candidates = questions(effect, paths, spec.faults_key)
+        candidates = questions(effect, paths, {KEY_HEADER: spec.faults_key})
         plans = _at_once(
             {
                 uid: partial(
@@ -158,11 +162,31 @@ def _selected(counts: Mapping[str, Mapping[str, int]], evidence: Evidence, sight
 
 
 def _ask(port: int, question: Question) -> Answer:
-    return ask(port, question, _PATIENCE_S)
+    return _answer(port, question, _PATIENCE_S)
+
+
+def _answer(port: int, question: Question, patience_s: float) -> Answer:
+    """Ask, over a connection of its own."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=patience_s)
+    began_s = time.monotonic()
+    try:
+        connection.request(question.method, question.target, question.body or None, dict(question.headers))
+        response = connection.getresponse()
+        took_s = time.monotonic() - began_s
+        headers = tuple(response.getheaders())
+        return Answer("answered", took_s, response.status, response.reason, headers, response.read())
+    except TimeoutError:
+        return Answer("silence")
+    except ConnectionRefusedError:
+        return Answer("refused")
+    except (OSError, http.client.HTTPException):
+        return Answer("broken off")
+    finally:
+        connection.close()
 
 
 def _pair(doors: _Doors, question: Question, patience_s: float) -> Pair:
-    return Pair(ask(doors.through, question, patience_s), _ask(doors.direct, question))
+    return Pair(_answer(doors.through, question, patience_s), _ask(doors.direct, question))
 
 
 def _at_once(jobs: Mapping[str, Callable[[], T]]) -> dict[str, T]:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
-from chaos.targets.http_effects import HttpRule
-from chaos.targets.local.proxy import http_rules
+from chaos.targets.http import rules as http_rules
+from chaos.targets.http.effects import HttpRule
+from chaos.targets.http.rules import BodyError, Request, Response
 from chaos.targets.local.proxy.ends import End, Outgoing
 from chaos.targets.local.proxy.http_parts import MessageReader, NotHttpError, Part
 from chaos.targets.local.proxy.http_passage import Passage
-from chaos.targets.local.proxy.http_rules import BodyError, Request, Response
 from chaos.targets.local.proxy.http_side import Side
 from chaos.targets.local.proxy.relay import Direction
 from chaos.targets.local.proxy.shaping import Wait

@@ -5,7 +5,7 @@ from typing import Literal
 
 import h11
 
-from chaos.targets.local.proxy.http_rules import Request, Response, text
+from chaos.targets.http.rules import Request, Response, text
 
 _LONGEST_HEAD_BYTES = 1 << 20
 Body = Literal["body", "framing"]

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from chaos.targets.http_effects import HttpRule
-from chaos.targets.local.proxy import http_rules
+from chaos.targets.http import rules as http_rules
+from chaos.targets.http.effects import HttpRule
+from chaos.targets.http.rules import BodyError, Request, Response
 from chaos.targets.local.proxy.http_parts import Part
-from chaos.targets.local.proxy.http_rules import BodyError, Request, Response
 from chaos.targets.local.proxy.http_side import Side
 
 _LONGEST_BODY_BYTES = 64 << 20

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from chaos.targets.http_effects import HttpRule
+from chaos.targets.http.effects import HttpRule
 from chaos.targets.local.proxy.dialogue import Dialogue, Ruling
 from chaos.targets.local.proxy.relay import Connection
 

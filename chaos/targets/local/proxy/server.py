@@ -15,7 +15,7 @@ from dataclasses import asdict
 import msgspec
 
 from chaos.targets.effects import Traffic
-from chaos.targets.http_effects import HttpRule
+from chaos.targets.http.effects import HttpRule
 from chaos.targets.local.ports import HOST
 from chaos.targets.local.proxy.ends import End
 from chaos.targets.local.proxy.http_rulings import Rulings

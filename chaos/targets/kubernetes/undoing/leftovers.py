@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from chaos.targets.kubernetes.marks import run_of
-from chaos.targets.kubernetes.objects import Item, Place, place_of
-from chaos.targets.kubernetes.traces import names, namespaces, source
+from chaos.targets.kubernetes.objects import PER_POD, Item, Place, place_of
+from chaos.targets.kubernetes.undoing.traces import names, namespaces, source
 
 Victim = tuple[str, str]
 """Namespace and name of a pod."""
@@ -24,13 +24,15 @@ class Case:
     bare: set[Victim] = field(default_factory=set)
     """Those of them in whose place nothing would start another."""
     pending: dict[Victim, str] = field(default_factory=dict)
-    """Of whom what it left was taken out of their PodNetworkChaos but is not applied yet, and why."""
+    """Of whom what it left was taken out of what is gathered for them, but is not applied yet, and why."""
     clean: bool = False
-    """Whether nothing of it is in any PodNetworkChaos, all of them applied."""
+    """Whether nothing of it is gathered for any pod, all of that applied."""
     looked: bool = False
     """Whether all of them could be looked at once its object was gone."""
     why: str = ""
     """What stands in the way, as last heard."""
+    refused: str = ""
+    """What the API server had against the last step that it was asked for; empty where it did that."""
     next_s: float = 0.0
     """Not to be tried before: the server said when."""
 
@@ -45,9 +47,9 @@ class Case:
         return f"{self.item['kind']} {source(self.item)}"
 
     @property
-    def is_network(self) -> bool:
-        """Whether it leaves something in a PodNetworkChaos."""
-        return bool(self.item["kind"] == "NetworkChaos")
+    def per_pod(self) -> str:
+        """The kind of object in which it leaves something for each pod; empty where it does in none."""
+        return PER_POD.get(str(self.item["kind"]), "")
 
     def is_same(self, found: Item) -> bool:
         """Whether what is there now under its name is it; by its run, where it is not known to have been created."""
@@ -71,7 +73,7 @@ def left_of(case: Case, kubectl: str) -> Iterator[tuple[str, str]]:
         off = json.dumps({"metadata": {"finalizers": None}}, separators=(",", ":"))
         target = f"{place.collection.resource} {place.name}"
         yield (
-            f"{case.name} is still there: {case.why or 'it was not recovered in time'}",
+            f"{case.name} is still there: {case.refused or case.why or 'it was not recovered in time'}",
             f"{here} delete {target} --wait=false; {here} patch {target} --type=merge -p '{off}'",
         )
         return
@@ -82,9 +84,9 @@ def left_of(case: Case, kubectl: str) -> Iterator[tuple[str, str]]:
             f"pod {namespace}/{name} may still be hit by {case.name}, whose object is gone: {why}{alone}",
             f"{kubectl} -n {namespace} delete pod {name}",
         )
-    if case.is_network and not case.clean and not case.looked:
+    if case.per_pod and not case.clean and not case.looked:
         where = names(namespaces(case.item))
         yield (
-            f"nobody could look into PodNetworkChaos in {where} for what {case.name} left: {case.why}",
-            f"{here} get podnetworkchaos.chaos-mesh.org -o yaml | grep 'source: {source(case.item)}'",
+            f"nobody could look into {case.per_pod} in {where} for what {case.name} left: {case.why}",
+            f"{here} get {case.per_pod.lower()}.chaos-mesh.org -o yaml | grep 'source: {source(case.item)}'",
         )

@@ -2,7 +2,8 @@
 
 1. Delete, and wait: Chaos Mesh takes the fault out, then the object goes. A daemon that is away may come back.
 2. Patch the finalizers off. The object goes, and what it did may still be in force.
-3. Take its entries out of its victims' PodNetworkChaos, and wait until the daemon has applied what is left there.
+3. Take its entries out of its victims' PodNetworkChaos (of HTTP: PodHttpChaos), and wait until the daemon has applied
+   what is left there.
 4. Delete the victims that may still be hit, where something starts others in their place.
 
 Each resort is said when it is taken. Whatever a call answers, the next look tries again until the deadline of its
@@ -13,10 +14,10 @@ others undo the same.
 from collections.abc import Callable, Sequence
 
 from chaos.errors import CleanupError
-from chaos.targets.kubernetes.leftovers import Case, left_of
 from chaos.targets.kubernetes.objects import CONFLICT, ApiError, Item, Objects, chaos, pods
-from chaos.targets.kubernetes.patience import Clock, Patience
-from chaos.targets.kubernetes.traces import (
+from chaos.targets.kubernetes.undoing.leftovers import Case, left_of
+from chaos.targets.kubernetes.undoing.patience import Clock, Patience
+from chaos.targets.kubernetes.undoing.traces import (
     complaint,
     in_force,
     names,
@@ -100,13 +101,14 @@ class Undoing:
     def _take(self, step: Callable[[Case], object], case: Case) -> None:
         try:
             step(case)
+            case.refused = ""
         except ApiError as error:
             if error.status == CONFLICT:
                 return  # somebody wrote at the same time: the next look sees what
             left_s = self._until_s - self._clock.now_s()
             if error.status == 0 and left_s <= 0 and case.why:
                 return  # there was no time left for an answer: what was heard before says more
-            case.why = f"{_CONTROLLER_AWAY} ({error})" if error.webhook else f"{error}"
+            case.why = case.refused = f"{_CONTROLLER_AWAY} ({error})" if error.webhook else f"{error}"
             case.next_s = self._clock.now_s() + error.retry_after_s
             again = f"; trying for another {max(0.0, left_s):.0f} s"
             # The reason may come with other figures in it each time: who calls it is the news.
@@ -117,7 +119,7 @@ class Undoing:
         item = self._objects.get(case.place, within_s=self._call_s())
         if item is None or not case.is_same(item):
             case.gone = True
-            case.clean = item is not None  # what is in a PodNetworkChaos under this name is another's by now
+            case.clean = item is not None  # what is gathered for a pod under this name is another's by now
             return None
         case.item = item
         if "deletionTimestamp" not in item["metadata"]:
@@ -144,23 +146,23 @@ class Undoing:
         self._tell(f"patched the finalizers off {case.name}: {case.why or 'it was not recovered'}; {may_be}")
 
     def _clean(self, case: Case) -> None:
-        """Take its entries out of every PodNetworkChaos, and see whether the daemon has applied what is left."""
+        """Take its entries out of what is gathered for pods, and see whether the daemon has applied the rest."""
         listed, patched = set(), False
-        for namespace in sorted(namespaces(case.item)) if case.is_network else ():
-            everywhere = chaos("podnetworkchaos", namespace)
-            for network in self._objects.list(everywhere, within_s=self._call_s()):
-                name = network["metadata"]["name"]
+        for namespace in sorted(namespaces(case.item)) if case.per_pod else ():
+            everywhere = chaos(case.per_pod.lower(), namespace)
+            for gathered in self._objects.list(everywhere, within_s=self._call_s()):
+                name = gathered["metadata"]["name"]
                 listed.add((namespace, name))
-                patch = without_entries(network, source(case.item))
+                patch = without_entries(gathered, source(case.item))
                 if patch is not None:
-                    version = {"resourceVersion": network["metadata"]["resourceVersion"]}
+                    version = {"resourceVersion": gathered["metadata"]["resourceVersion"]}
                     body = {"metadata": version, "spec": patch}
                     case.pending[namespace, name], patched = "what it left could not be taken out", True
                     self._objects.patch(everywhere / name, body, within_s=self._call_s())
-                    self._tell(f"took what {case.name} had left out of PodNetworkChaos {namespace}/{name}")
+                    self._tell(f"took what {case.name} had left out of {case.per_pod} {namespace}/{name}")
                     case.pending[namespace, name] = "the daemon has not yet applied it"
                 elif (namespace, name) in case.victims | set(case.pending):
-                    case.settle((namespace, name), unapplied(network))
+                    case.settle((namespace, name), unapplied(gathered))
         case.looked = True
         for pod in set(case.pending) - listed:
             del case.pending[pod]

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from chaos.targets.http_effects import HttpRule
+from chaos.targets.http.effects import HttpRule
 
 Headers = tuple[tuple[str, str], ...]
 _FRAMING = ("content-length", "transfer-encoding", "trailer")

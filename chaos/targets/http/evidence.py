@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chaos.targets import Evidence
-from chaos.targets.http_effects import HttpRule, Patch, Replacement
-from chaos.targets.local.proxy import http_rules
-from chaos.targets.local.proxy.http_rules import BodyError
-from chaos.targets.local.questions import Answer, Question
+from chaos.targets.http import rules as http_rules
+from chaos.targets.http.effects import HttpRule, Patch, Replacement
+from chaos.targets.http.questions import Answer, Question
+from chaos.targets.http.rules import BodyError
 
 _ENOUGH = 0.8
 """Of a delay, so much must be seen: clocks and schedulers take the rest."""
@@ -60,7 +60,9 @@ class Pair:
     through: Answer
     """Through the network in front of the replica."""
     direct: Answer
-    """Straight."""
+    """Without the rule."""
+    otherwise: str = "beside it"
+    """Where or when the latter was heard."""
 
     @property
     def late_s(self) -> float:
@@ -69,7 +71,7 @@ class Pair:
 
     def __str__(self) -> str:
         """For evidence."""
-        return f"through its network {self.through}, beside it {self.direct}"
+        return f"through its network {self.through}, {self.otherwise} {self.direct}"
 
 
 def patience_s(rule: HttpRule) -> float:

@@ -1,4 +1,4 @@
-"""`python -m chaos.targets.kubernetes.reaper`: undoes, in the cluster, what a run left that does not hold its lease.
+"""`python -m chaos.targets.kubernetes.undoing.reaper`: undoes, in the cluster, what a run without its lease has left.
 
 It asks for every object with our labels, then who holds the namespace's lease, and undoes whatever is of any other run.
 In that order: an object that was there before the lease was read is of a run that had held it. Whatever the API server
@@ -19,12 +19,12 @@ from pathlib import Path
 
 from chaos.errors import AftershockError, CleanupError
 from chaos.targets.kubernetes.calls import Calls
-from chaos.targets.kubernetes.lease import Sight
-from chaos.targets.kubernetes.lost_objects import Whereabouts, ours
 from chaos.targets.kubernetes.marks import LEASE, OURS, run_of
 from chaos.targets.kubernetes.objects import ApiError, Objects, leases
-from chaos.targets.kubernetes.patience import Clock, Patience
-from chaos.targets.kubernetes.undoing import Undoing
+from chaos.targets.kubernetes.undoing.lease import Sight
+from chaos.targets.kubernetes.undoing.lost_objects import Whereabouts, ours
+from chaos.targets.kubernetes.undoing.patience import Clock, Patience
+from chaos.targets.kubernetes.undoing.resorts import Undoing
 
 _LOG = logging.getLogger("aftershock.reaper")
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -146,7 +146,7 @@ def _own_namespace() -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m chaos.targets.kubernetes.reaper",
+        prog="python -m chaos.targets.kubernetes.undoing.reaper",
         description="Undo what a run left in a namespace whose lease it does not hold.",
     )
     parser.add_argument("--namespace", help="where to look; default: $POD_NAMESPACE, or the pod's own")

@@ -1,18 +1,14 @@
-"""Small harmless requests to a replica, through the network in front of it or straight, and all that a client sees."""
+"""Small harmless requests to a replica, by whichever way, and all that a client sees of their answers."""
 
-import http.client
 import json
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from chaos.targets.http_effects import HttpRule
-from chaos.targets.local.means.door import KEY_HEADER
-from chaos.targets.local.ports import HOST
-from chaos.targets.local.proxy import http_rules
-from chaos.targets.local.proxy.http_rules import Request, Response
+from chaos.targets.http import rules as http_rules
+from chaos.targets.http.effects import HttpRule
+from chaos.targets.http.rules import Request, Response
 
 _COMPLETION = {"prompt": "Tell me what a witness is.", "max_tokens": 1, "temperature": 0}
 _CHAT = {"messages": [{"role": "user", "content": _COMPLETION["prompt"]}], "max_tokens": 1, "temperature": 0}
@@ -76,18 +72,18 @@ class Answer:
         )
 
 
-def questions(rule: HttpRule, paths: Sequence[str], key: str) -> list[Question]:
+def questions(rule: HttpRule, paths: Sequence[str], own: Mapping[str, str]) -> list[Question]:
     """Those of the harmless questions that a rule selects as requests.
 
     Args:
         rule: whatever its target.
         paths: which the replica answers to a GET at this port.
-        key: of the replica's door for faults: what has it is not counted as load.
+        own: headers by which the replica knows that a question for tokens is no load, if there are any.
     """
     gets = [rule.method] if rule.method in _HARMLESS else ["GET"]
     filled = (rule.path or "/").replace("*", "x").replace("?", "x")
     asked = [Question(method, path) for path in (*paths, filled) for method in gets]
-    posted = {"Content-Type": "application/json", KEY_HEADER: key}
+    posted = {"Content-Type": "application/json", **own}
     asked += [
         Question("POST", path, json.dumps(body).encode(), posted)
         for path, body in (("/v1/completions", _COMPLETION), ("/v1/chat/completions", _CHAT))
@@ -95,23 +91,3 @@ def questions(rule: HttpRule, paths: Sequence[str], key: str) -> list[Question]:
     dressed = [replace(each, headers={**each.headers, **rule.request_headers}) for each in asked]
     as_request = replace(rule, target="Request")
     return [each for each in dressed if http_rules.selects_request(as_request, each.head)]
-
-
-def ask(port: int, question: Question, patience_s: float) -> Answer:
-    """Ask, over a connection of its own."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=patience_s)
-    began_s = time.monotonic()
-    try:
-        connection.request(question.method, question.target, question.body or None, dict(question.headers))
-        response = connection.getresponse()
-        took_s = time.monotonic() - began_s
-        headers = tuple(response.getheaders())
-        return Answer("answered", took_s, response.status, response.reason, headers, response.read())
-    except TimeoutError:
-        return Answer("silence")
-    except ConnectionRefusedError:
-        return Answer("refused")
-    except (OSError, http.client.HTTPException):
-        return Answer("broken off")
-    finally:
-        connection.close()

@@ -1,8 +1,9 @@
-"""What a fault leaves where: in its object's records, in each pod's PodNetworkChaos, in a pod. Pure reading of objects.
+"""What a fault leaves where: in its object's records, in an object of each pod's, in a pod. Pure reading of objects.
 
-Source of the shapes: a live Chaos Mesh 2.8.3. PodNetworkChaos has the name of its pod, and lists of rules (`tcs`,
-`iptables`, `ipsets`), each entry with the `source` (namespace/name) of the object that asked for it. An entry whose
-object is gone makes every later network fault on that pod fail where it cannot be applied, and nothing removes it.
+Source of the shapes: a live Chaos Mesh 2.8.3. PodNetworkChaos and PodHttpChaos have the name of their pod, and lists of
+rules (`tcs`, `iptables`, `ipsets`; `rules`), each entry with the `source` (namespace/name) of the object that asked for
+it. An entry whose object is gone makes every later fault of its kind on that pod fail where it cannot be applied, and
+nothing removes it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,26 +52,26 @@ def namespaces(item: Item) -> set[str]:
 
 
 def source(item: Item) -> str:
-    """As its entries in a PodNetworkChaos say whose they are."""
+    """As its entries in an object of a pod's say whose they are."""
     return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
 
 
-def without_entries(network: Item, of_source: str) -> Mapping[str, Any] | None:
-    """A merge patch of a PodNetworkChaos' spec that takes a source's entries out; None where it has none."""
+def without_entries(gathered: Item, of_source: str) -> Mapping[str, Any] | None:
+    """A merge patch of what is gathered for a pod: without the entries of a source; None where it has none."""
     patch = {
         part: [entry for entry in entries if entry.get("source") != of_source] or None
-        for part, entries in (network.get("spec") or {}).items()
+        for part, entries in (gathered.get("spec") or {}).items()
         if isinstance(entries, list) and any(_is_of(entry, of_source) for entry in entries)
     }
     return patch or None
 
 
-def unapplied(network: Item) -> str | None:
-    """Why a pod's network is not what its PodNetworkChaos says; None where it is."""
-    status = network.get("status") or {}
+def unapplied(gathered: Item) -> str | None:
+    """Why a pod's network is not what is gathered for it says; None where it is."""
+    status = gathered.get("status") or {}
     if status.get("failedMessage"):
         return str(status["failedMessage"])
-    if status.get("observedGeneration", 0) < network["metadata"].get("generation", 0):
+    if status.get("observedGeneration", 0) < gathered["metadata"].get("generation", 0):
         return "the daemon has not yet applied it"
     return None
 

@@ -16,12 +16,12 @@ from chaos.targets import LostRun
 from chaos.targets.durable import state_folder, write_whole
 from chaos.targets.identity import ProcessId
 from chaos.targets.kubernetes.calls import Calls, current_context
-from chaos.targets.kubernetes.lease import Lease, living
 from chaos.targets.kubernetes.marks import OURS, of_run, run_of
 from chaos.targets.kubernetes.objects import ApiError, Item, Objects, chaos_collections
-from chaos.targets.kubernetes.patience import Clock, Patience
-from chaos.targets.kubernetes.traces import source
-from chaos.targets.kubernetes.undoing import Undoing
+from chaos.targets.kubernetes.undoing.lease import Lease, living
+from chaos.targets.kubernetes.undoing.patience import Clock, Patience
+from chaos.targets.kubernetes.undoing.resorts import Undoing
+from chaos.targets.kubernetes.undoing.traces import source
 
 _CALL_S = 10.0
 

@@ -14,7 +14,7 @@ from typing import Self
 from chaos.errors import AbortedError, InconclusiveError, RefusedError
 from chaos.targets.kubernetes.marks import LEASE, MANAGED_BY, MANAGER
 from chaos.targets.kubernetes.objects import CONFLICT, ApiError, Item, Objects, Place, leases
-from chaos.targets.kubernetes.patience import Clock
+from chaos.targets.kubernetes.undoing.patience import Clock
 
 DURATION_S = 15
 """For how long a holder is believed after its last renewal."""
