@@ -50,6 +50,7 @@ class InferenceMetrics:
         objectives: Iterable[Objective] = OBJECTIVES,
     ) -> None:
         """`cache_tiers` are the caches whose lookups will be reported; without any, there are no series of caches.
+
         The bounds of the objectives are bucket edges.
 
         Raises:
