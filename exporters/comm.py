@@ -74,10 +74,14 @@ class Peer:
 
     host: str
     port: int
+    called: str = ""
+    """Where it has a better name than its address."""
 
     @property
     def name(self) -> str:
         """The label `peer`."""
+        if self.called:
+            return self.called
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 

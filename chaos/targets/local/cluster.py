@@ -21,7 +21,6 @@ from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.standby import Standby
 from chaos.targets.local.starts import Starts
 from chaos.targets.local.wire import Caller
-from exporters.series.jobs import PROBE_JOB
 
 STOP_GRACE_S = 1.0
 _STOP_WITHIN_S = 5.0
@@ -42,7 +41,7 @@ class Cluster:
     def __init__(self, spec: LocalSpec, emit: Callable[[Event], None]) -> None:
         self.deployment: Deployment | None = None
         self.ports: dict[str, int] = {}
-        """Of `gateway`, `gateway_metrics`, `prober_metrics` and `prometheus`, as they come up."""
+        """Of `gateway`, `gateway_metrics`, `prober_metrics`, `pinger_metrics` and `prometheus`, as they come up."""
         self.complete = False
         """Whether every wanted replica was ready, and known to be by the gateway, at one moment."""
         self.starts = Starts()
@@ -55,6 +54,7 @@ class Cluster:
         self._standby: Standby | None = None
         self._proxy: Caller | None = None
         self._prober: Caller | None = None
+        self._pinger: Caller | None = None
         self._changed = asyncio.Event()
 
     async def live(self) -> None:
@@ -62,6 +62,7 @@ class Cluster:
         self.spec.log_folder.mkdir(parents=True, exist_ok=True)
         async with asyncio.TaskGroup() as tasks:
             proxy = self._proxy = await self._help("proxy", tasks)
+            peers_port = await self._start_pinger(tasks)
             around = Surroundings(
                 spec=self.spec,
                 processes=self._processes,
@@ -70,19 +71,18 @@ class Cluster:
                 promised_ports=set(),
                 starts=self.starts,
                 emit=self._emit,
+                peers_port=peers_port,
                 changed=self._changed.set,
             )
             self.deployment = Deployment(around, tasks)
             self.deployment.fill()
             gateway = await self._help("gateway", tasks)
             listening = await gateway.ask("listen", gateway=asdict(self.spec.gateway))
-            self.ports = {"gateway": listening["port"], "gateway_metrics": listening["metrics_port"]}
-            watchers = await self._watch_from_outside(tasks) if self.spec.prometheus else {}
+            self.ports |= {"gateway": listening["port"], "gateway_metrics": listening["metrics_port"]}
+            await self._start_prober(tasks)
             tasks.create_task(self._publish(gateway, self.deployment))
             if self.spec.prometheus:
-                prometheus, self.ports["prometheus"] = await self._monitoring.start(
-                    listening["metrics_port"], watchers
-                )
+                prometheus, self.ports["prometheus"] = await self._monitoring.start(self.ports)
                 self._beside["prometheus"] = prometheus.pid
                 tasks.create_task(must_live("prometheus", prometheus))
                 client = PrometheusClient(f"http://{HOST}:{self.ports['prometheus']}", timeout_s=1.0)
@@ -151,16 +151,24 @@ class Cluster:
         tasks.create_task(helper.attend())
         return helper.caller
 
-    async def _watch_from_outside(self, tasks: asyncio.TaskGroup) -> dict[str, int]:
-        """Start who asks the replicas as a client would; where that is told, by scrape job."""
-        if self.spec.prober is None:
-            return {}
+    async def _start_prober(self, tasks: asyncio.TaskGroup) -> None:
+        """Start who asks the replicas as a client would."""
+        if self.spec.prober is None or not self.spec.prometheus:
+            return
         self._prober = await self._help("prober", tasks)
         key = self.spec.faults_key if self.spec.is_reference_server else ""  # nobody else knows observers
         known = {"wanted": self.spec.replicas, "observer_key": key}
         listening = await self._prober.ask("listen", prober=asdict(self.spec.prober), **known)
         self.ports["prober_metrics"] = listening["metrics_port"]
-        return {PROBE_JOB: listening["metrics_port"]}
+
+    async def _start_pinger(self, tasks: asyncio.TaskGroup) -> int | None:
+        """Start who times the network in front of each replica; the port where it answers itself from behind."""
+        if self.spec.pinger is None or not self.spec.pings:
+            return None
+        self._pinger = await self._help("pinger", tasks)
+        listening = await self._pinger.ask("listen", pinger=asdict(self.spec.pinger))
+        self.ports["pinger_metrics"] = listening["metrics_port"]
+        return int(listening["responder_port"])
 
     def _stand_by(self, tasks: asyncio.TaskGroup) -> Standby | None:
         if not self.spec.standby:
@@ -170,7 +178,7 @@ class Cluster:
         return self._standby
 
     async def _publish(self, gateway: Caller, deployment: Deployment) -> None:
-        """Tell prober, gateway and Prometheus at every change, the gateway once per probe period in any case."""
+        """Tell everybody who looks at replicas at every change, and once per probe period in any case."""
         while True:
             self._changed.clear()
             pods = list(deployment.pods.values())
@@ -181,6 +189,9 @@ class Cluster:
             ]
             if self.spec.prometheus:
                 self._monitoring.show(pods)
+            if self._pinger is not None:
+                pinged = {pod.name: pod.peers_proxy_port for pod in pods if pod.peers_proxy_port is not None}
+                await self._pinger.ask("peers", peers=pinged)
             if self._prober is not None:
                 # Before the gateway is: who is back in rotation must not count as failing from before.
                 await self._prober.ask("replicas", replicas=rows)

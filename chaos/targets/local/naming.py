@@ -13,6 +13,8 @@ from chaos.targets.local.spec import LocalSpec
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 GATEWAY, PROMETHEUS = "inference-gateway", "prometheus"
 """The callers that replicas have here, by their label `app`: each has a way of its own through the proxy."""
+PEERS = "peers"
+"""Whoever else is in the network of a replica: the pinger stands for them, and no fault means them alone."""
 PORTS = {GATEWAY: 8000, PROMETHEUS: 8081}
 """At which each of them calls a replica, as a manifest has it: here every replica has other ports, drawn for it."""
 ZONE_LABEL = "topology.kubernetes.io/zone"
@@ -59,6 +61,11 @@ def meant(spec: LocalSpec, toward: Mapping[str, str] | None) -> tuple[str, ...]:
     """The callers that have these labels; None means everybody."""
     wanted = (toward or {}).items()
     return tuple(caller for caller, labels in callers(spec).items() if wanted <= labels.items())
+
+
+def ways(spec: LocalSpec, toward: Mapping[str, str] | None) -> tuple[str, ...]:
+    """Whose ways to a replica a link is on: those of the callers meant, and of its peers where everybody is."""
+    return meant(spec, toward) + ((PEERS,) if spec.pings and not toward else ())
 
 
 def calling(spec: LocalSpec, port: int) -> tuple[str, ...]:

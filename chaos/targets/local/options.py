@@ -27,6 +27,7 @@ from chaos.targets.local.spec import (
     READINESS,
     REFERENCE_SERVER,
     LocalSpec,
+    PingerSpec,
     ProberSpec,
     ProbeSpec,
     held_to,
@@ -152,6 +153,8 @@ the command; `[]`: each starts anew"""
     prober: bool | None = None
     """whether every replica is asked as a client would, all along: a small streaming request every five seconds; \
 absent, if it is the reference server, which leaves these out of its counts"""
+    pinger: bool = True
+    """whether the network in front of every replica is timed, all along: a round trip of a few bytes each second"""
     ready_within_s: Duration = Field(default=120.0, alias="ready_within")
     """how long all replicas may take to be ready at the start"""
 
@@ -194,7 +197,7 @@ absent, if it is the reference server, which leaves these out of its counts"""
     def spec(
         self, experiment: str, folder: Path, seed: int | None, run_metrics_address: str | None = None
     ) -> LocalSpec:
-        """The cluster that is asked for, without its prober; its replicas' names follow the seed."""
+        """The cluster that is asked for, without its prober and its pinger; its replicas' names follow the seed."""
         return LocalSpec(
             run_id=f"{experiment}-{uuid.uuid4().hex[:12]}",
             run_folder=folder.absolute(),
@@ -229,6 +232,8 @@ absent, if it is the reference server, which leaves these out of its counts"""
         spec = self.spec(opening.experiment, opening.folder, opening.seed, opening.run_metrics_address)
         if spec.is_reference_server if self.prober is None else self.prober:
             spec = replace(spec, prober=ProberSpec(model=opening.model, api_key_env=opening.api_key_env))
+        if self.pinger:
+            spec = replace(spec, pinger=PingerSpec())
         return LocalTarget(held_to(spec, opening.objectives), opening.on_progress)
 
     @classmethod

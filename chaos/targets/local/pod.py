@@ -46,6 +46,8 @@ class Surroundings:
     starts: Starts
     """Holds processes back that are to start."""
     emit: Callable[[Event], None]
+    peers_port: int | None
+    """Where whoever pings replicas answers for them; None for nobody."""
     changed: Callable[[], None]
     """Called after anything that the gateway or a scrape should know."""
 
@@ -67,6 +69,8 @@ class Pod:
         self.proxy_port: int | None = None
         self.metrics_proxy_port: int | None = None
         """Where Prometheus finds its metrics: behind the network, as everything that comes from elsewhere."""
+        self.peers_proxy_port: int | None = None
+        """Where its peers would find it."""
         self._around = around
         self._child: Child | None = None
         self._environment: dict[str, str] = {}
@@ -185,13 +189,15 @@ class Pod:
         self._child = None
         self._around.emit(Event(end.at_s, "replica_gone", self.name, {"uid": self.uid, "how": str(end)}))
         self._set_ready(ready=False, why=f"process ended: {end}")
-        for route in self._routes:
+        for route in self._routes[:2]:  # the peers' is the network's, whatever becomes of the process
             await self._around.proxy.ask("reset", route=route)
 
     @property
-    def _routes(self) -> tuple[str, str]:
-        """The gateway's way to it, and Prometheus'."""
-        return naming.route(naming.GATEWAY, self.name), naming.route(naming.PROMETHEUS, self.name)
+    def _routes(self) -> tuple[str, ...]:
+        """The gateway's way to it, Prometheus', and its peers' where somebody pings."""
+        callers = (naming.GATEWAY, naming.PROMETHEUS, naming.PEERS)
+        there = callers if self._around.peers_port is not None else callers[:2]
+        return tuple(naming.route(caller, self.name) for caller in there)
 
     async def _start(self, ports: tuple[int, int]) -> Child:
         around, spec = self._around, self._around.spec
@@ -221,11 +227,13 @@ class Pod:
 
     async def _open_routes(self, ports: tuple[int, int]) -> None:
         op = "add" if self.proxy_port is None else "move"
+        upstream = (*ports, self._around.peers_port or 0)[: len(self._routes)]
         answers = [
             await self._around.proxy.ask(op, route=route, upstream_port=port)
-            for route, port in zip(self._routes, ports, strict=True)
+            for route, port in zip(self._routes, upstream, strict=True)
         ]
         if self.proxy_port is None:
+            self.peers_proxy_port = answers[2]["port"] if len(answers) > 2 else None
             self.metrics_proxy_port, self.proxy_port = answers[1]["port"], answers[0]["port"]
             self._around.changed()
 

@@ -17,8 +17,10 @@ from chaos.targets.local.ports import HOST, free_port
 from chaos.targets.local.probes import observe
 from chaos.targets.local.processes import Child, ProcessTable
 from chaos.targets.local.spec import LocalSpec, ProbeSpec
-from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB, RUN_JOB
+from exporters.series.jobs import COMM_JOB, GATEWAY_JOB, PROBE_JOB, REPLICA_JOB, RUN_JOB
 
+WATCHERS = {"prober": PROBE_JOB, "pinger": COMM_JOB}
+"""What watches the replicas from outside: the process' role, and the scrape job of its series."""
 _READY = ProbeSpec("/-/ready", period_s=0.05, timeout_s=1.0, failure_threshold=1)
 _READY_WITHIN_S = 20.0
 _TRIES = 3
@@ -152,21 +154,21 @@ class Monitoring:
             self._files.write_targets(targets)
             self._shown = targets
 
-    async def start(self, gateway_metrics_port: int, watchers: Mapping[str, int]) -> tuple[Child, int]:
+    async def start(self, ports: Mapping[str, int]) -> tuple[Child, int]:
         """Start the server; returns it and its port once it is ready.
 
         Args:
-            gateway_metrics_port: where the gateway serves its series.
-            watchers: the ports of what watches the replicas from outside, by job.
+            ports: of `gateway_metrics`, and in the same way of those that watch the replicas from outside.
 
         Raises:
             RefusedError: there is no such program, or it does not become ready.
         """
         program = find_prometheus()
-        more = {job: f"{HOST}:{port}" for job, port in watchers.items()}
+        at = {name.removesuffix("_metrics"): f"{HOST}:{port}" for name, port in ports.items()}
+        more = {job: at[name] for name, job in WATCHERS.items() if name in at}
         if self._spec.run_metrics_address is not None:
             more[RUN_JOB] = self._spec.run_metrics_address
-        self._files.write_config(f"{HOST}:{gateway_metrics_port}", more)
+        self._files.write_config(f"{HOST}:{ports['gateway_metrics']}", more)
         for _ in range(_TRIES):
             port = free_port(())
             child = self._processes.start(

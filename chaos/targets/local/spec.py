@@ -64,6 +64,16 @@ class ProberSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PingerSpec:
+    """Round trips of a few bytes through the network in front of every replica."""
+
+    every_s: float = 1.0
+    """Between two of one replica."""
+    timeout_s: float = 1.0
+    """One that takes longer has failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class RestartSpec:
     """The wait before a process that ended by itself starts again: none at first, then doubling."""
 
@@ -124,6 +134,8 @@ class LocalSpec:
     prometheus: bool = True
     prober: ProberSpec | None = None
     """Asks every replica as a client would, for Prometheus; None for nobody who does."""
+    pinger: PingerSpec | None = None
+    """Times the network in front of every replica, for Prometheus; None for nobody who does."""
     name_seed: int | None = None
     """Makes the replicas' names repeatable; None draws fresh ones."""
     faults_key: str = field(default="", repr=False)
@@ -150,6 +162,11 @@ class LocalSpec:
     def scratch_folder(self) -> Path:
         """Prometheus' files; removed when the cluster ends."""
         return self.run_folder / "scratch"
+
+    @property
+    def pings(self) -> bool:
+        """Whether there is a pinger, and a way of its own to every replica."""
+        return self.prometheus and self.pinger is not None
 
     @property
     def metrics_apart(self) -> bool:
@@ -193,6 +210,7 @@ class LocalSpec:
                 "liveness": ProbeSpec(**row["liveness"]),
                 "restart": RestartSpec(**row["restart"]),
                 "gateway": GatewaySpec.from_wire(row["gateway"]),
+                "pinger": PingerSpec(**row["pinger"]) if row["pinger"] is not None else None,
                 "prober": ProberSpec(**row["prober"]) if row["prober"] is not None else None,
             }
         )

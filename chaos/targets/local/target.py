@@ -28,7 +28,7 @@ from chaos.targets.local.lost_runs import end_lost_run
 from chaos.targets.local.means.enforcing import to_wire
 from chaos.targets.local.means.means import View
 from chaos.targets.local.ports import HOST
-from chaos.targets.local.prometheus import ServerFiles, find_prometheus
+from chaos.targets.local.prometheus import WATCHERS, ServerFiles, find_prometheus
 from chaos.targets.local.run_record import RunRecord
 from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.start import until_ready, until_scraped
@@ -118,12 +118,12 @@ class LocalTarget:
 
     def endpoints(self) -> Endpoints:
         """The gateway, its metrics, and Prometheus."""
-        prometheus, prober = (self._ports.get(name) for name in ("prometheus", "prober_metrics"))
+        prometheus = self._ports.get("prometheus")
         return Endpoints(
             url=f"{_HOST}:{self._ports['gateway']}",
             prometheus_url=f"{_HOST}:{prometheus}" if prometheus is not None else None,
             gateway_metrics_url=f"{_HOST}:{self._ports['gateway_metrics']}/metrics",
-            prober_metrics_url=f"{_HOST}:{prober}/metrics" if prober is not None else None,
+            watcher_jobs=[job for name, job in WATCHERS.items() if f"{name}_metrics" in self._ports],
             replica_metrics_urls=[f"{_HOST}:{port}/metrics" for port in self._metrics_ports()],
             service_names=naming.service_names(self._spec),
         )

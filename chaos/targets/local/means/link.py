@@ -39,7 +39,7 @@ class _Enforcer(Enforcer[Link]):
     async def cause(self, occurrence: str, effect: Link, pods: Sequence[Pod]) -> float:
         at_s = time.monotonic()
         ways = {key: value for key, value in asdict(effect).items() if key.endswith("_replica")}
-        callers = naming.meant(self.cluster.spec, effect.toward)
+        callers = naming.ways(self.cluster.spec, effect.toward)
         routes = [naming.route(caller, pod.name) for pod in pods for caller in callers]
         await self.cluster.order_proxy("shape", occurrence=occurrence, routes=routes, **ways)
         return at_s
