@@ -114,8 +114,19 @@ def kinds(words: Mapping[str, Mapping[str, str]]) -> str:
         near = kind.fidelities.get("local") or kind.fidelities["external"]
         own = " (own)" if kind.api_version == OWN else ""
         manifest = manifest_of(kind.label)
-        rows.append((f"`{kind.label}`{own}", kind.plane, near.level, said["sees"], said["record"], manifest))
-    heads = ("fault", "plane", "fidelity", "what a client sees", "the public record", "manifest")
+        shown = f"[{said['experiment']}](../{EXPERIMENTS / said['experiment']}.yaml)"
+        rows.append(
+            (f"`{kind.label}`{own}", kind.plane, near.level, said["sees"], said["record"], manifest, shown)
+        )
+    heads = (
+        "fault",
+        "plane",
+        "fidelity",
+        "what a client sees",
+        "the public record",
+        "manifest",
+        "experiment",
+    )
     return markdown.table(heads, rows)
 
 

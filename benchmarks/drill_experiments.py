@@ -16,6 +16,11 @@ OVERLOADED = (
     *("--min-step-seconds", "0.02"),
 )
 """A replica that sixteen clients of long requests fill to the brim: two run, eight wait, the rest is refused."""
+CROWDED = (
+    *("--max-running", "8", "--kv-tokens", "600", "--max-context", "512"),
+    *("--min-step-seconds", "0.02"),
+)
+"""One that lets eight of them run with room for two at their full length: they take each other's blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,15 @@ class Experiments:
         self._owned = ExitStack()
         self._traffic = Traffic()
         self._owned.callback(self._traffic.close)
-        self._replicas = [self._own(Replica(*options)) for options in (OVERLOADED, (), (), OVERLOADED)]
+        self._replicas = [
+            self._own(Replica(*options)) for options in (OVERLOADED, (), (), OVERLOADED, CROWDED)
+        ]
         for replica in self._replicas:
             replica.wait_ready()
         # Two servers to overload: what one alert's cause did must not have begun with another's.
         self._load, self._gray_load = Load(self._replicas[0]), Load(self._replicas[3])
-        for load in (self._load, self._gray_load):
+        self._crowding = Load(self._replicas[4])
+        for load in (self._load, self._gray_load, self._crowding):
             self._owned.callback(load.close)
 
     def close(self) -> None:
@@ -55,7 +63,7 @@ class Experiments:
 
     def namespaced(self) -> Sequence[Experiment]:
         """Those whose alerts tell their target: they run side by side under one Prometheus."""
-        return [self._overload(), self._kill(), self._comm_failing(), *self._made()]
+        return [self._overload(), self._crowd(), self._kill(), self._comm_failing(), *self._made()]
 
     def of_the_whole(self, watch: Watch) -> Sequence[Sequence[Experiment]]:
         """Those whose alerts look at everything that one Prometheus has; each group after the one before it."""
@@ -116,6 +124,18 @@ class Experiments:
             self._load.begin,
             self._load.end,
             (ScrapedAt(REPLICA_JOB, f"127.0.0.1:{replica.metrics_port}", "overload"),),
+        )
+
+    def _crowd(self) -> Experiment:
+        replica = self._replicas[4]
+        return Experiment(
+            "crowd",
+            ("PreemptionStorm",),
+            "sixteen clients of long requests at a reference server that runs eight, with KV blocks for two",
+            REAL,
+            self._crowding.begin,
+            self._crowding.end,
+            (ScrapedAt(REPLICA_JOB, f"127.0.0.1:{replica.metrics_port}", "crowd"),),
         )
 
     def _kill(self) -> Experiment:

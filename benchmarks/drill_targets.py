@@ -38,7 +38,7 @@ class Instrumented:
     def __init__(self, model: str) -> None:
         self._now_s = 0.0
         self._xids = 0
-        self.inference = InferenceMetrics(model, clock=lambda: self._now_s)
+        self.inference = InferenceMetrics(model, cache_tiers=("memory",), clock=lambda: self._now_s)
         registry = self.inference.registry
         self._comm = CommMetrics(registry)
         self._comm.expect(comm.TCP_RTT, "inter", "10.0.0.8:8085")
@@ -90,6 +90,7 @@ class Instrumented:
         self._gateway_requests.labels(self.gateway_outcome).inc()
         self._gateway_retries.inc(self.retries)
         self.inference.kv_usage(self.kv_usage)
+        self.inference.engine.preempted(0)
         if self.one_waits and self._in_queue is None:
             self._in_queue = self.inference.request(streaming=True)
         elif self._in_queue is not None and not self.one_waits:

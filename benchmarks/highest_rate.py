@@ -23,7 +23,7 @@ from chaos.measuring.objectives import is_good
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.slis import samples
 from chaos.run_folder import RunFolder
-from chaos.targets import Opening
+from chaos.targets.options import Opening
 from loadtests.rows import read_rows
 
 ROOT = Path(__file__).parent.parent

@@ -44,7 +44,7 @@ FIRST_SCRAPES_S = 15.0
 
 def busy_replica() -> InferenceMetrics:
     """One server's series after a request of each kind."""
-    metrics = InferenceMetrics("tiny")
+    metrics = InferenceMetrics("tiny", cache_tiers=("memory",))
     for outcome, streaming in itertools.product(OUTCOMES, (True, False)):
         request = metrics.request(streaming=streaming)
         request.scheduled()

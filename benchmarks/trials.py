@@ -8,9 +8,9 @@
 Writes docs/data/trials-kills.json and docs/data/trials-builds.json (`--data DIR`); run folders stay under `--runs DIR`,
 and a series that is there is not run again. The third build answers its readiness probe as the first two do, and
 counts as ready after as many more good answers as make its capacity recovery some 20 % longer: nothing else is unlike.
-About 105 s a trial: two hours for each half in one lane. With several, each is a series with a seed of its own on its
-share of the cores (`taskset`), and their trials become those of one series. Exits 1 where the comparisons do not come
-to what is true of the builds.
+About 105 s a trial: two hours for each half in one lane. With several, each runs a share of every series, with a seed
+of its own, on its share of the cores (`taskset`), and their trials become those of one series. Exits 1 where the
+comparisons do not come to what is true of the builds.
 """
 
 import argparse
@@ -20,8 +20,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import yaml
@@ -34,7 +36,7 @@ from chaos.trials.summarising import SeriesFacts, summarise
 
 DEMO = ROOT / "chaos/experiments/pod-kill-30.yaml"
 SLOWER_BY = 0.2
-PROBE_S = 0.2
+PROBE_S = 0.1
 """How often a replica of a build is asked whether it is ready: what builds are made slower by a multiple of."""
 
 
@@ -50,25 +52,46 @@ class Wanted:
 
 
 def run_series(wanted: Sequence[Wanted], lanes: int) -> list[dict[str, Any]]:
-    """Run them, those that are not there already, and read their records; with several lanes all of them at once."""
+    """Run them, those that are not there already, and read their records; several lanes run a part of each."""
     missing = [one for one in wanted if not (one.out / "trials.json").is_file()]
-    each = max(1, lanes // max(1, len(missing)))
     if lanes == 1:
         for one in missing:
             subprocess.run(command(one), cwd=ROOT, check=False)
-    else:
-        cores = sorted(os.sched_getaffinity(0))
-        per_lane = max(1, len(cores) // lanes)
-        parts = [(one, lane, part) for one in missing for lane, part in enumerate(shares(one, each))]
-        running = [
-            subprocess.Popen(["taskset", "-c", spell(cores, number, per_lane), *command(part)], cwd=ROOT)
-            for number, (_, _, part) in enumerate(parts)
-        ]
-        for process in running:
-            process.wait()
-        for one in missing:
-            pool([part.out for whole, _, part in parts if whole is one], one.out)
+    elif missing:
+        in_lanes(missing, lanes)
     return [json.loads((one.out / "trials.json").read_text()) for one in wanted]
+
+
+def in_lanes(wanted: Sequence[Wanted], lanes: int) -> None:
+    """Each lane has cores of its own and a share of every series; neighbours begin with another one.
+
+    So whatever the machine does in the meantime, it does to all of them. Ctrl-C ends the trials that go on, and the
+    finished ones are the series.
+    """
+    cores, stopped = sorted(os.sched_getaffinity(0)), Event()
+    parts = [
+        [one[lane] for one in (shares(each, lanes) for each in wanted) if one[lane].trials]
+        for lane in range(lanes)
+    ]
+    with ThreadPoolExecutor(lanes) as pool_of_lanes:
+        for lane, own in enumerate(parts):
+            turn = lane % max(1, len(own))
+            pool_of_lanes.submit(
+                run_lane, spell(cores, lane, max(1, len(cores) // lanes)), own[turn:] + own[:turn], stopped
+            )
+        try:
+            pool_of_lanes.shutdown()
+        except KeyboardInterrupt:
+            stopped.set()
+    for one in wanted:
+        pool([part.out for part in shares(one, lanes)], one.out)
+
+
+def run_lane(cores: str, parts: Sequence[Wanted], stopped: Event) -> None:
+    """One series after another, on these cores."""
+    for part in parts:
+        if not stopped.is_set():
+            subprocess.run(["taskset", "-c", cores, *command(part)], cwd=ROOT, check=False)
 
 
 def spell(cores: Sequence[int], lane: int, per_lane: int) -> str:
@@ -96,7 +119,6 @@ def shares(one: Wanted, lanes: int) -> list[Wanted]:
             seed=1000 * one.seed + lane,
         )
         for lane, (n, m) in enumerate(zip(trials, shams, strict=True))
-        if n
     ]
 
 
@@ -105,6 +127,7 @@ def pool(lanes: Sequence[Path], out: Path) -> None:
 
     What was not run, or was stopped by hand, is not among them.
     """
+    lanes = [lane for lane in lanes if SeriesFolder(lane).trials.is_file()]
     records = [read_series(SeriesFolder(lane).trials) for lane in lanes]
     out.mkdir(parents=True)
     for name in ("experiment.yaml", "sham.yaml"):

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.errors import AftershockError, CleanupError, ExitCode, InputError
-from chaos.experiment.design import require_decidable
 from chaos.experiment.experiment import Experiment, read_experiment
-from chaos.experiment.meant import require_meant
+from chaos.experiment.foreseen import require_sound
 from chaos.experiment.needs import missing
 from chaos.reading import documents
 from chaos.record.journal import Journal
@@ -61,21 +60,24 @@ class Outcome:
     took_s: float = 0.0
 
 
-def read(folder: Path) -> tuple[Listed, ...]:
+def read(folder: Path, slo: Path | None = None) -> tuple[Listed, ...]:
     """Every experiment that lies right in a folder, by name; what is no experiment there is left alone.
+
+    With `slo` each is held to the objectives of that file in place of its own.
 
     Raises:
         InputError: one of them is wrong, or there is none.
     """
     paths = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
     found = [
-        read_experiment(path) for path in paths if "experiment" in documents.read_documents(path)[0].values
+        read_experiment(path, slo)
+        for path in paths
+        if "experiment" in documents.read_documents(path)[0].values
     ]
     if not found:
         raise InputError(f"expected a folder with experiments in it: {folder}")
     for experiment in found:
-        require_decidable(experiment)
-        require_meant(experiment)
+        require_sound(experiment)
     return tuple(
         Listed(one, (*missing(one.spec.needs, one.target.service_url), *one.target.lacks())) for one in found
     )

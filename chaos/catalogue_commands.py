@@ -20,17 +20,19 @@ def show(folder: Path) -> int:
     return ExitCode.PASSED
 
 
-def run(folder: Path, out: Path | None, seed: int | None, grafana_url: str | None) -> int:
+def run(
+    folder: Path, out: Path | None, seed: int | None, grafana_url: str | None, slo: Path | None = None
+) -> int:
     """Run every experiment of a folder that this machine has everything for; returns the worst exit code.
 
     Whatever ends it early, what was finished is in the folders of the runs.
     """
-    listed = catalogue.read(folder)
+    listed = catalogue.read(folder, slo)
     kept = run_folder.create_catalogue(out)
 
     def perform(one: Listed) -> Journal:
-        path, progress = one.experiment.path, for_stream(sys.stderr)
-        return commands.perform(path, kept.run(one.name), seed, grafana_url, progress)[0]
+        run = kept.run(one.name)
+        return commands.perform(one.experiment, run, seed, grafana_url, for_stream(sys.stderr))[0]
 
     def left(one: Listed) -> Journal | None:
         journal = RunFolder(kept.run(one.name)).journal

@@ -10,9 +10,9 @@ from random import SystemRandom
 from chaos import run_folder
 from chaos.display.progress import Progress, for_stream
 from chaos.errors import CleanupError, ExitCode, InputError
-from chaos.experiment.design import require_decidable, sentences
+from chaos.experiment.design import sentences
 from chaos.experiment.experiment import Experiment, read_experiment, write_as_run
-from chaos.experiment.meant import require_meant
+from chaos.experiment.foreseen import require_sound
 from chaos.faults import blast_radius, selection
 from chaos.faults.fault import Fault
 from chaos.faults.injection import PlannedFault, victims_rng
@@ -28,34 +28,44 @@ from chaos.report.terminal import print_summary
 from chaos.run_folder import RunFolder
 from chaos.runner import Run
 from chaos.staying import Stay
-from chaos.targets import Planned, Rehearsed, Replica
+from chaos.targets import Replica
 from chaos.targets.kinds import lost_runs, lost_runs_in
+from chaos.targets.options import Planned, Rehearsed
 from chaos.validation import about
 from chaos.versions import versions
 from dashboards.grafana.client import TOKEN_VARIABLE
 
 
-def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None, *, keep: bool) -> int:
+def run(
+    path: Path,
+    out: Path | None,
+    seed: int | None,
+    grafana_url: str | None,
+    *,
+    keep: bool,
+    slo: Path | None = None,
+) -> int:
     """Run an experiment, write its reports, print the summary; returns the exit code.
 
-    With `keep` gateway, replicas and Prometheus stay up after the load, until Ctrl-C.
+    With `keep` gateway, replicas and Prometheus stay up after the load, until Ctrl-C. With `slo`, a file of objectives,
+    the experiment is held to those in place of its own.
     """
     stay = Stay() if keep else None
-    return perform(path, out, seed, grafana_url, for_stream(sys.stderr), stay)[0].exit_code
+    return perform(read_experiment(path, slo), out, seed, grafana_url, for_stream(sys.stderr), stay)[
+        0
+    ].exit_code
 
 
 def perform(
-    path: Path,
+    experiment: Experiment,
     out: Path | None,
     seed: int | None,
     grafana_url: str | None,
     progress: Progress,
     stay: Stay | None = None,
 ) -> tuple[Journal, RunFolder]:
-    """The same, telling `progress` how it goes: the journal and the folder of the run."""
-    experiment = read_experiment(path)
-    require_decidable(experiment)
-    require_meant(experiment)
+    """The same of one that was read, telling `progress` how it goes: the journal and the folder of the run."""
+    require_sound(experiment)
     for notice in traffic.notices(experiment):
         print(notice, file=sys.stderr)
     grafana = annotations(grafana_url, experiment.spec.experiment)
@@ -112,11 +122,10 @@ def observe(asked: Observation, out: Path | None) -> int:
     return journal.exit_code
 
 
-def plan(path: Path, seed: int | None) -> int:
+def plan(path: Path, seed: int | None, slo: Path | None = None) -> int:
     """Say when which replicas could be hit by the experiment's faults, and which will be with this seed."""
-    experiment = read_experiment(path)
-    require_decidable(experiment)
-    require_meant(experiment)
+    experiment = read_experiment(path, slo)
+    require_sound(experiment)
     chosen = experiment.spec.seed if seed is None else seed
     would_be = experiment.target.present(chosen)
     steps = _injections(experiment)
@@ -127,8 +136,12 @@ def plan(path: Path, seed: int | None) -> int:
                 f"{step.occurrence}, between {step.at_s:g} and {step.until_s:g} s on the run clock, once {when}:"
             )
         elif len(steps) > 1:
-            print(f"{step.occurrence}, {step.at_s:g} s on the run clock:")
+            after = "" if step.after_check is None else f" at the latest, once {step.after_check} is over"
+            print(f"{step.occurrence}, {step.at_s:g} s on the run clock{after}:")
         _print_reach(experiment.faults[step.fault], would_be, chosen, step.draw)
+    for check in experiment.checks:
+        at_s = experiment.baseline_ends_s + check.check.at_s
+        print(f"{check.id}, {at_s:g} s on the run clock at the latest: {check.check.asks}")
     for sentence in sentences(experiment):
         print(sentence)
     print(
@@ -139,10 +152,10 @@ def plan(path: Path, seed: int | None) -> int:
     return ExitCode.PASSED
 
 
-def dry_run(path: Path, seed: int | None) -> int:
+def dry_run(path: Path, seed: int | None, slo: Path | None = None) -> int:
     """The same, and have whatever would be created checked by whoever would take it."""
-    plan(path, seed)
-    experiment = read_experiment(path)
+    plan(path, seed, slo)
+    experiment = read_experiment(path, slo)
     chosen = experiment.spec.seed if seed is None else seed
     would_be = experiment.target.present(chosen)
     rehearsed = [

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from chaos.collecting.figures import Figures
@@ -21,14 +21,18 @@ from chaos.faults.timetable import Step
 from chaos.judging import judge
 from chaos.load.process import Load
 from chaos.record.details import ConditionDetail
+from chaos.status_checks import StatusChecks, asking
+from chaos.targets import Endpoints
 from chaos.watching import Watching, figure
 
 
 @contextmanager
 def watching(
-    experiment: Experiment, load: Load, view: LiveView, prometheus_url: str | None
-) -> Iterator[Watching]:
-    """What the conditions and guards of an experiment are looked at with.
+    experiment: Experiment, load: Load, view: LiveView, endpoints: Endpoints, events: list[Event]
+) -> Iterator[tuple[Watching, StatusChecks]]:
+    """What the conditions, the guards and the StatusChecks of an experiment are looked at with.
+
+    `events` takes in what happens to StatusChecks.
 
     Raises:
         InconclusiveError: Prometheus cannot be reached, or refuses an expression.
@@ -41,8 +45,11 @@ def watching(
     figures.take(view.rows, 0.0)
     view.followers.append(figures.take)
     asked = [each.promql for each in (*conditions.values(), *spec.abort) if each.promql is not None]
-    with PromqlPoller(prometheus_url, asked) as poller:
-        yield Watching(conditions, spec.abort, partial(figure, figures, poller))
+    with (
+        PromqlPoller(endpoints.prometheus_url, asked) as poller,
+        asking(experiment, endpoints, events) as checks,
+    ):
+        yield Watching(conditions, spec.abort, partial(figure, figures, poller)), checks
 
 
 @dataclass(slots=True)
@@ -51,12 +58,14 @@ class Conductor:
 
     injector: Injector
     watching: Watching
+    checks: StatusChecks
     look_on: Callable[[float, Callable[[float], bool]], None]
     """Look on until an instant of the run clock, or until it is over before: asked at each look."""
     zero_s: float
     """Monotonic seconds at which the run clock began."""
     stopping: threading.Event
     _met: Sequence[Step] = ()
+    _agenda: Agenda = field(default_factory=lambda: Agenda(()))
 
     def carry_out(self, agenda: Agenda) -> None:
         """Everything on the agenda.
@@ -66,9 +75,11 @@ class Conductor:
             CleanupError: one was to be undone, and is not.
             AbortedError: a guard ended the run.
         """
+        self._agenda = agenda
         while (next_s := agenda.next_s) is not None and not self.stopping.is_set():
             self._met = []
             self.look_on(next_s, partial(self._holds, agenda))
+            self._laid_out_anew()
             for step in self._met:
                 self._note(EventKind.CONDITION_MET, step)
                 agenda.begin(step, self._now_s())
@@ -79,19 +90,24 @@ class Conductor:
                 self._note(EventKind.CONDITION_UNMET, late)
 
     def safe(self, now_s: float) -> bool:
-        """Look at the guards; False, for nothing is over.
+        """Look at guards and StatusChecks; False, for nothing is over.
 
         Raises:
-            AbortedError: one has tripped.
+            AbortedError: a guard has tripped.
         """
+        self._laid_out_anew()
         if self.injector.hit:
             self.watching.require_safe(now_s)
         return False
 
     def _holds(self, agenda: Agenda, now_s: float) -> bool:
+        next_s = agenda.next_s
         self.safe(now_s)
         self._met = self.watching.met(agenda.open(now_s), now_s)
-        return bool(self._met)
+        return bool(self._met) or agenda.next_s != next_s
+
+    def _laid_out_anew(self) -> None:
+        self.checks.look(self._now_s(), self._agenda.lay_out_anew)
 
     def _now_s(self) -> float:
         return time.monotonic() - self.zero_s

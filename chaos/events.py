@@ -65,6 +65,11 @@ class EventKind(StrEnum):
         "condition_unmet",
         "A fault has waited for it in vain, and is not injected.",
     )
+    STATUS_CHECK_BEGAN = "status_check_began", "A Workflow's StatusCheck is asked from here on."
+    STATUS_CHECK_OVER = (
+        "status_check_over",
+        "What follows it begins, or its Workflow is aborted: what it saw, and how it came to its end.",
+    )
     FAULT_INTENDED = "fault_intended", "On disk before the effect exists."
     FAULT_INJECTED = "fault_injected", "The effect may exist from here on."
     FAULT_VERIFIED = "fault_verified", "Independent evidence shows that this replica was hit."

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.experiment.experiment import Experiment, read_experiment
+from chaos.experiment.objectives import spelled_out
 from chaos.reading import documents
 from chaos.reading.quantities import CapacityShare, duration_text
 from chaos.run_folder import RunFolder
-from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
+from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S, Objective
 from loadtests.spec import Offered, Process
 
 NAME = "observe"
@@ -29,6 +30,8 @@ class Observation:
     lasts_s: float = 60.0
     ttft_s: float = TTFT_BOUND_S
     e2e_s: float = E2E_BOUND_S
+    objectives: tuple[Objective, ...] = ()
+    """Of a file, as it has them; `ttft_s` and `e2e_s` come before its bounds. None: those two alone."""
     prompt_tokens: int = Offered.model_fields["prompt_tokens"].default
     output_tokens: int = Offered.model_fields["output_tokens"].default
     model: str | None = None
@@ -86,7 +89,7 @@ def _values(asked: Observation, versions: Mapping[str, str]) -> dict[str, Any]:
             "observe": duration_text(asked.lasts_s),
         },
         "faults": [],
-        "slo": {"ttft": duration_text(asked.ttft_s), "e2e": duration_text(asked.e2e_s)},
+        "slo": spelled_out(asked.objectives, ttft=asked.ttft_s, e2e=asked.e2e_s),
         "recovery": {
             "window": duration_text(window_s),
             "hold": duration_text(max(window_s, _LONGEST_WINDOW_S)),

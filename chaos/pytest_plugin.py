@@ -84,11 +84,13 @@ class ExperimentItem(pytest.Item):
         from chaos import commands
         from chaos.display.progress import QuietProgress
         from chaos.errors import AftershockError
+        from chaos.experiment.experiment import read_experiment
         from chaos.interrupts import Interrupted
 
         out = _free(self.config.getoption("--aftershock-runs"), self.path.stem)
         try:
-            journal, folder = commands.perform(self.path, out, None, None, QuietProgress(_stderr()))
+            experiment = read_experiment(self.path)
+            journal, folder = commands.perform(experiment, out, None, None, QuietProgress(_stderr()))
         except AftershockError as error:
             self.user_properties.append(("exit_code", int(error.exit_code)))
             hint = f"\nhint: {error.hint}" if error.hint else ""
@@ -100,12 +102,12 @@ class ExperimentItem(pytest.Item):
 
     def _judge(self, journal: "Journal", folder: "RunFolder") -> None:
         from chaos.record.verdict import Verdict
+        from chaos.report.junit import figures
 
         self.user_properties += [
-            ("verdict", str(journal.verdict)),
             ("exit_code", int(journal.exit_code)),
             ("run", str(folder.path)),
-            *((name, value) for name, value in _figures(journal) if value is not None),
+            *((name, value) for name, value in figures(journal).items() if value is not None),
         ]
         told = f"{_sentences(journal)}\nreport: {folder.report}"
         if journal.verdict == Verdict.DEVIATED:
@@ -175,10 +177,3 @@ def _sentences(journal: "Journal") -> str:
             reason = story.reason(journal, one)
             lines.append(f"{told}: {reason}" if reason else told)
     return "\n  ".join(dict.fromkeys(lines))
-
-
-def _figures(journal: "Journal") -> Iterator[tuple[str, object]]:
-    recovery = journal.recovery
-    yield "recovery.service_s", recovery.service_s
-    yield "recovery.capacity_s", recovery.capacity_s
-    yield "lost_requests", recovery.lost_requests

@@ -70,6 +70,11 @@ class RunFolder:
         return self.path / "promql.json"
 
     @property
+    def rules(self) -> Path:
+        """The rules that were evaluated, where the objectives were the run's own."""
+        return self.path / "live.rules.yaml"
+
+    @property
     def alerts(self) -> Path:
         """Every alert that fired."""
         return self.path / "alerts.json"

@@ -31,6 +31,7 @@ def add_run(verbs: Verbs) -> None:
     run.add_argument(
         "--seed", type=seed, help="replaces the file's seed: arrivals, names and victims follow it"
     )
+    _add_slo(run)
     run.add_argument(
         "--grafana",
         metavar="URL",
@@ -54,17 +55,28 @@ def _run(given: argparse.Namespace) -> int:
             return catalogue_commands.show(given.experiment)
         if given.trials is not None or given.dry_run:
             raise InputError(f"expected one experiment with this option, got a folder: {given.experiment}")
-        return catalogue_commands.run(given.experiment, given.out, given.seed, given.grafana)
+        return catalogue_commands.run(given.experiment, given.out, given.seed, given.grafana, given.slo)
     if given.list:
         raise InputError(f"--list is about a folder of experiments, this is none: {given.experiment}")
     if given.dry_run:
-        return commands.dry_run(given.experiment, given.seed)
+        return commands.dry_run(given.experiment, given.seed, given.slo)
     if given.trials is not None:
-        series = trial_commands.SeriesOptions(given.trials, **asked)
+        series = trial_commands.SeriesOptions(given.trials, slo=given.slo, **asked)
         return trial_commands.run(given.experiment, given.out, given.seed, given.grafana, series)
     if asked:
         raise InputError(f"--{next(iter(asked))} is about a series: expected --trials N with it")
-    return commands.run(given.experiment, given.out, given.seed, given.grafana, keep=given.keep)
+    return commands.run(
+        given.experiment, given.out, given.seed, given.grafana, keep=given.keep, slo=given.slo
+    )
+
+
+def _add_slo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--slo",
+        type=Path,
+        metavar="FILE",
+        help="objectives in place of the file's `slo`, for verdict, panels, alerts and report alike (docs/slo.md)",
+    )
 
 
 def add_validate(verbs: Verbs) -> None:
@@ -97,7 +109,8 @@ def add_plan(verbs: Verbs) -> None:
     )
     plan.add_argument("experiment", type=Path, help="an experiment file")
     plan.add_argument("--seed", type=seed, help="replaces the file's seed")
-    plan.set_defaults(command=lambda given: commands.plan(given.experiment, given.seed))
+    _add_slo(plan)
+    plan.set_defaults(command=lambda given: commands.plan(given.experiment, given.seed, given.slo))
 
 
 def add_report(verbs: Verbs) -> None:

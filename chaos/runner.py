@@ -45,7 +45,8 @@ from chaos.record.rows_file import read_columns
 from chaos.run_folder import RunFolder
 from chaos.staying import Stay, addresses
 from chaos.steady_state import overdue, require_healthy_baseline
-from chaos.targets import Opening, Target
+from chaos.targets import Target
+from chaos.targets.options import Opening
 
 _LOOK_EVERY_S = 0.2
 _DRAIN_SLACK_S = 10.0
@@ -90,21 +91,18 @@ class Run:
                 stack.callback(self.progress.close)
                 self.progress.phase("target", self.experiment.target.about)
                 name = self.experiment.spec.experiment
-                broadcast = stack.enter_context(Broadcast(name, self.grafana, self.progress))
-                load = self.experiment.spec.load
-                opening = Opening(
-                    experiment=name,
-                    folder=self.folder.path,
-                    seed=self.experiment.spec.seed or 0,
-                    run_metrics_address=broadcast.address,
-                    **{key: getattr(load, key) for key in ("ignore_eos", "body", "model", "api_key_env")},
-                    on_progress=lambda ready, wanted: self.progress.update(ready=ready, wanted=wanted),
+                broadcast = stack.enter_context(
+                    Broadcast(name, self.grafana, self.progress, self.experiment.objectives)
                 )
-                target = stack.enter_context((self.open_target or self.experiment.target.open)(opening))
-                where = addresses(self.folder, target.endpoints())
+                open_target = self.open_target or self.experiment.target.open
+                opening = self.experiment.opening(self.folder.path, broadcast.address, self._starting)
+                target = stack.enter_context(open_target(opening))
+                grafana_url = self.grafana.url if self.grafana else None
+                where = addresses(self.folder, target.endpoints(), broadcast.address, grafana_url)
                 self.progress.note(where)
                 self._under_load(target, broadcast)
                 if self.stay is not None:
+                    broadcast.judged(judge.judge_folder(self.folder))
                     self.stay.until_released(self.progress, where)
                 self.progress.phase("cleanup", "ending every process of the run")
         except (AftershockError, Interrupted) as error:
@@ -117,13 +115,16 @@ class Run:
             raise
         return self._judge()
 
+    def _starting(self, ready: int, wanted: int) -> None:
+        self.progress.update(ready=ready, wanted=wanted)
+
     def _under_load(self, target: Target, broadcast: Broadcast) -> None:
         opened = TargetOpened(target=target.kind, wanted_replicas=target.wanted_replicas)
         self._note(EventKind.TARGET_OPENED, time.monotonic(), opened)
         try:
             for planned in self.experiment.faults:
                 require_possible(target, planned)
-            engine = broadcast.target_started(target)
+            engine = broadcast.target_started(target, self.folder)
             endpoints = target.endpoints()
             claims.require_understood(endpoints.prometheus_url, self._asked)
             model = served_model(endpoints, self.experiment.spec.load)
@@ -199,13 +200,13 @@ class Run:
         injector = Injector(
             target, self.experiment.faults, plan.seed, self.folder, began, broadcast.fault_ended, self._events
         )
-        with watching(self.experiment, load, view, target.endpoints().prometheus_url) as looks, injector:
+        with watching(self.experiment, load, view, target.endpoints(), self._events) as looks, injector:
 
             def look_on(until_s: float, over: Callable[[float], bool]) -> None:
                 self.progress.update(victims=injector.hit)
                 self._watch("observe", view, zero_s, zero_s + until_s, self._done, over)
 
-            conductor = Conductor(injector, looks, look_on, zero_s, self.stopping)
+            conductor = Conductor(injector, *looks, look_on, zero_s, self.stopping)
             try:
                 conductor.carry_out(Agenda(plan.steps))
                 look_on(load.config.duration_s, conductor.safe)
@@ -255,7 +256,7 @@ class Run:
         }
         url, since_s = endpoints.prometheus_url, self._started_s
         Observed(
-            series=kept_series.keep(url, zero_s, now_s) if url else {},
+            series=kept_series.keep(url, zero_s, now_s, self.experiment.objectives) if url else {},
             alerts=alerts.fired(url, since_s, zero_s, now_s) if url else None,
             promql=claims.keep(url, self._asked, zero_s, now_s) if url else None,
             engine=engine.journaled(),

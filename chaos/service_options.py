@@ -10,10 +10,12 @@ from typing import Any, get_args
 
 from chaos import commands, load_commands
 from chaos.errors import InputError
+from chaos.experiment.objectives import objectives_of
 from chaos.load_commands import LoadOptions
 from chaos.observe import Observation
 from chaos.options import Verbs, count, read_with, seed, url
 from chaos.reading.quantities import CapacityShare, load_rate, ratio, seconds_of
+from exporters.slo import GOODPUT, named
 from loadtests.declared import Process
 from loadtests.endpoint import API_KEY, Endpoint, without_key
 
@@ -79,9 +81,8 @@ def add_load(verbs: Verbs) -> None:
     add(
         "--goal",
         type=read_with(ratio),
-        default=LoadOptions().goal,
         metavar="SHARE",
-        help="so many requests must be good for a rate to count as carried (default: 99%%)",
+        help="so many requests must be good for a rate to count as carried (default: goodput of --slo, else 99%%)",
     )
     add(
         "--arrivals",
@@ -140,17 +141,16 @@ def _add_service(parser: argparse.ArgumentParser, lasts: str) -> None:
     add(
         "--ttft",
         type=duration,
-        default=usual.ttft_s,
         metavar="TIME",
-        help="good means a first token within it (default: %(default)gs)",
+        help=f"good means a first token within it (default: that of --slo, else {usual.ttft_s:g}s)",
     )
     add(
         "--e2e",
         type=duration,
-        default=usual.e2e_s,
         metavar="TIME",
-        help="and the whole answer within it (default: %(default)gs)",
+        help=f"and the whole answer within it (default: that of --slo, else {usual.e2e_s:g}s)",
     )
+    add("--slo", type=Path, metavar="FILE", help="what is good, from a file of objectives (docs/slo.md)")
     _add_requests(parser)
     add("--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME-UTC)")
 
@@ -189,7 +189,9 @@ def _load(given: argparse.Namespace) -> int:
         raise InputError(f"--rate is about a load of one rate: expected none with a sweep, got {given.rate}")
     lasts_s = given.lasts_s or (_LEVEL_S if sweep else Observation(url="").lasts_s)
     asked = replace(_observation(given), lasts_s=lasts_s, arrivals=given.arrivals)
-    return load_commands.load(asked, LoadOptions(sweep, given.rates, given.goal, given.seed), given.out)
+    goodput = named(asked.objectives, GOODPUT.name)
+    goal = given.goal or (LoadOptions().goal if goodput is None else goodput.share)
+    return load_commands.load(asked, LoadOptions(sweep, given.rates, goal, given.seed), given.out)
 
 
 def _observation(given: argparse.Namespace) -> Observation:
@@ -197,12 +199,16 @@ def _observation(given: argparse.Namespace) -> Observation:
     if key and given.api_key_env is None:
         # The way of every key: files and command lines of a run are seen by others, the environment is not.
         os.environ[API_KEY] = key
+    objectives = () if given.slo is None else objectives_of(given.slo)
+    bounds_s = {each.name: each.bound_s for each in objectives}
+    usual = Observation(url="")
     return Observation(
         url=without_key(given.url),
         rate=given.rate,
         lasts_s=given.lasts_s,
-        ttft_s=given.ttft,
-        e2e_s=given.e2e,
+        ttft_s=given.ttft or bounds_s.get("ttft") or usual.ttft_s,
+        e2e_s=given.e2e or bounds_s.get("e2e") or usual.e2e_s,
+        objectives=objectives,
         prompt_tokens=given.prompt_tokens,
         output_tokens=given.output_tokens,
         model=given.model,

@@ -9,9 +9,8 @@ from pathlib import Path
 from chaos import commands, load_commands, run_folder
 from chaos.display.progress import for_stream
 from chaos.errors import InputError
-from chaos.experiment.design import require_decidable
 from chaos.experiment.experiment import read_experiment
-from chaos.experiment.meant import require_meant
+from chaos.experiment.foreseen import require_sound
 from chaos.interrupts import interruptible
 from chaos.publishing import step_summary
 from chaos.record.trials import read_series
@@ -37,6 +36,8 @@ class SeriesOptions:
     """A number, or a share of the trials."""
     jitter: float | None = None
     """Seconds; None for what the experiment says."""
+    slo: Path | None = None
+    """A file of objectives; None for the experiment's own."""
 
 
 def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None, asked: SeriesOptions) -> int:
@@ -44,9 +45,8 @@ def run(path: Path, out: Path | None, seed: int | None, grafana_url: str | None,
 
     Whatever ends it early, the trials that were finished are reported.
     """
-    experiment = read_experiment(path)
-    require_decidable(experiment)
-    require_meant(experiment)
+    experiment = read_experiment(path, asked.slo)
+    require_sound(experiment)
     if experiment.spec.observes:
         raise InputError(f"{path}: expected an experiment with a fault: trials of nothing show nothing")
     grafana = commands.annotations(grafana_url, experiment.spec.experiment)

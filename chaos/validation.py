@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from chaos.errors import ExitCode, InputError
-from chaos.experiment.design import require_decidable, sentences
+from chaos.experiment.design import sentences
 from chaos.experiment.experiment import Experiment, read_file
-from chaos.experiment.meant import require_meant, said
+from chaos.experiment.foreseen import require_sound
+from chaos.experiment.meant import said
 from chaos.faults.fault import Fault
 from chaos.faults.kinds import NAMESPACE
 from chaos.faults.occurrence import Planned
@@ -28,8 +29,7 @@ def validate(paths: Sequence[Path], namespace: str = NAMESPACE) -> int:
         try:
             found = read_file(path, namespace)
             if isinstance(found, Experiment):
-                require_decidable(found)
-                require_meant(found)
+                require_sound(found)
         except InputError as error:
             wrong += 1
             print(f"{error}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)

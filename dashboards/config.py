@@ -1,16 +1,25 @@
 """What the dashboards assume about where series come from: selectors, windows, variables, uids. Nothing else has any.
 
-Names with a dollar are Grafana's variables. A replica's series carry `job` and, where the scrape adds it, `pod`;
-the gateway's carry a `job` of their own.
+Names with a dollar are Grafana's variables. A replica's series carry `job` and, where the scrape adds them, `pod`,
+`namespace` and `cluster`; the gateway's carry a `job` of their own. `.*` stands for all, so that what lacks a label is
+chosen too.
 """
 
 from collections.abc import Mapping
 
-REPLICAS = 'job=~"$job",pod=~"$pod"'
-GATEWAY = 'job=~"$gateway"'
+PLACE = 'cluster=~"$cluster",namespace=~"$namespace"'
+"""Of whatever runs in a cluster: replicas, gateway, prober, pinger."""
+REPLICAS = f'{PLACE},job=~"$job",pod=~"$pod"'
+"""And, where the series has the label, by model: under which name is the engine's business."""
+GATEWAY = f'{PLACE},job=~"$gateway"'
+RUN = 'experiment=~"$experiment"'
+"""Of what a run tells of itself."""
+MODEL = "$model"
 
 WINDOW = "$__rate_interval"
 """Grafana makes it max(step + scrape interval, 4 scrape intervals): never fewer than four scrapes."""
+SHOWN = "$__range"
+"""All the time that a dashboard shows, as one window."""
 SCRAPE_INTERVAL = "1s"
 """Of Prometheus in local runs and in compose.yaml; Grafana's data source must be told the same (`timeInterval`)."""
 QUANTILE_MIN_STEP = "5s"
@@ -30,12 +39,20 @@ TAG = "aftershock"
 DATASOURCE = "datasource"
 
 
-EVERYTHING: Mapping[str, str] = {"$job": ".+", "$pod": ".*", "$gateway": ".+"}
+EVERYTHING: Mapping[str, str] = {
+    "$cluster": ".*",
+    "$namespace": ".*",
+    "$model": ".*",
+    "$job": ".+",
+    "$pod": ".*",
+    "$gateway": ".+",
+    "$experiment": ".*",
+}
 """Values of the variables for whoever asks without Grafana, and scrapes no other job with the same names."""
 
 
 def bound(expression: str, window: str, variables: Mapping[str, str] = EVERYTHING) -> str:
-    """The expression as Prometheus takes it: `window` such as `5s` for the rates, values for the variables."""
-    for name, value in {WINDOW: window, **variables}.items():
+    """The expression as Prometheus takes it: `window` (`5s`) for all that spans time, values for some variables."""
+    for name, value in {WINDOW: window, SHOWN: window, **EVERYTHING, **variables}.items():
         expression = expression.replace(name, value)
     return expression

@@ -1,9 +1,6 @@
-"""What queries, panels and rules need of an objective: its bound in seconds, its error budget, when to page for it."""
+"""What queries, panels and rules need of an objective: its bound in seconds, its error budget."""
 
 from exporters.slo import Objective
-
-BURN_RATE_PAGE = 14.4
-"""Uses 2 % of a 30 days' budget in one hour: the factor at which the workbook on SLOs pages somebody."""
 
 
 def bound_s(objective: Objective) -> float:

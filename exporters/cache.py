@@ -27,7 +27,11 @@ class CacheLookups:
             ValueError: an undeclared tier, or not 0 <= hit_tokens <= queried_tokens.
         """
         if tier not in self._tokens:
-            raise ValueError(f"cache tier is one of {', '.join(self._tokens)}, not {tier!r}")
+            known = (
+                ", ".join(self._tokens)
+                or "those of InferenceMetrics(cache_tiers=...), of which there are none"
+            )
+            raise ValueError(f"cache tier is one of {known}, not {tier!r}")
         if not 0 <= hit_tokens <= queried_tokens:
             raise ValueError(f"hit_tokens must lie between 0 and {queried_tokens} queried, not {hit_tokens}")
         with self._lock:

@@ -65,7 +65,8 @@ def fetch(question: str | urllib.request.Request, within_s: float, *, most_bytes
         request = _with_key(urllib.request.Request(question) if isinstance(question, str) else question)  # noqa: S310 - no other handler
         with _opener(url, within_s, most_bytes).open(request, timeout=within_s) as answer:
             if answer.status != _OK:
-                raise FetchError(f"{url}: expected status {_OK}, got {answer.status} {answer.reason}")
+                message = f"{url}: expected status {_OK}, got {answer.status} {answer.reason}"
+                raise FetchError(message, status=answer.status)
             body = bytes(answer.read())
     except urllib.error.HTTPError as error:
         said = _said(error)

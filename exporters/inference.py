@@ -13,43 +13,57 @@ Any thread may report any event; the costs of one are a lock and one or two obse
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Histogram
 
 from exporters.cache import CacheLookups
 from exporters.collectors import CollectorSet
 from exporters.engine import EngineMetrics
 from exporters.exposition import Exposition, serve
+from exporters.invalid_requests import InvalidRequests
 from exporters.registry import Registry, counter, gauge, histogram
 from exporters.request_events import Clock, InFlight, RequestMetrics, RequestSeries
 from exporters.series import server as declared
+from exporters.series.family import Family, with_bound
+from exporters.slo import OBJECTIVES, Objective
 
 __all__ = ["Exposition", "InferenceMetrics", "RequestMetrics", "serve"]
 
 
 class InferenceMetrics:
-    """The series of one served model, all there from the start, in a registry of its own or the one given."""
+    """The series of one served model, in a registry of its own or the one given.
+
+    Those of requests are there from the start; what a server may not know of itself (the KV cache, its caches, its
+    steps, requests that were none) from when it is told: 0 would be a claim.
+    """
 
     def __init__(
         self,
         model: str,
         *,
-        cache_tiers: Sequence[str] = ("memory",),
+        cache_tiers: Sequence[str] = (),
         registry: CollectorRegistry | None = None,
         clock: Clock = time.monotonic,
+        objectives: Iterable[Objective] = OBJECTIVES,
     ) -> None:
-        """ValueError when the registry already holds these families."""
+        """`cache_tiers` are the caches whose lookups will be reported; without any, there are no series of caches.
+
+        The bounds of the objectives are bucket edges.
+
+        Raises:
+            ValueError: the registry already holds these families.
+        """
         self.registry = Registry() if registry is None else registry
         self.collectors = CollectorSet(self.registry)
         self._cache = CacheLookups(model, cache_tiers)
         self.collectors.add("cache", self._cache)
         self._in_flight = InFlight(clock)
-        self._series = _request_series(model, self.registry)
+        self._series = _request_series(model, self.registry, tuple(objectives))
         _watch(self._in_flight, model, self.registry)
-        self._kv_usage = gauge(declared.KV_CACHE_USAGE, self.registry).labels(model)
+        self._kv_usage = gauge(declared.KV_CACHE_USAGE, self.registry)
         self._kv_fragmentation = gauge(declared.KV_CACHE_FRAGMENTATION, self.registry)
         self._model = model
         build_info = gauge(declared.BUILD_INFO, self.registry)
@@ -68,12 +82,17 @@ class InferenceMetrics:
         self._cache.add(tier, queried_tokens, hit_tokens)
 
     def kv_usage(self, ratio: float) -> None:
-        """From now on this share of the KV cache is used, 0 to 1."""
-        self._kv_usage.set(ratio)
+        """From now on this share of the KV cache is used, 0 to 1; no series before the first call."""
+        self._kv_usage.labels(self._model).set(ratio)
 
     def kv_fragmentation(self, ratio: float) -> None:
         """From now on this share of the reserved KV slots holds no token, 0 to 1; no series before the first call."""
         self._kv_fragmentation.labels(self._model).set(ratio)
+
+    @cached_property
+    def invalid_requests(self) -> InvalidRequests:
+        """For a server that counts what it answers 4xx: series of their own, there from the first use."""
+        return InvalidRequests(self._model, self.registry)
 
     @cached_property
     def engine(self) -> EngineMetrics:
@@ -81,8 +100,13 @@ class InferenceMetrics:
         return EngineMetrics(self._model, self.registry)
 
 
-def _request_series(model: str, registry: CollectorRegistry) -> RequestSeries:
-    latency = histogram(declared.INFERENCE_LATENCY, registry)
+def _request_series(
+    model: str, registry: CollectorRegistry, objectives: Sequence[Objective]
+) -> RequestSeries:
+    def timed(family: Family) -> Histogram:
+        return histogram(with_bound(family, objectives), registry)
+
+    latency = timed(declared.INFERENCE_LATENCY)
     requests = counter(declared.REQUESTS, registry)
     tokens = counter(declared.TOKENS, registry)
     return RequestSeries(
@@ -91,10 +115,10 @@ def _request_series(model: str, registry: CollectorRegistry) -> RequestSeries:
             for outcome in declared.OUTCOMES
             for streaming in (False, True)
         },
-        ttft_s=histogram(declared.TIME_TO_FIRST_TOKEN, registry).labels(model),
-        tpot_s=histogram(declared.TIME_PER_OUTPUT_TOKEN, registry).labels(model),
-        itl_s=histogram(declared.INTER_TOKEN_LATENCY, registry).labels(model),
-        queue_s=histogram(declared.QUEUE_TIME, registry).labels(model),
+        ttft_s=timed(declared.TIME_TO_FIRST_TOKEN).labels(model),
+        tpot_s=timed(declared.TIME_PER_OUTPUT_TOKEN).labels(model),
+        itl_s=timed(declared.INTER_TOKEN_LATENCY).labels(model),
+        queue_s=timed(declared.QUEUE_TIME).labels(model),
         requests={outcome: requests.labels(model, outcome) for outcome in declared.OUTCOMES},
         prompt_tokens=tokens.labels(model, "prompt"),
         output_tokens=tokens.labels(model, "generation"),

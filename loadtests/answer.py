@@ -8,6 +8,7 @@ the same bytes the same. The rule of the end (docs/open-loop.md): an answer is w
 import json
 from typing import Any
 
+from loadtests.canaries import text_of
 from loadtests.completions import COMPLETE_REASONS, DONE, BadEventError, ErrorEventError, read_chunk
 from loadtests.refusals import words_of
 from loadtests.rows import OK
@@ -39,10 +40,12 @@ class Answer:
         "finish_reason",
         "output_tokens",
         "prompt_tokens",
+        "text",
         "tokens",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_text: bool = False) -> None:
+        """With `keeps_text` what it says is kept, at the cost of reading each event once more."""
         self.tokens = 0
         """Events with something for a user."""
         self.events = 0
@@ -51,6 +54,8 @@ class Answer:
         """Once it came, all that is missing is the terminal event."""
         self.prompt_tokens: int | None = None
         self.output_tokens: int | None = None
+        self.text: list[str] | None = [] if keeps_text else None
+        """Its words, where they are kept."""
         self.done = False
         """The terminal event has come; whatever follows it is not read."""
         self._parser = EventParser()
@@ -116,6 +121,8 @@ class Answer:
             return
         self.events += 1
         self.tokens += chunk.has_token
+        if self.text is not None:
+            self.text.append(text_of(event))
         self.finish_reason = chunk.finish_reason or self.finish_reason
         self.prompt_tokens = chunk.prompt_tokens or self.prompt_tokens
         self.output_tokens = chunk.output_tokens or self.output_tokens

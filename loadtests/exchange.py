@@ -109,8 +109,8 @@ class Exchange:
         outcome = "reset_before_headers" if self.headers_s is None else "reset_mid_stream"
         return RequestFailedError(outcome, str(error))
 
-    def row(self, outcome: str, error: str | None) -> Row:
-        """The row that this request leaves."""
+    def row(self, outcome: str, error: str | None, answer: str | None = None) -> Row:
+        """The row that this request leaves; of a canary with what is kept of its answer."""
         return Row(
             index=self.index,
             intended_s=self.intended_s,
@@ -127,4 +127,5 @@ class Exchange:
             attempts=self.attempts,
             replica=self.replica,
             error=error,
+            answer=answer,
         )

@@ -14,7 +14,7 @@ from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Any, Self
 
-from loadtests.spec import LoadSpec
+from loadtests.spec import LoadSpec, too_many
 from loadtests.traffic.columns import columns
 from loadtests.traffic.mix import is_name
 
@@ -96,8 +96,10 @@ class Plan:
 
         Raises:
             OSError: the trace of the load cannot be read.
-            ValueError: it is no trace, or shorter than the load.
+            ValueError: it is no trace, or shorter than the load; there are too many arrivals to keep.
         """
+        if (expected := too_many(spec.rate_per_s, spec.duration_s)) is not None:
+            raise ValueError(f"--rate: expected {expected}, not {spec.rate_per_s}")
         said = columns(spec)
         number = len(said["at_s"])
         values: list[Iterable[Any]] = [said.get(name, repeat(None)) for name in _FIELDS[1:]]

@@ -86,6 +86,8 @@ class Row:
     replica: str | None = None
     """The replica that answered, where the gateway names it."""
     error: str | None = None
+    answer: str | None = None
+    """Of a canary's complete answer: the number of its prompt, and a digest; `right` or `wrong` where that is known."""
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:

@@ -5,12 +5,14 @@ Everything that spells a setting is made from these models: Locust's options and
 the rows of docs/experiment-file.md to them. Neither Locust nor gevent in here: the analysis imports it.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from loadtests.canaries import Canaries
 from loadtests.declared import Count, Declared, Option, PerSecond, Process, Seconds
 from loadtests.traffic import mix as mixes
 from loadtests.traffic.lengths import Lengths, TokenCount
@@ -19,7 +21,17 @@ from loadtests.traffic.rate_profile import RateProfile
 from loadtests.traffic.sessions import Sessions
 from loadtests.traffic.traces import Trace
 
-__all__ = ["SHARED_PREFIX", "LoadSpec", "Offered", "Option", "Process", "Timeouts", "misfits"]
+__all__ = [
+    "SHARED_PREFIX",
+    "LoadSpec",
+    "Offered",
+    "Option",
+    "Process",
+    "Timeouts",
+    "misfits",
+    "too_fast",
+    "too_many",
+]
 
 
 class Timeouts(Declared):
@@ -60,6 +72,8 @@ class Offered(Declared):
         tuple[Part, ...] | None, Field(strict=False, min_length=1), Option("--mix", shown=False)
     ] = None
     """parts of the traffic, each with its share of the rate, for claims about one of them"""
+    canaries: Annotated[Canaries | None, Option("--canaries", shown=False)] = None
+    """prompts whose right answer is known, or learnt in the baseline, among the requests; absent: none"""
     ignore_eos: Annotated[bool, Option("--ignore-eos", by_hand=False)] = True
     """ask for answers of exactly that length, which is an extension of inference engines: others refuse it"""
     body: Annotated[Mapping[str, JsonValue] | None, Option("--body", shown=False)] = None
@@ -112,6 +126,8 @@ class LoadSpec(Offered):
             raise ValueError("--rate-from goes with --arrivals constant or poisson alone")
         if self.summary_path and not self.rows_path:
             raise ValueError("--summary is made from rows: it needs --rows")
+        if (expected := too_fast(self, self.rate_per_s)) is not None:
+            raise ValueError(f"--rate: expected {expected}, not {self.rate_per_s}")
         for name, expected, value in misfits(self):
             raise ValueError(
                 f"--{name.removesuffix('_s').replace('_', '-')}: expected {expected}, not {value}"
@@ -119,6 +135,10 @@ class LoadSpec(Offered):
         return self
 
 
+MOST_PER_S = 10_000.0
+"""More than this no process of the load comes to send a second, on any machine: a request costs it 0.1 ms and more."""
+MOST_ARRIVALS = 10_000_000
+"""Of one plan, which its readers keep in memory."""
 OWN_KEYS = frozenset({"model", "messages", "stream"})
 """Of a request's body: what the load cannot do without."""
 
@@ -140,14 +160,34 @@ def misfits(load: Offered) -> Iterator[tuple[str, str, object]]:
     if load.sessions is not None and load.shared_prefix != SHARED_PREFIX:
         said = "none with sessions: they share system_prompt_tokens and their own past"
         yield "shared_prefix", said, load.shared_prefix
+    if load.canaries is not None and load.sessions is not None:
+        yield "canaries", "none with sessions: each of their prompts goes on from the one before", "some"
     if load.mix is not None and (expected := mixes.misfits(load.mix)):
         yield "mix", expected, " + ".join(f"{100 * part.share:g}%" for part in load.mix)
     if load.trace is not None:
         yield from _misfits_of_a_trace(load)
 
 
+def too_fast(load: Offered, rate_per_s: float) -> str | None:
+    """What was expected of a rate that is sure to be more than the load's processes can send."""
+    most_per_s = MOST_PER_S * load.processes
+    if rate_per_s <= most_per_s:
+        return None
+    return f"at most {most_per_s:.0f} requests a second from {load.processes} of the load's processes"
+
+
+def too_many(rate_per_s: float, duration_s: float) -> str | None:
+    """What was expected of a rate at which a plan of this length is too large."""
+    if rate_per_s * duration_s <= MOST_ARRIVALS:
+        return None
+    most_per_s = math.floor(1000 * MOST_ARRIVALS / duration_s) / 1000
+    return (
+        f"at most {most_per_s:g} requests a second: {duration_s:g} s hold {MOST_ARRIVALS:,} of them at most"
+    )
+
+
 def _misfits_of_a_trace(load: Offered) -> Iterator[tuple[str, str, object]]:
-    for name in ("rate_profile", "sessions", "batch_every_s", "mix"):
+    for name in ("rate_profile", "sessions", "batch_every_s", "mix", "canaries"):
         if getattr(load, name) is not None:
             yield name, "none with a trace, which has its own instants", "one"
     if load.arrivals != "poisson":

@@ -27,13 +27,14 @@ import gevent
 from gevent import socket as resolving
 from gevent import ssl
 
+from loadtests.answer import Answer
 from loadtests.completions import PATH, prompt_in
 from loadtests.connection import Alarm, Connection, SecuredConnection
 from loadtests.endpoint import Endpoint
 from loadtests.exchange import Exchange, RequestFailedError
 from loadtests.refusals import shown
 from loadtests.response import HTTPParseError, Response
-from loadtests.rows import CENSORED, CLIENT_DROPPED, Row
+from loadtests.rows import CENSORED, CLIENT_DROPPED, OK, Row
 from loadtests.spec import Timeouts
 
 _OWN_LIMITS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
@@ -62,13 +63,21 @@ class StreamingClient:
         self._literal = _literal_address(endpoint)
         self._head = f"POST {endpoint.prefix}{PATH} HTTP/1.1\r\n{lines}"
 
-    def request(self, index: int, intended_s: float, body: bytes, asked_tokens: int | None = None) -> Row:
+    def request(
+        self,
+        index: int,
+        intended_s: float,
+        body: bytes,
+        asked_tokens: int | None = None,
+        keep: Callable[[str], str] | None = None,
+    ) -> Row:
         """Send one request now and follow it to its end, in a greenlet of its own.
 
         Every error is an outcome. A kill is one too, `censored`, and ends here: the caller's greenlet goes on.
-        With `asked_tokens` an answer of fewer is `short`.
+        With `asked_tokens` an answer of fewer is `short`. `keep` makes what the row keeps of a complete answer.
         """
         exchange = Exchange(index, intended_s, self._now_s(), asked_tokens)
+        exchange.answer = Answer(keeps_text=keep is not None)
         try:
             self._perform(exchange, body)
             outcome, message = exchange.verdict()
@@ -81,7 +90,9 @@ class StreamingClient:
         if exchange.ended_s is None:
             exchange.ended_s = self._now_s()
         key = self._endpoint.api_key
-        return exchange.row(outcome, None if message is None else shown(message, key, prompt_in(body)))
+        said = exchange.answer.text
+        kept = keep("".join(said)) if keep is not None and said is not None and outcome == OK else None
+        return exchange.row(outcome, None if message is None else shown(message, key, prompt_in(body)), kept)
 
     def _now_s(self) -> float:
         return time.monotonic() - self._start_s

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gevent
@@ -11,6 +12,7 @@ from locust.rpc import Message
 from locust.runners import LocalRunner, WorkerRunner
 
 from loadtests import settings
+from loadtests.canaries import GREEDY
 from loadtests.completions import request_body
 from loadtests.messages import CLOSE, DONE, ECHO, START, STOP, Assignment
 from loadtests.open_loop import OpenLoop
@@ -105,16 +107,22 @@ def _sender(spec: LoadSpec, model: str, start_s: float) -> Callable[[Arrival], R
     client = StreamingClient(settings.endpoint(spec), spec.timeouts, start_s)
 
     def send(arrival: Arrival) -> Row:
-        text = prompt_of(arrival)
+        canaries = spec.canaries
+        number, text, besides, keep = None, "", spec.body, None
+        if canaries is not None and arrival.session is None:
+            number = canaries.number_of(arrival.index)
+        if canaries is not None and number is not None:
+            text, besides = canaries.prompts[number].prompt, {**(spec.body or {}), **GREEDY}
+            keep = partial(canaries.kept_of, number)
         body = request_body(
             model,
-            text,
+            text or prompt_of(arrival),
             arrival.output_tokens,
             ignore_eos=spec.ignore_eos,
             user=arrival.tenant,
-            besides=spec.body,
+            besides=besides,
         )
         asked_tokens = arrival.output_tokens if spec.ignore_eos else None
-        return client.request(arrival.index, arrival.at_s, body, asked_tokens)
+        return client.request(arrival.index, arrival.at_s, body, asked_tokens, keep)
 
     return send

@@ -1,10 +1,11 @@
 """One step: the seam between the scheduler, which thinks in sequences, and a backend, which thinks in tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from reference_server.sampler import Sampling
+from reference_server.shaping import History, TokenLogprobs
 
 BLOCK_TOKENS = 16
 """Positions of one KV block: what is allocated, shared between sequences, and evicted as one."""
@@ -28,6 +29,8 @@ class Piece:
     """How the token after the piece is drawn; None draws none: the prompt goes on."""
     ignore_eos: bool = False
     """Never draw an end-of-sequence token."""
+    history: History | None = None
+    """What a shaped draw looks back at; None where the sampling has no shaping."""
 
 
 class BackendLostError(Exception):
@@ -39,6 +42,11 @@ class Drawn(Protocol):
 
     def tokens(self) -> list[int]:
         """One per piece that draws, in their order; waits for them."""
+        ...
+
+    @property
+    def logprobs(self) -> Mapping[int, TokenLogprobs]:
+        """Of those draws that asked for them, by place among the tokens."""
         ...
 
 
@@ -72,6 +80,8 @@ class Backend(Protocol):
     statistics: BackendStatistics
     lookahead: int
     """How many further steps may be submitted before the tokens of one are read: 0 where a step is computed at once."""
+    shapes: bool
+    """Whether it draws with a `Shaping`; one that does not is never given any."""
 
     def prepare(self) -> None:
         """Before the first step, once: do what steps would otherwise wait for when they first need it."""

@@ -15,6 +15,7 @@ from reference_server.batch import BLOCK_TOKENS, Backend, Drawn, Piece
 from reference_server.instrumentation import Instrumentation
 from reference_server.scheduler import Chunk, Scheduler
 from reference_server.sequence import Output, TokenSequence
+from reference_server.shaping import History, TokenLogprobs
 from reference_server.step_cost import StepCost
 from reference_server.step_reports import StepReporter
 
@@ -145,24 +146,34 @@ class Core:
         self._warm = True
         self._report.step(len(self.scheduler.running), step.tokens, step.positions, took_s)
         outputs: Outputs = []
-        for sequence, token in zip(step.drawing, tokens, strict=True):
+        logprobs = step.drawn.logprobs
+        for i, (sequence, token) in enumerate(zip(step.drawing, tokens, strict=True)):
             sequence.pending -= 1
             if not sequence.ended:
-                outputs.append((sequence, self._advance(sequence, token)))
+                outputs.append((sequence, self._advance(sequence, token, logprobs.get(i))))
         return outputs
 
-    def _advance(self, sequence: TokenSequence, token: int) -> Output:
+    def _advance(self, sequence: TokenSequence, token: int, logprobs: TokenLogprobs | None) -> Output:
         sequence.tokens.append(token)
-        text = sequence.text.token(token)
-        if token in self._eos or sequence.text.stopped:
+        ends = token in self._eos or token in sequence.stop_ids
+        shaping = sequence.sampling.shaping
+        if shaping is None and not sequence.stop_ids:
+            text = sequence.text.token(token)
+        elif token in sequence.stop_ids:
+            text = ""
+        elif shaping is not None and sequence.generated <= shaping.min_tokens:
+            text = sequence.text.unguarded(token)
+        else:
+            text = sequence.text.token(token)
+        if ends or sequence.text.stopped:
             reason = "stop"
         elif sequence.generated == sequence.max_tokens:
             reason = "length"
         else:
-            return Output(text)
+            return Output(text, None, logprobs)
         text += sequence.text.finish()
         self.scheduler.retire(sequence)
-        return Output(text, "stop" if sequence.text.stopped else reason)
+        return Output(text, "stop" if sequence.text.stopped else reason, logprobs)
 
 
 def _piece(chunk: Chunk) -> Piece:
@@ -174,4 +185,7 @@ def _piece(chunk: Chunk) -> Piece:
         blocks=sequence.blocks,
         sampling=sequence.sampling if chunk.draws else None,
         ignore_eos=sequence.ignore_eos,
+        history=History(sequence.tokens, len(sequence.prompt))
+        if sequence.sampling.shaping and chunk.draws
+        else None,
     )

@@ -129,6 +129,11 @@ class Engine:
         """Why the backend can never compute again; None while it can."""
         return None if self._core is None else self._core.backend.statistics.lost
 
+    @property
+    def shapes(self) -> bool:
+        """Whether the backend draws with a `Shaping`; True while it is not known yet."""
+        return self._core is None or self._core.backend.shapes
+
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():

@@ -42,6 +42,13 @@ class EngineEvents(Protocol):
         """
 
 
+class InvalidRequestEvents(Protocol):
+    """Requests that were none."""
+
+    def count(self, reason: str) -> None:
+        """One was answered 4xx: `reference_server.api.refusals` has the reasons."""
+
+
 class Instrumentation(Protocol):
     """The server's events."""
 
@@ -61,9 +68,13 @@ class Instrumentation(Protocol):
     def engine(self) -> EngineEvents:
         """The engine's own events."""
 
+    @property
+    def invalid_requests(self) -> InvalidRequestEvents:
+        """Those that were answered 4xx."""
+
 
 class Uninstrumented:
-    """All three protocols, doing nothing."""
+    """All four protocols, doing nothing."""
 
     def request(self, *, streaming: bool) -> RequestEvents:  # noqa: ARG002  the protocol's signature
         """Report to nobody."""
@@ -74,7 +85,12 @@ class Uninstrumented:
         """Report to nobody."""
         return self
 
+    @property
+    def invalid_requests(self) -> InvalidRequestEvents:
+        """Report to nobody."""
+        return self
+
     def _nothing(self, *_: Any, **__: Any) -> None: ...
 
     scheduled = token = finished = cache_lookup = kv_usage = kv_fragmentation = _nothing
-    kv_blocks = preempted = step = _nothing
+    kv_blocks = preempted = step = count = _nothing

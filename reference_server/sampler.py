@@ -13,6 +13,30 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
+class Shaping:
+    """What a request asks of the distribution before it is drawn from, and of what is said about the draw."""
+
+    bias: tuple[tuple[int, float], ...] = ()
+    """Added to the logits of these tokens."""
+    presence: float = 0.0
+    """Taken from the logit of each token that the answer has already."""
+    frequency: float = 0.0
+    """Taken likewise, once for each time that the answer has it."""
+    repetition: float = 1.0
+    """Divides the logit of each token that prompt or answer has, or multiplies it where it is negative."""
+    top_k: int = 0
+    """Draw from so many likeliest tokens; 0 from all."""
+    min_p: float = 0.0
+    """Draw from tokens that are at least this times as likely as the likeliest."""
+    min_tokens: int = 0
+    """Nothing that ends the answer is drawn, and no stop string is looked for, before it has so many tokens."""
+    barred: frozenset[int] = frozenset()
+    """What is not drawn before then, besides the tokens that end any answer."""
+    logprobs: int | None = None
+    """Tell the probability of the token that was drawn, and of so many likeliest; None: of none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """What a request asks of the sampler."""
 
@@ -22,6 +46,8 @@ class Sampling:
     """0 takes the likeliest token."""
     top_p: float = 1.0
     """Draw from the smallest set of likeliest tokens whose probability reaches this."""
+    shaping: Shaping | None = None
+    """What few requests ask for; None costs nothing. A backend that cannot says so (`Backend.shapes`)."""
 
 
 def sample(logits: NDArray[np.float32], sampling: Sampling, position: int) -> int:

@@ -8,6 +8,7 @@ from reference_server.batch import BLOCK_TOKENS
 from reference_server.block_pool import Link
 from reference_server.instrumentation import RequestEvents, Uninstrumented
 from reference_server.sampler import Sampling
+from reference_server.shaping import TokenLogprobs
 from reference_server.text_stream import TextStream
 
 
@@ -19,6 +20,8 @@ class Output:
     """Empty while characters are held back."""
     finish_reason: str | None = None
     """`stop` or `length` with the last token."""
+    logprobs: TokenLogprobs | None = None
+    """Where the request asked for them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,6 +33,8 @@ class TokenSequence:
     sampling: Sampling
     text: TextStream = field(default_factory=TextStream)
     ignore_eos: bool = False
+    stop_ids: frozenset[int] = frozenset()
+    """Tokens that end this answer, besides those that end any; they are counted and not said."""
     salt: str = ""
     """Prefixes are shared only between sequences of equal salt."""
     priority: int = 0

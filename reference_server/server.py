@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from exporters.gpu import DeviceSource, watch_gpus
 from exporters.gpu_sources import Device
 from exporters.inference import InferenceMetrics, serve
 from exporters.nvml import NvmlDevices
+from exporters.slo import OBJECTIVES, Objective
 from reference_server.api.errors import ApiError, failed, unavailable
 from reference_server.api.routes import Api
 from reference_server.api.service_routes import ServiceRoutes
@@ -128,7 +130,9 @@ class Server:
     def _instrumentation(self, served: ServedModel) -> Instrumentation:
         if self._settings.metrics == "off":
             return Uninstrumented()
-        metrics = InferenceMetrics(served.name)
+        metrics = InferenceMetrics(
+            served.name, cache_tiers=("memory",), objectives=_objectives(self._settings.slo)
+        )
         host, port = self._settings.host, self._settings.metrics_port
         exposition = self._owned.enter_context(serve(metrics.registry, host=host, port=port))
         self.metrics_port = exposition.port
@@ -176,6 +180,18 @@ class Server:
     def _fail_in_flight(self, error: ApiError) -> None:
         for generation in self._api.in_flight:
             generation.fail(error)
+
+
+def _objectives(path: Path | None) -> tuple[Objective, ...]:
+    """Those of a file, where there is one; ConfigError when it cannot be understood."""
+    if path is None:
+        return OBJECTIVES
+    from exporters.slo_file import SloFileError, read_slo  # nobody else needs YAML
+
+    try:
+        return read_slo(path)
+    except SloFileError as error:
+        raise ConfigError(f"DS_SLO: {error}") from error
 
 
 def _hand_over(outputs: "Outputs") -> None:

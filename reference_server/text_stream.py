@@ -27,6 +27,11 @@ class TextStream:
         """The text that may be sent now that this token came."""
         return self.push(self._to_bytes(token))
 
+    def unguarded(self, token: int) -> str:
+        """All text that there is now that this token came, whatever stop string it may begin or be."""
+        self._held += self._decoder.decode(self._to_bytes(token))
+        return self._release(len(self._held))
+
     def push(self, data: bytes) -> str:
         """The text that may be sent now that these bytes came."""
         return self._advance(self._decoder.decode(data))

@@ -61,15 +61,15 @@ def test_a_run_folder_that_holds_files_is_refused(tmp_path: Path, capsys: pytest
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
 
-def test_a_blast_radius_too_small_refuses_before_anything_is_injected(
+def test_a_blast_radius_too_small_refuses_before_anything_is_started(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = TOYS.replace("replicas: 3", "replicas: 2")
     manifest = MANIFEST.replace('mode: fixed\n  value: "1"', "mode: all")
     experiment = write_experiment(tmp_path / "in", text, manifest)
-    assert main(["run", str(experiment), "--out", str(tmp_path / "out")]) == ExitCode.INCONCLUSIVE
-    assert "max_targets 1" in capsys.readouterr().err
-    assert not (tmp_path / "out/state.jsonl").exists()
+    assert main(["run", str(experiment), "--out", str(tmp_path / "out")]) == ExitCode.WRONG_INPUT
+    assert "fault.max_targets: expected at least 2" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists(), "nothing was started"
 
 
 def test_validate_tells_every_file_and_exits_2_when_one_is_wrong(

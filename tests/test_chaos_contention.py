@@ -54,6 +54,7 @@ DECIDED = [
     ("outcome(http_503, fault) == 0", DURING, Verdict.INCONCLUSIVE),
     ("disturbances == 0", DURING, Verdict.DEVIATED),  # http_503 was said, and no machine says that
     ("ready(min, fault) >= 2", DURING, Verdict.INCONCLUSIVE),
+    ("wrong_answers(fault) == 0", WHOLE, Verdict.DEVIATED),  # no machine makes an answer wrong
     ("requests(all) == 1", WHOLE, Verdict.DEVIATED),  # made by the plan, not by any machine
     ("p99(ttft, fault) <= 50ms", full_from(0, 0), Verdict.DEVIATED),
     ("smooth_goodput(all) >= 99%", DURING, Verdict.DEVIATED),
@@ -74,7 +75,11 @@ DEPTH = {
 
 @pytest.fixture(scope="module")
 def kill() -> Measurements:
-    return measured(rows_of_a_kill(), *LIFE)
+    answered = [
+        replace(row, answer="0:wrong" if 42 <= row.intended_s < 43 else "0:right") if row.ok else row
+        for row in rows_of_a_kill()
+    ]
+    return measured(answered, *LIFE)
 
 
 @pytest.mark.parametrize(

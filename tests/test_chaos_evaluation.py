@@ -59,6 +59,7 @@ EVALUATED = [
     ("outcome(http_503, baseline) != 0", Verdict.DEVIATED, 0, 349),
     ("lost_tokens(all) == 0", Verdict.PASSED, 0, 530),
     ("doubled_tokens(fault) <= 0", Verdict.PASSED, 0, 24),
+    ("wrong_answers(all) == 0", Verdict.INCONCLUSIVE, None, None),
     ("disturbances <= 1", Verdict.PASSED, 1, None),
     ("disturbances == 0", Verdict.DEVIATED, 1, None),
     ("ready(min, fault) >= 1", Verdict.PASSED, 1, None),

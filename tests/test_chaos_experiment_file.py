@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from chaos.experiment.file import ExperimentSpec
 from chaos.experiment.needs import Need
+from chaos.experiment.slo import SomeShare, WatchedShare
 from chaos.experiment.traffic import InWords
 from chaos.experiment.watched import Bound
 from chaos.reading.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue, PodReference
@@ -27,6 +28,8 @@ NAMED: dict[Any, str] = {
     DurationOrZero: "duration, or 0s",
     Ratio: "ratio",
     Percent: "ratio",
+    WatchedShare: "ratio",
+    SomeShare: "ratio",
     LoadRate: "number, or `N% of capacity`",
     bool: "true or false",
     DnsLabel: "name",

@@ -104,6 +104,17 @@ def test_a_share_of_the_wanted_replicas_bounds_a_fault_too(value: str, wanted: i
         check(fault, TEN, radius, NODES, wanted)
 
 
+def test_a_refusal_names_some_replicas_and_counts_the_others() -> None:
+    crowd = [replica(f"r-{number}") for number in range(100_000)]
+    with pytest.raises(RefusedError) as refused:
+        check(kill("all"), crowd, BlastRadius(3), NODES, len(crowd))
+    assert "inference/r-0, " in str(refused.value)
+    assert "inference/r-9 and 99,990 more; the experiment allows" in str(refused.value)
+    with pytest.raises(RefusedError, match="and 99,990 more") as protected:
+        check(kill("all"), crowd, BlastRadius(3, ("inference",)), NODES, len(crowd))
+    assert max(len(str(each.value)) for each in (refused, protected)) < 400
+
+
 def test_selector_that_matches_nothing_is_refused() -> None:
     with pytest.raises(RefusedError, match=r"no replica matches the selector of drill\.yaml"):
         check(kill("all"), [], BlastRadius(10), NODES, 10)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chaos.faults.objects import read_manifest
 from chaos.faults.occurrence import Occurrence, Planned
 from chaos.faults.schedule import DELETED_LATER_S as SCHEDULE_LATER_S
-from chaos.faults.workflow import DELETED_LATER_S
+from chaos.faults.workflow_course import DELETED_LATER_S
 
 WHO: dict[str, Any] = {"mode": "one", "selector": {"labelSelectors": {"app": "server"}}}
 KILL = {"action": "pod-kill", **WHO}
@@ -207,19 +207,11 @@ def test_a_workflow_without_end_is_no_endless_walk(tmp_path: Path) -> None:
         (
             {
                 "name": "t",
-                "templateType": "StatusCheck",
-                "statusCheck": {"http": {"url": "/", "criteria": {"statusCode": "200"}}},
-            },
-            "how long a StatusCheck takes",
-        ),
-        (
-            {
-                "name": "t",
-                "templateType": "TimeChaos",
+                "templateType": "DNSChaos",
                 "deadline": "1s",
-                "timeChaos": {**WHO, "timeOffset": "1s"},
+                "dnsChaos": {**WHO, "action": "error"},
             },
-            "another clock",
+            "no DNS server",
         ),
     ],
     ids=lambda value: value["templateType"] if isinstance(value, dict) else "",
@@ -230,6 +222,20 @@ def test_a_workflow_of_what_cannot_be_run_says_why(
     found = workflow(tmp_path, of("Serial", "all", "a", "t"), chaos("a", "1s"), template)
     assert reason in (found.runs_nowhere or "")
     assert workflow(tmp_path, chaos("a", "1s")).runs_nowhere is None
+
+
+def test_a_schedule_of_workflows_that_ask_says_why_it_cannot_be_run(tmp_path: Path) -> None:
+    asks = {
+        "name": "asks",
+        "templateType": "StatusCheck",
+        "deadline": "9s",
+        "statusCheck": {"http": {"url": "http://server/", "criteria": {"statusCode": "200"}}},
+    }
+    templates = [of("Serial", "all", "a", "asks"), chaos("a", "1s"), asks]
+    assert workflow(tmp_path, *templates).runs_nowhere is None
+    inner = {"entry": "all", "templates": templates}
+    found = schedule(tmp_path, type="Workflow", workflow=inner, podChaos=None)
+    assert "what a StatusCheck of its Workflow is answered" in (found.runs_nowhere or "")
 
 
 @given(

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.faults.objects import read_manifest
 from chaos.faults.schedule import DELETED_LATER_S as CHILD_LATER_S
-from chaos.faults.workflow import DELETED_LATER_S
+from chaos.faults.workflow_course import DELETED_LATER_S
 from chaos.targets.local.spec import RestartSpec
 from tests.support.kubernetes_tape import taped
 

@@ -17,9 +17,11 @@ from chaos.display.live import LiveView
 from chaos.display.progress import QuietProgress
 from chaos.errors import ExitCode, InconclusiveError
 from chaos.load.process import Load, LoadConfig, LoadSummary
+from chaos.publishing.budgets import Budgets
 from chaos.publishing.load_series import LoadCollector
 from chaos.record.rows_file import read_columns
 from chaos.run_folder import RunFolder
+from exporters.slo import OBJECTIVES
 from loadtests.parts import parts_of
 from loadtests.plan import Plan
 from loadtests.rows import Row, read_rows
@@ -168,7 +170,7 @@ def test_the_rows_of_all_processes_are_seen_while_they_run_and_are_one_file_in_t
     with ScriptedServer() as server:
         settings = config.but(url=server.url(), processes=2, duration_s=60.0, rate_per_s=100.0)
         with Load(settings) as load:
-            series = LoadCollector(settings)
+            series = LoadCollector(settings, Budgets("x", OBJECTIVES))
             shown = Shown()
             view = LiveView(load, FakeTarget(), shown, lambda: None)
             zero_s = load.start().start_monotonic_s

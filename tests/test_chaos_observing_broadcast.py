@@ -17,6 +17,7 @@ from chaos.events import Event
 from chaos.prometheus import PrometheusClient, Series, WallClock
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.publishing.broadcast import Broadcast
+from chaos.run_folder import RunFolder
 from chaos.targets.effects import Termination
 from chaos.targets.local.target import LocalTarget
 from loadtests.plan import Plan
@@ -67,7 +68,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         with Broadcast("toys", annotations, QuietProgress(said)) as told:
             spec = toy_spec(folder, 2, prometheus=True, run_metrics_address=told.address)
             with LocalTarget(spec) as target:
-                told.target_started(target)
+                told.target_started(target, RunFolder(folder))
                 target.evaluate(folder / "rules.yaml")
                 url = str(target.endpoints().prometheus_url)
                 client, zero_s = PrometheusClient(url), time.monotonic()

@@ -1,5 +1,6 @@
 """The run's own series: the load as its rows tell it, faults in force, and what is scraped of what should be."""
 
+import math
 import time
 from pathlib import Path
 
@@ -9,9 +10,13 @@ from hypothesis import strategies as st
 from prometheus_client.metrics_core import Metric
 
 from chaos.load.process import LoadConfig
+from chaos.publishing.budgets import Budgets
 from chaos.publishing.load_series import LoadCollector
 from chaos.publishing.run_series import RunSeries
+from chaos.record import journal as journals
+from chaos.record.cold_start import ColdStart
 from exporters.series.groups import GROUPS
+from exporters.slo import OBJECTIVES, Objective
 from loadtests.plan import Arrival, Plan
 from loadtests.rows import OUTCOMES, Row, to_line
 from tests.conftest import Eventually
@@ -36,7 +41,7 @@ def config(folder: Path, rate: float = 10.0, duration_s: float = 2.0) -> LoadCon
 
 def following(settings: LoadConfig, start_s: float) -> LoadCollector:
     Plan.of(settings).write(settings.plan_path)
-    collector = LoadCollector(settings)
+    collector = LoadCollector(settings, Budgets("x", OBJECTIVES))
     collector.begin(start_s)
     return collector
 
@@ -77,7 +82,7 @@ def test_a_turn_is_due_once_the_one_before_has_ended_and_not_when_it_could_have_
         Arrival(2, 2.0, 32, 4, 1, session=0, turn=2, think_s=1.0),
     )
     Plan(turns).write(settings.plan_path)
-    collector = LoadCollector(settings)
+    collector = LoadCollector(settings, Budgets("x", OBJECTIVES))
     collector.begin(time.monotonic() - HOUR_S)
     assert values(collector)["ds_load_in_flight"] == 1, "the first turn alone"
     append(settings.rows_path, Row(0, 0.0, "ok", dispatched_s=0.0, ended_s=6.0))
@@ -178,3 +183,59 @@ def test_every_declared_series_of_a_run_is_exported(tmp_path: Path) -> None:
     exported = {sample.name for family in collector.collect() for sample in family.samples}
     for family in GROUPS["Load"]:
         assert any(name.startswith(family.name) for name in exported)
+
+
+def test_a_budget_is_as_large_as_the_plan_lets_go_and_failures_and_late_answers_use_it(
+    tmp_path: Path,
+) -> None:
+    settings = config(tmp_path)
+    Plan.of(settings).write(settings.plan_path)
+    objectives = (
+        Objective("ttft", "first token", share=0.9, bound_s=0.5),
+        Objective("e2e", "whole answer", share=0.9, bound_s=1.0),
+        Objective("availability", "answered", share=0.9),
+        Objective("goodput", "good", share=0.8),
+    )
+    collector = LoadCollector(settings, Budgets("x", objectives))
+    left = "ds_run_error_budget_left_ratio:x:"
+    assert {name: values(collector)[left + name] for name in ("ttft", "goodput")} == {
+        "ttft": 1.0,
+        "goodput": 1.0,
+    }
+    append(tmp_path / "requests.jsonl", Row(0, 0.0, "ok", dispatched_s=0.0, token_s=(0.4,), ended_s=0.9))
+    append(tmp_path / "requests.jsonl", Row(1, 0.1, "ok", dispatched_s=0.1, token_s=(0.7,), ended_s=1.0))
+    append(tmp_path / "requests.jsonl", Row(2, 0.2, "http_5xx", dispatched_s=0.2, ended_s=0.3))
+    told = {name: values(collector)[left + name] for name in ("ttft", "e2e", "availability", "goodput")}
+    # Of 20 planned arrivals 2 may miss each of the first three, and 4 the last.
+    assert told == pytest.approx({"ttft": 0.0, "e2e": 0.5, "availability": 0.5, "goodput": 0.5})
+
+
+def test_what_a_run_came_to_is_told_as_its_journal_has_it() -> None:
+    journal = journals.read(Path(__file__).parent.parent / "docs/data/gpu-faults-h200/journal.json")
+    starts = (
+        ColdStart(
+            replica="new",
+            created_s=30.0,
+            scheduled_s=0.5,
+            pulled_s=None,
+            pulled_s_reason="nobody told",
+            running_s=2.0,
+            ready_s=7.0,
+            first_token_s=7.25,
+        ),
+    )
+    recovery = journal.recovery.model_copy(
+        update={"service_s": 3.5, "capacity_s": math.inf, "cold_starts": starts}
+    )
+    with RunSeries("x") as series:
+        port = int(series.address.rpartition(":")[2])
+        before = samples(port)
+        assert not any(name.startswith(("ds_run_verdict", "ds_run_recovery")) for name in before)
+        series.judged(journal.model_copy(update={"recovery": recovery}))
+        told = samples(port)
+    assert told['ds_run_verdict{experiment="x",verdict="passed"}'] == 1
+    assert told['ds_run_recovery_seconds{experiment="x",of="service"}'] == 3.5
+    assert told['ds_run_recovery_seconds{experiment="x",of="capacity"}'] == math.inf
+    steps = {name.split('step="')[1][:-2]: value for name, value in told.items() if "cold_start" in name}
+    # A step that nobody told is in the next one, so that the whole stays the whole.
+    assert steps == {"1 scheduled": 0.5, "3 started": 1.5, "4 loaded and ready": 5.0, "5 first token": 0.25}

@@ -15,11 +15,11 @@ import pytest
 from chaos import commands
 from chaos.cli import main
 from chaos.errors import CleanupError, ExitCode, RefusedError
-from chaos.targets import LostRun
 from chaos.targets.identity import ProcessId
 from chaos.targets.local.lost_runs import end_lost_run, find_lost_runs
 from chaos.targets.local.run_record import RunRecord, on_record
 from chaos.targets.local.target import LocalTarget
+from chaos.targets.options import LostRun
 from tests.conftest import wait_until
 from tests.support.local_cluster import toy_spec
 from tests.support.quick_experiment import QUICK

@@ -60,7 +60,7 @@ def report_of(folder: Path, edit: Edit | None = None) -> Path:
     return folder / "report.html"
 
 
-def in_browser(report: Path, profile: Path) -> Page:
+def in_browser(report: Path, profile: Path, width: int = 1280) -> Page:
     """The page after its scripts ran."""
     browser = shutil.which("chromium")
     if browser is None:
@@ -71,7 +71,7 @@ def in_browser(report: Path, profile: Path) -> Page:
             "--disable-component-update",
             "--disable-sync",
             f"--user-data-dir={profile}",
-            "--window-size=1280,3000",
+            f"--window-size={width},3000",
         ),
     )
     dom = subprocess.run(
@@ -115,9 +115,10 @@ def test_every_chart_of_a_recorded_run_is_drawn_with_every_value(tmp_path: Path)
     page = in_browser(report_of(tmp_path / "run"), tmp_path / "profile")
     assert_every_chart_is_drawn(page)
     drawn = [chart["id"] for chart in page.data["charts"]["charts"]]
-    assert drawn[:5] == ["goodput", "ttft", "errors", "in-flight", "replicas"]
-    assert len(drawn) > 5
-    assert all(name.startswith("series-") for name in drawn[5:])
+    ours = ["goodput", "ttft", "errors", "in-flight", "replicas", "tpot", "itl", "tokens", "machine"]
+    assert drawn[: len(ours)] == ours
+    assert len(drawn) > len(ours)
+    assert all(name.startswith("series-") for name in drawn[len(ours) :])
 
 
 def test_the_cursor_is_shared_and_a_step_holds_until_the_next(tmp_path: Path) -> None:
@@ -141,9 +142,25 @@ def test_the_cursor_is_shared_and_a_step_holds_until_the_next(tmp_path: Path) ->
     assert len(seen) == len(charts)
     assert "idle" not in seen
     for chart, shown in zip(charts, seen, strict=True):
-        if chart["series"][0]["style"] == "step":
+        if chart["series"][0]["style"] == "step" and chart["unit"] == "count":
             holds = max(index for index, x in enumerate(chart["x"]) if x <= at_s)
             assert shown.split()[2:] == [str(series["values"][holds]) for series in chart["series"]]
+
+
+@pytest.mark.parametrize("width", [390, 641, 768, 961, 1280])
+def test_nothing_of_the_page_reaches_beyond_a_window_of_usual_width(width: int, tmp_path: Path) -> None:
+    report = report_of(tmp_path / "run")
+    measure = """<script>addEventListener("load", () => {
+      const { clientWidth, dataset } = document.documentElement;
+      const beyond = [...document.querySelectorAll("main :not(svg *)")]
+        .filter((element) => element.getBoundingClientRect().right > clientWidth + 1);
+      const cut = [...document.querySelectorAll(".card")].filter((card) => card.scrollWidth > card.clientWidth);
+      dataset.beyond = [...beyond, ...cut].map((each) => each.textContent.trim().slice(0, 30)).join("|");
+    });</script></body>"""
+    report.write_text(report.read_text().replace("</body>", measure))
+    [root] = in_browser(report, tmp_path / "profile", width).all("html")
+    assert "data-errors" not in root, root["data-errors"]
+    assert root["data-beyond"] == ""
 
 
 def test_report_carries_the_journal_unchanged(tmp_path: Path) -> None:
@@ -214,9 +231,44 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
 def test_infinity_is_a_gap_in_the_line_and_a_word_in_the_data(tmp_path: Path) -> None:
     data = Page(report_of(tmp_path).read_text()).data
     [ttft] = [chart for chart in data["charts"]["charts"] if chart["id"] == "ttft"]
-    p99 = next(series["values"] for series in ttft["series"] if series["label"] == "p99")
-    assert "inf" in p99
-    assert max(value for value in p99 if isinstance(value, float)) < ttft["range"][1]
+    slowest = next(series["values"] for series in ttft["series"] if series["label"] == "slowest")
+    assert "inf" in slowest
+    assert max(value for value in slowest if isinstance(value, float)) < ttft["range"][1]
+
+
+def test_a_p99_of_few_requests_is_not_bold_and_is_marked_wherever_it_stands(tmp_path: Path) -> None:
+    def few(journal: dict[str, Any]) -> None:
+        journal["phases"][0].update(n=71, ttft_p99_s=0.123)
+        journal["phases"][1].update(n=368, ttft_p99_s=0.456)
+
+    page = Page(report_of(tmp_path, few).read_text())
+    assert [dd.get("class") for dd in page.all("dd")].count(" weak") == 1
+    assert "123 ms *" in page.words
+    assert "n = 71: fewer than the 368 requests that bound a P99" in page.words
+    assert "456 ms *" not in page.words
+    assert "* of fewer than the 368 requests" in page.words
+    summary = (tmp_path / "summary.md").read_text().replace("\\", "")
+    assert "123 ms * |" in summary
+    assert "* of fewer than the 368 requests" in summary
+
+
+def test_how_many_were_hit_is_told_of_the_whole_cluster_with_how_many_matched(tmp_path: Path) -> None:
+    def narrow(journal: dict[str, Any]) -> None:
+        journal["faults"][0].update(targets=["one"], candidates=1)
+
+    page = Page(report_of(tmp_path, narrow).read_text())
+    assert "after 1 of 10 replicas (1 matched) were killed" in page.words.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_alerts_that_fired_are_listed_with_their_times(tmp_path: Path) -> None:
+    def firing(journal: dict[str, Any]) -> None:
+        still = {"resolved_s": None, "resolved_s_reason": "it was firing when the run ended"}
+        journal["alerts"] = [{"name": "ReplicaDown", "severity": "ticket", "fired_s": 31.782, **still}]
+
+    words = "".join(Page(report_of(tmp_path / "some", firing).read_text()).words.split())
+    assert "ReplicaDownticket31.782sitwasfiringwhentherunended" in words
+    none = report_of(tmp_path / "none", lambda journal: journal.update(alerts=[]))
+    assert "No alert fired." in Page(none.read_text()).words
 
 
 @pytest.mark.parametrize(

@@ -155,4 +155,4 @@ def test_page_of_an_odd_run_has_no_script_error(name: str, tmp_path: Path) -> No
         timeout=60,
     ).stdout
     assert "data-errors" not in dom[: dom.index("<head>")]
-    assert dom.count("<canvas") == dom.count('class="chart"') == 5
+    assert dom.count("<canvas") == dom.count('class="chart"') >= 5

@@ -221,9 +221,12 @@ def test_seconds_of_a_run_worked_out_by_hand() -> None:
     }
     for name, values in table.items():
         assert tuple(getattr(each, name) for each in (first, second, third)) == values, name
-    assert first.ttft_p50_s == pytest.approx(0.1)
-    assert (second.ttft_p50_s, third.ttft_p50_s) == (math.inf, None)
-    assert first.ttft_p95_s == first.ttft_p99_s == pytest.approx(0.2)
+    assert third.ttft is None
+    assert first.ttft is not None
+    assert second.ttft is not None
+    assert (first.ttft.n, second.ttft.n, second.ttft.p50) == (2, 3, math.inf)
+    assert first.ttft.p50 == pytest.approx(0.1)
+    assert first.ttft.p95 == first.ttft.p99 == first.ttft.most == pytest.approx(0.2)
 
 
 @given(

@@ -12,6 +12,7 @@ import pytest
 from chaos.targets import Replica
 from chaos.targets.effects import Effect, Termination
 from chaos.targets.engine_effects import (
+    ClockShift,
     ColdStart,
     DeviceError,
     Drain,
@@ -48,6 +49,8 @@ LASTING: dict[str, tuple[Effect, ...]] = {
     "memory is capped": (MemoryCap(64 << 20),),
     "replacements start late": (ColdStart(30.0), Termination(0)),
     "a device fails": (DeviceError(79, 1.0),),
+    "a clock is ten minutes ahead": (ClockShift(600.0),),
+    "a clock is ten minutes behind": (ClockShift(-600.0),),
     "other weights are served": (OtherWeights(),),
 }
 
@@ -187,6 +190,10 @@ def answered(port: int) -> completion.Heard | None:
             {"command": ("vllm", "serve", "--port", "{port}")},
             "which processes of vllm are ranks",
         ),
+        (ClockShift(600.0), {"command": ("vllm", "serve", "--port", "{port}")}, "has a door for it"),
+        (ClockShift(600.0, ("CLOCK_REALTIME", "CLOCK_MONOTONIC")), {}, "lost CLOCK_MONOTONIC"),
+        (ClockShift(-2.0), {}, "less than 3 s could not be proved"),
+        (ClockShift(600.0, containers=("sidecar",)), {}, "a replica here has one container"),
         (RankLoss(0), {}, "replicas are not sharded"),
         (RankLoss(2), {"env": {"DS_TENSOR_PARALLEL": "2"}}, "ranks 0 to 1, and no 2"),
         (OtherWeights(), {"env": {"DS_MODEL_PATH": "/models/a"}}, "another model's folder"),

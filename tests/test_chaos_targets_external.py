@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from chaos.errors import CleanupError, InputError, RefusedError
-from chaos.targets import SERVICE, Opening
+from chaos.targets import SERVICE
 from chaos.targets.effects import Command
 from chaos.targets.external import lost_faults
 from chaos.targets.external.exclusive import Claim
 from chaos.targets.external.options import ExternalOptions
 from chaos.targets.external.service import Service
 from chaos.targets.external.target import ExternalTarget
+from chaos.targets.options import Opening
 from tests.conftest import Eventually
 from tests.support.scripted_server import ScriptedServer
 
@@ -165,7 +166,7 @@ def test_leaving_the_target_undoes_what_is_in_force(
 _RUNNER = """
 import sys, time
 from pathlib import Path
-from chaos.targets import Opening
+from chaos.targets.options import Opening
 from chaos.targets.effects import Command
 from chaos.targets.external.service import Service
 from chaos.targets.external.target import ExternalTarget

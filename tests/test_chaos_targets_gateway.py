@@ -157,6 +157,14 @@ def test_any_request_reaches_the_replica_as_it_was_sent(
     assert answer.json() == arrived
 
 
+def test_what_asks_for_no_tokens_is_passed_on_and_counted_nowhere(gateway: Gateway, pair: list[Toy]) -> None:
+    gateway.show(*pair)
+    assert request(gateway.port, "GET", "/v1/models").status == 200
+    assert gateway.counted("requests_total") == gateway.counted("attempts_total") == 0
+    assert request(gateway.port, "POST", "/files", {}).status == 404
+    assert gateway.counted("requests_total") == gateway.counted("attempts_total") == 1
+
+
 def test_the_replica_with_the_fewest_open_requests_gets_the_next(
     gateway: Gateway, eventually: Eventually
 ) -> None:

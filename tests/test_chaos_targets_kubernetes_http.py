@@ -13,7 +13,7 @@ pytest.importorskip("kubernetes")
 from chaos.errors import RefusedError
 from chaos.faults.kinds import read_fault
 from chaos.reading.documents import dump, read_document
-from chaos.targets import Opening, Replica
+from chaos.targets import Replica
 from chaos.targets.kubernetes import target as target_module
 from chaos.targets.kubernetes.fidelity import fidelity
 from chaos.targets.kubernetes.settings import Settings
@@ -21,6 +21,7 @@ from chaos.targets.kubernetes.target import KubernetesTarget
 from chaos.targets.kubernetes.undoing.lost_objects import Whereabouts
 from chaos.targets.kubernetes.undoing.patience import Patience
 from chaos.targets.kubernetes.undoing.resorts import Undoing
+from chaos.targets.options import Opening
 from tests.support.chaos_mesh import ChaosMesh
 from tests.support.fake_kubernetes import CHAOS, NAMESPACE, Failure, FakeKubernetes, pod
 from tests.support.kubernetes_store import Key, Resource

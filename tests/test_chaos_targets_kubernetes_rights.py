@@ -8,13 +8,13 @@ import pytest
 pytest.importorskip("kubernetes")
 
 from chaos.errors import AftershockError
-from chaos.targets import Opening
 from chaos.targets.effects import Effect, Link, Outage, ProcessorStress, Traffic
 from chaos.targets.http.effects import HttpRule
 from chaos.targets.kubernetes.rights import HOLDING, LOOKING, PROVING, RUNNER, UNDOING, Right, rules
 from chaos.targets.kubernetes.settings import Settings, Workload
 from chaos.targets.kubernetes.target import KubernetesTarget
 from chaos.targets.kubernetes.undoing.lost_objects import Whereabouts
+from chaos.targets.options import Opening
 from tests.support.chaos_mesh import ChaosMesh
 from tests.support.fake_kubernetes import NAMESPACE, FakeKubernetes
 

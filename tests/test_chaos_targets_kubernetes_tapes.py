@@ -10,10 +10,10 @@ pytest.importorskip("kubernetes")
 from chaos.events import EventKind
 from chaos.faults.kinds import read_fault
 from chaos.reading.documents import dump, read_document
-from chaos.targets import Opening
 from chaos.targets.kubernetes.settings import Settings
 from chaos.targets.kubernetes.target import KubernetesTarget
 from chaos.targets.kubernetes.undoing.lost_objects import Whereabouts
+from chaos.targets.options import Opening
 from tests.conftest import Eventually
 from tests.support.fake_kubernetes import NAMESPACE, FakeKubernetes
 from tests.support.kubernetes_store import Key, Resource

@@ -24,7 +24,7 @@ from chaos.faults.selection import candidates
 from chaos.faults.timetable import Step
 from chaos.reading.documents import dump, read_document
 from chaos.run_folder import RunFolder
-from chaos.targets import Opening, Rehearsed, Replica
+from chaos.targets import Replica
 from chaos.targets.kubernetes import attachment as attachment_module
 from chaos.targets.kubernetes import target as target_module
 from chaos.targets.kubernetes.rehearsal import rehearse
@@ -36,6 +36,7 @@ from chaos.targets.kubernetes.undoing.lost_objects import Whereabouts
 from chaos.targets.kubernetes.undoing.patience import Patience
 from chaos.targets.kubernetes.undoing.resorts import Undoing
 from chaos.targets.kubernetes.watching import Watching
+from chaos.targets.options import Opening, Rehearsed
 from tests.conftest import Eventually
 from tests.support.chaos_mesh import ChaosMesh
 from tests.support.fake_kubernetes import CHAOS, NAMESPACE, Failure, FakeKubernetes, pod

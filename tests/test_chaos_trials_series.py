@@ -24,7 +24,8 @@ from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.record.trials import Series, TrialState, read_series
 from chaos.run_folder import RunFolder, create_series
 from chaos.runner import Run
-from chaos.targets import Opening, Target
+from chaos.targets import Target
+from chaos.targets.options import Opening
 from chaos.trials.series import NOT_FINISHED, Asked, TrialSeries
 from tests.conftest import wait_until
 from tests.support.fake_target import FakeTarget

@@ -25,9 +25,7 @@ spec:
     labelSelectors: {app: reference-server}
 """
 SWEEPING = KILL.replace("    labelSelectors: {app: reference-server}\n", "    namespaces: [inference]\n")
-TIME = KILL.replace("PodChaos", "TimeChaos").replace(
-    "  action: pod-kill\n", "  timeOffset: 1s\n  duration: 5s\n"
-)
+NAMES = KILL.replace("PodChaos", "DNSChaos").replace("action: pod-kill", "action: error\n  duration: 5s")
 SCHEDULE = """\
 apiVersion: chaos-mesh.org/v1alpha1
 kind: Schedule
@@ -73,13 +71,13 @@ def test_every_file_of_a_folder_is_checked_whatever_its_ending(
 ) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a.yml").write_text(KILL)
-    (tmp_path / "b.yaml").write_text(TIME)
+    (tmp_path / "b.yaml").write_text(NAMES)
     (tmp_path / "c.json").write_text('{\n\t"apiVersion": "v2",\n\t"kind": "PodChaos"\n}')
     (tmp_path / "notes.txt").write_text("no manifest")
     assert main(["validate", str(tmp_path)]) == ExitCode.WRONG_INPUT
     said = capsys.readouterr()
     assert f"{tmp_path / 'deep' / 'a.yml'}: PodChaos/pod-kill kill (one)" in said.out
-    assert "TimeChaos kill: valid, not runnable here, because a process would have to be made" in said.out
+    assert "DNSChaos kill: valid, not runnable here, because replicas here ask no DNS server" in said.out
     assert f"{tmp_path / 'c.json'}:1: metadata: expected this key" in said.err
     assert "notes.txt" not in said.out + said.err
     assert main(["validate", str(tmp_path / "deep")]) == ExitCode.PASSED
@@ -277,8 +275,8 @@ def test_a_schedule_that_does_not_fit_into_the_run_is_refused(
 
 
 def test_an_experiment_with_a_kind_that_runs_nowhere_is_refused_with_the_reason(folder: Path) -> None:
-    (folder / "kill.yaml").write_text(TIME)
-    with pytest.raises(InputError, match="that the target local can inject, a process would have to be made"):
+    (folder / "kill.yaml").write_text(NAMES)
+    with pytest.raises(InputError, match="that the target local can inject, replicas here ask no DNS server"):
         read_experiment(folder / "experiment.yaml")
 
 

@@ -15,12 +15,13 @@ from dashboards.boards.catalogue import dashboards
 from dashboards.boards.panels import latency_limit
 from dashboards.cli import main
 from dashboards.config import bound
-from dashboards.engines import REFERENCE
+from dashboards.engines import REFERENCE, engine_of
 from dashboards.grafana.classic import render
 from dashboards.objectives import budget
 from dashboards.queries import faults, gateway, gpu, promql, replicas, run
 from dashboards.queries.expression import Expression
 from exporters import slo
+from exporters.profiles.library import profile
 from exporters.series import server
 
 ROOT = Path(__file__).parent.parent
@@ -62,6 +63,28 @@ def test_there_are_eight_dashboards_each_in_a_file_of_its_own() -> None:
         *("Experiment", "Load generator"),
     ]
     assert len({page["uid"] for page in PAGES.values()}) == 8
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_is_looked_at_is_chosen_by_cluster_namespace_model_and_experiment(name: str) -> None:
+    chosen = {variable["name"]: variable for variable in PAGES[name]["templating"]["list"]}
+    names_no_model = name in ("gpu", "gateway")
+    wanted = {"cluster", "namespace", "experiment", *(() if names_no_model else ("model",))}
+    assert wanted <= set(chosen)
+    # A link to another dashboard takes the choice along, and what lacks the label is in `All`.
+    assert all(chosen[each]["allValue"] == ".*" for each in wanted)
+    assert all(link["includeVars"] for link in PAGES[name]["links"])
+    [faults_shown] = PAGES[name]["annotations"]["list"]
+    assert 'experiment=~"$experiment"' in faults_shown["target"]["expr"]
+
+
+def test_a_model_is_chosen_by_the_label_that_the_engine_has() -> None:
+    serving = dashboards(engine_of(profile("vllm")))["serving"]
+    [model] = [each for each in serving.variables if each.name == "model"]
+    assert re.fullmatch(r"label_values\(.+, model_name\)", model.query.text)
+    asked = [query.expression.text for panel in serving.panels for query in panel.queries]
+    assert all('model_name=~"$model"' in each for each in asked)
+    assert "model" not in {each.name for each in dashboards(engine_of(profile("dcgm")))["gpu"].variables}
 
 
 def test_building_twice_gives_the_same_bytes() -> None:
@@ -223,3 +246,44 @@ def test_bound_leaves_no_variable() -> None:
 
 def test_an_error_budget_is_a_round_number() -> None:
     assert budget(slo.TTFT) == 0.01
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_charts_of_one_width_begin_and_end_their_time_at_one_place(name: str) -> None:
+    shapes: dict[tuple[int, str], set[tuple[int, str, int | None]]] = {}
+    for panel in panels(PAGES[name]):
+        if panel["type"] == "timeseries":
+            legend = panel["options"]["legend"]
+            shape = (
+                panel["fieldConfig"]["defaults"]["custom"]["axisWidth"],
+                legend["placement"],
+                legend.get("width"),
+            )
+            shapes.setdefault((panel["gridPos"]["w"], panel["type"]), set()).add(shape)
+    wide = {width: found for (width, _), found in shapes.items() if width >= 12}
+    assert all(len(found) == 1 for found in wide.values()), wide
+
+
+def test_the_outcome_of_a_run_is_on_its_dashboard_with_its_budgets_and_the_start_of_its_replacements() -> (
+    None
+):
+    asked = {panel["title"]: panel["targets"][0] for panel in panels(PAGES["experiment"])}
+    wanted = (
+        "Verdict",
+        "Recovery",
+        "Error budget left",
+        "Cold start: step by step",
+        "Cold start: to the first token",
+    )
+    assert [title for title in asked if title in wanted] == list(wanted)
+    assert all('experiment=~"$experiment"' in asked[title]["expr"] for title in wanted)
+    assert asked["Cold start: step by step"]["legendFormat"] == "{{step}}"
+
+
+def test_a_budget_of_the_time_shown_is_asked_once_and_over_all_of_it() -> None:
+    [panel] = [each for each in panels(PAGES["serving"]) if each["title"] == "Error budget left"]
+    for target in panel["targets"]:
+        assert target["instant"]
+        assert not target.get("range")
+        assert "[$__range]" in target["expr"]
+        assert "$__rate_interval" not in target["expr"]

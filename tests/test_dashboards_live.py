@@ -9,14 +9,19 @@ import pytest
 from dashboards.boards import variables
 from dashboards.boards.catalogue import dashboards
 from dashboards.boards.panels import Query
+from dashboards.config import bound
 from dashboards.engines import REFERENCE
+from dashboards.queries import faults, gateway, replicas
 from dashboards.queries.faults import fault_windows
-from tests.support.observed_run import ObservedRun, observed_run
+from tests.support.observed_run import VARIABLES, WINDOW, ObservedRun, observed_run
 
 NO_GPU = "this machine has no NVIDIA GPU, and torch's CUDA allocator reserves nothing"
 WITHOUT_GPU = {"Replicas with a GPU", "GPU part of the scrape"}
 """Of the GPU dashboard, what says something on every machine. With a GPU nothing of it may be empty."""
-NOT_REPORTED = {"KV cache: reserved and empty": "ds_kv_cache_fragmentation_ratio"}
+NOT_REPORTED = {
+    "KV cache: reserved and empty": "ds_kv_cache_fragmentation_ratio",
+    "Memory bandwidth used": "ds_engine_bandwidth_utilisation_ratio",
+}
 """Panels of a series that a server may leave out."""
 QUERIES = [
     pytest.param(name, panel.title, query, id=f"{name}: {panel.title}: {query.legend}")
@@ -52,22 +57,55 @@ def test_a_panels_query_finds_finite_values_with_the_labels_of_its_legend(
 
 
 @pytest.mark.parametrize(
-    "variable", [variables.JOB, variables.POD, variables.GATEWAY_JOB], ids=lambda v: v.name
+    "variable",
+    [
+        *(variables.NAMESPACE, variables.MODEL, variables.JOB, variables.POD, variables.GATEWAY_JOB),
+        variables.EXPERIMENT,
+    ],
+    ids=lambda v: v.name,
 )
 def test_a_variable_finds_values_to_choose_from(run: ObservedRun, variable: variables.Variable) -> None:
     found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable.query.over(REFERENCE).text)
     assert found
     series, label = found.groups()
     assert {each.labels.get(label) for each in run.ask(series)} == {
+        "namespace": {"inference"},
+        "model": {"tiny"},
+        "experiment": {"small"},
         "job": {"deepseek-metrics"},
         "gateway": {"gateway"},
         "pod": set(run.replicas),
     }[variable.name]
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "found"),
+    [
+        *(("$namespace", "inference", True), ("$namespace", "other", False)),
+        *(("$model", "tiny", True), ("$model", "other", False), ("$cluster", "other", False)),
+    ],
+)
+def test_a_choice_narrows_what_is_asked(run: ObservedRun, variable: str, value: str, found: bool) -> None:
+    asked = bound(replicas.requests_by_outcome().over(REFERENCE).text, WINDOW, {**VARIABLES, variable: value})
+    assert bool(run.client.range(asked, run.start_s, run.end_s, 1.0)) is found
+
+
+def test_a_fault_of_another_experiment_is_no_phase_of_the_chosen_one(run: ObservedRun) -> None:
+    asked = faults.in_fault(gateway.good()).over(REFERENCE).text
+    told = {
+        name: bool(
+            run.client.range(
+                bound(asked, WINDOW, {**VARIABLES, "$experiment": name}), run.start_s, run.end_s, 1.0
+            )
+        )
+        for name in ("small", "other")
+    }
+    assert told == {"small": True, "other": False}
+
+
 def test_shares_lie_between_0_and_1(run: ObservedRun) -> None:
     values = [
-        (value, f"{name}: {panel.title}: {query.legend}: {series.labels} at {at_s - run.start_s:.1f} s")
+        (value, panel.title, f"{name}: {query.legend}: {series.labels} at {at_s - run.start_s:.1f} s")
         for name, dashboard in dashboards().items()
         for panel in dashboard.panels
         for query in panel.queries
@@ -76,7 +114,9 @@ def test_shares_lie_between_0_and_1(run: ObservedRun) -> None:
         for at_s, value in series.points
     ]
     assert values
-    assert [one for one in values if not 0 <= one[0] <= 1 + 1e-9] == []
+    # More may be bad than a budget lets go: what is left of it is then below 0, and never above all of it.
+    least = {"Error budget left": -math.inf}
+    assert [one for one in values if not least.get(one[1], 0) <= one[0] <= 1 + 1e-9] == []
 
 
 def test_panels_by_replica_show_the_victim_and_its_replacement(run: ObservedRun) -> None:

@@ -15,7 +15,7 @@ import yaml
 
 from chaos.collecting import series as kept_series
 from chaos.prometheus import PrometheusClient
-from chaos.report import charts
+from chaos.report.kept import of_series
 from chaos.targets.local.ports import free_port
 from chaos.targets.local.prometheus import find_prometheus
 from dashboards import engines
@@ -158,16 +158,18 @@ def test_a_run_on_another_engine_keeps_the_panels_that_it_can_fill_in_its_words(
         "Replicas",
         "Waiting and running",
         "P99 before and behind the gateway",
+        "Time in the queue",
+        "Hit ratio by tier",
         "KV cache by replica",
     }
     assert "vllm[:_]num_requests_waiting" in kept["Waiting and running: waiting"].query
     assert kept["KV cache by replica: a"].points
-    drawn = {chart["title"]: chart for chart in charts.of_series(kept, 5)}
+    drawn = {chart["title"]: chart for chart in of_series(kept, 5, None)}
     assert drawn.keys() == panels
     assert [line["label"] for line in drawn["Waiting and running"]["series"]] == ["waiting", "running"]
     latency = drawn["P99 before and behind the gateway"]
     assert latency["unit"] == "s"
-    assert latency["bound"] == {"label": "limit 2.5", "value": 2.5}
+    assert latency["bound"] == {"label": "limit 2.5 s", "value": 2.5}
     for chart in drawn.values():
         assert all(len(line["values"]) == len(chart["x"]) for line in chart["series"])
 

@@ -73,7 +73,7 @@ def is_ready(url: str) -> bool:
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder, port = tmp_path_factory.mktemp("live"), free_port()
-    metrics = InferenceMetrics("tiny")
+    metrics = InferenceMetrics("tiny", cache_tiers=("memory",))
     with serve(metrics.registry, host="127.0.0.1", port=0) as exposition:
         scrape = {
             "job_name": "deepseek-metrics",

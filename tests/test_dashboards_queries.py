@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from dashboards.boards.fitting import for_engine
+from dashboards.boards import fitting
 from dashboards.boards.panels import Dashboard, Query, Row, tile
 from dashboards.engines import REFERENCE, Engine, UntoldError, engine_of
 from dashboards.queries.expression import Matcher, Samples, promql
 from dashboards.queries.promql import total_rate
 from exporters.profiles.library import profile
-from exporters.profiles.profile import Series
+from exporters.profiles.profile import Absence, Series
 from exporters.series import gateway, server
 from tests.support.complete_profile import made
 
@@ -99,7 +99,14 @@ def test_an_expression_with_a_hole_has_no_text_before_an_engine_fills_it() -> No
     assert waiting.over(engine_of(profile("sglang"))).text == ('sum ({__name__=~"sglang[:_]num_queue_reqs"})')
 
 
-def test_what_our_own_exporters_do_not_tell_is_a_mistake_in_a_query_and_no_missing_panel() -> None:
+def test_what_our_own_exporters_do_not_tell_is_a_mistake_in_a_query_and_no_missing_panel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     panel = tile("x", "y", "short", Query(total_rate("preemptions", ""), "x"))
+    signals = {name: series for name, series in REFERENCE.profile.signals.items() if name != "preemptions"}
+    absent = (Absence(signals=("preemptions",), reason="it never preempts"),)
+    profile_ = REFERENCE.profile.model_copy(update={"signals": signals, "absent": absent})
+    ours = replace(REFERENCE, profile=profile_)
+    monkeypatch.setattr(fitting, "REFERENCE", ours)
     with pytest.raises(UntoldError, match="never preempts"):
-        for_engine(Dashboard("x", "x", "x", (Row("x", (panel,)),), ()), REFERENCE)
+        fitting.for_engine(Dashboard("x", "x", "x", (Row("x", (panel,)),), ()), ours)

@@ -17,12 +17,15 @@ from exporters.series import engine, gpu, probe, run
 from exporters.series.family import Family
 from exporters.series.groups import GROUPS
 from exporters.series.server import DIRECTIONS, OUTCOMES, STREAMING
+from exporters.slo_file import KNOWN
 from loadtests import rows
 from tests.support.recorded_nvml import RecordedNvml, data_centre_card
 
 FAMILIES = [family for group in GROUPS.values() for family in group]
 
 REPLICAS, GPUS, PEERS, TARGETS = 200, 8, MAX_PEERS, 10
+REPLACED = 60
+"""Of them, those that one run kills."""
 BOUNDS = {
     "model": 1,
     "outcome": max(len(OUTCOMES), len(probe.PROBE_OUTCOMES)),
@@ -48,10 +51,17 @@ BOUNDS = {
     "experiment": 1,
     "fault": 3,
     "job_name": 5,
+    "verdict": 1,
+    "of": 2,
+    "objective": len(KNOWN),
+    "step": len(run.COLD_START_STEPS),
 }
 """The most values that a label takes within one exporting process, of a fleet of 200 replicas and nodes of 8 GPUs."""
 
-WIDER = {(run.LOAD_REQUESTS.name, "outcome"): len(rows.OUTCOMES)}
+WIDER = {
+    (run.LOAD_REQUESTS.name, "outcome"): len(rows.OUTCOMES),
+    (run.RUN_COLD_START.name, "replica"): REPLACED,
+}
 """Where one family's label takes more values than anywhere else."""
 
 BUDGETS = {
@@ -62,7 +72,7 @@ BUDGETS = {
     "Gateway": 1400,
     "Probe": 110,
     "Communication": MAX_PEERS * 24,
-    "Experiment": 110,
+    "Experiment": 430,
     "Load": 50,
 }
 """Series per exporting process."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import prometheus_client
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 
 from exporters.cli import main
@@ -129,7 +129,9 @@ def test_a_family_of_another_type_than_the_profile_says_is_pointed_out() -> None
 
 
 def test_our_own_server_tells_every_inference_signal_that_it_has(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics = InferenceMetrics("tiny")
+    metrics = InferenceMetrics("tiny", cache_tiers=("memory",))
+    metrics.kv_usage(0.5)
+    metrics.engine.preempted(1)
     with serve(metrics.registry, host="127.0.0.1", port=0) as exposition_:
         assert main(["coverage", f"http://127.0.0.1:{exposition_.port}", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
@@ -137,9 +139,17 @@ def test_our_own_server_tells_every_inference_signal_that_it_has(capsys: pytest.
     told = {signal["signal"]: signal["answer"] for signal in shown["signals"]}
     assert {name for name, answer in told.items() if answer == "yes"} == {
         name for name in SIGNALS if not name.startswith("gpu_")
-    } - {"preemptions", "comm_seconds"}
-    assert told["preemptions"] == "none"
+    } - {"comm_seconds"}
     assert told["comm_seconds"] == "missing"
+
+
+def test_what_a_server_never_told_is_missing_and_the_table_says_who_would_tell_it() -> None:
+    text = generate_latest(InferenceMetrics("tiny").registry).decode()
+    told = covered(text)
+    untold = {"kv_usage": "kv_usage", "prefix_hits": "cache_tiers", "preemptions": "InferenceMetrics.engine"}
+    for signal, words in untold.items():
+        assert answers(told)[signal] == "missing"
+        assert words in note(told, signal)
 
 
 def test_the_table_holds_every_signal_and_its_resolution(capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,7 @@ def traffic(metrics: InferenceMetrics) -> None:
 
 
 def test_promtool_finds_nothing_wrong_after_real_traffic() -> None:
-    metrics = InferenceMetrics("tiny")
+    metrics = InferenceMetrics("tiny", cache_tiers=("memory",))
     traffic(metrics)
     gpu = watch_gpus(metrics.collectors, devices=lambda: [Device(0, "GPU-a", 1024)])
     with gpu, serve(metrics.registry, host="127.0.0.1", port=0) as exposition:
@@ -51,8 +51,9 @@ def test_promtool_finds_nothing_wrong_after_real_traffic() -> None:
 
 
 def test_exactly_the_declared_families_are_exposed() -> None:
-    metrics = InferenceMetrics("tiny")
+    metrics = InferenceMetrics("tiny", cache_tiers=("memory",))
     metrics.cache_lookup("memory", queried_tokens=1, hit_tokens=1)
+    metrics.invalid_requests.count("body")
     with serve(metrics.registry, host="127.0.0.1", port=0) as exposition:
         lines = fetch(exposition.port).splitlines()
     exposed = {line.split()[2] for line in lines if line.startswith("# TYPE")}

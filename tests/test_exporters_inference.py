@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from exporters.inference import InferenceMetrics, RequestMetrics
-from exporters.series.server import OUTCOMES
+from exporters.series.server import INVALID_REASONS, OUTCOMES
 
 
 @dataclass
@@ -52,7 +52,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def reader(clock: Clock) -> Reader:
-    return Reader(InferenceMetrics("tiny", clock=clock))
+    return Reader(InferenceMetrics("tiny", cache_tiers=("memory",), clock=clock))
 
 
 def test_every_stage_of_a_streamed_request_is_timed(reader: Reader, clock: Clock) -> None:
@@ -163,6 +163,26 @@ def test_an_unknown_outcome_is_refused_and_the_request_can_still_end(reader: Rea
         request.finished("cancelled")
     request.finished("aborted")
     assert reader.value("ds_requests_total", outcome="aborted") == 1
+
+
+def test_what_was_never_told_is_absent_and_not_0() -> None:
+    """The README's three lines: a server that says nothing of a KV cache, of caches, or of what it refused."""
+    reader = Reader(InferenceMetrics("tiny"))
+    untold = ("ds_kv_", "ds_cache_", "ds_engine_", "ds_invalid_")
+    lines = generate_latest(reader.metrics.registry).decode().splitlines()
+    assert [line for line in lines if line.startswith(untold)] == []
+    with pytest.raises(ValueError, match="of which there are none"):
+        reader.metrics.cache_lookup("memory", queried_tokens=1, hit_tokens=1)
+
+
+def test_requests_that_were_none_are_counted_by_why_from_the_first_use_on(reader: Reader) -> None:
+    counted = reader.metrics.invalid_requests
+    assert {reader.value("ds_invalid_requests_total", reason=reason) for reason in INVALID_REASONS} == {0}
+    counted.count("unserved")
+    assert reader.value("ds_invalid_requests_total", reason="unserved") == 1
+    with pytest.raises(ValueError, match="reason is one of body"):
+        counted.count("because")
+    assert reader.value("ds_requests_total", outcome="error") == 0
 
 
 def test_the_kv_cache_shows_the_last_share_told(reader: Reader) -> None:

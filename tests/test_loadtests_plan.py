@@ -118,3 +118,14 @@ def test_a_file_that_is_no_plan_is_refused_with_its_name_and_line(
     with pytest.raises(ValueError, match=complaint) as refusal:
         Plan.read(path)
     assert str(refusal.value).startswith(f"{path}: ")
+
+
+def test_more_arrivals_than_anybody_keeps_are_refused_before_any_is_made() -> None:
+    with pytest.raises(
+        ValueError, match=r"--rate: expected at most 1000 requests a second: 10000 s hold 10,000,000"
+    ):
+        Plan.of(spec(rate_per_s=1001.0, duration_s=10_000.0))
+    with pytest.raises(
+        ValueError, match=r"--rate: expected at most 20000 requests a second from 2 of the load's"
+    ):
+        spec(rate_per_s=20_001.0, processes=2)

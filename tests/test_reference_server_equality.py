@@ -26,6 +26,7 @@ from reference_server.policies import Continuous, Policy, Window, policy
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.sequence import TokenSequence
+from reference_server.shaping import NO_LOGPROBS
 from reference_server.small_model import SmallModel
 from reference_server.text_stream import TextStream
 
@@ -53,6 +54,8 @@ def model(kind: str) -> Model | SmallModel:
 class Step:
     """A step that is computed when somebody waits for it, after all before it."""
 
+    logprobs = NO_LOGPROBS
+
     def __init__(self, pieces: list[Piece], compute_up_to: Callable[["Step"], None]) -> None:
         self.pieces = pieces
         self.drawn: list[int] | None = None
@@ -66,6 +69,8 @@ class Step:
 
 class Late:
     """The CPU backend as a device behind a queue, as far behind as it may be."""
+
+    shapes = False
 
     def __init__(self, backend: Backend, lookahead: int) -> None:
         self.lookahead = lookahead

@@ -77,6 +77,7 @@ def test_there_is_no_path_where_no_key_was_given() -> None:
         {"fault": "slow-steps", "factor": "4"},
         {"fault": "kv-reservation", "share": 1.1},
         {"fault": "stuck-stream", "way": "silence", "after_tokens": -1},
+        {"fault": "clock-shift", "offset_s": "600"},
         {"fault": "unheard-of"},
         {**REFUSE, "typo": 1},
         {},
@@ -224,3 +225,20 @@ def test_a_stream_that_is_cut_short_leaves_no_work_behind(replica: InThread) -> 
             assert complete(replica, max_tokens=900, stream=True).status_code == 200
         wait_until(lambda: pool.usage.used == 0, within_s=10, what=f"no block in use after {way}")
     assert end(replica)
+
+
+def test_a_shifted_clock_is_read_by_stamps_and_by_no_timer_and_two_add_up(replica: InThread) -> None:
+    def stamped_s() -> float:
+        asked_s = time.monotonic()
+        stamp = float(complete(replica).json()["created"])
+        assert time.monotonic() - asked_s < 5
+        return stamp
+
+    began_s = stamped_s()
+    assert put(replica, {"fault": "clock-shift", "offset_s": 3600.0}) == 200
+    assert put(replica, {"fault": "clock-shift", "offset_s": -600.0}, name="other") == 200
+    assert stamped_s() - began_s == pytest.approx(3000, abs=60)
+    assert end(replica)
+    assert stamped_s() - began_s == pytest.approx(-600, abs=60)
+    assert end(replica, "other")
+    assert stamped_s() - began_s == pytest.approx(0, abs=60)

@@ -16,6 +16,7 @@ from reference_server.policies import Continuous, Policy, Window, policy
 from reference_server.sampler import Sampling
 from reference_server.scheduler import Limits, Scheduler
 from reference_server.sequence import TokenSequence
+from reference_server.shaping import NO_LOGPROBS
 from reference_server.step_cost import StepCost
 
 
@@ -33,6 +34,8 @@ class Drawn:
     def __init__(self, clock: Clock, took_s: float, count: int) -> None:
         self._clock, self._took_s, self._count = clock, took_s, count
 
+    logprobs = NO_LOGPROBS
+
     def tokens(self) -> list[int]:
         self._clock.now_s += self._took_s
         return [65] * self._count
@@ -46,6 +49,7 @@ class Timed:
     fixed_s: float = 0.002
     token_s: float = 0.001
     lookahead: int = 0
+    shapes: bool = False
     blocks: int = 100
     statistics: BackendStatistics = field(default_factory=BackendStatistics)
     steps: list[int] = field(default_factory=list)
@@ -241,7 +245,7 @@ def exposed(metrics: InferenceMetrics, name: str, **labels: str) -> float | None
 
 
 def test_occupancy_launches_and_idle_time_are_counted() -> None:
-    metrics = InferenceMetrics("m")
+    metrics = InferenceMetrics("m", cache_tiers=("memory",))
     backend = Timed(Clock())
     core = core_on(backend, instrumentation=metrics)
     core.add(asked(length=10, max_tokens=3))
@@ -271,7 +275,7 @@ def test_occupancy_launches_and_idle_time_are_counted() -> None:
 
 
 def test_a_backend_that_is_ahead_is_not_idle_and_one_that_measures_is_believed() -> None:
-    metrics = InferenceMetrics("m")
+    metrics = InferenceMetrics("m", cache_tiers=("memory",))
     backend = Timed(Clock(), lookahead=1)
     core = core_on(backend, instrumentation=metrics)
     core.add(asked(max_tokens=9))
@@ -286,7 +290,7 @@ def test_a_backend_that_is_ahead_is_not_idle_and_one_that_measures_is_believed()
 
 
 def test_bandwidth_utilisation_is_what_steps_had_to_read_by_what_a_copy_moves() -> None:
-    metrics = InferenceMetrics("m")
+    metrics = InferenceMetrics("m", cache_tiers=("memory",))
     backend = Timed(Clock(), fixed_s=0.01, token_s=0.0)
     backend.statistics.weight_bytes = 1_000_000
     backend.statistics.kv_bytes = 1_000
@@ -302,7 +306,7 @@ def test_bandwidth_utilisation_is_what_steps_had_to_read_by_what_a_copy_moves() 
 
 
 def test_blocks_are_reported_by_state_with_what_is_reserved_and_unused() -> None:
-    metrics = InferenceMetrics("m")
+    metrics = InferenceMetrics("m", cache_tiers=("memory",))
     core = core_on(Timed(Clock(), blocks=10), instrumentation=metrics)
     core.add(one := asked(length=20, max_tokens=30))
     core.admit()
@@ -318,7 +322,7 @@ def test_blocks_are_reported_by_state_with_what_is_reserved_and_unused() -> None
 
 
 def test_preemptions_are_counted() -> None:
-    metrics = InferenceMetrics("m")
+    metrics = InferenceMetrics("m", cache_tiers=("memory",))
     clock = Clock()
     core = core_on(Timed(clock, blocks=4), instrumentation=metrics)
     for _ in range(2):

@@ -6,6 +6,7 @@ import numpy as np
 
 from chaos.assertions.stretches import Requests, missing, phase_of, requests_of
 from chaos.assertions.term import Observed, Recorded, Term, exactly
+from chaos.measuring.canaries import wrong_answers
 from chaos.measuring.columns import Flags
 from chaos.measuring.intervals import quantile_interval, share_interval
 from chaos.measuring.measurements import Measurements
@@ -73,12 +74,17 @@ def error_ratio(_: Term, measurements: Measurements, requests: Requests) -> Obse
 
 def tokens_lost(_: Term, measurements: Measurements, requests: Requests) -> Observed:
     """Tokens that the server counted in complete answers, and that did not arrive."""
-    return _tokens(lost_tokens(measurements, requests.places))
+    return _counted(lost_tokens(measurements, requests.places))
 
 
 def tokens_doubled(_: Term, measurements: Measurements, requests: Requests) -> Observed:
     """Tokens that arrived in complete answers beyond those that the server counted."""
-    return _tokens(doubled_tokens(measurements.evidence.rows, requests.places))
+    return _counted(doubled_tokens(measurements.evidence.rows, requests.places))
+
+
+def answers_wrong(_: Term, measurements: Measurements, requests: Requests) -> Observed:
+    """Complete answers to canaries that say something else than the right one."""
+    return _counted(wrong_answers(measurements, requests.places))
 
 
 def latency(term: Term, measurements: Measurements, requests: Requests) -> Observed:
@@ -118,7 +124,7 @@ def ready(term: Term, run: Recorded) -> Observed:
     return exactly(fewest_ready(steps, phase.start_s, phase.end_s))
 
 
-def _tokens(found: tuple[int, int] | str) -> Observed:
+def _counted(found: tuple[int, int] | str) -> Observed:
     return Observed(None, reason=found) if isinstance(found, str) else exactly(*found)
 
 

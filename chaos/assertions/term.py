@@ -94,8 +94,10 @@ class Kind:
     """Whether it needs a target with a Prometheus."""
     of_requests: bool = False
     """Whether it is about the requests of a phase, and may be narrowed to those of a profile or a tenant."""
-    by_the_plan: bool = False
-    """Whether the plan alone decides it: no machine, however full, can change it."""
+    of_canaries: bool = False
+    """Whether it needs canaries among the requests."""
+    machine_proof: bool = False
+    """Whether no machine, however full, can change it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from typing import Any
 
 from chaos.collecting.exposition import exposition
 from chaos.errors import InconclusiveError
+from chaos.run_folder import RunFolder
 from exporters.profiles.coverage import Coverage, coverage_of
 from exporters.profiles.library import ProfileError, profiles
 from exporters.profiles.samples import ExpositionError
 from exporters.profiles.table import as_json, as_table
+from exporters.slo import OBJECTIVES, Objective
 
 REFERENCE = "reference"
 _RULES = "live.rules.yaml"
@@ -51,10 +53,23 @@ class RecognisedEngine:
             return {"engine": self.name, "reason": self.reason}
         return as_json(self.told, self.source) if self.is_foreign else {"engine": self.name}
 
+    def rules_for(self, objectives: Sequence[Objective], folder: RunFolder) -> Path | None:
+        """The live rules; for objectives that are not the demo's they are made, and written into the run's folder."""
+        if self.told is None or tuple(objectives) == OBJECTIVES:
+            return self.live_rules()
+        from dashboards.engines import engine_of
+        from dashboards.rules.files import live_rules
+
+        engine = engine_of(self.told.profile, objectives)
+        if not engine.of("request"):
+            return None
+        folder.rules.write_text(live_rules(engine), encoding="utf-8")
+        return folder.rules
+
     def live_rules(self) -> Path | None:
         """The rules for this engine with windows for a run of minutes; None where there are none for it."""
         name = f"{self.name}.{_RULES}" if self.is_foreign else _RULES
-        # Found as package data, not imported: what makes the rules is no part of a run.
+        # Found as package data, not imported: what makes the rules is no part of most runs.
         found = files("dashboards").joinpath("generated", name)
         with as_file(found) as path:
             return path if path.is_file() else None

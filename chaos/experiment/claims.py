@@ -57,6 +57,8 @@ def claim_problems(spec: ExperimentSpec, assertions: Sequence[Assertion]) -> Ite
             complaints.append("expected a target with a Prometheus: this one has none")
         if assertion.term.kind.of_replicas and not target.sees_replicas:
             complaints.append(f"expected no claim about replicas: the target {target.kind} cannot see them")
+        if assertion.term.kind.of_canaries and spec.load.canaries is None:
+            complaints.append("expected load.canaries: without them nobody knows what is right")
         complaints += _of_unknown_parts(assertion.term.only, spec.load)
         for complaint in complaints:
             yield Problem(("assertions", index), complaint, assertion.expression)

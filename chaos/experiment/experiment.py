@@ -1,7 +1,7 @@
 """Reading an experiment: its file, the manifests that it names and its assertions, understood as a whole."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,20 +9,24 @@ from chaos.assertions.grammar import Assertion, parse
 from chaos.errors import InputError
 from chaos.experiment.claims import claim_problems, claims_need_s
 from chaos.experiment.file import CHOSEN_S, ExperimentSpec, FaultEntry
-from chaos.experiment.injections import Asked, Injection, read_injections
+from chaos.experiment.injections import Asked, Injection, PlannedCheck, read_injections
 from chaos.experiment.load import keep_trace, length_problems, load_problems, relative_trace, with_its_trace
+from chaos.experiment.objectives import filled_in, with_objectives
 from chaos.experiment.watched import Watched, watched_problems
 from chaos.faults.injection import PlannedFault
 from chaos.faults.kinds import NAMESPACE
 from chaos.faults.objects import read_object
 from chaos.faults.occurrence import Planned
 from chaos.faults.timetable import Timetable, timetable
+from chaos.faults.workflow import Workflow
+from chaos.faults.workflow_course import Known
 from chaos.reading import documents
 from chaos.reading.documents import Document, KeyPath, Problem
 from chaos.reading.kubernetes import objects
 from chaos.reading.quantities import duration_text
 from chaos.reading.strict import build
-from chaos.targets import TargetOptions
+from chaos.targets.options import Opening, TargetOptions
+from exporters.slo import Objective
 
 MANIFEST_COPY = "manifest.yaml"
 """Lies beside the experiment in a run folder, so that the folder can be run again as it is; several are numbered."""
@@ -38,6 +42,8 @@ class Experiment:
     assertions: tuple[Assertion, ...]
     rate_at: str
     """File and line of `load.rate`, as its author wrote it."""
+    checks: tuple[PlannedCheck, ...] = ()
+    """What its Workflows ask."""
 
     @property
     def target(self) -> TargetOptions:
@@ -45,19 +51,55 @@ class Experiment:
         return self.spec.target.chosen
 
     @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What it is held to, as rules and panels have it."""
+        return self.spec.slo.objectives
+
+    @property
     def faults(self) -> tuple[PlannedFault, ...]:
         """What is injected, in the order of the file; what a Schedule or a Workflow repeats is there again."""
         return tuple(injection.planned for injection in self.injections)
 
-    def timetable(self) -> Timetable:
-        """When what is done; exact once the baseline's length is known."""
-        spec = self.spec
-        baseline_ends_s = spec.phases.warmup_s + spec.phases.baseline_s
-        return timetable([injection.timed for injection in self.injections], spec.seed or 0, baseline_ends_s)
+    def opening(
+        self, folder: Path, run_metrics_address: str, on_progress: Callable[[int, int], None]
+    ) -> Opening:
+        """What a run in this folder gives its target; the run's own series are told at that host and port."""
+        load = self.spec.load
+        return Opening(
+            experiment=self.spec.experiment,
+            folder=folder,
+            seed=self.spec.seed or 0,
+            run_metrics_address=run_metrics_address,
+            objectives=self.objectives,
+            **{key: getattr(load, key) for key in ("ignore_eos", "body", "model", "api_key_env")},
+            on_progress=on_progress,
+        )
+
+    @property
+    def baseline_ends_s(self) -> float:
+        """On the run clock."""
+        return self.spec.phases.warmup_s + self.spec.phases.baseline_s
+
+    def timetable(self, known: Mapping[int, Known] | None = None) -> Timetable:
+        """When what is done; exact once the baseline's length is known, and what StatusChecks were answered.
+
+        Args:
+            known: of the Workflow whose first injection has that number; absent: all is as late as can be.
+        """
+        entries = [injection.timed for injection in self.injections]
+        for first, told in (known or {}).items():
+            one = self.injections[first]
+            assert isinstance(one.source, Workflow)
+            walked = one.source.course(one.entry.at_s, one.entry.until_s, told).occurrences
+            found = {occurrence.place: occurrence for occurrence in walked}
+            for number, each in enumerate(self.injections):
+                if each.timed.later_as == first:
+                    entries[number] = each.again(found.get(each.place))
+        return timetable(entries, self.spec.seed or 0, self.baseline_ends_s)
 
 
-def read_experiment(path: Path) -> Experiment:
-    """The experiment of a file, with its manifests.
+def read_experiment(path: Path, slo: Path | None = None) -> Experiment:
+    """The experiment of a file, with its manifests; with `slo`, a file of objectives in place of its own.
 
     Raises:
         InputError: naming file, line, key path, value and what was expected, for every problem of the
@@ -65,8 +107,8 @@ def read_experiment(path: Path) -> Experiment:
     """
     document = documents.read_document(path)
     _refuse_manifest(document)
-    spec = with_its_trace(build(document, ExperimentSpec), path.parent)
-    assertions, problems = _parsed(spec.assertions)
+    spec = with_its_trace(build(with_objectives(document, slo), ExperimentSpec), path.parent)
+    assertions, problems = _parsed(spec)
     if found := [*load_problems(spec)]:  # without them it has a rate, or will have one
         problems += found
     else:
@@ -90,7 +132,7 @@ def read_experiment(path: Path) -> Experiment:
         raise document.refusal(problems)
     said_by = next(key for key in ("rate", "profile", "trace") if ("load", key) in document.marks)
     rate_at = f"{path}:{document.marks['load', said_by].line}"
-    return Experiment(path, spec, injected.injections, assertions, rate_at)
+    return Experiment(path, spec, injected.injections, assertions, rate_at, injected.checks)
 
 
 def _refuse_manifest(document: Document) -> None:
@@ -158,11 +200,12 @@ def _missing_manifests(spec: ExperimentSpec, folder: Path) -> Iterator[Problem]:
             yield Problem((*where, "manifest"), complaint, entry.manifest)
 
 
-def _parsed(expressions: tuple[str, ...]) -> tuple[tuple[Assertion, ...], list[Problem]]:
+def _parsed(spec: ExperimentSpec) -> tuple[tuple[Assertion, ...], list[Problem]]:
     parsed, problems = [], []
-    for index, expression in enumerate(expressions):
+    objectives = {each.name: each for each in spec.slo.objectives}
+    for index, expression in enumerate(spec.assertions):
         try:
-            parsed.append(parse(expression))
+            parsed.append(parse(filled_in(expression, objectives)))
         except InputError as error:
             problems.append(Problem(("assertions", index), str(error)))
     return tuple(parsed), problems

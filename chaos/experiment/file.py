@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 
 import loadtests.spec
 from chaos.experiment.needs import Need
-from chaos.experiment.traffic import InWords, Part, RateProfile, Sessions, Trace, in_words
+from chaos.experiment.slo import Slo
+from chaos.experiment.traffic import Canaries, InWords, Part, RateProfile, Sessions, Trace, in_words
 from chaos.experiment.watched import Condition, Guard
 from chaos.faults.blast_radius import BlastRadius
 from chaos.reading.names import DnsLabel, LabelKey, LabelValue, PodReference
@@ -25,7 +26,6 @@ from chaos.reading.quantities import (
 )
 from chaos.reading.strict import Count, Listed, Strict, Text
 from chaos.targets.kinds import TargetChoice
-from exporters.slo import E2E_BOUND_S, TTFT_BOUND_S
 from loadtests.traffic.mix import has_sessions
 from loadtests.traffic.profiles import PROFILES, Profile
 from loadtests.traffic.traces import window
@@ -82,6 +82,8 @@ class Load(loadtests.spec.Offered, Rate):
     """the environment variable that holds the API key; absent: the target's own"""
     mix: Listed[Part] | None = Field(default=None, min_length=1)
     """parts of the traffic, each with its share of the rate, for claims about one of them"""
+    canaries: Canaries | None = None
+    """prompts whose right answer is known, or learnt in the baseline, among the requests; absent: none"""
     timeouts: Timeouts = Timeouts()
     """when the client gives a request up"""
 
@@ -187,17 +189,6 @@ class FaultEntry(Strict):
             self.protected_zones,
             self.protected_labels,
         )
-
-
-class Slo(Strict):
-    """What makes a request good; bounds are inclusive."""
-
-    ttft_s: Duration = Field(default=TTFT_BOUND_S, alias="ttft")
-    """time to first token, from the intended start"""
-    e2e_s: Duration = Field(default=E2E_BOUND_S, alias="e2e")
-    """end-to-end latency, from the intended start"""
-    itl_s: Duration | None = Field(default=None, alias="itl")
-    """largest gap between two tokens; absent leaves gaps unbounded"""
 
 
 class Recovery(Strict):

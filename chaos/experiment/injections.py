@@ -3,7 +3,8 @@
 A Schedule or a Workflow comes to several injections: each is a fault of its own, with its draw and its proof.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from chaos.faults.objects import read_manifest
 from chaos.faults.occurrence import Alone, Occurrence, Planned
 from chaos.faults.selection import candidates, foreign
 from chaos.faults.timetable import Entry
+from chaos.faults.workflow import Workflow
+from chaos.faults.workflow_course import Check
 from chaos.reading.documents import Document, KeyPath, Problem, read_documents
 from chaos.reading.quantities import duration_text
-from chaos.targets import TargetOptions
+from chaos.targets.options import TargetOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,27 @@ class Injection:
     timed: Entry
     source: Planned
     """The object of the manifest that it comes from."""
+    place: str = ""
+    """Where in the tree of a Workflow it is."""
+
+    def again(self, occurrence: Occurrence | None) -> Entry:
+        """The same at another time, or never."""
+        if occurrence is None:
+            return replace(self.timed, begins=False)
+        return replace(self.timed, at_s=occurrence.at_s, until_s=occurrence.until_s)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCheck:
+    """One StatusCheck of a Workflow."""
+
+    id: str
+    """Such as `ready#1`."""
+    source: Workflow
+    first: int
+    """The number of the Workflow's first injection."""
+    check: Check
+    """In seconds after the end of the baseline, as late as can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +74,8 @@ class Injections:
     """All of an experiment."""
 
     injections: tuple[Injection, ...]
+    checks: tuple[PlannedCheck, ...]
+    """What is asked in between."""
     last_s: float
     """When the last one has begun, or ended, after the end of the baseline."""
     problems: tuple[Problem, ...]
@@ -63,15 +89,19 @@ def read_injections(asked: Sequence[Asked], target: TargetOptions) -> Injections
         InputError: a manifest is wrong, or could select nothing in this target.
     """
     found: list[Injection] = []
+    checks: list[PlannedCheck] = []
     problems: list[Problem] = []
     for one in asked:
         source = _object(one.manifest, target)
         occurrences, wrong = _occurrences(one, source)
         problems += [*wrong, *_fidelity_problems(one, source, target)]
         first = len(found)
-        found += [_injection(one, source, occurrence, first) for occurrence in occurrences]
+        if occurrences and isinstance(source, Workflow):
+            checks += _checks(one, source, first, checks)
+        ids = {each.check.place: each.id for each in checks if each.first == first}
+        found += [_injection(one, source, occurrence, first, ids) for occurrence in occurrences]
     last_s = max((_last_s(injection.timed) for injection in found), default=0.0)
-    return Injections(tuple(found), last_s, tuple(problems))
+    return Injections(tuple(found), tuple(checks), last_s, tuple(problems))
 
 
 def _object(manifest: Path, target: TargetOptions) -> Planned:
@@ -152,6 +182,8 @@ def _repeated_problems(one: Asked, source: Planned, found: Sequence[Occurrence])
 
 def _fidelity_problems(one: Asked, source: Planned, target: TargetOptions) -> Iterator[Problem]:
     reason = source.runs_nowhere
+    if reason is None and isinstance(source, Workflow) and source.checks and not target.asks_its_names:
+        reason = "a StatusCheck names a URL of the cluster's own network, which nobody here is sure to reach"
     if reason is None:
         levels = [target.fidelity(fault) for fault in source.faults]
         reason = next((each.reason for each in levels if each.level == "unsupported"), None)
@@ -160,10 +192,23 @@ def _fidelity_problems(one: Asked, source: Planned, target: TargetOptions) -> It
         yield Problem((*one.where, "manifest"), complaint, one.entry.manifest)
 
 
-def _injection(one: Asked, source: Planned, occurrence: Occurrence, first: int) -> Injection:
+def _checks(
+    one: Asked, source: Workflow, first: int, before: Sequence[PlannedCheck]
+) -> Iterator[PlannedCheck]:
+    count = Counter(each.check.name for each in before)
+    for check in source.course(one.entry.at_s, one.entry.until_s).checks:
+        count[check.name] += 1
+        yield PlannedCheck(f"{check.name}#{count[check.name]}", source, first, check)
+
+
+def _injection(
+    one: Asked, source: Planned, occurrence: Occurrence, first: int, check_ids: Mapping[str, str]
+) -> Injection:
     entry = one.entry
     planned = PlannedFault(occurrence.fault, entry.blast_radius, entry.control)
-    return Injection(one.where, entry, planned, replace(_timed(entry, occurrence), later_as=first), source)
+    after = None if occurrence.after_check is None else check_ids[occurrence.after_check]
+    timed = replace(_timed(entry, occurrence), later_as=first, after_check=after)
+    return Injection(one.where, entry, planned, timed, source, occurrence.place)
 
 
 def _timed(entry: FaultEntry, occurrence: Occurrence) -> Entry:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chaos.experiment.file import ExperimentSpec
 from chaos.reading.documents import Problem
-from loadtests.spec import misfits
+from loadtests.spec import misfits, too_fast, too_many
 from loadtests.traffic import traces
 
 TRACE_COPY = "trace"
@@ -48,7 +48,13 @@ def load_problems(spec: ExperimentSpec) -> Iterator[Problem]:
 
 
 def length_problems(spec: ExperimentSpec) -> Iterator[Problem]:
-    """Whether the window of a trace is as long as the run."""
+    """Whether the window of a trace is as long as the run, and the run short enough for its rate."""
+    rate_per_s = spec.load.rate_per_s
+    if rate_per_s is not None:
+        where = ("load",) if spec.load.trace is not None else ("load", "rate")
+        expected = too_fast(spec.load, rate_per_s) or too_many(rate_per_s, spec.planned_s)
+        if expected is not None:
+            yield Problem(where, f"expected {expected}", rate_per_s)
     if spec.load.trace is None:
         return
     try:

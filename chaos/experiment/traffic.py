@@ -17,6 +17,7 @@ from pydantic_core.core_schema import FieldSerializationInfo
 
 from chaos.reading.quantities import Ratio, duration_text, not_negative_seconds, positive_seconds
 from chaos.reading.strict import Listed, Strict
+from loadtests import canaries
 from loadtests.traffic import mix, rate_profile, sessions, traces
 
 
@@ -86,6 +87,17 @@ class Sessions(InWords, sessions.Sessions):
 
 class Trace(InWords, traces.Trace):
     """A recorded trace to replay."""
+
+
+class Canary(Strict, canaries.Canary):
+    """One prompt whose right answer is known, or learnt."""
+
+
+class Canaries(Strict, canaries.Canaries):
+    """Prompts that are asked again and again."""
+
+    prompts: Listed[Canary] = Field(min_length=1)
+    """what is asked, in turn"""
 
 
 class Part(Strict, mix.Part):

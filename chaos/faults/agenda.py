@@ -4,7 +4,7 @@ Pure: time comes in as seconds on the run clock.
 """
 
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from chaos.faults.timetable import Step
@@ -22,6 +22,7 @@ class Agenda:
             step.occurrence: step for step in every if step.occurrence in waits and step.until_s is None
         }
         self._fixed = [step for step in every if step.occurrence not in waits]
+        self._done: set[tuple[str, str]] = set()
 
     @property
     def next_s(self) -> float | None:
@@ -43,7 +44,23 @@ class Agenda:
 
     def due(self, now_s: float) -> Step | None:
         """The next step whose instant has come; it is taken off."""
-        return self._fixed.pop(0) if self._fixed and self._fixed[0].at_s <= now_s else None
+        if not self._fixed or self._fixed[0].at_s > now_s:
+            return None
+        step = self._fixed.pop(0)
+        self._done.add((step.occurrence, step.action))
+        return step
+
+    def lay_out_anew(self, occurrences: Collection[str], steps: Iterable[Step]) -> None:
+        """What is left of these occurrences is at other times now, or never; what has begun ends in any case."""
+        anew = {
+            (step.occurrence, step.action): step
+            for step in steps
+            if step.occurrence in occurrences and (step.occurrence, step.action) not in self._done
+        }
+        for old in self._fixed:
+            if old.occurrence not in occurrences or (old.occurrence, "inject") in self._done:
+                anew.setdefault((old.occurrence, old.action), old)
+        self._fixed = sorted(anew.values(), key=lambda step: (step.at_s, step.action == "inject"))
 
     def give_up(self, now_s: float) -> Sequence[Step]:
         """Steps whose condition has not held in time; they are taken off, and what never began never ends."""

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaos.errors import RefusedError
@@ -13,6 +13,8 @@ from chaos.targets import Node, Replica
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
 """What a node says of its zone; Kubernetes' own label."""
+_MOST_NAMES = 10
+"""In one message: whoever wants all of them asks `aftershock plan`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +74,30 @@ def check(
     """
     if not candidates:
         raise RefusedError(f"no replica matches the selector of {fault.manifest_path}: nothing to inject")
-    if protected := _protected(candidates, radius, nodes):
+    if found := protected(candidates, radius, nodes):
         raise RefusedError(
-            f"the selector of {fault.manifest_path} matches what is protected: {_names(protected)}",
+            f"the selector of {fault.manifest_path} matches what is protected: {_names(found)}",
             hint="narrow the selector: nothing is dropped from a selection on the quiet",
         )
     assert fault.selection is not None
     reach = possible(candidates, fault.selection.mode, fault.selection.value)
-    if reach.most > radius.max_targets:
+    for key, bound in exceeded(reach, radius, wanted_replicas):
+        whom = f"{reach.most} replicas of {_names(reach.replicas)}"
+        if key == "max_share":
+            whom = f"{reach.most} of {wanted_replicas} replicas"
         raise RefusedError(
-            f"{fault.manifest_path} could hit {reach.most} replicas of {_names(reach.replicas)}; "
-            f"the experiment allows at most max_targets {radius.max_targets}",
-            hint="lower the manifest's value, or raise the experiment's max_targets knowingly",
-        )
-    if radius.max_share is not None and reach.most > math.floor(round(radius.max_share * wanted_replicas, 6)):
-        raise RefusedError(
-            f"{fault.manifest_path} could hit {reach.most} of {wanted_replicas} replicas; "
-            f"the experiment allows at most max_share {radius.max_share:.6g}",
-            hint="lower the manifest's value, or raise the experiment's max_share knowingly",
+            f"{fault.manifest_path} could hit {whom}; the experiment allows at most {key} {bound}",
+            hint=f"lower the manifest's value, or raise the experiment's {key} knowingly",
         )
     return reach
+
+
+def exceeded(reach: Possible, radius: BlastRadius, wanted_replicas: int) -> Iterator[tuple[str, str]]:
+    """Each key of the radius that a draw could exceed, with its value in words."""
+    if reach.most > radius.max_targets:
+        yield "max_targets", str(radius.max_targets)
+    if radius.max_share is not None and reach.most > math.floor(round(radius.max_share * wanted_replicas, 6)):
+        yield "max_share", f"{radius.max_share:.6g}"
 
 
 def targets(draw: Draw) -> tuple[Replica, ...]:
@@ -107,7 +113,8 @@ def targets(draw: Draw) -> tuple[Replica, ...]:
     return _each_once(draw.victims)
 
 
-def _protected(candidates: Sequence[Replica], radius: BlastRadius, nodes: Sequence[Node]) -> list[Replica]:
+def protected(candidates: Sequence[Replica], radius: BlastRadius, nodes: Sequence[Node]) -> list[Replica]:
+    """Those of the candidates that nothing may hit, each once."""
     zones = {node.name: node.labels.get(ZONE_LABEL) for node in nodes}
     return [
         replica
@@ -134,7 +141,9 @@ def _incarnation(replica: Replica) -> tuple[str, str, str]:
 
 
 def _names(replicas: Sequence[Replica]) -> str:
-    return ", ".join(_name(replica) for replica in replicas)
+    named = ", ".join(_name(replica) for replica in replicas[:_MOST_NAMES])
+    more = len(replicas) - _MOST_NAMES
+    return f"{named} and {more:,} more" if more > 0 else named
 
 
 def _name(replica: Replica) -> str:

@@ -31,6 +31,7 @@ from chaos.faults import (
     pod_kill,
     sham,
     stress,
+    time_chaos,
 )
 from chaos.faults.doubts import Doubt, duration_doubts, pause_doubts, selection_doubts
 from chaos.faults.elsewhere.kinds import ELSEWHERE
@@ -63,6 +64,7 @@ KINDS: tuple[Kind, ...] = (
     network_bandwidth.KIND,
     network_partition.KIND,
     http.KIND,
+    time_chaos.KIND,
     sham.KIND,
     engine_gray_failure.KIND,
     engine_freeze.KIND,

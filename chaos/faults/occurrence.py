@@ -19,6 +19,10 @@ class Occurrence:
     """When its object is created."""
     until_s: float | None = None
     """When its object is deleted; None: not by whatever created it."""
+    place: str = ""
+    """Where in the tree of a Workflow it is; of two walks through one, the same place is the same fault."""
+    after_check: str | None = None
+    """Where in that tree the StatusCheck is that must be over for it to begin; None where it waits for none."""
 
     def entry(self, jitter_s: float = 0.0) -> Entry:
         """As the timetable wants it."""

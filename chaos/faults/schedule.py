@@ -20,6 +20,7 @@ from chaos.faults.doubts import Doubt, never
 from chaos.faults.fault import Fault
 from chaos.faults.manifest import Camel, Metadata, metadata_problems
 from chaos.faults.occurrence import Occurrence, Planned, doubts_of_part
+from chaos.faults.workflow import Workflow
 from chaos.reading import cron
 from chaos.reading.documents import Document, Problem
 from chaos.reading.kubernetes import part, without_added
@@ -105,6 +106,8 @@ class Schedule:
     @property
     def runs_nowhere(self) -> str | None:
         """Why no kind of target can run it; None where one can."""
+        if isinstance(self.child, Workflow) and self.child.checks:
+            return "how often it begins depends on what a StatusCheck of its Workflow is answered"
         return self.child.runs_nowhere
 
     @property

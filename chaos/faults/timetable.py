@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -27,6 +28,10 @@ class Entry:
     """It waits up to so long for its condition to hold; None where it has none."""
     later_as: int | None = None
     """It is later by the jitter of that entry; None: by its own."""
+    after_check: str | None = None
+    """All of it is as late as can be: it comes as soon as this StatusCheck is over. None where it waits for none."""
+    begins: bool = True
+    """False: it never does, for its Workflow was aborted before."""
 
     @property
     def ends_s(self) -> float | None:
@@ -55,6 +60,8 @@ class Step:
     """It waits for its condition from `at_s` up to here; None where it has none."""
     after_s: float | None = None
     """So long after its injection, and not later than `at_s`; None where `at_s` is all there is to know."""
+    after_check: str | None = None
+    """It comes as soon as this StatusCheck is over, and not later than `at_s`; None where it waits for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,14 @@ def _row(step: Step) -> dict[str, object]:
     return {key: value for key, value in asdict(step).items() if value is not None}
 
 
+def later_s(seed: int, draw: int, jitter_s: float) -> float:
+    """How much later everything of an entry is, as the seed draws.
+
+    An instant that every run shares may sit in the longest gap of the arrival plan, every time.
+    """
+    return round(jitter_s * Random(f"jitter {seed} {draw}").random(), 3)  # noqa: S311 - repeatable
+
+
 def timetable(entries: Sequence[Entry], seed: int, baseline_ends_s: float) -> Timetable:
     """The steps of a run.
 
@@ -88,20 +103,19 @@ def timetable(entries: Sequence[Entry], seed: int, baseline_ends_s: float) -> Ti
         baseline_ends_s: on the run clock.
     """
     count: dict[str, int] = {}
-    steps = []
+    steps: list[Step] = []
     for index, entry in enumerate(entries):
         count[entry.fault] = count.get(entry.fault, 0) + 1
-        occurrence = f"{entry.fault}#{count[entry.fault]}"
-        # An instant that every run shares may sit in the longest gap of the arrival plan, every time.
-        draw = index if entry.later_as is None else entry.later_as
-        later_s = entry.jitter_s * Random(f"jitter {seed} {draw}").random()  # noqa: S311 - repeatable
-        from_s = baseline_ends_s + round(later_s, 3)
-        at_s, waits = from_s + entry.at_s, entry.within_s is not None
-        until_s = at_s + (entry.within_s or 0.0) if waits else None
-        steps.append(Step(at_s, "inject", index, occurrence, draw=index, until_s=until_s))
-        if entry.ends_s is not None:
-            after_s = entry.duration_s if waits else None
-            steps.append(
-                Step(from_s + entry.ends_s, "recover", index, occurrence, draw=index, after_s=after_s)
-            )
+        if entry.begins:
+            jittered_as = index if entry.later_as is None else entry.later_as
+            from_s = baseline_ends_s + later_s(seed, jittered_as, entry.jitter_s)
+            steps += _steps(entry, index, f"{entry.fault}#{count[entry.fault]}", from_s)
     return Timetable(seed, tuple(sorted(steps, key=lambda step: (step.at_s, step.action == "inject"))))
+
+
+def _steps(entry: Entry, index: int, occurrence: str, from_s: float) -> Iterator[Step]:
+    at_s, waits = from_s + entry.at_s, entry.within_s is not None
+    step = partial(Step, fault=index, occurrence=occurrence, draw=index, after_check=entry.after_check)
+    yield step(at_s, "inject", until_s=at_s + (entry.within_s or 0.0) if waits else None)
+    if entry.ends_s is not None:
+        yield step(from_s + entry.ends_s, "recover", after_s=entry.duration_s if waits else None)

@@ -11,36 +11,17 @@ from typing import Any
 
 from chaos.faults.blocks import BLOCKS
 from chaos.faults.doubts import NO_END, Doubt
+from chaos.faults.elsewhere.status_check import STATUS_CHECK, StatusCheckSpec
 from chaos.faults.fault import Fault
-from chaos.faults.occurrence import Occurrence, Planned, doubts_of_part
+from chaos.faults.occurrence import Alone, Occurrence, Planned, doubts_of_part
+from chaos.faults.workflow_course import Course, Known, Node, course
 from chaos.faults.workflow_object import Template, WorkflowObject, doubts, problems
 from chaos.reading.documents import Document
 from chaos.reading.kubernetes import part, without_added
 from chaos.reading.quantities import go_duration_ns
 from chaos.reading.strict import build
 
-DELETED_LATER_S = 0.25
-"""How much later than its node's deadline a fault is out: 0.28 s on a live one."""
-_NOT_HERE = {
-    "Task": "a Task runs a container, and there is none here",
-    "StatusCheck": (
-        "how long a StatusCheck takes depends on what it is answered, and a run's timetable is made before it begins; "
-        "assertions and guards of an experiment look at such things here"
-    ),
-}
-_MOST_NODES = 1_000
-_MOST_DEEP = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One template, understood."""
-
-    type: str
-    deadline_s: float | None
-    children: tuple[str, ...]
-    part: Planned | None
-    """The fault or the Schedule that it creates."""
+_TASK = "a Task runs a container, and there is none here"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +42,8 @@ class Workflow:
     @property
     def runs_nowhere(self) -> str | None:
         """Why no kind of target can run it; None where one can."""
-        types = {node.type for node in self.nodes.values()}
-        if reason := next((reason for name, reason in _NOT_HERE.items() if name in types), None):
-            return reason
+        if any(node.type == "Task" for node in self.nodes.values()):
+            return _TASK
         return next(filter(None, (creates.runs_nowhere for creates in self._parts())), None)
 
     @property
@@ -71,74 +51,35 @@ class Workflow:
         """What it can inject, each once."""
         return tuple(fault for creates in self._parts() for fault in creates.faults)
 
+    @property
+    def checks(self) -> bool:
+        """Whether anything of it is a StatusCheck, so that its course depends on answers."""
+        return any(node.check is not None for node in self.nodes.values())
+
     def occurrences(self, at_s: float, until_s: float | None) -> Iterator[Occurrence]:
         """What it injects when it is created at one time and deleted at another, or not at all.
+
+        Where a StatusCheck decides, as late as can be.
 
         Raises:
             ValueError: a node of it goes on for ever, or there are more than anybody can have meant.
         """
-        yield from sorted(_Walk(self).walk(self.entry, at_s, until_s).occurrences, key=lambda each: each.at_s)
+        yield from self.course(at_s, until_s).occurrences
 
     def over_s(self, at_s: float) -> float | None:
-        """When its first node is over; None where that never is."""
-        return _Walk(self).walk(self.entry, at_s, None).over_s
+        """When its first node is over, at the latest; None where that never is."""
+        return self.course(at_s, None).over_s
+
+    def course(self, at_s: float, until_s: float | None, known: Known | None = None) -> Course:
+        """The same with what it asks, and as far as it is known how that was answered.
+
+        Raises:
+            ValueError: as `occurrences`.
+        """
+        return course(self.nodes, self.entry, at_s, until_s, known)
 
     def _parts(self) -> Iterator[Planned]:
         return (node.part for node in self.nodes.values() if node.part is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Walked:
-    """What became of a node."""
-
-    over_s: float | None
-    """None: never."""
-    occurrences: tuple[Occurrence, ...] = ()
-
-
-class _Walk:
-    """One walk through the nodes of a Workflow."""
-
-    def __init__(self, workflow: Workflow) -> None:
-        self._workflow = workflow
-        self._left = _MOST_NODES
-
-    def walk(self, name: str, at_s: float, until_s: float | None, deep: int = 0) -> _Walked:
-        """A node that begins at one time and must be over at another, so many nodes beneath the first."""
-        self._left -= 1
-        if self._left < 0 or deep > _MOST_DEEP:
-            raise ValueError(f"it has more than {_MOST_NODES} nodes, or more than {_MOST_DEEP} in each other")
-        node = self._workflow.nodes[name]
-        own_s = None if node.deadline_s is None else at_s + node.deadline_s
-        ends_s = min((time_s for time_s in (own_s, until_s) if time_s is not None), default=None)
-        if node.type == "Serial":
-            return self._one_by_one(node, at_s, ends_s, deep + 1)
-        if node.type == "Parallel":
-            return self._side_by_side(node, at_s, ends_s, deep + 1)
-        if node.part is None:
-            return _Walked(ends_s)
-        # What a node creates is there until its deadline, however long it would have lasted.
-        gone_s = None if ends_s is None else ends_s + DELETED_LATER_S
-        return _Walked(ends_s, tuple(node.part.occurrences(at_s, gone_s)))
-
-    def _one_by_one(self, node: Node, at_s: float, ends_s: float | None, deep: int) -> _Walked:
-        now_s: float | None = at_s
-        found: list[Occurrence] = []
-        for child in node.children:
-            if now_s is None or (ends_s is not None and now_s >= ends_s):
-                break
-            walked = self.walk(child, now_s, ends_s, deep)
-            found += walked.occurrences
-            now_s = walked.over_s
-        return _Walked(ends_s if now_s is None else now_s, tuple(found))
-
-    def _side_by_side(self, node: Node, at_s: float, ends_s: float | None, deep: int) -> _Walked:
-        walked = [self.walk(child, at_s, ends_s, deep) for child in node.children]
-        over_s: float | None = at_s
-        for each in walked:
-            over_s = None if over_s is None or each.over_s is None else max(over_s, each.over_s)
-        found = tuple(occurrence for each in walked for occurrence in each.occurrences)
-        return _Walked(ends_s if over_s is None else over_s, found)
 
 
 def read_workflow(
@@ -161,17 +102,10 @@ def read_workflow(
     where = read.metadata.namespace or namespace
     nodes, doubted = {}, [*doubts(read)]
     for index, template in enumerate(read.spec.templates):
-        key = {"Schedule": "schedule", "StatusCheck": "statusCheck"}.get(
-            template.template_type, BLOCKS.get(template.template_type)
+        nodes[template.name], found_here = _node(
+            document, index, template, lambda made: read_part(made, where)
         )
-        made = _part(document, index, template, key)
-        creates = None if made is None else read_part(made, where)
-        if creates is not None and key is not None:
-            found_here = doubts_of_part(creates, "templates", index, key)
-            doubted += [doubt for doubt in found_here if not (template.deadline and doubt.name == NO_END)]
-        nodes[template.name] = Node(
-            template.template_type, _seconds(template.deadline), template.children, creates
-        )
+        doubted += found_here
     return Workflow(
         name=read.metadata.called,
         namespace=where,
@@ -183,12 +117,39 @@ def read_workflow(
     )
 
 
+def _node(
+    document: Document, index: int, template: Template, read_part: Callable[[Document], Planned]
+) -> tuple[Node, list[Doubt]]:
+    """A template, understood, and what of what it creates nobody can have meant."""
+    kind, deadline_s = template.template_type, _seconds(template.deadline)
+    key = {"Schedule": "schedule", "StatusCheck": "statusCheck"}.get(kind, BLOCKS.get(kind))
+    made = _part(document, index, template, key)
+    if made is None or key is None:
+        return Node(kind, deadline_s, template.children, None), []
+    creates = read_part(made)
+    doubted = [
+        doubt
+        for doubt in doubts_of_part(creates, "templates", index, key)
+        if not (template.deadline and doubt.name == NO_END)
+    ]
+    if (check := _check(creates)) is not None:
+        return Node(kind, deadline_s, (), None, check, template.abort_with_status_check), doubted
+    return Node(kind, deadline_s, template.children, creates), doubted
+
+
 def _part(document: Document, index: int, template: Template, key: str | None) -> Document | None:
     """What a template creates, as an object of its own."""
     if key is None or key not in document.values["spec"]["templates"][index]:
         return None
     spec = document.values["spec"]["templates"][index][key]
     return part(document, template.template_type, ("templates", index, key), spec, template.name)
+
+
+def _check(creates: Planned) -> StatusCheckSpec | None:
+    """What is asked, where a template creates a StatusCheck."""
+    if not isinstance(creates, Alone) or creates.fault.kind is not STATUS_CHECK:
+        return None
+    return StatusCheckSpec.model_validate(creates.fault.spec)
 
 
 def _seconds(deadline: str | None) -> float | None:

@@ -24,7 +24,7 @@ def excused(
     assertion: Assertion, result: AssertionResult, measurements: Measurements, samples: Sequence[Sample]
 ) -> AssertionResult:
     """The same result, or inconclusive where it deviated and a full machine may have done that."""
-    if result.verdict is not Verdict.DEVIATED or assertion.term.kind.by_the_plan:
+    if result.verdict is not Verdict.DEVIATED or assertion.term.kind.machine_proof:
         return result
     if assertion.term.name == "disturbances" and _failed_outright(measurements):
         return result  # a refusal or a broken connection is no lack of processor time

@@ -1,12 +1,13 @@
 """From the measurements of a run and the verdict on it to its journal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from pydantic import JsonValue
 
 from chaos.assertions.asked import Expressions
+from chaos.events import EventKind
 from chaos.judging import phase_section, recovery_section
 from chaos.judging.definitions import definitions
 from chaos.judging.verdict import AssertionResult, Judgement
@@ -16,8 +17,10 @@ from chaos.measuring.failures import CommonAge, Refusal
 from chaos.measuring.measurements import Measurements
 from chaos.measuring.quantiles import quantile
 from chaos.measuring.timeline import FaultWindow, Timeline
+from chaos.record import details
 from chaos.record.cluster import Alert, Reconciliation
 from chaos.record.costs import Processor
+from chaos.record.details import StatusCheckDetail
 from chaos.record.journal import SCHEMA, Journal
 from chaos.record.load import Capacity, Generator, Load
 from chaos.record.sections import Assertion, Disturbance, Fault, Slo, UsualLevel
@@ -93,6 +96,7 @@ def build(run: RunFacts, measurements: Measurements, judgement: Judgement) -> Jo
         "slo": Slo.of(asdict(measurements.objectives), {"itl_s": "gaps have no bound"}),
         "load": _load(timeline, run),
         "faults": [_fault(fault, timeline) for fault in timeline.faults],
+        "status_checks": [*_status_checks(timeline)],
         "phases": [phase_section.section(slis, measurements, run.promql) for slis in measurements.phases],
         "parts": phase_section.parts(measurements),
         "recovery": recovery_section.section(measurements, run.promql),
@@ -155,6 +159,15 @@ def _fault(fault: FaultWindow, timeline: Timeline) -> Fault:
         else {"detection_s": known.after_s, "detection": known.sign}
     )
     return Fault.of({**asdict(fault), **found}, reasons)
+
+
+def _status_checks(timeline: Timeline) -> Iterator[dict[str, object]]:
+    began_s = {
+        check.id: event.at_s
+        for event, check in details.told(timeline.events, StatusCheckDetail, EventKind.STATUS_CHECK_BEGAN)
+    }
+    for event, check in details.told(timeline.events, StatusCheckDetail, EventKind.STATUS_CHECK_OVER):
+        yield {**check.model_dump(), "began_s": began_s[check.id], "ended_s": event.at_s}
 
 
 def _disturbances(told: Disturbances) -> list[Disturbance] | None:

@@ -21,7 +21,7 @@ from chaos.measuring.recovery_time import NOTHING_INJECTED
 from chaos.measuring.scan import FALSE_ALARM, PRUDENT, chance_below, share_at_most
 from chaos.measuring.slis import samples
 from chaos.measuring.timeline import Phase, fewest_ready, ready_steps
-from chaos.record.details import ConditionDetail, OfWatch, ProcessEnded, told
+from chaos.record.details import ConditionDetail, OfWatch, ProcessEnded, StatusCheckDetail, told
 from chaos.record.verdict import Verdict
 
 NOT_OFFERED_SHARE = 0.001
@@ -96,6 +96,10 @@ def unsound(measurements: Measurements) -> Iterator[str]:
     for _, unmet in told(measurements.timeline.events, ConditionDetail, EventKind.CONDITION_UNMET):
         known = "nothing was known of it" if unmet.value is None else f"it was {unmet.value:g} at last"
         yield f"fault {unmet.id}: its condition was never met ({unmet.condition}; {known})"
+    for _, check in told(measurements.timeline.events, StatusCheckDetail, EventKind.STATUS_CHECK_OVER):
+        if check.withheld:
+            who = ", ".join(check.withheld)
+            yield f"StatusCheck {check.id} aborted its Workflow ({check.how}): {who} was not injected"
     for fault in faults:
         if not fault.verified:
             yield f"fault {fault.id}: not every target is proved to have been hit"

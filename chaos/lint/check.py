@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from chaos.errors import InputError
-from chaos.experiment.design import require_decidable
 from chaos.experiment.experiment import read_experiment
-from chaos.experiment.meant import require_meant
+from chaos.experiment.foreseen import require_sound
 from chaos.faults.kinds import NAMESPACE
 from chaos.faults.manifest import CHAOS_MESH, OWN
 from chaos.faults.objects import read_object
@@ -91,8 +90,7 @@ def _of_fault(each: Object) -> Iterator[Finding]:
 def _of_experiment(path: Path) -> list[Finding]:
     try:
         experiment = read_experiment(path)
-        require_decidable(experiment)
-        require_meant(experiment)
+        require_sound(experiment)
     except InputError as error:
         return findings_of(path, error, EXPERIMENT)
     return []

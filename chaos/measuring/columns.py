@@ -42,6 +42,8 @@ class Columns:
     """As the server counted them; NaN where it did not."""
     replica: Ints
     """Its place in `replicas`; -1 where nobody named it."""
+    answer: Ints
+    """Of a canary, the place of what was kept of its answer in `answers`; -1 for every other."""
     said: Ints
     """Its place in `words`; -1 where its server gave no reason for a failure."""
     tokens: Ints
@@ -53,6 +55,8 @@ class Columns:
     token_s: Floats
     """The stamps of all token events, one request after the other."""
     replicas: tuple[str, ...]
+    answers: tuple[str, ...]
+    """What was kept of the answers to canaries, alike ones once."""
     words: tuple[str, ...]
     """What servers said when they refused, alike ones once."""
 
@@ -122,6 +126,13 @@ class Columns:
         gaps = self._gaps_s()
         return gaps[np.repeat(chosen[self.stored], self.tokens[self.stored]) & (gaps >= 0)]
 
+    @property
+    def ended_gaps(self) -> tuple[Floats, Floats]:
+        """Of every gap between tokens: when the token came that ended it, and how long it was."""
+        gaps = self._gaps_s()
+        inner = gaps >= 0
+        return self.token_s[inner] + gaps[inner], gaps[inner]
+
     def _gaps_s(self) -> Floats:
         """Beside each token the gap to the next one of its request; -1 beside its last."""
         gaps = np.diff(self.token_s, append=0.0)
@@ -135,7 +146,7 @@ class Columns:
         return found
 
 
-_OF_ALL = ("replicas", "words", "token_from", "stored", "token_s")
+_OF_ALL = ("replicas", "answers", "words", "token_from", "stored", "token_s")
 
 
 def columns(rows: Iterable[Row]) -> Columns:
@@ -147,6 +158,8 @@ def unordered(rows: Sequence[Row]) -> Columns:
     """The columns of rows, as they come."""
     names = sorted({row.replica for row in rows if row.replica is not None})
     places = {name: place for place, name in enumerate(names)}
+    kept = sorted({row.answer for row in rows if row.answer is not None})
+    answers = {answer: place for place, answer in enumerate(kept)}
     counts = np.array([len(row.token_s) for row in rows], dtype=np.int64)
     token_s = np.fromiter(chain.from_iterable(row.token_s for row in rows), float, int(counts.sum()))
     token_from = np.cumsum(counts) - counts
@@ -167,12 +180,14 @@ def unordered(rows: Sequence[Row]) -> Columns:
         prompt_tokens=_stamps(row.prompt_tokens for row in rows),
         usage_tokens=_stamps(row.output_tokens for row in rows),
         replica=np.array([places.get(row.replica or "", -1) for row in rows], dtype=np.int64),
+        answer=np.array([answers.get(row.answer or "", -1) for row in rows], dtype=np.int64),
         said=said,
         tokens=counts,
         token_from=token_from,
         stored=np.arange(len(rows)),
         token_s=token_s,
         replicas=tuple(names),
+        answers=tuple(kept),
         words=spoken.words,
     )
 
@@ -182,21 +197,27 @@ def joined(chunks: Sequence[Columns]) -> Columns:
     if len(chunks) < 2:
         return chunks[0] if chunks else unordered(())
     names = sorted({name for chunk in chunks for name in chunk.replicas})
+    kept = sorted({answer for chunk in chunks for answer in chunk.answers})
     spoken = Spoken()
+    answer = [_renamed(chunk.answer, map(kept.index, chunk.answers)) for chunk in chunks]
     replica = [_renamed(chunk.replica, map(names.index, chunk.replicas)) for chunk in chunks]
     said = [_renamed(chunk.said, map(spoken.place_of, chunk.words)) for chunk in chunks]
     tokens = np.concatenate([chunk.tokens for chunk in chunks])
     rest = (
-        each.name for each in fields(Columns) if each.name not in (*_OF_ALL, "replica", "said", "token_s")
+        each.name
+        for each in fields(Columns)
+        if each.name not in (*_OF_ALL, "replica", "answer", "said", "token_s")
     )
     return Columns(
         **{name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in rest},
         replica=np.concatenate(replica),
+        answer=np.concatenate(answer),
         said=np.concatenate(said),
         token_from=np.cumsum(tokens) - tokens,
         stored=np.arange(len(tokens)),
         token_s=np.concatenate([chunk.token_s for chunk in chunks]),
         replicas=tuple(names),
+        answers=tuple(kept),
         words=spoken.words,
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from chaos.measuring.columns import Columns, Flags, Floats, Ints
 from chaos.measuring.evidence import Evidence
 from chaos.measuring.objectives import Objectives
-from chaos.measuring.quantiles import quantile
+from chaos.measuring.spread import Spread, spread
 from chaos.measuring.timeline import Timeline, ready_at, ready_steps
 
 _ROUNDING_S = 1e-6
@@ -36,10 +36,8 @@ class Bin:
     """At the end of the second."""
     ready: int
     """Replicas ready at the end of the second."""
-    ttft_p50_s: float | None
-    """Quantiles of the planned arrivals, failures as +inf; None without arrivals."""
-    ttft_p95_s: float | None
-    ttft_p99_s: float | None
+    ttft: Spread | None
+    """Of the planned arrivals, failures as +inf; None without arrivals."""
 
 
 def samples(rows: Columns, metric: str, places: Ints | slice = slice(None)) -> Floats:
@@ -54,15 +52,19 @@ def samples(rows: Columns, metric: str, places: Ints | slice = slice(None)) -> F
         return np.concatenate([rows.gaps_s(chosen), np.full(_missing_gaps(rows, chosen), np.inf)])
     if metric == "lag":
         return _or_inf(rows.lag_s[places])
-    ok = rows.ok[places]
     if metric == "tpot":
-        tokens = rows.tokens[places]
-        apart = np.maximum(rows.output_tokens[places] - 1, 1)
-        tpot_s = (rows.last_token_s[places] - rows.first_token_s[places]) / apart
-        defined = ~ok | ((tokens > 1) & (rows.output_tokens[places] > 1))
-        return np.where(ok, tpot_s, np.inf)[defined]
+        found = tpot_s(rows)[places]
+        return found[~np.isnan(found)]
+    ok = rows.ok[places]
     reached_s = rows.first_token_s if metric == "ttft" else rows.ended_s
     return np.where(ok, _or_inf(reached_s[places] - rows.intended_s[places]), np.inf)
+
+
+def tpot_s(rows: Columns) -> Floats:
+    """The time per output token after the first of each request: +inf where it failed, NaN where it is undefined."""
+    several = (rows.tokens > 1) & (rows.output_tokens > 1)
+    mean_s = (rows.last_token_s - rows.first_token_s) / np.maximum(rows.output_tokens - 1, 1)
+    return np.where(rows.ok, np.where(several, mean_s, np.nan), np.inf)
 
 
 def on_time(rows: Columns, places: Ints, objectives: Objectives) -> Flags:
@@ -110,8 +112,6 @@ def per_second(timeline: Timeline, found: Evidence) -> tuple[Bin, ...]:
     for start in range(seconds):
         arrivals = rows.between(start, start + 1)
         planned = arrivals.stop - arrivals.start
-        ordered = np.sort(ttft_s[arrivals])
-        p50, p95, p99 = (quantile(ordered, percent) if planned else None for percent in (50, 95, 99))
         bins.append(
             Bin(
                 start_s=start,
@@ -121,9 +121,7 @@ def per_second(timeline: Timeline, found: Evidence) -> tuple[Bin, ...]:
                 completed=int(completed[start]),
                 in_flight=int(in_flight[start]),
                 ready=len(ready_at(steps, start + 1)),
-                ttft_p50_s=p50,
-                ttft_p95_s=p95,
-                ttft_p99_s=p99,
+                ttft=spread(ttft_s[arrivals]),
             )
         )
     return tuple(bins)

@@ -35,6 +35,11 @@ class GrafanaAnnotations:
         self._open: dict[str, Future[int | None]] = {}
         """The annotations without an end, by occurrence: what will be the id of each."""
 
+    @property
+    def url(self) -> str:
+        """Of the Grafana."""
+        return self._grafana.url
+
     def require_access(self, now_wall_s: float) -> None:
         """Write an annotation and delete it again: what a run will need, asked for before it begins.
 

@@ -1,6 +1,7 @@
 """Everything that a run tells others while it goes on: its Prometheus, a Grafana, and whoever watches its terminal."""
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Self
 
@@ -13,8 +14,11 @@ from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.publishing.load_series import LoadCollector
 from chaos.publishing.run_series import RunSeries
 from chaos.record.details import FaultDetail, FaultEnded
+from chaos.record.journal import Journal
+from chaos.run_folder import RunFolder
 from chaos.targets import Target
 from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB, RUN_JOB
+from exporters.slo import OBJECTIVES, Objective
 
 _TABLE_WIDTH = 118
 
@@ -22,8 +26,15 @@ _TABLE_WIDTH = 118
 class Broadcast:
     """One run as others see it, from before its target starts to after it has ended."""
 
-    def __init__(self, experiment: str, grafana: GrafanaAnnotations | None, progress: Progress) -> None:
+    def __init__(
+        self,
+        experiment: str,
+        grafana: GrafanaAnnotations | None,
+        progress: Progress,
+        objectives: Sequence[Objective] = OBJECTIVES,
+    ) -> None:
         self._experiment = experiment
+        self._objectives = objectives
         self._grafana = grafana
         self._progress = progress
         self._clock = WallClock.now()
@@ -40,14 +51,17 @@ class Broadcast:
         """Of the run's own series."""
         return self._series.address
 
-    def target_started(self, target: Target) -> RecognisedEngine:
-        """Say what a foreign engine can tell, load the rules that fit it, and watch the scrapes; the engine."""
+    def target_started(self, target: Target, folder: RunFolder) -> RecognisedEngine:
+        """Say what a foreign engine can tell, load the rules that fit it, and watch the scrapes; the engine.
+
+        Rules for objectives of the run's own are written into its folder.
+        """
         endpoints = target.endpoints()
         engine = recognised(endpoints.replica_metrics_urls)
         if engine.is_foreign and endpoints.replica_metrics_urls:
             self._progress.note(f"what these replicas can tell\n{engine.explained(_TABLE_WIDTH)}")
         if endpoints.prometheus_url is not None and target.wanted_replicas:
-            rules = engine.live_rules()
+            rules = engine.rules_for(self._objectives, folder)
             if rules is not None:
                 target.evaluate(rules)
             else:
@@ -58,7 +72,7 @@ class Broadcast:
 
     def load_planned(self, config: LoadConfig) -> LoadCollector:
         """Export the load; its planned arrivals count from when it is told to begin."""
-        return self._series.follow_load(config)
+        return self._series.follow_load(config, self._objectives)
 
     def fault_began(self, injected: Event) -> None:
         """A fault is in force, since `at_s` of the event on the monotonic clock."""
@@ -77,6 +91,10 @@ class Broadcast:
         """Every wanted replica is ready: what a fault that was over at once had taken is there again."""
         for occurrence in [one for one, lasts in self._in_force.items() if not lasts]:
             self._end(occurrence, time.monotonic())
+
+    def judged(self, journal: Journal) -> None:
+        """It is over, and this is what it came to: shown for as long as the run stays up."""
+        self._series.judged(journal)
 
     def _end(self, occurrence: str, at_s: float) -> None:
         if self._in_force.pop(occurrence, None) is None:

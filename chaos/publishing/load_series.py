@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from prometheus_client.metrics_core import Metric
 
 from chaos.load.process import LoadConfig
+from chaos.publishing.budgets import Budgets
 from exporters.registry import Registry, counter, gauge, histogram
 from exporters.series.run import LOAD_IN_FLIGHT, LOAD_LAG, LOAD_PLANNED, LOAD_REQUESTS
 from loadtests.parts import RowTail
@@ -24,11 +25,12 @@ class LoadCollector:
     that hangs shows as arrivals in flight that never end.
     """
 
-    def __init__(self, config: LoadConfig) -> None:
-        """Read the plan of this load, which is written already; nothing is due yet."""
+    def __init__(self, config: LoadConfig, budgets: Budgets) -> None:
+        """Read the plan of this load, which is written already; nothing is due yet, and no budget is used."""
         turns = self._turns = Turns(Plan.read(config.plan_path).arrivals, config.duration_s)
         self._offsets_s = [arrival.at_s for arrival in turns.planned]
         self._turns_due_s: list[float] = []
+        self._budgets = budgets
         self._start_s = math.inf
         self._rows = RowTail(config.rows_path)
         self._due = self._ended = 0
@@ -46,10 +48,11 @@ class LoadCollector:
         self._start_s = start_monotonic_s
 
     def collect(self) -> Iterable[Metric]:
-        """All four families, as of now; ValueError when a row cannot be read."""
+        """All four families and the budgets, as of now; ValueError when a row cannot be read."""
         with self._one_at_a_time:
             self._take_in()
-            return tuple(self._registry.collect())
+            planned = len(self._offsets_s) + len(self._turns_due_s)
+            return (*self._registry.collect(), self._budgets.left(planned))
 
     def _take_in(self) -> None:
         rows = self._rows.new()  # before the clock is read: nothing ends before it is due
@@ -63,6 +66,7 @@ class LoadCollector:
         due = bisect_right(self._offsets_s, now_s) + bisect_right(self._turns_due_s, now_s)
         self._planned.inc(due - self._due)
         self._due = due
+        self._budgets.take_in(rows)
         for row in rows:
             self._requests.labels(row.outcome).inc()
             if row.lag_s is not None:

@@ -1,4 +1,4 @@
-"""The series of the run itself, for the Prometheus beside it: faults in force, its load, and who can be scraped.
+"""The series of the run itself, for the Prometheus beside it: faults, its load, its outcome, who can be scraped.
 
 Served by the runner, because it alone knows them: which fault it has injected, when the plan began, how many targets
 there should be. The endpoint is there before the target starts, so that the target's Prometheus can be told of it.
@@ -13,13 +13,17 @@ from prometheus_client.metrics_core import Metric
 
 from chaos.load.process import LoadConfig
 from chaos.prometheus import PrometheusClient
+from chaos.publishing.budgets import Budgets
 from chaos.publishing.load_series import LoadCollector
+from chaos.publishing.outcome import Outcome
+from chaos.record.journal import Journal
 from dashboards.queries.run import answering
 from exporters.collectors import CollectorSet
 from exporters.exposition import serve
 from exporters.polling import Poller
 from exporters.registry import Registry, gauge, gauge_snapshot
 from exporters.series.run import CHAOS_ACTIVE, TELEMETRY_EXPECTED, TELEMETRY_REPORTING
+from exporters.slo import Objective
 
 _HOST = "127.0.0.1"
 _ASK_EVERY_S = 1.0
@@ -51,9 +55,9 @@ class RunSeries:
         self._stack.enter_context(collector.poller)
         self._collectors.add("telemetry", collector)
 
-    def follow_load(self, config: LoadConfig) -> LoadCollector:
-        """Export this load, of which nothing is due before it is told to begin."""
-        load = LoadCollector(config)
+    def follow_load(self, config: LoadConfig, objectives: Sequence[Objective]) -> LoadCollector:
+        """Export this load, of which nothing is due before it is told to begin, and its error budgets."""
+        load = LoadCollector(config, Budgets(self._experiment, objectives))
         self._collectors.add("load", load)
         return load
 
@@ -65,6 +69,10 @@ class RunSeries:
     def fault_ended(self, occurrence: str) -> None:
         """It is not any more; harmless when it never was."""
         self._show(self._in_force.pop(occurrence, []))
+
+    def judged(self, journal: Journal) -> None:
+        """What the run came to."""
+        self._collectors.add("outcome", Outcome(self._experiment, journal))
 
     def _show(self, changed: Iterable[tuple[str, str, str]]) -> None:
         in_force = {labels for those in self._in_force.values() for labels in those}

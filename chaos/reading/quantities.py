@@ -201,7 +201,8 @@ def _rate(value: object) -> float | CapacityShare:
     raise PydanticCustomError("rate", RATE)
 
 
-def _percent_text(value: float) -> str:
+def percent_text(value: float) -> str:
+    """The ratio as a percentage, without a digit too many: 99.9%."""
     return f"{(Decimal(str(value)) * 100).normalize():f}%"
 
 
@@ -238,7 +239,7 @@ FloatText = Annotated[str, AfterValidator(_float_text)]
 """A number as Chaos Mesh's webhook takes it, which looks at no bounds."""
 Ratio = Annotated[float, BeforeValidator(_ratio)]
 """0..1, written as `95%` or 0.95."""
-Percent = Annotated[float, BeforeValidator(_ratio), PlainSerializer(_percent_text)]
+Percent = Annotated[float, BeforeValidator(_ratio), PlainSerializer(percent_text)]
 """0..1, and a percentage again where it is written."""
 LoadRate = Annotated[
     float | CapacityShare,

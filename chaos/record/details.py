@@ -131,6 +131,29 @@ class ConditionDetail(Detail):
     """Why none is known now."""
 
 
+class StatusCheckDetail(Detail):
+    """A Workflow's StatusCheck, and what it saw so far."""
+
+    id: str
+    """Such as `ready#1`."""
+    workflow: str
+    """Whose it is, by name."""
+    asks: str
+    """In words: what is asked how often, and which statuses are good."""
+    good: int = 0
+    """Good answers."""
+    bad: int = 0
+    """Bad ones, and none in time."""
+    saw: str = ""
+    """The latest answer, in words."""
+    how: str = ""
+    """How it came to its end: which threshold was met, or whose time was over; empty while it goes on."""
+    aborted: bool = False
+    """Whether its Workflow was aborted by it."""
+    withheld: tuple[str, ...] = ()
+    """Occurrences of faults that were not injected because of that."""
+
+
 class FaultDetail(Detail):
     """An occurrence of a fault, and whom it hits."""
 
@@ -204,6 +227,8 @@ DETAILS: Mapping[str, type[Detail]] = {
     EventKind.LOAD_FINISHED: Nothing,
     EventKind.CONDITION_MET: ConditionDetail,
     EventKind.CONDITION_UNMET: ConditionDetail,
+    EventKind.STATUS_CHECK_BEGAN: StatusCheckDetail,
+    EventKind.STATUS_CHECK_OVER: StatusCheckDetail,
     EventKind.FAULT_INTENDED: FaultDetail,
     EventKind.FAULT_INJECTED: FaultDetail,
     EventKind.FAULT_VERIFIED: Looked,

@@ -11,7 +11,7 @@ from chaos.record.costs import Processor
 from chaos.record.entry import Entry
 from chaos.record.load import Load
 from chaos.record.parts import TrafficPart
-from chaos.record.sections import Assertion, Disturbance, Fault, Phase, Recovery, Slo, UsualLevel
+from chaos.record.sections import Assertion, Disturbance, Fault, Phase, Recovery, Slo, StatusCheck, UsualLevel
 from chaos.record.verdict import Verdict
 
 SCHEMA = 2
@@ -39,6 +39,8 @@ class Journal(Entry):
     slo: Slo
     load: Load
     faults: tuple[Fault, ...]
+    status_checks: tuple[StatusCheck, ...] = ()
+    """What the Workflows of the faults asked, and saw."""
     phases: tuple[Phase, ...]
     parts: tuple[TrafficPart, ...] | None = None
     """Each profile and tenant of the load in each phase."""

@@ -34,6 +34,7 @@ class _Line(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     attempts: int | None = None
     replica: str | None = None
     error: str | None = None
+    answer: str | None = None
 
 
 def read_columns(path: Path) -> Columns:

@@ -66,6 +66,31 @@ class Fault(Entry):
     detection_reason: str | None = None
 
 
+class StatusCheck(Entry):
+    """A StatusCheck of a Workflow."""
+
+    id: str
+    """Such as `ready#1`."""
+    workflow: str
+    """Whose it is, by name."""
+    asks: str
+    """What it asked how often, and which statuses were good."""
+    began_s: Number
+    ended_s: Number
+    good: int
+    """Good answers."""
+    bad: int
+    """Bad ones, and none in time."""
+    saw: str
+    """The latest answer; empty where there was none."""
+    how: str
+    """How it came to its end: which threshold was met, or whose time was over."""
+    aborted: bool
+    """Whether its Workflow was aborted by it."""
+    withheld: tuple[str, ...]
+    """Occurrences of faults that were not injected because of that."""
+
+
 class Phase(Entry):
     """The indicators of a stretch of the run; an arrival belongs to it by its planned instant."""
 

@@ -1,4 +1,4 @@
-"""What some runs have and others have not: the server's own times, tokens, cold starts, the parts of a load.
+"""What some runs have and others have not: the server's own times, tokens, cold starts, parts of a load, StatusChecks.
 
 Only what has a value is shown; the journal says of the rest why it has none.
 """
@@ -6,8 +6,9 @@ Only what has a value is shown; the journal says of the rest why it has none.
 from collections.abc import Callable, Sequence
 
 from chaos.record.journal import Journal
-from chaos.record.sections import Phase
-from chaos.report.story import Tile
+from chaos.record.sections import Phase, StatusCheck
+from chaos.report import few
+from chaos.report.tiles import Tile
 from chaos.report.words import NOTHING, instant, plain, seconds, share
 
 COLD_START_HEADS = (
@@ -20,6 +21,19 @@ COLD_START_HEADS = (
     "first token",
 )
 PART_HEADS = ("part", "phase", "n", "goodput", "TTFT p50", "TTFT p99", "errors")
+
+STATUS_CHECK_HEADS = (
+    "StatusCheck",
+    "of",
+    "asked",
+    "from",
+    "to",
+    "good",
+    "bad",
+    "last saw",
+    "over because",
+    "so",
+)
 
 
 def tiles(journal: Journal) -> list[Tile]:
@@ -72,11 +86,37 @@ def parts(journal: Journal) -> list[tuple[str, ...]]:
             plain(one.n),
             share(one.goodput),
             seconds(one.ttft_p50_s),
-            seconds(one.ttft_p99_s),
+            few.p99(one.ttft_p99_s, one.n),
             share(one.error_ratio),
         )
         for one in journal.parts or ()
     ]
+
+
+def status_checks(journal: Journal) -> list[tuple[str, ...]]:
+    """What each StatusCheck of a Workflow asked and saw, and what came of it."""
+    return [
+        (
+            one.id,
+            one.workflow,
+            one.asks,
+            instant(one.began_s),
+            instant(one.ended_s),
+            plain(one.good),
+            plain(one.bad),
+            one.saw or NOTHING,
+            one.how,
+            _consequence(one),
+        )
+        for one in journal.status_checks
+    ]
+
+
+def _consequence(check: StatusCheck) -> str:
+    if not check.aborted:
+        return "the Workflow went on"
+    withheld = f"; not injected: {', '.join(check.withheld)}" if check.withheld else ""
+    return f"the Workflow was aborted{withheld}"
 
 
 def _recovered(value_s: float | None) -> str:

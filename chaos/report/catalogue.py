@@ -11,7 +11,7 @@ from rich.text import Text
 from chaos.catalogue import Listed, Outcome
 from chaos.errors import ExitCode
 from chaos.report import markdown, story
-from chaos.report.junit import document
+from chaos.report.junit import add_properties, document, figures
 from chaos.report.junit import text as xml_text
 from chaos.report.terminal import STYLES
 from chaos.report.words import seconds
@@ -79,6 +79,8 @@ def junit(outcomes: Sequence[Outcome]) -> str:
             suite, "testcase", classname="aftershock.catalogue", name=xml_text(one.listed.name)
         )
         case.set("time", f"{one.took_s:.3f}")
+        if one.journal is not None:
+            add_properties(case, figures(one.journal))
         tag = _TAGS.get(one.exit_code, "error")
         if tag is not None:
             finding = story.headline(one.journal) if tag == "failure" and one.journal else _reason(one)

@@ -12,7 +12,19 @@ from jinja2 import Environment
 
 from chaos.errors import RefusedError
 from chaos.record.entry import Entry
-from chaos.report import beyond, charts, cost, disturbances, lifecycle, story, words
+from chaos.report import (
+    beyond,
+    charts,
+    cost,
+    disturbances,
+    few,
+    kept,
+    lifecycle,
+    machine,
+    story,
+    tiles,
+    words,
+)
 from chaos.report.recorded import Recorded
 from chaos.report.templates import environment, stylesheet
 
@@ -27,8 +39,11 @@ def render(run: Recorded) -> str:
         RefusedError: uPlot is not installed.
     """
     end_s = len(run.bins)
-    drawn = charts.of_run(run.timeline, run.bins, run.objectives)
-    kept = charts.of_series(run.series, end_s)
+    drawn = [
+        *charts.of_run(run.timeline, run.bins, run.objectives),
+        *machine.of_samples(run.samples, end_s),
+    ]
+    of_prometheus = kept.of_series(run.series, end_s, run.journal.load.rate)
     clock = charts.clock(run, end_s)
     lanes = lifecycle.lanes(run.timeline, end_s)
     prefix, short_names = lifecycle.short_names([lane.replica for lane in lanes])
@@ -38,25 +53,33 @@ def render(run: Recorded) -> str:
         .render(
             journal=run.journal,
             story=story,
+            tiles=tiles.tiles,
+            few=few,
             cost=cost,
             beyond=beyond,
             disturbances=disturbances.rows(run.journal),
             charts=drawn,
-            kept=kept,
+            kept=of_prometheus,
             lanes=list(zip(short_names, lanes, strict=True)),
             lane_px=LANE_PX,
             ejected=any(span.state == "ejected" for lane in lanes for span in lane.spans),
             name_prefix=prefix,
             phases=clock["phases"],
             victims=lifecycle.victims(run.timeline),
-            chart_json=_json({"clock": clock, "charts": [*drawn, *kept]}),
+            chart_json=_json({"clock": clock, "charts": [*drawn, *of_prometheus]}),
             journal_json=_in_script(run.journal.text),
-            css=stylesheet(),
-            script=files("chaos.report").joinpath("report.js").read_text(),
-            uplot_css=_uplot("uPlot.min.css"),
-            uplot_script=_uplot("uPlot.iife.js"),
+            **_of_every_page(),
         )
     )
+
+
+def _of_every_page() -> dict[str, str]:
+    return {
+        "css": stylesheet(),
+        "script": files("chaos.report").joinpath("report.js").read_text(),
+        "uplot_css": _uplot("uPlot.min.css"),
+        "uplot_script": _uplot("uPlot.iife.js"),
+    }
 
 
 def _environment(end_s: float) -> Environment:

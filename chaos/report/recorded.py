@@ -1,12 +1,13 @@
 """A run as its folder tells it: the journal, and the raw records on one timeline."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chaos.judging import records
 from chaos.judging.judge import judge_records
 from chaos.measuring.evidence import evidence
 from chaos.measuring.objectives import Objectives
+from chaos.measuring.processor import Sample
 from chaos.measuring.slis import Bin, per_second
 from chaos.measuring.timeline import Timeline
 from chaos.record import journal as journals
@@ -26,6 +27,8 @@ class Recorded:
     """The run second by second, drain included."""
     series: Mapping[str, KeptSeries]
     """Prometheus series by panel and legend; empty when none were kept."""
+    samples: Sequence[Sample] = ()
+    """Of the processor, on the run clock; empty when it was not sampled."""
 
 
 def read(folder: RunFolder) -> Recorded:
@@ -36,7 +39,7 @@ def read(folder: RunFolder) -> Recorded:
     """
     journal = journals.read(folder.journal)
     run = records.read(folder)
-    return of(journal, run.timeline, run.observed.series)
+    return of(journal, run.timeline, run.observed.series, run.samples)
 
 
 def judged(folder: RunFolder) -> Recorded:
@@ -46,13 +49,18 @@ def judged(folder: RunFolder) -> Recorded:
         InputError: a file is not what a run writes.
     """
     run = records.read(folder)
-    return of(judge_records(run), run.timeline, run.observed.series)
+    return of(judge_records(run), run.timeline, run.observed.series, run.samples)
 
 
-def of(journal: Journal, timeline: Timeline, series: Mapping[str, KeptSeries]) -> Recorded:
+def of(
+    journal: Journal,
+    timeline: Timeline,
+    series: Mapping[str, KeptSeries],
+    samples: Sequence[Sample] = (),
+) -> Recorded:
     """The same of what was read already."""
     slo = journal.slo
     objectives = Objectives(slo.ttft_s, slo.e2e_s, slo.itl_s)
     return Recorded(
-        journal, timeline, objectives, per_second(timeline, evidence(timeline, objectives)), series
+        journal, timeline, objectives, per_second(timeline, evidence(timeline, objectives)), series, samples
     )

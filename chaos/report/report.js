@@ -15,7 +15,8 @@
     return value.toFixed(value >= 10 ? 1 : 2).replace(/\.?0+$/, "");
   };
   const seconds = (value) => (value < 1 ? `${number(value * 1000)} ms` : `${number(value)} s`);
-  const format = (chart) => (chart.unit === "s" ? seconds : number);
+  const percent = (value) => `${number(value * 100)} %`;
+  const format = (chart) => ({ s: seconds, share: percent }[chart.unit] || ((value) => (chart.suffix ? `${number(value)} ${chart.suffix}` : number(value))));
 
   // Bars of a stack reach from zero to their running total, so the highest total is drawn first.
   const totals = (series) => {

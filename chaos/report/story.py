@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from chaos.errors import ExitCode
 from chaos.measuring.recovery_time import Status
 from chaos.record.journal import Journal
 from chaos.record.load import Capacity, Refusal
-from chaos.record.sections import Assertion, Recovery
+from chaos.record.sections import Assertion, Fault, Recovery
 from chaos.record.verdict import Verdict
 from chaos.report import disturbances
 from chaos.report.words import NOTHING, between, count, measured, plain, seconds, share
@@ -22,16 +21,6 @@ _ENDED_EARLY = {
     ExitCode.CLEANUP_INCOMPLETE: "cleanup incomplete",
     ExitCode.INTERRUPTED: "interrupted",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One figure of the page's head."""
-
-    title: str
-    value: str
-    terms: str
-    """What the figure rests on, or why there is none."""
 
 
 def word(journal: Journal) -> str:
@@ -80,12 +69,17 @@ def why_inconclusive(journal: Journal) -> list[str]:
 
 def disturbance(journal: Journal) -> str | None:
     """What was done to the replicas, as a clause: `3 of 10 replicas were killed`; None when nothing was."""
-    clauses = []
-    for fault in journal.faults:
-        whole = list(fault.targets) == [SERVICE]
-        hit = SERVICE if whole else f"{len(fault.targets)} of {fault.candidates} replicas"
-        clauses.append(f"{hit} {fault.done}")
-    return " and ".join(clauses) or None
+    return " and ".join(f"{_hit(journal, fault)} {fault.done}" for fault in journal.faults) or None
+
+
+def _hit(journal: Journal, fault: Fault) -> str:
+    """How many, of the whole cluster: that a selector meant a part of it must not make a fault look total."""
+    if list(fault.targets) == [SERVICE]:
+        return SERVICE
+    number, matched = len(fault.targets), fault.candidates
+    wanted = journal.wanted_replicas or matched
+    of_whom = f"{number} of {wanted} replicas"
+    return of_whom if matched == wanted else f"{of_whom} ({matched} matched)"
 
 
 def recovery_value(journal: Journal, name: str) -> str:
@@ -94,39 +88,6 @@ def recovery_value(journal: Journal, name: str) -> str:
     if status is not Status.RECOVERED:
         return str(status)
     return _back(journal.recovery) if name == "service" else seconds(journal.recovery.seconds(name))
-
-
-def tiles(journal: Journal) -> list[Tile]:
-    """The figures that most readers come for."""
-    planned = count(journal.load.planned, "planned arrival")
-    if journal.observes:
-        return _observation_tiles(journal)
-    return [
-        _recovery_tile(journal, "service", "Goodput back after"),
-        _recovery_tile(journal, "capacity", "Capacity back after"),
-        _detection_tile(journal.recovery),
-        Tile("Requests lost", plain(journal.recovery.lost_requests), f"of {planned}"),
-        *(
-            Tile(
-                f"TTFT p99, {phase.name}",
-                seconds(phase.ttft_p99_s),
-                f"goodput {share(phase.goodput)}, n = {phase.n}",
-            )
-            for phase in journal.phases[:2]
-        ),
-    ]
-
-
-def _observation_tiles(journal: Journal) -> list[Tile]:
-    found = disturbances.of_run(journal)
-    longest_s = max((one.length_s for one in found), default=None)
-    whole = journal.phases[0]
-    return [
-        Tile("Disturbances", plain(len(found)), "whoever caused them"),
-        Tile("The longest", seconds(longest_s), "from the first bad request to the hold"),
-        Tile("Requests not good", plain(whole.n - whole.good), f"of {whole.n:,} after the warm-up"),
-        Tile("TTFT p99", seconds(whole.ttft_p99_s), f"goodput {share(whole.goodput)}, n = {whole.n}"),
-    ]
 
 
 def recovery_terms(journal: Journal) -> str:
@@ -229,24 +190,6 @@ def common_age(journal: Journal) -> str | None:
     )
 
 
-def _recovery_tile(journal: Journal, name: str, title: str) -> Tile:
-    recovery = journal.recovery
-    terms = {
-        "service": f"{seconds(recovery.service_s)}, 95 %: {_range(recovery)}{_relapse(recovery)}",
-        "capacity": "all wanted replicas ready and serving",
-    }
-    untouched = _no_impact(recovery) if name == "service" else "every wanted replica stayed ready"
-    held = terms[name] if recovery.status(name) is Status.RECOVERED else untouched
-    return Tile(title, recovery_value(journal, name), recovery.reason(name) or held)
-
-
-def _detection_tile(recovery: Recovery) -> Tile:
-    """Beside what users felt and when capacity was back: when the cluster knew."""
-    known_s = recovery.detection_s
-    value = "never" if known_s == math.inf else seconds(known_s)
-    return Tile("Known to the cluster after", value, recovery.detection_s_reason or "")
-
-
 def _recovery_clause(journal: Journal) -> str:
     done = disturbance(journal)
     if done is None:
@@ -254,10 +197,10 @@ def _recovery_clause(journal: Journal) -> str:
     recovery = journal.recovery
     match recovery.service_status:
         case Status.RECOVERED:
-            return f"goodput was back {_back(recovery)} after {done}{_relapse(recovery)}"
+            return f"goodput was back {_back(recovery)} after {done}{relapse(recovery)}"
         case Status.NO_IMPACT:
             kept = "never left" if recovery.relapse_s is None else "kept within"
-            return f"goodput {kept} its tolerance when {done}{_relapse(recovery)}"
+            return f"goodput {kept} its tolerance when {done}{relapse(recovery)}"
         case Status.NOT_RECOVERED:
             return f"goodput was not back within {seconds(recovery.within_s)} after {done}"
         case _:
@@ -273,18 +216,7 @@ def _back(recovery: Recovery) -> str:
     return f"within {seconds(high_s)}" if low_s <= 0 and math.isfinite(high_s) else value_s
 
 
-def _range(recovery: Recovery) -> str:
-    return between(recovery.service_interval_s, "duration") or "not known"
-
-
-def _no_impact(recovery: Recovery) -> str:
-    told = recovery.service_interval_s
-    if told is None or not math.isfinite(told[1]):
-        return "never out of tolerance"
-    return f"never out of tolerance; if there was an impact, it was over within {seconds(told[1])}"
-
-
-def _relapse(recovery: Recovery) -> str:
+def relapse(recovery: Recovery) -> str:
     """What a reader of a recovery must not miss: it held as long as was asked for, and no longer."""
     fell_s = recovery.relapse_s
     return "" if fell_s is None else f", but fell again after {seconds(fell_s)}"

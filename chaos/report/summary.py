@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from chaos.report import beyond, cost, disturbances, lifecycle, story
+from chaos.report import beyond, cost, disturbances, few, lifecycle, story
 from chaos.report.markdown import code, section, table, text
 from chaos.report.recorded import Recorded
 from chaos.report.words import instant, plain, seconds, share
@@ -27,6 +27,9 @@ def render(run: Recorded) -> str:
         section("The server's word", _server(run)),
         section("Cold starts", _table(beyond.COLD_START_HEADS, beyond.cold_starts(journal)[:_MOST_ROWS])),
         section("What a request cost", _cost(run)),
+        section(
+            "Status checks", _table(beyond.STATUS_CHECK_HEADS, beyond.status_checks(journal)[:_MOST_ROWS])
+        ),
         section("Victims", _victims(run)),
         section("Outcomes", _outcomes(run)),
         _how(run),
@@ -76,14 +79,15 @@ def _phases(run: Recorded) -> str:
             plain(phase.n),
             share(phase.goodput),
             seconds(phase.ttft_p50_s),
-            seconds(phase.ttft_p99_s),
-            seconds(phase.e2e_p99_s),
+            text(few.p99(phase.ttft_p99_s, phase.n)),
+            text(few.p99(phase.e2e_p99_s, phase.n)),
             share(phase.error_ratio),
         )
         for phase in run.journal.phases
     )
     heads = ("phase", "run clock", "n", "goodput", "TTFT p50", "TTFT p99", "e2e p99", "errors")
-    return table(heads, rows)
+    marked = text(few.note(run.journal))
+    return table(heads, rows) + (f"\n\n{marked}" if marked else "")
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from chaos.targets.engine_effects import (
+    ClockShift,
     ColdStart,
     DeviceError,
     DeviceMemory,
@@ -180,6 +181,7 @@ Effect: TypeAlias = (
     | DeviceMemory
     | DeviceStress
     | DeviceError
+    | ClockShift
 )
 
 

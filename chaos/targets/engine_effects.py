@@ -101,6 +101,18 @@ class DeviceStress:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockShift:
+    """The replica reads a clock of the wall that is wrong."""
+
+    offset_s: float
+    """Positive: ahead."""
+    clocks: tuple[str, ...] = ("CLOCK_REALTIME",)
+    """Which of its clocks, by their names in C."""
+    containers: tuple[str, ...] = ()
+    """Those of its containers that are meant, by name; none: the first."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceError:
     """The replica's device reports an error to its driver, and fails what is computed on it from then on."""
 

@@ -7,11 +7,11 @@ from pydantic import ModelWrapValidatorHandler, model_validator
 from pydantic_core import PydanticCustomError
 
 from chaos.reading.strict import Strict
-from chaos.targets import LostRun, TargetOptions
 from chaos.targets.external.options import ExternalOptions
 from chaos.targets.kubernetes.options import KubernetesOptions
 from chaos.targets.kubernetes.undoing import lost_objects
 from chaos.targets.local.options import LocalOptions
+from chaos.targets.options import LostRun, TargetOptions
 
 
 class TargetChoice(Strict):

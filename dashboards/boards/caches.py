@@ -3,6 +3,7 @@
 from dashboards import config
 from dashboards.boards import variables
 from dashboards.boards.panels import Dashboard, Panel, Query, Row
+from dashboards.queries import engine as engine_queries
 from dashboards.queries import replicas as queries
 
 
@@ -14,9 +15,9 @@ def caches() -> Dashboard:
         rows=(
             Row("Prefix cache", (hit_ratio(), looked_up(), found(), by_replica())),
             Row("Since each replica's start", (since_start(),)),
-            Row("KV cache", (kv_fullest(), kv_by_replica(), kv_fragmentation())),
+            Row("KV cache", (kv_fullest(), kv_by_replica(), kv_blocks(), kv_fragmentation())),
         ),
-        variables=(variables.JOB, variables.POD),
+        variables=(*variables.OF_REPLICAS, variables.EXPERIMENT),
     )
 
 
@@ -92,6 +93,18 @@ def kv_by_replica() -> Panel:
     )
 
 
+def kv_blocks() -> Panel:
+    return Panel(
+        "KV blocks by state",
+        "Of all replicas: used by running requests, cached for later prompts, free. Used ones at the top, and free and "
+        "cached ones gone: the next request preempts another, or waits.",
+        "short",
+        (Query(engine_queries.kv_blocks_by_state(), "{{state}}"),),
+        stacked=True,
+        no_value="the server does not report it",
+    )
+
+
 def kv_fragmentation() -> Panel:
     return Panel(
         "KV cache: reserved and empty",
@@ -100,6 +113,5 @@ def kv_fragmentation() -> Panel:
         "percentunit",
         (Query(queries.kv_fragmentation_by_replica(), "{{pod}}"),),
         maximum=1,
-        width=24,
         no_value="the server does not report it",
     )

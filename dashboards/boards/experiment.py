@@ -17,6 +17,8 @@ _PHASES = (
     ("recovery", "purple", fault_queries.in_recovery),
 )
 
+_NOT_JUDGED = "no run was judged yet"
+
 
 def experiment() -> Dashboard:
     return Dashboard(
@@ -24,12 +26,79 @@ def experiment() -> Dashboard:
         title="Experiment",
         description="What a fault did: goodput, failures and latency by phase, replicas, and what could be seen of it.",
         rows=(
+            Row("Outcome", (verdict(), recoveries(), budget_left())),
             Row("Fault", (faults(), replicas())),
             Row("Baseline, fault, recovery", (goodput(), failures(), latency(), ttft())),
+            Row("Cold start of the replacements", (cold_start_steps(), cold_starts())),
             Row("Where it hurt", (both_sides(), outcomes(), retries(), waiting())),
             Row("What could be seen", (telemetry(), blindness(), gateway_seen(), scrape_time().resized(8))),
         ),
-        variables=(variables.JOB, variables.POD, variables.GATEWAY_JOB),
+        variables=(*variables.OF_REPLICAS, variables.GATEWAY_JOB, variables.EXPERIMENT),
+    )
+
+
+def verdict() -> Panel:
+    return Panel(
+        "Verdict",
+        "Passed, deviated (a weakness was found) or inconclusive, as the run's report has it: there once the run was "
+        "judged, and for as long as it stays up (aftershock run --keep).",
+        "short",
+        (Query(run_queries.verdict(), "{{verdict}}"),),
+        kind="stat",
+        width=6,
+        named=True,
+        no_value=_NOT_JUDGED,
+    )
+
+
+def recoveries() -> Panel:
+    return Panel(
+        "Recovery",
+        "From the fault until service (goodput) was back, and until capacity was: every wanted replica ready, and the "
+        "new ones have served. The report has the intervals.",
+        "s",
+        (Query(run_queries.recovery_s(), "{{of}}"),),
+        kind="bargauge",
+        width=9,
+        no_value=_NOT_JUDGED,
+    )
+
+
+def budget_left() -> Panel:
+    return Panel(
+        "Error budget left",
+        "Of the planned arrivals of the whole run that may miss an objective, the share that has not, as the client "
+        "saw them: none is left at 0, and below that more missed it than may.",
+        "percentunit",
+        (Query(run_queries.run_budget_left(), "{{objective}}"),),
+        kind="bargauge",
+        limit=Limit(0, good="above"),
+        maximum=1,
+        width=9,
+        no_value="no experiment is running",
+    )
+
+
+def cold_start_steps() -> Panel:
+    return Panel(
+        "Cold start: step by step",
+        "How long each step of a start took, of the replacement that took longest for it. Kubernetes tells all of "
+        "them, a local cluster neither node nor image: a step that nobody told is in the next one.",
+        "s",
+        (Query(run_queries.cold_start_steps_s(), "{{step}}"),),
+        kind="bargauge",
+        no_value=_NOT_JUDGED,
+    )
+
+
+def cold_starts() -> Panel:
+    return Panel(
+        "Cold start: to the first token",
+        f"From a replacement's creation to its first token, or as far as it came, of the {config.WORST} slowest.",
+        "s",
+        (Query(run_queries.cold_starts_s(), "{{replica}}"),),
+        kind="bargauge",
+        no_value=_NOT_JUDGED,
     )
 
 

@@ -3,12 +3,13 @@
 A panel that the engine cannot fill is left out, and a note says why. Our own exporters tell whatever a query asks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
-from dashboards.boards.panels import Dashboard, Note, Panel, Query, Row
+from dashboards.boards.panels import Dashboard, Limit, Note, Panel, Query, Row
 from dashboards.boards.variables import Variable
-from dashboards.engines import REFERENCE, Engine, UntoldError
+from dashboards.engines import REFERENCE, REFERENCE_ENGINE, Engine, NoObjectiveError, UntoldError
 from dashboards.queries.expression import Expression
 
 _COLUMNS = 24
@@ -21,10 +22,13 @@ def for_engine(dashboard: Dashboard, engine: Engine) -> Dashboard | None:
         UntoldError: our own exporters do not tell what a query asks.
     """
     missing: dict[str, list[str]] = {}
-    variables = tuple(_variable(variable, engine) for variable in dashboard.variables)
-    if engine == REFERENCE:
-        whole = (Row(row.title, tuple(_panels(row, engine, missing))) for row in dashboard.rows)
-        return replace(dashboard, rows=tuple(whole), variables=variables)
+    variables = tuple(_variables(dashboard.variables, engine))
+    if engine.runtime == REFERENCE_ENGINE:
+        whole = tuple(Row(row.title, tuple(_panels(row, engine, missing))) for row in dashboard.rows)
+        if missing:
+            whole = tuple(Row(row.title, _flowing(iter(row.panels))) for row in whole if row.panels)
+            whole = (*whole, Row("What is not here", (_note(engine, missing),)))
+        return replace(dashboard, rows=whole, variables=variables)
     rows = [Row(row.title, _flowing(_panels(row, engine, missing))) for row in dashboard.rows]
     kept = tuple(row for row in rows if row.panels)
     ours = {query.expression.over(REFERENCE).text for panel in dashboard.panels for query in panel.queries}
@@ -54,27 +58,49 @@ def _panels(row: Row, engine: Engine, missing: dict[str, list[str]]) -> Iterator
         if isinstance(panel, Note):
             yield panel
             continue
-        queries: list[Query] = []
-        notes: list[str] = []
-        reasons: list[str] = []
-        for query in panel.queries:
-            try:
-                found = query.expression.over(engine)
-            except UntoldError as untold:
-                if engine == REFERENCE:
-                    raise
-                reasons.append(str(untold))
-            else:
-                legend = query.legend
-                for label in found.unlabelled:
-                    legend = legend.replace(f"{{{{{label}}}}}", "all")
-                queries.append(Query(Expression((found.text,)), legend, query.colour))
-                notes += found.notes
-        for reason in dict.fromkeys(reasons):
+        fitted, reasons = fit(panel, engine)
+        for reason in reasons:
             missing.setdefault(reason, []).append(panel.title)
-        if queries:
-            description = " ".join(dict.fromkeys([panel.description, *notes]))
-            yield replace(panel, queries=tuple(queries), description=description)
+        if fitted is not None:
+            yield fitted
+
+
+def fit(panel: Panel, engine: Engine) -> tuple[Panel | None, tuple[str, ...]]:
+    """A panel over the engine's series and held to its objectives, and why it lacks what it lacks.
+
+    None where the engine tells nothing of it.
+
+    Raises:
+        UntoldError: our own exporters do not tell what a query asks.
+    """
+    queries: list[Query] = []
+    notes: list[str] = []
+    reasons: list[str] = []
+    for query in panel.queries:
+        try:
+            found = query.expression.over(engine)
+        except UntoldError as untold:
+            if engine.runtime == REFERENCE_ENGINE and not isinstance(untold, NoObjectiveError):
+                raise
+            reasons.append(str(untold))
+        else:
+            legend = query.legend
+            for label in found.unlabelled:
+                legend = legend.replace(f"{{{{{label}}}}}", "all")
+            queries.append(Query(Expression((found.text,)), legend, query.colour))
+            notes += found.notes
+    limit = None if panel.limit is None else panel.limit.of(engine.objectives)
+    if not queries:
+        return None, tuple(dict.fromkeys(reasons))
+    description = " ".join(dict.fromkeys([panel.description, *_said(limit, engine), *notes]))
+    fitted = replace(panel, queries=tuple(queries), description=description, limit=limit)
+    return fitted, tuple(dict.fromkeys(reasons))
+
+
+def _said(limit: Limit | None, engine: Engine) -> Iterator[str]:
+    """The objective behind a limit, in words."""
+    if limit is not None and limit.objective:
+        yield f"Objective: {engine.objective(limit.objective).sentence}."
 
 
 def _flowing(panels: Iterator[Panel | Note]) -> tuple[Panel | Note, ...]:
@@ -102,5 +128,8 @@ def _note(engine: Engine, missing: dict[str, list[str]]) -> Note:
     )
 
 
-def _variable(variable: Variable, engine: Engine) -> Variable:
-    return replace(variable, query=Expression((variable.query.over(engine).text,)))
+def _variables(variables: Iterable[Variable], engine: Engine) -> Iterator[Variable]:
+    """Those that the engine's series can fill."""
+    for variable in variables:
+        with suppress(UntoldError):
+            yield replace(variable, query=Expression((variable.query.over(engine).text,)))

@@ -20,12 +20,12 @@ def fleet() -> Dashboard:
         description="All replicas at a glance: there, serving, within objectives; then the odd ones out by replica.",
         rows=(
             Row("Now", (replicas_now(), load_now(), tokens_now(), failed_now(), e2e_now(), ttft_now())),
-            Row("Fleet", (replicas(), outcomes(), tokens(), collectors())),
+            Row("Fleet", (replicas(), outcomes(), tokens(), collectors(), invalid())),
             Row("Seen from outside", (probed(), gray(), probe_ttft(), probe_tpot(), probe_outcomes())),
             Row("Between peers", (comm_latency(), comm_failures())),
             Row("By replica", (load(), e2e(), running(), waiting(), kv_usage(), scrape_time())),
         ),
-        variables=(variables.JOB, variables.POD, variables.GATEWAY_JOB),
+        variables=(*variables.OF_REPLICAS, variables.GATEWAY_JOB, variables.EXPERIMENT),
     )
 
 
@@ -128,6 +128,20 @@ def collectors() -> Panel:
         "short",
         (Query(queries.failing_collectors(), "{{collector}}"),),
         limit=Limit(1, good="below"),
+    )
+
+
+def invalid() -> Panel:
+    return Panel(
+        "Requests that were none",
+        "Answered 4xx per second because they cannot succeed as they are, by why: body (no JSON object), field (a "
+        "value that is not understood), unserved (a field that is not served), context_length, unknown_model, "
+        "too_large. They are in no other panel: a client of another version shows here alone.",
+        "reqps",
+        (Query(queries.invalid_requests(), "{{reason}}"),),
+        stacked=True,
+        width=24,
+        no_value="the server does not count them",
     )
 
 

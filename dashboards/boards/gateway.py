@@ -28,7 +28,7 @@ def gateway() -> Dashboard:
             Row("Balance", (attempts_by_replica(), outstanding(), in_flight(), ready())),
             Row("Out of rotation", (ejected(), ejections())),
         ),
-        variables=(variables.GATEWAY_JOB,),
+        variables=(*variables.PLACES, variables.GATEWAY_JOB, variables.EXPERIMENT),
     )
 
 

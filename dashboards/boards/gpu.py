@@ -22,7 +22,7 @@ def gpu() -> Dashboard:
             Row("Errors", errors()),
             Row("torch's allocator", allocator()),
         ),
-        variables=(variables.JOB, variables.POD),
+        variables=(*variables.PLACES, variables.JOB, variables.POD, variables.EXPERIMENT),
     )
 
 

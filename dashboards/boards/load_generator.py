@@ -25,7 +25,7 @@ def load_generator() -> Dashboard:
             Row("Where it arrives", (ended(), in_flight(), shape(), tokens())),
             Row("Impatience", (outcomes(),)),
         ),
-        variables=(variables.JOB, variables.POD, variables.GATEWAY_JOB),
+        variables=(*variables.OF_REPLICAS, variables.GATEWAY_JOB, variables.EXPERIMENT),
     )
 
 

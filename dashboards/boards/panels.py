@@ -3,13 +3,14 @@
 Nothing of Grafana is imported here, so that a report can draw the same panels.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from dashboards.boards.variables import Variable
 from dashboards.objectives import bound_s, budget
 from dashboards.queries.expression import Expression
-from exporters.slo import Objective
+from exporters.slo import Objective, named
 
 Visualisation = Literal["timeseries", "stat", "bargauge"]
 Unit = Literal[
@@ -47,6 +48,17 @@ class Limit:
 
     value: float
     good: Literal["below", "above"]
+    objective: str = ""
+    """Whose it is; empty: nobody's, it stays as it is."""
+    part: Literal["bound", "share", "budget"] = "bound"
+    """Which figure of the objective it is."""
+
+    def of(self, objectives: Iterable[Objective]) -> "Limit | None":
+        """The same limit as these objectives have it; None where they have none of that name."""
+        if not self.objective:
+            return self
+        objective = named(objectives, self.objective)
+        return None if objective is None else _OF_OBJECTIVE[self.part](objective)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,10 @@ class Panel:
     maximum: float | None = None
     min_step: str | None = None
     """The finest resolution that is asked for, as Prometheus writes durations."""
+    now_only: bool = False
+    """Whether its queries are asked once, for the end of the time shown: those over all of it are dear."""
+    named: bool = False
+    """Whether a single figure shows the name of its series in place of the value."""
     no_value: str = "no data"
     """What an empty panel says: a reason, where emptiness has a usual one."""
 
@@ -117,14 +133,17 @@ def tile(panel_title: str, description: str, unit: Unit, query: Query, limit: Li
 
 def latency_limit(objective: Objective) -> Limit:
     """Where a latency stops being good."""
-    return Limit(bound_s(objective), good="below")
+    return Limit(bound_s(objective), "below", objective.name, "bound")
 
 
 def share_limit(objective: Objective) -> Limit:
     """What share must be good."""
-    return Limit(objective.share, good="above")
+    return Limit(objective.share, "above", objective.name, "share")
 
 
 def failure_limit(objective: Objective) -> Limit:
     """What share may be bad: the error budget."""
-    return Limit(budget(objective), good="below")
+    return Limit(budget(objective), "below", objective.name, "budget")
+
+
+_OF_OBJECTIVE = {"bound": latency_limit, "share": share_limit, "budget": failure_limit}

@@ -3,6 +3,7 @@
 from dashboards import config
 from dashboards.boards import variables
 from dashboards.boards.panels import Dashboard, Panel, Query, Row, failure_limit, latency_limit, tile
+from dashboards.queries import engine as engine_queries
 from dashboards.queries import replicas as queries
 from exporters import slo
 
@@ -16,8 +17,12 @@ def queueing() -> Dashboard:
             Row("Now", (waiting_now(), oldest_now(), p99_now(), running_now(), rejected_now(), pace_now())),
             Row("Queue", (queue_time(), oldest(), waiting(), waiting_by_replica())),
             Row("Batch", (running(), pace(), throughput(), gaps())),
+            Row(
+                "Steps of the engine",
+                (step_sequences(), step_tokens(), steps(), preemptions(), idle(), bandwidth()),
+            ),
         ),
-        variables=(variables.JOB, variables.POD),
+        variables=(*variables.OF_REPLICAS, variables.EXPERIMENT),
     )
 
 
@@ -133,6 +138,75 @@ def gaps() -> Panel:
     )
 
 
+def step_sequences() -> Panel:
+    return Panel(
+        "Requests in a step",
+        "Mean requests that ran when a step ended, weighted by steps: how full the batch is. One replica's replacement "
+        "starts with few.",
+        "short",
+        (Query(engine_queries.sequences_per_step(), "requests"),),
+        no_value=_NO_ENGINE,
+    )
+
+
+def step_tokens() -> Panel:
+    return Panel(
+        "Tokens in a step",
+        "Mean tokens that a step computed, of prompts and answers. Far above the requests in a step, prompts are being "
+        "computed: gaps between tokens grow.",
+        "suffix:tok",
+        (Query(engine_queries.tokens_per_step(), "tokens"),),
+        no_value=_NO_ENGINE,
+    )
+
+
+def steps() -> Panel:
+    return Panel(
+        "Steps by how they are launched",
+        "Per second: replayed from a captured graph, or eagerly, kernel by kernel. Eager steps on a GPU cost the host "
+        "more than the device; on a CPU every step is eager.",
+        "suffix:/s",
+        (Query(engine_queries.steps_by_launch(), "{{result}}"),),
+        stacked=True,
+        no_value=_NO_ENGINE,
+    )
+
+
+def preemptions() -> Panel:
+    return Panel(
+        "Preemptions by replica",
+        "Running requests per second that lost their KV blocks and wait to be computed again, of the "
+        f"{config.WORST} replicas with the most. Their clients see a long gap, and tokens are computed twice.",
+        "suffix:/s",
+        (Query(engine_queries.preemptions_by_replica(), "{{pod}}"),),
+        no_value="the server counts none",
+    )
+
+
+def idle() -> Panel:
+    return Panel(
+        "Device idle between steps",
+        f"Share of the time that the device had nothing to do although requests ran, of the {config.WORST} replicas "
+        "with the most: what the host's part of a step costs.",
+        "percentunit",
+        (Query(engine_queries.idle_share_by_replica(), "{{pod}}"),),
+        no_value=_NO_ENGINE,
+    )
+
+
+def bandwidth() -> Panel:
+    return Panel(
+        "Memory bandwidth used",
+        "Bytes that recent steps had to read, by their time, by what a copy on the device moves; of the "
+        f"{config.WORST} replicas with the least. Near 1 while decoding, a step cannot be faster.",
+        "percentunit",
+        (Query(engine_queries.bandwidth_by_replica(), "{{pod}}"),),
+        maximum=1,
+        no_value="not measured: no GPU, or a server that is no engine",
+    )
+
+
+_NO_ENGINE = "the server tells nothing of its steps"
 _WAITING = "Requests accepted and not yet scheduled, in all replicas."
 _OLDEST = (
     "Age of the request that has waited longest, 0 when none waits. A queue that is stuck shows here alone: "

@@ -3,32 +3,30 @@
 from dashboards import config
 from dashboards.boards import variables
 from dashboards.boards.panels import Dashboard, Limit, Panel, Query, Row, latency_limit, share_limit, tile
-from dashboards.objectives import BURN_RATE_PAGE, bound_s
 from dashboards.queries import replicas as queries
 from dashboards.queries.expression import Expression
 from exporters import slo
-from exporters.slo import Objective
+from exporters.slo import BURN_RATE_PAGE, Objective
 
 
 def serving() -> Dashboard:
     return Dashboard(
         uid="aftershock-serving",
         title="Serving SLOs",
-        description="Objectives of exporters/slo.py: attained shares, burn rates, and latency quantiles.",
+        description="What was asked for and what was attained: shares, burn rates, and latency quantiles.",
         rows=(
             Row("Attained now", (ttft_share(), e2e_share(), itl_share(), availability())),
-            Row("Attained and burned", (attained(), burn_rates())),
+            Row("Attained and burned", (attained(), burn_rates(), budget_left())),
             Row("Latency", (ttft(), e2e(), itl(), tpot(), means())),
         ),
-        variables=(variables.JOB, variables.POD),
+        variables=(*variables.OF_REPLICAS, variables.EXPERIMENT),
     )
 
 
 def ttft_share() -> Panel:
     return _share(
         "First token in time",
-        f"Ended requests whose first token came within {bound_s(slo.TTFT):g} s. Exact: the bound is a "
-        "bucket edge.",
+        "Ended requests whose first token came in time. Exact where the bound is a bucket edge.",
         queries.ttft_within_objective(),
         slo.TTFT,
     )
@@ -37,8 +35,7 @@ def ttft_share() -> Panel:
 def e2e_share() -> Panel:
     return _share(
         "Answered in time",
-        f"Ended requests answered completely within {bound_s(slo.E2E):g} s. Exact: the bound is a "
-        "bucket edge.",
+        "Ended requests answered completely and in time. Exact where the bound is a bucket edge.",
         queries.e2e_within_objective(),
         slo.E2E,
     )
@@ -47,8 +44,8 @@ def e2e_share() -> Panel:
 def itl_share() -> Panel:
     return _share(
         "Token gaps in time",
-        f"Gaps between tokens of at most {bound_s(slo.ITL):g} s. The objective is about each request's "
-        "largest gap: this share of all gaps is never below it.",
+        "Gaps between tokens that were short enough. The objective is about each request's largest gap: this share of "
+        "all gaps is never below it.",
         queries.itl_within_objective(),
         slo.ITL,
     )
@@ -98,6 +95,27 @@ def burn_rates() -> Panel:
     )
 
 
+def budget_left() -> Panel:
+    left = {
+        "first token in time": queries.budget_left(queries.ttft_within_objective(), slo.TTFT),
+        "answered in time": queries.budget_left(queries.e2e_within_objective(), slo.E2E),
+        "token gaps in time": queries.budget_left(queries.itl_within_objective(), slo.ITL),
+        "answered completely": queries.budget_left(queries.answered_ratio(), slo.AVAILABILITY),
+    }
+    return Panel(
+        "Error budget left",
+        "Of what may be bad in the time shown, the share that is left: all of it at 100 %, none at 0, and below that "
+        "more was bad than may be. For the budget of a month, show 30 days.",
+        "percentunit",
+        tuple(Query(expression, legend) for legend, expression in left.items()),
+        kind="bargauge",
+        limit=Limit(0, good="above"),
+        maximum=1,
+        width=24,
+        now_only=True,
+    )
+
+
 def ttft() -> Panel:
     return _quantiles("Time to first token", "Acceptance to first token.", "ttft_seconds", slo.TTFT)
 
@@ -134,7 +152,7 @@ def means() -> Panel:
 def _share(title: str, description: str, expression: Expression, objective: Objective) -> Panel:
     panel = tile(
         title,
-        f"{description} The objective is {objective.share:.1%}.",
+        description,
         "percentunit",
         Query(expression, "attained"),
         share_limit(objective),

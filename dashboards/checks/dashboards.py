@@ -12,8 +12,8 @@ from typing import Any, get_args
 from dashboards.boards.panels import Unit
 from dashboards.checks.promql import Meaning, known_series, meanings, problems
 from dashboards.checks.syntax import parse
-from dashboards.config import GATEWAY, REPLICAS
-from exporters.series import comm, probe, run
+from dashboards.config import GATEWAY, PLACE, REPLICAS, RUN
+from exporters.series import run
 
 Json = Mapping[str, Any]
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -21,10 +21,11 @@ KNOWN: Mapping[str, Meaning] = known_series()
 """Every name that a panel may query."""
 _UNSELECTED = frozenset(
     name
-    for family in (*probe.FAMILIES, *comm.FAMILIES, *run.FAMILIES, *run.LOAD_FAMILIES)
+    for family in (*run.FAMILIES, *run.LOAD_FAMILIES)
+    if "experiment" not in family.labels
     for name in meanings(family.name, family.kind)
 )
-"""Probes, peers, faults and load belong to no replica: no variable chooses among them."""
+"""A run has one load: no variable chooses among them."""
 
 
 def dashboard_problems(dashboard: Json) -> list[str]:
@@ -109,7 +110,7 @@ def _target(target: Json) -> Iterator[str]:
 def _chosen_by_nothing(expression: str) -> Iterator[str]:
     for selector, _ in parse(expression).selectors():
         if selector.name not in _UNSELECTED and not any(
-            _chosen(selector.matchers, by) for by in (REPLICAS, GATEWAY)
+            _chosen(selector.matchers, by) for by in (REPLICAS, GATEWAY, PLACE, RUN)
         ):
             yield f"{selector.name} is not chosen by the dashboard's variables"
 
@@ -129,7 +130,8 @@ def _annotations(dashboard: Json) -> Iterator[str]:
 
 
 def _idle_variables(dashboard: Json) -> Iterator[str]:
-    used = str(dashboard["panels"]) + str([v.get("query") for v in dashboard["templating"]["list"]])
+    used = str([dashboard[key] for key in ("panels", "annotations")])
+    used += str([v.get("query") for v in dashboard["templating"]["list"]])
     for variable in dashboard["templating"]["list"]:
         name = variable["name"]
         if not re.search(rf"\$(?:{name}\b|\{{{name}\}})", used):

@@ -54,6 +54,8 @@ _SCOPE = frozenset(
 )
 _PARTS = ("_bucket", "_count", "_sum")
 _RATE_INTERVAL = "$__rate_interval"
+_SHOWN = "$__range"
+"""All the time that a dashboard shows: hardly ever fewer than four scrapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ def _of_buckets(selector: Selector, around: Sequence[Operation], known: Meaning 
 
 
 def _of_window(selector: Selector, scrape_s: float) -> Iterator[str]:
-    if isinstance(selector.window, str) and selector.window != _RATE_INTERVAL:
+    if isinstance(selector.window, str) and selector.window not in (_RATE_INTERVAL, _SHOWN):
         yield f"{selector.name}[{selector.window}] may span fewer than four scrapes: use {_RATE_INTERVAL}"
     elif isinstance(selector.window, float) and selector.window < SCRAPES_PER_WINDOW * scrape_s:
         yield f"{selector.name}[{selector.window:g}s] spans fewer than four scrapes of {scrape_s:g} s"

@@ -48,6 +48,12 @@ _OUTCOMES = {
     **dict.fromkeys(("no_replica",), "dark-orange"),
 }
 """Colours of outcomes: from Grafana's palette, by order, `ok` came out red."""
+_VERDICTS = {"passed": _GOOD, "deviated": _BAD, "inconclusive": "yellow"}
+_AXIS_PX, _LEGEND_PX = 72, 280
+_WIDE = 12
+"""Columns from which on there is room for a legend beside the chart."""
+_MEANT = {"{{outcome}}": _OUTCOMES, "{{verdict}}": _VERDICTS}
+"""By the legend that names them."""
 _SOFT_MAXIMUM = {"percentunit": 0.05, "reqps": 1, "short": 1}
 """Where an axis ends at least: Grafana draws nothing but zeros from 0 to 100, and a share up to 10000 %."""
 
@@ -103,7 +109,11 @@ def _panel(panel: Panel) -> Builder:
         case "timeseries":
             builder = _timeseries(panel)
         case "stat":
-            builder = stat.Panel().reduce_options(_last()).graph_mode(common_model.BigValueGraphMode.AREA)
+            figure = stat.Panel().reduce_options(_last())
+            builder = figure.graph_mode(common_model.BigValueGraphMode.AREA)
+            if panel.named:
+                figure.graph_mode(common_model.BigValueGraphMode.NONE)
+                figure.text_mode(common_model.BigValueTextMode.NAME)
         case "bargauge":
             builder = (
                 bargauge.Panel().reduce_options(_last()).orientation(common_model.VizOrientation.HORIZONTAL)
@@ -116,13 +126,17 @@ def _panel(panel: Panel) -> Builder:
     if panel.min_step is not None:
         builder.interval(panel.min_step)
     for ref_id, query in zip(ascii_uppercase, panel.queries, strict=False):
-        builder.with_target(_query(query, ref_id))
-        if query.legend == "{{outcome}}":
-            for outcome, name in _OUTCOMES.items():
-                builder.override_by_name(outcome, [_colour(name)])
-        if query.colour is not None:
-            builder.override_by_query(ref_id, [_colour(query.colour)])
+        builder.with_target(_query(query, ref_id, now_only=panel.now_only))
+        _coloured(builder, query, ref_id)
     return builder
+
+
+def _coloured(builder: Builder, query: Query, ref_id: str) -> None:
+    """Colours that mean something are the same everywhere."""
+    for name, colour in _MEANT.get(query.legend, {}).items():
+        builder.override_by_name(name, [_colour(colour)])
+    if query.colour is not None:
+        builder.override_by_query(ref_id, [_colour(query.colour)])
 
 
 def _colour(name: str) -> model.DynamicConfigValue:
@@ -130,21 +144,26 @@ def _colour(name: str) -> model.DynamicConfigValue:
 
 
 def _timeseries(panel: Panel) -> timeseries.Panel:
-    # Below a chart two rows are whole and further ones are not. Labels may make any number of rows.
     by_label = any("{{" in query.legend for query in panel.queries)
-    crowded = by_label or len(panel.queries) > 2
+    # Of panels of one width each begins and ends its axis of time at the same place, whatever its unit and its
+    # series: a fault window is straight above that of the next one. Narrow ones have no room beside the chart, and
+    # below it for two rows.
+    wide = panel.width >= _WIDE
+    beside = wide or by_label or len(panel.queries) > 2
+    legend = (
+        common.VizLegendOptions()
+        .show_legend(True)
+        .display_mode(common_model.LegendDisplayMode.TABLE)
+        .placement(common_model.LegendPlacement.RIGHT if beside else common_model.LegendPlacement.BOTTOM)
+        .calcs(["max", "lastNotNull"] if by_label else ["mean", "max", "lastNotNull"])
+    )
     builder = (
         timeseries.Panel()
         .line_width(1)
         .fill_opacity(40 if panel.stacked else 8)
         .show_points(common_model.VisibilityMode.AUTO)
-        .legend(
-            common.VizLegendOptions()
-            .show_legend(True)
-            .display_mode(common_model.LegendDisplayMode.TABLE)
-            .placement(common_model.LegendPlacement.RIGHT if crowded else common_model.LegendPlacement.BOTTOM)
-            .calcs(["max", "lastNotNull"] if by_label else ["mean", "max", "lastNotNull"])
-        )
+        .axis_width(_AXIS_PX)
+        .legend(legend.width(_LEGEND_PX) if wide else legend)
         .tooltip(
             common.VizTooltipOptions()
             .mode(common_model.TooltipDisplayMode.MULTI)
@@ -173,16 +192,16 @@ def _thresholds(limit: Limit | None, plain: str) -> dashboard.ThresholdsConfig:
     return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(steps)
 
 
-def _query(query: Query, ref_id: str) -> prometheus.Dataquery:
-    return (
+def _query(query: Query, ref_id: str, *, now_only: bool) -> prometheus.Dataquery:
+    builder = (
         prometheus.Dataquery()
         .ref_id(ref_id)
         .datasource(_SOURCE)
         .expr(query.expression.text)
         .legend_format(query.legend)
-        .range()
         .format(PromQueryFormat.TIME_SERIES)
     )
+    return builder.instant() if now_only else builder.range()
 
 
 def _annotation() -> dashboard.AnnotationQuery:

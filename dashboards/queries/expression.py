@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from string import Formatter
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from dashboards.config import WINDOW
+from dashboards.config import MODEL, REPLICAS, SHOWN, WINDOW
 from dashboards.engines import REFERENCE, Engine, UntoldError
+from dashboards.objectives import bound_s, budget
 from dashboards.sources import Source, added, le_matcher, normalised, quoted, selected
 from exporters.profiles.signals import SIGNALS, Signal
 from exporters.series.family import Family
@@ -53,6 +54,8 @@ class Samples:
     """Of a histogram: `_bucket`, `_count` or `_sum`."""
     bound_s: float | None = None
     """Of buckets: the upper edge."""
+    objective: str = ""
+    """Of buckets: the objective whose bound is the upper edge, as whoever holds the engine to it has it."""
     function: str = ""
     """Of the samples in a window, such as `rate`; empty: the samples of now."""
 
@@ -78,14 +81,15 @@ class Samples:
         parts: list[str] = []
         notes: list[str] = []
         labelled = {"pod", "le"}
+        upper_s = bound_s(engine.objective(self.objective)) if self.objective else self.bound_s
         for source in engine.sources(self.subject):
             labelled |= {*source.labels, *source.series.fixed}
             matchers = _in_engine_words(self.matchers, source)
             if matchers is None:
                 continue
-            edge, said = _edge(source, self.bound_s)
+            edge, said = _edge(source, upper_s)
             notes += said
-            given = ",".join(filter(None, (self.scope, *matchers, edge)))
+            given = ",".join(filter(None, (self.scope, *self._of_model(source), *matchers, edge)))
             window = WINDOW if self.function else ""
             narrowed = _narrowed(source, self.by)
             parts.append(
@@ -95,6 +99,30 @@ class Samples:
             said = [f"{label}{operator}{value}" for label, operator, value in self.matchers]
             raise UntoldError(f"{self.declaration.name} has no {', '.join(said)} there")
         return EngineQuery(added(parts), tuple(dict.fromkeys(notes)), frozenset(self.by) - labelled)
+
+    def _of_model(self, source: Source) -> Iterator[str]:
+        """Of replicas' series that say which model they are about: those of the chosen one."""
+        if self.scope == REPLICAS and "model" in source.labels:
+            yield f'{source.labels["model"]}=~"{MODEL}"'
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNames:
+    """A hole for a selector of replicas' series that say which model they are about, and the label they say it in."""
+
+    scope: str = ""
+
+    def over(self, engine: Engine) -> EngineQuery:
+        """Both, with a comma between.
+
+        Raises:
+            UntoldError: the engine's series do not name a model.
+        """
+        for source in (found for signal in engine.profile.signals for found in engine.of(signal)):
+            if "model" in source.labels:
+                part = "_count" if source.kind == "histogram" else ""
+                return EngineQuery(f"{selected(source, part, (self.scope,))}, {source.labels['model']}")
+        raise UntoldError(f"the series of {engine.profile.title} name no model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +139,44 @@ class AnySeries:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """A hole for an objective's error budget: the share that may be bad."""
+
+    objective: str
+
+    def over(self, engine: Engine) -> EngineQuery:
+        """The number.
+
+        Raises:
+            NoObjectiveError: the engine is held to no such objective.
+        """
+        return EngineQuery(f"{budget(engine.objective(self.objective)):g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A hole for an expression over all the time that the dashboard shows, in place of a moving window."""
+
+    expression: "Expression"
+
+    def over(self, engine: Engine) -> EngineQuery:
+        """The same with another window.
+
+        Raises:
+            UntoldError: the engine does not tell what it asks.
+        """
+        found = self.expression.over(engine)
+        return replace(found, text=found.text.replace(WINDOW, SHOWN))
+
+
+Hole: TypeAlias = Samples | AnySeries | ModelNames | Budget | Shown
+
+
+@dataclass(frozen=True, slots=True)
 class Expression:
     """PromQL with holes."""
 
-    parts: tuple[str | Samples | AnySeries, ...]
+    parts: tuple[str | Hole, ...]
 
     @property
     def text(self) -> str:
@@ -137,14 +199,12 @@ class Expression:
         )
 
 
-def promql(template: str, **inserted: Expression | Samples | AnySeries) -> Expression:
+def promql(template: str, **inserted: Expression | Hole) -> Expression:
     """The template, as `str.format` reads it, with an expression or a hole in place of each name."""
     return Expression(tuple(_parts(template, inserted)))
 
 
-def _parts(
-    template: str, inserted: dict[str, Expression | Samples | AnySeries]
-) -> Iterator[str | Samples | AnySeries]:
+def _parts(template: str, inserted: dict[str, Expression | Hole]) -> Iterator[str | Hole]:
     for text, name, _, _ in Formatter().parse(template):
         if text:
             yield text

@@ -1,6 +1,6 @@
 """Every query of the faults in force, and other queries seen by phase: baseline, fault, recovery."""
 
-from dashboards.config import PHASE_MEMORY
+from dashboards.config import PHASE_MEMORY, RUN
 from dashboards.queries.expression import Expression, promql
 from dashboards.queries.promql import now
 from exporters.series.run import CHAOS_ACTIVE
@@ -8,7 +8,7 @@ from exporters.series.run import CHAOS_ACTIVE
 
 def faults_active() -> Expression:
     """1 while a fault is in force, by fault, kind and target."""
-    return now("max", CHAOS_ACTIVE, "", by=("experiment", "fault", "kind", "target"))
+    return now("max", CHAOS_ACTIVE, RUN, by=("experiment", "fault", "kind", "target"))
 
 
 def fault_windows() -> Expression:
@@ -33,8 +33,8 @@ def in_recovery(expression: Expression) -> Expression:
 
 
 def _active() -> Expression:
-    return promql("{active} > 0", active=now("max", CHAOS_ACTIVE, ""))
+    return promql("{active} > 0", active=now("max", CHAOS_ACTIVE, RUN))
 
 
 def _lately() -> Expression:
-    return Expression((f"max (max_over_time({CHAOS_ACTIVE.name}[{PHASE_MEMORY}])) > 0",))
+    return Expression((f"max (max_over_time({CHAOS_ACTIVE.name}{{{RUN}}}[{PHASE_MEMORY}])) > 0",))

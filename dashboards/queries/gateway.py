@@ -1,7 +1,6 @@
 """Every query of the gateway's series: what clients got, and what it took. Each a named function, written once."""
 
 from dashboards.config import GATEWAY, WORST
-from dashboards.objectives import bound_s
 from dashboards.queries.expression import Expression, Matcher, promql
 from dashboards.queries.promql import (
     OK,
@@ -46,12 +45,12 @@ def failure_ratio() -> Expression:
 
 def good_ratio() -> Expression:
     """Share of logical requests answered completely and within the end-to-end objective, retries included."""
-    return share_within(gateway.GATEWAY_REQUEST_SECONDS, GATEWAY, bound_s(slo.E2E), OK)
+    return share_within(gateway.GATEWAY_REQUEST_SECONDS, GATEWAY, slo.E2E, OK)
 
 
 def good() -> Expression:
     """Logical requests per second answered completely and within the end-to-end objective: goodput."""
-    return within(gateway.GATEWAY_REQUEST_SECONDS, GATEWAY, bound_s(slo.E2E), OK)
+    return within(gateway.GATEWAY_REQUEST_SECONDS, GATEWAY, slo.E2E, OK)
 
 
 def latency(q: float) -> Expression:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from dashboards.queries.expression import Expression, Matcher, Samples, promql
 from exporters.series.family import Family
+from exporters.slo import Objective
 
 Subject = str | Family
 OK = Matcher("outcome", "=", "ok")
@@ -34,20 +35,27 @@ def greatest_rate(subject: Subject, scope: str, *, by: tuple[str, ...]) -> Expre
     return promql(f"{_over('max', by)} ({{counted}})", counted=counted)
 
 
-def within(subject: Subject, scope: str, bound_s: float, *matchers: Matcher) -> Expression:
-    """Observations per second at or below `bound_s` seconds: exact, because the bound is a bucket edge."""
-    counted = Samples(subject, scope, matchers, part="_bucket", bound_s=bound_s, function="rate")
+def within(subject: Subject, scope: str, bound: float | Objective, *matchers: Matcher) -> Expression:
+    """Observations per second at or below a bound in seconds, or of an objective: exact where that is a bucket edge."""
+    counted = _at_or_below(Samples(subject, scope, matchers, part="_bucket", function="rate"), bound)
     return promql("sum ({counted})", counted=counted)
 
 
-def share_within(subject: Subject, scope: str, bound_s: float, *matchers: Matcher) -> Expression:
-    """Share of the observations that match, and are at or below `bound_s`."""
+def share_within(subject: Subject, scope: str, bound: float | Objective, *matchers: Matcher) -> Expression:
+    """Share of the observations that match, and are at or below a bound in seconds, or of an objective."""
     whole = Samples(subject, scope, part="_count")
-    part = Samples(subject, scope, matchers, part="_bucket", bound_s=bound_s)
+    part = _at_or_below(Samples(subject, scope, matchers, part="_bucket"), bound)
     return share(
         promql("sum ({grown})", grown=_grown(part, whole, ignoring="le")),
         promql("sum ({grown})", grown=_grown(whole, whole)),
     )
+
+
+def _at_or_below(buckets: Samples, bound: float | Objective) -> Samples:
+    """The bucket of a bound: of an objective only its name is kept, since the engine says what its bound is."""
+    if isinstance(bound, Objective):
+        return replace(buckets, objective=bound.name)
+    return replace(buckets, bound_s=bound)
 
 
 def share_counted(part: Subject, whole: Subject, scope: str, *, by: tuple[str, ...]) -> Expression:

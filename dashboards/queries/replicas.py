@@ -9,8 +9,7 @@ Grafana fills them in, or `dashboards.config.bound` does.
 """
 
 from dashboards.config import REPLICAS, WORST
-from dashboards.objectives import bound_s, budget
-from dashboards.queries.expression import Expression, Matcher, Samples, promql
+from dashboards.queries.expression import Budget, Expression, Matcher, Samples, Shown, promql
 from dashboards.queries.promql import (
     OK,
     bucket_rates,
@@ -47,6 +46,11 @@ def requests_ended() -> Expression:
 def requests_by_replica() -> Expression:
     """Requests per second that ended, of the replicas with the most."""
     return worst(WORST, total_rate("request", REPLICAS, by=("pod",)))
+
+
+def invalid_requests() -> Expression:
+    """Requests per second that were answered 4xx because they cannot succeed, by why."""
+    return total_rate(server.INVALID_REQUESTS, REPLICAS, by=("reason",))
 
 
 def replica_failure_ratio() -> Expression:
@@ -94,7 +98,7 @@ def latency_by_replica(signal: str, q: float) -> Expression:
 
 def e2e_within_objective() -> Expression:
     """Share of ended requests that were answered completely and within the end-to-end objective."""
-    return share_within("e2e_seconds", REPLICAS, bound_s(slo.E2E), OK)
+    return share_within("e2e_seconds", REPLICAS, slo.E2E, OK)
 
 
 def ttft_within_objective() -> Expression:
@@ -102,18 +106,24 @@ def ttft_within_objective() -> Expression:
 
     At most 1: requests that got their token end later, which a changing load would show as more than all.
     """
-    good = within("ttft_seconds", REPLICAS, bound_s(slo.TTFT))
+    good = within("ttft_seconds", REPLICAS, slo.TTFT)
     return promql("clamp_max({share}, 1)", share=share(good, requests_ended()))
 
 
 def itl_within_objective() -> Expression:
     """Share of gaps between two tokens that are within the objective."""
-    return share_within("itl_seconds", REPLICAS, bound_s(slo.ITL))
+    return share_within("itl_seconds", REPLICAS, slo.ITL)
 
 
 def burn_rate(good_ratio: Expression, objective: Objective) -> Expression:
     """How many times faster than allowed the error budget is used up; 1 uses it up exactly in its period."""
-    return promql(f"(1 - {{good}}) / {budget(objective):g}", good=good_ratio)
+    return promql("(1 - {good}) / {budget}", good=good_ratio, budget=Budget(objective.name))
+
+
+def budget_left(good_ratio: Expression, objective: Objective) -> Expression:
+    """Share of the error budget of the time shown that is left; below 0: more was bad than may be."""
+    burned = promql("(1 - {good}) / {budget}", good=Shown(good_ratio), budget=Budget(objective.name))
+    return promql("1 - {burned}", burned=burned)
 
 
 # Queue and batch.

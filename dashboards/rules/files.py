@@ -11,7 +11,8 @@ from dashboards.engines import REFERENCE, Engine, engines
 from dashboards.rules.alerting import alerting_rules
 from dashboards.rules.groups import Group, Timing, to_yaml
 from dashboards.rules.recording import recording_rules
-from dashboards.rules.slo import fit, slo_rules
+from dashboards.rules.slo import JUDGED, fit, slo_rules
+from exporters import slo
 
 FOLDER = "dashboards/generated"
 RUNBOOKS = "docs/runbooks/"
@@ -45,12 +46,26 @@ def render() -> dict[str, str]:
         **{f"{FOLDER}/rules/{engine.runtime}.yaml": rule_file(engine) for engine in engines()},
         f"{FOLDER}/live.rules.yaml": rule_file(REFERENCE, LIVE),
         **{
-            f"{FOLDER}/{engine.runtime}.live.rules.yaml": rule_file(replace(engine, job=REFERENCE.job), LIVE)
+            f"{FOLDER}/{engine.runtime}.live.rules.yaml": live_rules(engine)
             for engine in engines()
             if engine != REFERENCE and engine.of("request")
         },
         f"{FOLDER}/prometheus-rule.yaml": prometheus_rule(),
     }
+
+
+def own_files(engine: Engine) -> dict[str, str]:
+    """The rules of one engine for whoever holds it to objectives of their own: name and text of each file."""
+    return {
+        f"{engine.runtime}.rules.yaml": rule_file(engine),
+        f"{engine.runtime}.live.rules.yaml": live_rules(engine),
+        f"{engine.runtime}.prometheus-rule.yaml": prometheus_rule(engine),
+    }
+
+
+def live_rules(engine: Engine) -> str:
+    """The rules of an engine for a run of minutes, on the local target's scrape job."""
+    return rule_file(replace(engine, job=REFERENCE.job), LIVE)
 
 
 def rule_file(engine: Engine, timing: Timing = PRODUCTION, *, runbooks: str = RUNBOOKS) -> str:
@@ -97,12 +112,17 @@ def _of_runtime(engine: Engine, groups: Sequence[Group]) -> tuple[Group, ...]:
 
 
 def _head(engine: Engine, timing: Timing) -> str:
-    said = [fit(engine, objective)[1] for objective in engine.objectives]
+    said = [fit(engine, objective)[1] for objective in engine.objectives if objective.name in JUDGED]
     lines = [
         _HEAD,
         f"{engine.profile.title}, release {engine.profile.release}: replicas in the scrape job `{engine.job}`.",
         f"For scrapes at most {timing.scrape_s:g} s apart.",
         *([_SCALED.format(factor=timing.factor)] if timing.factor != 1 else []),
+        *(
+            f"Objective: {objective.name}: {objective.sentence}."
+            for objective in engine.objectives
+            if tuple(engine.objectives) != slo.OBJECTIVES
+        ),
         *filter(None, said),
         *(
             f"No {signal}: {reason}."

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dashboards.engines import REFERENCE_ENGINE, Engine
-from dashboards.objectives import BURN_RATE_PAGE, bound_s, budget
+from dashboards.objectives import bound_s, budget
 from dashboards.rules.groups import (
     DAY_S,
     HOUR_S,
@@ -21,7 +21,7 @@ from dashboards.rules.groups import (
     duration,
 )
 from dashboards.sources import Source, le_matcher
-from exporters.slo import Objective
+from exporters.slo import BURN_RATE_PAGE, Objective
 
 KEEP = "cluster, namespace, model, runtime"
 """What an objective is kept for: each model of each namespace has a budget of its own."""
@@ -81,7 +81,7 @@ def indicators(engine: Engine) -> tuple[Indicator, ...]:
     Raises:
         ValueError: a budget too large for the alerts ever to fire.
     """
-    fitted = (fit(engine, objective)[0] for objective in engine.objectives)
+    fitted = (fit(engine, objective)[0] for objective in engine.objectives if objective.name in _INDICATORS)
     found = (_INDICATORS[one.name](one) for one in fitted if one is not None)
     return tuple(replace(indicator, runtime=engine.runtime) for indicator in found)
 
@@ -180,6 +180,8 @@ def _availability(objective: Objective) -> Indicator:
 
 
 _INDICATORS = {"ttft": _ttft, "itl": _itl, "e2e": _e2e, "availability": _availability}
+JUDGED = frozenset(_INDICATORS)
+"""The objectives that rules watch; goodput is made of them."""
 
 
 def _sum(selector: str) -> str:

@@ -1,6 +1,6 @@
 """The reference server's own profile, made of the declared families: what they are is not written twice."""
 
-from exporters.profiles.profile import Absence, Profile, Series
+from exporters.profiles.profile import Profile, Series
 from exporters.profiles.signals import SIGNALS
 from exporters.series.family import Family
 from exporters.series.groups import GROUPS
@@ -8,15 +8,16 @@ from exporters.series.groups import GROUPS
 _PREFIX = "ds_"
 _OF_TORCH = "only inside the process that uses torch on a GPU"
 _ENABLE = {
+    **dict.fromkeys(
+        ("prefix_hits", "prefix_lookups"), "the server names its caches: InferenceMetrics(cache_tiers=...)"
+    ),
+    "kv_usage": "the server tells it: InferenceMetrics.kv_usage",
+    "preemptions": "a server that is an engine counts them: InferenceMetrics.engine",
     "comm_seconds": "runs beside the server, `python -m exporters comm`",
     "gpu_memory_reserved": _OF_TORCH,
     "gpu_memory_fragmentation": _OF_TORCH,
 }
 _LIMIT = {"gpu_util": "1 means that any kernel ran, not that the device is full"}
-_NEVER_PREEMPTS = Absence(
-    signals=("preemptions",),
-    reason="the reference server reserves all that a request can need before it starts, so it never preempts",
-)
 
 
 def reference_profile() -> Profile:
@@ -32,7 +33,6 @@ def reference_profile() -> Profile:
         endpoint=":8081/metrics",
         labels={"model": "model"},
         signals={family.signal: (_series(family),) for family in families},
-        absent=(_NEVER_PREEMPTS,),
     )
 
 

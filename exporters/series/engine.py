@@ -59,6 +59,7 @@ PREEMPTIONS = Family(
     "Running requests that lost their KV blocks to others and were computed again later.",
     unit="requests",
     labels=("model",),
+    signal="preemptions",
 )
 
 FAMILIES = (STEP_SEQUENCES, STEP_TOKENS, STEPS, IDLE_SECONDS, BANDWIDTH_UTILISATION, KV_BLOCKS, PREEMPTIONS)

@@ -6,7 +6,7 @@ from exporters.series.server import E2E_EDGES
 GATEWAY_REQUESTS = Family(
     "ds_gateway_requests_total",
     "counter",
-    "Logical requests that ended at the gateway, however many replicas they tried, by what the client got.",
+    "Logical requests to generate (POST) that ended at the gateway, retries included, by what the client got.",
     unit="requests",
     labels=("outcome",),
 )
@@ -36,6 +36,7 @@ GATEWAY_REQUEST_SECONDS = Family(
     unit="seconds",
     labels=("outcome",),
     buckets=E2E_EDGES,
+    objective="e2e",
 )
 GATEWAY_OUTSTANDING = Family(
     "ds_gateway_replica_outstanding",

@@ -1,4 +1,4 @@
-"""The series of a run: its faults, the telemetry that it should see, and the load that it offers."""
+"""The series of a run: its faults, what it came to, the telemetry that it should see, and the load that it offers."""
 
 from exporters.series.family import Family
 
@@ -23,6 +23,38 @@ TELEMETRY_REPORTING = Family(
     unit="targets",
     labels=("job_name",),
 )
+RUN_VERDICT = Family(
+    "ds_run_verdict",
+    "gauge",
+    "1 for what the run came to: passed, deviated or inconclusive. Absent until it was judged.",
+    labels=("experiment", "verdict"),
+)
+RUN_RECOVERY = Family(
+    "ds_run_recovery_seconds",
+    "gauge",
+    "From the first fault until service (goodput) or capacity (every wanted replica has served) was back; +Inf: not "
+    "while it was looked at. Absent until the run was judged, and where there was nothing to recover from.",
+    unit="seconds",
+    labels=("experiment", "of"),
+)
+RUN_BUDGET_LEFT = Family(
+    "ds_run_error_budget_left_ratio",
+    "gauge",
+    "Of the planned arrivals of the whole run that may miss the objective, the share that has not; below 0: more "
+    "missed it than may.",
+    unit="ratio",
+    labels=("experiment", "objective"),
+)
+RUN_COLD_START = Family(
+    "ds_run_cold_start_seconds",
+    "gauge",
+    "How long a replica that came into being after a fault took for one step of its start, since the step before that "
+    "somebody told. Absent until the run was judged, and for steps that the target does not tell.",
+    unit="seconds",
+    labels=("experiment", "replica", "step"),
+)
+COLD_START_STEPS = ("1 scheduled", "2 pulled", "3 started", "4 loaded and ready", "5 first token")
+"""In their order, which bars and legends keep by name."""
 
 _LAG_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -53,5 +85,8 @@ LOAD_LAG = Family(
     buckets=_LAG_EDGES,
 )
 
-FAMILIES = (CHAOS_ACTIVE, TELEMETRY_EXPECTED, TELEMETRY_REPORTING)
+FAMILIES = (
+    *(CHAOS_ACTIVE, TELEMETRY_EXPECTED, TELEMETRY_REPORTING),
+    *(RUN_VERDICT, RUN_RECOVERY, RUN_BUDGET_LEFT, RUN_COLD_START),
+)
 LOAD_FAMILIES = (LOAD_PLANNED, LOAD_REQUESTS, LOAD_IN_FLIGHT, LOAD_LAG)

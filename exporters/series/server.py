@@ -9,6 +9,9 @@ from exporters.slo import E2E_BOUND_S, ITL_BOUND_S, TTFT_BOUND_S
 OUTCOMES = ("ok", "error", "timeout", "aborted", "rejected")
 """How a server's request can end: aborted by the client, timed out or rejected by the server, or failed."""
 DIRECTIONS = ("prompt", "generation")
+INVALID_REASONS = ("body", "field", "unserved", "context_length", "unknown_model", "too_large")
+"""Why a request was none: no JSON object; a value that is not understood; a field that is not served; too many tokens;
+a model that is not here; too many bytes."""
 STREAMING = ("true", "false")
 
 
@@ -37,6 +40,7 @@ INFERENCE_LATENCY = Family(
     unit="seconds",
     labels=("model", "outcome", "streaming"),
     buckets=E2E_EDGES,
+    objective="e2e",
     signal="e2e_seconds",
 )
 TIME_TO_FIRST_TOKEN = Family(
@@ -47,6 +51,7 @@ TIME_TO_FIRST_TOKEN = Family(
     unit="seconds",
     labels=("model",),
     buckets=_TTFT_EDGES,
+    objective="ttft",
     signal="ttft_seconds",
 )
 TIME_PER_OUTPUT_TOKEN = Family(
@@ -56,6 +61,7 @@ TIME_PER_OUTPUT_TOKEN = Family(
     unit="seconds",
     labels=("model",),
     buckets=_TOKEN_EDGES,
+    objective="itl",
     signal="tpot_seconds",
 )
 INTER_TOKEN_LATENCY = Family(
@@ -65,6 +71,7 @@ INTER_TOKEN_LATENCY = Family(
     unit="seconds",
     labels=("model",),
     buckets=_TOKEN_EDGES,
+    objective="itl",
     signal="itl_seconds",
 )
 QUEUE_TIME = Family(
@@ -84,6 +91,15 @@ REQUESTS = Family(
     unit="requests",
     labels=("model", "outcome"),
     signal="request",
+)
+INVALID_REQUESTS = Family(
+    "ds_invalid_requests_total",
+    "counter",
+    "Requests answered 4xx because they cannot succeed as they are, by why: body (no JSON object), field (a value that "
+    "is not understood), unserved (a field that is not served), context_length, unknown_model, too_large (bytes). They "
+    "are in no other series. Absent where the server does not count them.",
+    unit="requests",
+    labels=("model", "reason"),
 )
 TOKENS = Family(
     "ds_tokens_total",
@@ -120,7 +136,7 @@ OLDEST_QUEUED_AGE = Family(
 KV_CACHE_USAGE = Family(
     "ds_kv_cache_usage_ratio",
     "gauge",
-    "Used share of the KV cache, 0 to 1.",
+    "Used share of the KV cache, 0 to 1; absent where the server does not report it.",
     unit="ratio",
     labels=("model",),
     signal="kv_usage",
@@ -136,7 +152,7 @@ KV_CACHE_FRAGMENTATION = Family(
 CACHE_QUERIES = Family(
     "ds_cache_queries_total",
     "counter",
-    "Prompt tokens looked up in a cache tier.",
+    "Prompt tokens looked up in a cache tier; absent where the server has none.",
     unit="tokens",
     labels=("model", "tier"),
     signal="prefix_lookups",
@@ -144,7 +160,7 @@ CACHE_QUERIES = Family(
 CACHE_HITS = Family(
     "ds_cache_hits_total",
     "counter",
-    "Prompt tokens found in a cache tier.",
+    "Prompt tokens found in a cache tier; absent where the server has none.",
     unit="tokens",
     labels=("model", "tier"),
     signal="prefix_hits",
@@ -163,6 +179,6 @@ BUILD_INFO = Family(
 
 FAMILIES = (
     *(INFERENCE_LATENCY, TIME_TO_FIRST_TOKEN, TIME_PER_OUTPUT_TOKEN, INTER_TOKEN_LATENCY, QUEUE_TIME),
-    *(REQUESTS, TOKENS, REQUESTS_RUNNING, REQUESTS_WAITING, OLDEST_QUEUED_AGE),
+    *(REQUESTS, INVALID_REQUESTS, TOKENS, REQUESTS_RUNNING, REQUESTS_WAITING, OLDEST_QUEUED_AGE),
     *(KV_CACHE_USAGE, KV_CACHE_FRAGMENTATION, CACHE_QUERIES, CACHE_HITS, CACHE_HIT_RATIO, BUILD_INFO),
 )

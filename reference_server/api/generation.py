@@ -6,10 +6,12 @@ from types import TracebackType
 from typing import Self
 
 from reference_server.api.errors import ApiError, queue_full, timed_out
-from reference_server.api.openai_protocol import Order
 from reference_server.engine import Engine, QueueFullError
 from reference_server.instrumentation import RequestEvents
-from reference_server.sequence import Output
+from reference_server.sequence import Output, TokenSequence
+
+_OUTCOMES = {504: "timeout", 429: "rejected"}
+"""Rejected are those choices of a request, too, whose like found no more place in the queue."""
 
 
 class Generation:
@@ -19,13 +21,16 @@ class Generation:
     ApiError 429 when the queue is full.
     """
 
-    def __init__(self, engine: Engine, order: Order, events: RequestEvents, *, within_s: float) -> None:
+    def __init__(
+        self, engine: Engine, sequence: TokenSequence, events: RequestEvents, *, within_s: float
+    ) -> None:
         self._engine = engine
-        self._within_s = min(within_s, order.within_s)
+        self._within_s = within_s
         self._complete = False
         self._arrivals: asyncio.Queue[Output | ApiError] = asyncio.Queue()
         self._passed_on: Callable[[str], None] | None = None
-        self.sequence = order.sequence
+        self._take: Callable[[Output | ApiError], None] = self._arrivals.put_nowait
+        self.sequence = sequence
         self.sequence.events, self.sequence.receive = events, self._receive
 
     def __enter__(self) -> Self:
@@ -68,15 +73,19 @@ class Generation:
         """
         self._passed_on = take
 
+    def hand_on(self, take: Callable[[Output | ApiError], None]) -> None:
+        """Whatever arrives goes to `take` instead, errors too; said before entering, for one of several choices."""
+        self._take = take
+
     def _receive(self, output: Output) -> None:
         if self._passed_on is None or output.finish_reason is not None or not self._arrivals.empty():
-            self._arrivals.put_nowait(output)
+            self._take(output)
         else:
             self._passed_on(output.text)
 
     def fail(self, error: ApiError) -> None:
         """End it from outside."""
-        self._arrivals.put_nowait(error)
+        self._take(error)
 
 
 def _outcome(error: BaseException | None) -> str:
@@ -84,4 +93,4 @@ def _outcome(error: BaseException | None) -> str:
         return "ok"
     if isinstance(error, asyncio.CancelledError | ConnectionError):
         return "aborted"
-    return "timeout" if isinstance(error, ApiError) and error.status == 504 else "error"
+    return _OUTCOMES.get(error.status, "error") if isinstance(error, ApiError) else "error"

@@ -3,19 +3,23 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from aiohttp import HttpVersion11, web
 
+from reference_server.api.choices import Choices
 from reference_server.api.errors import ApiError, invalid, unavailable
+from reference_server.api.field_list import UNSERVED, cannot_shape
 from reference_server.api.generation import Generation
 from reference_server.api.openai_answers import CHAT, COMPLETION, Answer, Format, event, usage
 from reference_server.api.openai_protocol import Order, chat_order, completion_order
+from reference_server.api.refusals import why_invalid
 from reference_server.config import Settings
 from reference_server.engine import Engine
 from reference_server.health import why_not_alive, why_not_ready
 from reference_server.instrumentation import Instrumentation, Uninstrumented
 from reference_server.models.served_model import ServedModel
+from reference_server.sequence import TokenSequence
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OrderParser = Callable[[bytes, ServedModel], Order]
@@ -37,6 +41,8 @@ class Api:
         self._served = served
         self._engine = engine
         self._instrumentation = instrumentation
+        self._invalid_requests = instrumentation.invalid_requests
+        """Asked for now, so that its series are there from the start."""
         self._created = int(time.time())
         self.in_flight: set[Generation] = set()
         self.idle = asyncio.Event()
@@ -94,22 +100,68 @@ class Api:
 
     def _handler(self, form: Format, parse: OrderParser) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            order = parse(await request.read(), self._served)
-            if order.streaming and self._settings.serving_mode == "batch":
-                raise invalid("stream: this replica serves whole answers only", "stream")
+            order = await self._understood(request, parse)
             instrumentation = _UNCOUNTED if self.is_observer(request) else self._instrumentation
-            events = instrumentation.request(streaming=order.streaming)
             if reason := self.why_refused():
-                events.finished("rejected")
+                for _ in order.sequences:
+                    instrumentation.request(streaming=order.streaming).finished("rejected")
                 raise unavailable(reason)
             answer = Answer(form, self._served.name, include_usage=order.include_usage)
-            generation = Generation(self._engine, order, events, within_s=self._settings.request_s)
+            if not order.plain:
+                return await self._choices(request, order, answer, instrumentation)
+            generation = self._generation(order, order.sequence, instrumentation)
             with self._tracked(generation):
                 if order.streaming:
                     return await self.stream(request, generation, answer)
                 return await _whole(generation, answer)
 
         return handle
+
+    async def _understood(self, request: web.Request, parse: OrderParser) -> Order:
+        """The order, or ApiError, counted by why."""
+        try:
+            order = parse(await request.read(), self._served)
+            if order.streaming and self._settings.serving_mode == "batch":
+                raise invalid("stream: this replica serves whole answers only", "stream", UNSERVED)
+            if order.shaped_by is not None and not self._engine.shapes:
+                raise cannot_shape(order.shaped_by)
+        except (ApiError, web.HTTPRequestEntityTooLarge) as error:
+            if not self.is_observer(request):
+                self._invalid_requests.count(why_invalid(error))
+            raise
+        return order
+
+    def _generation(
+        self, order: Order, sequence: TokenSequence, instrumentation: Instrumentation
+    ) -> Generation:
+        events = instrumentation.request(streaming=order.streaming)
+        return Generation(
+            self._engine, sequence, events, within_s=min(self._settings.request_s, order.within_s)
+        )
+
+    async def _choices(
+        self, request: web.Request, order: Order, answer: Answer, instrumentation: Instrumentation
+    ) -> web.StreamResponse:
+        """Answer an order of several choices, or of one that tells more than its text."""
+        choices = Choices(order, answer, self._served.tokenizer.to_bytes)
+        response = _stream(request)
+        try:
+            with ExitStack() as in_flight:
+                for sequence in order.sequences:
+                    generation = self._generation(order, sequence, instrumentation)
+                    in_flight.enter_context(self._tracked(generation))
+                    in_flight.enter_context(choices.add(generation))
+                if not order.streaming:
+                    return web.json_response(await choices.whole())
+                async for data in choices.events():
+                    if not response.prepared:
+                        await response.prepare(request)
+                    await response.write(data)
+        except ApiError as error:
+            if not response.prepared:
+                raise
+            await response.write(event(error.body))
+        return response
 
     @contextmanager
     def _tracked(self, generation: Generation) -> Iterator[None]:
@@ -135,9 +187,7 @@ async def _whole(generation: Generation, answer: Answer) -> web.Response:
 
 async def streamed(request: web.Request, generation: Generation, answer: Answer) -> web.StreamResponse:
     """Send each output as it comes. The status waits for the first one: until then an error can still be one."""
-    response = web.StreamResponse(headers=STREAM_HEADERS)
-    if request.version >= HttpVersion11:
-        response.enable_chunked_encoding()
+    response = _stream(request)
     try:
         with generation:
             async for output in generation:
@@ -155,6 +205,13 @@ async def streamed(request: web.Request, generation: Generation, answer: Answer)
         if not response.prepared:
             raise
         await response.write(event(error.body))
+    return response
+
+
+def _stream(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers=STREAM_HEADERS)
+    if request.version >= HttpVersion11:
+        response.enable_chunked_encoding()
     return response
 
 

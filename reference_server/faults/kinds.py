@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
+from reference_server.faults.clock_shift import ClockShift
 from reference_server.faults.device_error import DeviceError
 from reference_server.faults.gray_failure import GrayFailure
 from reference_server.faults.kv_reservation import KvReservation
@@ -11,7 +12,8 @@ from reference_server.faults.slow_steps import SlowSteps
 from reference_server.faults.stuck_stream import StuckStream
 
 AnyOrder = Annotated[
-    GrayFailure | SlowSteps | KvReservation | StuckStream | DeviceError, Field(discriminator="fault")
+    GrayFailure | SlowSteps | KvReservation | StuckStream | DeviceError | ClockShift,
+    Field(discriminator="fault"),
 ]
 ORDER: TypeAdapter[AnyOrder] = TypeAdapter(AnyOrder)
 """Reads an order as JSON has it; its `fault` says which."""

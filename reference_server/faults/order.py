@@ -1,5 +1,6 @@
 """What a fault of the server is: an order with its own fields, and how it begins and ends inside of a replica."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Undo = Callable[[], None]
 Step = Callable[["Core"], None]
 Refusal = Callable[[], str | None]
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Inside:
 
     devices: Layers[DeviceSource]
     """What the exporter tells of devices."""
+    clock: Layers[Clock]
+    """What Python code of this process reads as the time of the wall: `time.time`."""
 
     @classmethod
     def of(cls, engine: Engine, api: Api, devices: Layers[DeviceSource]) -> Self:
@@ -48,12 +52,16 @@ class Inside:
         def install_stream(stream: Streamer) -> None:
             api.stream = stream
 
+        def install_clock(clock: Clock) -> None:
+            time.time = clock  # by its module's name, as all of the server's code reads it
+
         return cls(
             engine,
             Layers(engine.take_step, install_step),
             Layers(api.why_refused, install_refusal),
             Layers(api.stream, install_stream),
             devices,
+            Layers(time.time, install_clock),
         )
 
 

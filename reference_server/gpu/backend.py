@@ -33,6 +33,7 @@ class GpuBackend:
     """`Backend` on one GPU, or on one rank of a tensor-parallel group."""
 
     lookahead = 1
+    shapes = False  # tokens are drawn on the device, from what its graphs hold
 
     def __init__(
         self,

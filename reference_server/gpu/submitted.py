@@ -1,12 +1,13 @@
 """A step on its way through the device, and what the host learns of it when it reads the tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from reference_server.batch import BackendStatistics
+from reference_server.shaping import NO_LOGPROBS, TokenLogprobs
 
 
 @dataclass(slots=True)
@@ -21,6 +22,11 @@ class Submitted:
     """The step before, if the host had not read it yet when this one was submitted."""
     statistics: BackendStatistics | None = None
     read: bool = False
+
+    @property
+    def logprobs(self) -> Mapping[int, TokenLogprobs]:
+        """None: such draws are not made here."""
+        return NO_LOGPROBS
 
     def tokens(self) -> list[int]:
         """One per piece that draws, in their order; waits for them."""

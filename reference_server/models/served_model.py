@@ -25,6 +25,11 @@ class ServedModel:
     alphabet: Sequence[int]
     """Tokens that may be drawn besides EOS, in order."""
     tokenizer: Tokenizer = field(default_factory=ByteTokenizer)
+    drawable: frozenset[int] = field(init=False, repr=False)
+    """The alphabet, to look one token up."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "drawable", frozenset(self.alphabet))
 
 
 def served_model(settings: Settings) -> ServedModel:

@@ -1,10 +1,12 @@
 """Where the replica listens, what it admits and how it leaves."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from reference_server.settings.setting import (
     COUNT,
+    FILE,
     PORT,
     SECONDS,
     SECRET,
@@ -35,6 +37,15 @@ class ApiSettings:
     metrics: Annotated[
         str, Setting("DS_METRICS", one_of("on", "off"), "off: no instrumentation, to measure what it costs")
     ] = "on"
+    slo: Annotated[
+        Path | None,
+        Setting(
+            "DS_SLO",
+            FILE,
+            "objectives of your own: their bounds become bucket edges, so that shares within them are exact "
+            "(docs/slo.md; default: those of the demo)",
+        ),
+    ] = None
     replica_name: Annotated[
         str,
         Setting(

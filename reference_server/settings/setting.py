@@ -75,6 +75,7 @@ SHORTEST_SECRET = 16
 SECRET = Kind(_secret, f"a secret of at least {SHORTEST_SECRET} characters")
 TEXT = Kind(_text, "a text that is not empty")
 PATH = Kind(lambda text: Path(_text(text)), "the path of a folder or a safetensors file")
+FILE = Kind(lambda text: Path(_text(text)), "the path of a file")
 PORT = Kind(_within(int, 0, 65535), "a port, 0 to 65535 (0 takes a free one)")
 COUNT = Kind(_within(int, 1, 1 << 31), "a whole number of at least 1")
 SEED = Kind(_within(int, 0, (1 << 63) - 1), "a whole number, 0 to 2^63-1")

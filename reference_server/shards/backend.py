@@ -11,7 +11,7 @@ import pickle
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -21,6 +21,7 @@ from typing import NoReturn
 from reference_server.batch import BackendLostError, BackendStatistics, Piece
 from reference_server.errors import ConfigError
 from reference_server.grid import Grid, Place
+from reference_server.shaping import NO_LOGPROBS, TokenLogprobs
 from reference_server.shards.nursery import Nursery
 from reference_server.shards.rank import Load, Loaded, encode, run_rank
 
@@ -47,6 +48,8 @@ class Group:
 
 class ShardedBackend:
     """Implements `Backend`. Used by one thread at a time; another watches."""
+
+    shapes = False  # tokens alone come back from the ranks
 
     def __init__(self, group: Group, load: Load) -> None:
         """Start the ranks and wait until all have loaded.
@@ -181,6 +184,11 @@ class Step:
 
     backend: ShardedBackend
     slots: Sequence[int]
+
+    @property
+    def logprobs(self) -> Mapping[int, TokenLogprobs]:
+        """None: such draws are not made here."""
+        return NO_LOGPROBS
 
     def tokens(self) -> list[int]:
         """One per piece that draws; waits for them, raises BackendLostError."""

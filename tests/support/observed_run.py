@@ -169,6 +169,12 @@ class Beside:
         for family in (probe.PROBE_SUCCESS, probe.PROBE_TTFT, probe.PROBE_TPOT):
             gauge(family, self.registry).labels("a", "tiny").set(1)
         gauge(run.LOAD_IN_FLIGHT, self.registry).set(3)
+        gauge(run.RUN_VERDICT, self.registry).labels("small", "passed").set(1)
+        gauge(run.RUN_RECOVERY, self.registry).labels("small", "service").set(4)
+        gauge(run.RUN_BUDGET_LEFT, self.registry).labels("small", "ttft").set(0.5)
+        steps = gauge(run.RUN_COLD_START, self.registry)
+        for step in run.COLD_START_STEPS:
+            steps.labels("small", "new", step).set(1)
 
     def tell(self) -> None:
         for one in self._counters:

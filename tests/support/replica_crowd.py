@@ -41,7 +41,7 @@ def snapshots(count: int, interval_s: float) -> list[bytes]:
     """One server's exposition after each interval of work."""
     chance = random.Random(7)
     now_s = 0.0
-    server = InferenceMetrics("tiny", clock=lambda: now_s)
+    server = InferenceMetrics("tiny", cache_tiers=("memory",), clock=lambda: now_s)
     recorded = text_string_to_metric_families(RECORDED.read_text())
     server.collectors.add("gpu", _Gpus(tuple(one for one in recorded if one.name.startswith("ds_gpu"))))
     taken = []

@@ -112,7 +112,8 @@ def _io_doubts(spec: IoSpec) -> Iterator[Doubt]:
 
 IO = elsewhere(
     IoChaos,
-    "a file system in between would need the right to mount one, and a replica here has no volumes",
+    "calls would have to pass through another file system, which takes the right to mount one; and a replica here "
+    "has no volume: it reads its weights once, when it starts",
     plane="host",
     problems=_io_problems,
     doubts=_io_doubts,

@@ -1,4 +1,4 @@
-"""Kinds that need to be inside a container, or its kernel: clocks, names, system calls, block devices."""
+"""Kinds that need to be inside a container, or its kernel: names, system calls, block devices."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -9,58 +9,8 @@ from chaos.faults.doubts import Doubt, never
 from chaos.faults.elsewhere.kind import elsewhere
 from chaos.faults.manifest import Camel, FaultObject, FaultSpec
 from chaos.reading.documents import Problem
-from chaos.reading.quantities import DurationText, FloatText, GoDuration
+from chaos.reading.quantities import FloatText, GoDuration
 from chaos.reading.strict import Listed
-
-_CLOCKS = (
-    "CLOCK_REALTIME",
-    "CLOCK_MONOTONIC",
-    "CLOCK_PROCESS_CPUTIME_ID",
-    "CLOCK_THREAD_CPUTIME_ID",
-    "CLOCK_MONOTONIC_RAW",
-    "CLOCK_REALTIME_COARSE",
-    "CLOCK_MONOTONIC_COARSE",
-    "CLOCK_BOOTTIME",
-    "CLOCK_REALTIME_ALARM",
-    "CLOCK_BOOTTIME_ALARM",
-)
-
-
-class TimeSpec(FaultSpec):
-    """How wrong which clocks are."""
-
-    duration: str | None = None
-    """how long the fault lasts"""
-    time_offset: DurationText
-    """by how much"""
-    clock_ids: Listed[str] = ("CLOCK_REALTIME",)
-    """which clocks"""
-    container_names: Listed[str] = ()
-    """containers to hit; absent: the first"""
-
-
-class TimeChaos(FaultObject):
-    """A Chaos Mesh TimeChaos."""
-
-    kind: Literal["TimeChaos"]
-    """TimeChaos"""
-    spec: TimeSpec
-    """the fault"""
-
-
-def _time_doubts(spec: TimeSpec) -> Iterator[Doubt]:
-    for index, clock in enumerate(spec.clock_ids):
-        if clock not in _CLOCKS:
-            complaint = f"expected a clock that there is, such as {_CLOCKS[0]} or {_CLOCKS[1]}"
-            yield never("unknown-clock", ("clockIds", index), complaint, clock)
-
-
-TIME = elsewhere(
-    TimeChaos,
-    "a process would have to be made to read another clock, which takes the right to change its memory",
-    plane="host",
-    doubts=_time_doubts,
-)
 
 
 class DnsSpec(FaultSpec):

@@ -5,7 +5,6 @@ from chaos.faults.fault import Kind
 
 ELSEWHERE: tuple[Kind, ...] = (
     files.IO,
-    inside.TIME,
     inside.DNS,
     inside.KERNEL,
     inside.BLOCK,

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from chaos.errors import CleanupError
-from chaos.targets import LostRun
 from chaos.targets.durable import state_folder, write_whole
 from chaos.targets.effects import Command
 from chaos.targets.external.execution import Ended, Setting, execute
 from chaos.targets.identity import ProcessId
+from chaos.targets.options import LostRun
 
 _LOOK_EVERY_S = 0.1
 _GONE_WITHIN_S = 10.0

@@ -6,12 +6,13 @@ from typing import ClassVar
 
 from chaos.reading.documents import Problem
 from chaos.reading.strict import Listed, Text
-from chaos.targets import Asked, LostRun, Opening, Planned, Target, TargetOptions
+from chaos.targets import Asked, Target
 from chaos.targets.base_url import BaseUrl
 from chaos.targets.effects import Fidelity
 from chaos.targets.external import lost_faults
 from chaos.targets.external.service import Service
 from chaos.targets.external.target import ExternalTarget, fidelity
+from chaos.targets.options import LostRun, Opening, Planned, TargetOptions
 from loadtests.endpoint import API_KEY
 
 

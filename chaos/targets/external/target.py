@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from chaos.errors import CleanupError, InconclusiveError, InputError, RefusedError
 from chaos.events import Event
-from chaos.targets import SERVICE, Asked, Endpoints, Evidence, Node, Opening, Replica
+from chaos.targets import SERVICE, Asked, Endpoints, Evidence, Node, Replica
 from chaos.targets.effects import Command, Effect, Fidelity, unsupported
 from chaos.targets.external import lost_faults
 from chaos.targets.external.exclusive import Claim
@@ -25,6 +25,7 @@ from chaos.targets.external.guard import Guard, GuardianGoneError
 from chaos.targets.external.lost_faults import Entry
 from chaos.targets.external.service import Service, require_answer
 from chaos.targets.identity import ProcessId, marks
+from chaos.targets.options import Opening
 
 _LOOK_EVERY_S = 0.1
 _UNDO_ATTEMPTS = 2

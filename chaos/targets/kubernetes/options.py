@@ -12,7 +12,7 @@ from chaos.reading.documents import Problem
 from chaos.reading.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue
 from chaos.reading.quantities import Duration
 from chaos.reading.strict import Count, Strict, Text
-from chaos.targets import Asked, LostRun, Opening, Planned, Rehearsed, Target, TargetOptions
+from chaos.targets import Asked, Target
 from chaos.targets.base_url import BaseUrl
 from chaos.targets.effects import Fidelity
 from chaos.targets.kubernetes import sight
@@ -25,6 +25,7 @@ from chaos.targets.kubernetes.settings import Workload as WorkloadName
 from chaos.targets.kubernetes.target import KubernetesTarget
 from chaos.targets.kubernetes.undoing import lost_objects
 from chaos.targets.kubernetes.undoing.lost_objects import Whereabouts
+from chaos.targets.options import LostRun, Opening, Planned, Rehearsed, TargetOptions
 from loadtests.endpoint import API_KEY
 
 IN_CLUSTER = "in-cluster"

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from chaos.errors import InputError
-from chaos.targets import Rehearsed
 from chaos.targets.kubernetes import guards
 from chaos.targets.kubernetes.api import Api
 from chaos.targets.kubernetes.manifests import chaos_object
 from chaos.targets.kubernetes.marks import GROUP
 from chaos.targets.kubernetes.objects import ApiError, place_of
 from chaos.targets.kubernetes.settings import Settings
+from chaos.targets.options import Rehearsed
 
 _BAD_REQUEST, _INVALID = 400, 422
 _CALL_S = 10.0

@@ -1,11 +1,12 @@
 """What of a cluster an experiment would meet: asked once, read-only."""
 
-from chaos.targets import Node, Planned
+from chaos.targets import Node
 from chaos.targets.kubernetes.api import Api
 from chaos.targets.kubernetes.guards import refusal
 from chaos.targets.kubernetes.objects import FORBIDDEN, ApiError, Collection, Item, pods
 from chaos.targets.kubernetes.pods import node, replica
 from chaos.targets.kubernetes.settings import Settings
+from chaos.targets.options import Planned
 
 _CALL_S = 10.0
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 from chaos.errors import InconclusiveError, RefusedError
 from chaos.events import Event, EventKind
 from chaos.record.details import OfWatch
-from chaos.targets import Asked, Endpoints, Evidence, Node, Opening, Replica
+from chaos.targets import Asked, Endpoints, Evidence, Node, Replica
 from chaos.targets.effects import Effect, Fidelity, Nothing, Termination
 from chaos.targets.identity import ProcessId, marks
 from chaos.targets.kubernetes import guards
@@ -32,6 +32,7 @@ from chaos.targets.kubernetes.settings import Settings
 from chaos.targets.kubernetes.undoing.lost_objects import Record
 from chaos.targets.kubernetes.undoing.resorts import Undoing
 from chaos.targets.kubernetes.undoing.traces import ONE_SHOT
+from chaos.targets.options import Opening
 
 _CALL_S = 5.0
 

@@ -15,14 +15,16 @@ from chaos.reading.documents import Problem
 from chaos.reading.names import DnsLabel, LabelKey, LabelValue
 from chaos.reading.quantities import Duration
 from chaos.reading.strict import Count, Listed, Strict, Text
-from chaos.targets import Asked, LostRun, Opening, Planned, Target, TargetOptions
+from chaos.targets import Asked, Target
 from chaos.targets.effects import Fidelity
 from chaos.targets.local import lost_runs, naming
 from chaos.targets.local.fidelity import KIND, fidelity
 from chaos.targets.local.gateway.options import GatewayOptions
-from chaos.targets.local.spec import LIVENESS, READINESS, REFERENCE_SERVER, LocalSpec, ProbeSpec
+from chaos.targets.local.ports import POOL_SIZE
+from chaos.targets.local.spec import LIVENESS, READINESS, REFERENCE_SERVER, LocalSpec, ProbeSpec, held_to
 from chaos.targets.local.standby import works_here
 from chaos.targets.local.target import LocalTarget
+from chaos.targets.options import LostRun, Opening, Planned, TargetOptions
 
 PLACEHOLDERS = ("{port}", "{metrics_port}", "{name}")
 TARGET_LABELS = ("app", "zone", "pod-template-hash")
@@ -115,6 +117,7 @@ class LocalOptions(TargetOptions):
     """A Deployment's worth of processes on this machine."""
 
     kind: ClassVar[str] = KIND
+    asks_its_names: ClassVar[bool] = True
 
     replicas: Count
     """how many replicas"""
@@ -168,6 +171,10 @@ the command; `[]`: each starts anew"""
         if not any("{port}" in text for text in (*self.command, *self.env.values())):
             complaint = "expected {port} in it, or in env: replicas cannot share one port"
             yield Problem(("command",), complaint, list(self.command))
+        each = 2 if any("{metrics_port}" in text for text in (*self.command, *self.env.values())) else 1
+        if self.replicas * each > POOL_SIZE:
+            complaint = f"expected at most {POOL_SIZE // each}: each takes {each} of {POOL_SIZE} ports"
+            yield Problem(("replicas",), complaint, self.replicas)
         for index, zone in enumerate(self.zones):
             if zone in self.zones[:index]:
                 yield Problem(("zones", index), "expected each zone once", zone)
@@ -208,7 +215,7 @@ the command; `[]`: each starts anew"""
     def open(self, opening: Opening) -> Target:
         """A cluster of its own for one run."""
         spec = self.spec(opening.experiment, opening.folder, opening.seed, opening.run_metrics_address)
-        return LocalTarget(spec, opening.on_progress)
+        return LocalTarget(held_to(spec, opening.objectives), opening.on_progress)
 
     @classmethod
     def lost(cls) -> Sequence[LostRun]:

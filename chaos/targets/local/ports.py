@@ -9,6 +9,8 @@ HOST = "127.0.0.1"
 # out here can then only be lost to another listener, not to any connection of the load.
 _POOL = range(20_000, 32_000)
 _TRIES = 500
+POOL_SIZE = len(_POOL)
+"""More processes than this cannot listen at once."""
 
 
 def is_free(port: int) -> bool:

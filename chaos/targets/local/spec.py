@@ -5,13 +5,17 @@ docs/local-target.md says where they differ.
 """
 
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from chaos.targets.local.gateway.spec import GatewaySpec
+from exporters.slo import E2E, OBJECTIVES, Objective, named
+from exporters.slo_file import slo_text
 
+SLO_VARIABLE = "DS_SLO"
+"""Where a replica looks for a file of objectives."""
 REFERENCE_SERVER = ("python", "-m", "reference_server")
 """How a command of our own server begins."""
 
@@ -169,6 +173,20 @@ class LocalSpec:
                 "gateway": GatewaySpec.from_wire(row["gateway"]),
             }
         )
+
+
+def held_to(spec: LocalSpec, objectives: Sequence[Objective]) -> LocalSpec:
+    """The cluster with these bounds among the bucket edges of its own exporters, by a file in the run folder."""
+    if tuple(objectives) == OBJECTIVES:
+        return spec  # they have these
+    path = spec.run_folder / "slo.yaml"
+    path.write_text(slo_text(objectives), encoding="utf-8")
+    e2e = named(objectives, E2E.name)
+    return replace(
+        spec,
+        env={SLO_VARIABLE: str(path), **spec.env},
+        gateway=replace(spec.gateway, e2e_s=None if e2e is None else e2e.bound_s),
+    )
 
 
 def _with_interpreter(program: str, *arguments: str) -> tuple[str, ...]:

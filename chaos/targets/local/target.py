@@ -124,6 +124,7 @@ class LocalTarget:
             prometheus_url=f"{_HOST}:{prometheus}" if prometheus is not None else None,
             gateway_metrics_url=f"{_HOST}:{self._ports['gateway_metrics']}/metrics",
             replica_metrics_urls=[f"{_HOST}:{port}/metrics" for port in self._metrics_ports()],
+            service_names=naming.service_names(self._spec),
         )
 
     def evaluate(self, rules: Path) -> None:

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 from chaos.errors import AftershockError, CleanupError
-from chaos.targets import LostRun
 from chaos.targets.durable import state_folder, write_whole
 from chaos.targets.identity import ProcessId
 from chaos.targets.kubernetes.calls import Calls, current_context
@@ -22,6 +21,7 @@ from chaos.targets.kubernetes.undoing.lease import Lease, living
 from chaos.targets.kubernetes.undoing.patience import Clock, Patience
 from chaos.targets.kubernetes.undoing.resorts import Undoing
 from chaos.targets.kubernetes.undoing.traces import source
+from chaos.targets.options import LostRun
 
 _CALL_S = 10.0
 

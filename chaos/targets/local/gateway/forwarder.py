@@ -28,6 +28,8 @@ from chaos.targets.local.gateway.spec import GatewaySpec
 from chaos.targets.local.ports import HOST
 from chaos.targets.local.proxy.ends import reset
 
+GENERATES = "POST"
+"""The method of whatever asks for tokens."""
 _MOST_ATTEMPTS = 2
 _STREAMS = re.compile(rb'"stream"\s*:\s*true')
 _WITH_A_TERMINAL_EVENT = "/completions"
@@ -58,7 +60,7 @@ class _Request:
     @property
     def generates(self) -> bool:
         """Whether it asks for tokens: no engine generates on a GET."""
-        return self.received.method == "POST"
+        return self.received.method == GENERATES
 
     @property
     def streams(self) -> bool:
@@ -88,12 +90,12 @@ class Forwarder:
         self.in_flight = 0
         self.attempts = OpenAttempts(balancer.ejector, spec.ejection)
         self._budget = RetryBudget(spec.retries)
-        self.metrics = GatewayMetrics(balancer, self._budget, lambda: self.in_flight)
+        self.metrics = GatewayMetrics(balancer, self._budget, lambda: self.in_flight, spec.e2e_s)
         self._client = client
         self._balancer = balancer
 
     async def handle(self, received: web.Request) -> web.StreamResponse:
-        """Serve one logical request and count it once."""
+        """Serve one logical request; one that generates is counted, once, as the replicas count it."""
         began_s, outcome = time.monotonic(), outcomes.CLIENT_GONE
         self.in_flight += 1
         try:
@@ -106,7 +108,8 @@ class Forwarder:
             return response
         finally:
             self.in_flight -= 1
-            self.metrics.request_ended(outcome, time.monotonic() - began_s)
+            if received.method == GENERATES:
+                self.metrics.request_ended(outcome, time.monotonic() - began_s)
 
     async def _serve(self, request: _Request) -> tuple[web.StreamResponse, str]:
         while choice := self._balancer.choose(request.tried, generates=request.generates):
@@ -138,7 +141,8 @@ class Forwarder:
         finally:
             endpoint.outstanding -= 1
             self.attempts.end(attempt, exchange.ending, time.monotonic())
-            self.metrics.attempt_ended(endpoint.name, exchange.outcome, retry=len(request.tried) > 1)
+            if request.generates:
+                self.metrics.attempt_ended(endpoint.name, exchange.outcome, retry=len(request.tried) > 1)
 
     async def _try(self, request: _Request, exchange: _Exchange) -> web.StreamResponse | None:
         attempt, upstream = exchange.attempt, None

@@ -1,6 +1,7 @@
 """What the gateway counts: logical requests and attempts apart, each exactly once, however it ended."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -10,6 +11,8 @@ from chaos.targets.local.gateway.ejection import REASONS
 from chaos.targets.local.gateway.retry_budget import RetryBudget
 from exporters.registry import Registry, counter, counter_snapshot, gauge_snapshot, histogram
 from exporters.series import gateway
+from exporters.series.family import with_bound
+from exporters.slo import E2E
 
 OK = "ok"
 HTTP_4XX = "http_4xx"
@@ -44,7 +47,15 @@ def of_status(status: int) -> str:
 class GatewayMetrics:
     """The gateway's families in a registry of their own."""
 
-    def __init__(self, balancer: Balancer, budget: RetryBudget, in_flight: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        balancer: Balancer,
+        budget: RetryBudget,
+        in_flight: Callable[[], int],
+        e2e_s: float | None = None,
+    ) -> None:
+        """`e2e_s` becomes a bucket edge: the share of requests within it is exact."""
+        objectives = () if e2e_s is None else (replace(E2E, bound_s=e2e_s),)
         self.registry = Registry()
         self._requests = counter(gateway.GATEWAY_REQUESTS, self.registry)
         for outcome in OUTCOMES:
@@ -52,7 +63,7 @@ class GatewayMetrics:
             self._requests.labels(outcome)
         self._attempts = counter(gateway.GATEWAY_ATTEMPTS, self.registry)
         self._retries = counter(gateway.GATEWAY_RETRIES, self.registry)
-        self._seconds = histogram(gateway.GATEWAY_REQUEST_SECONDS, self.registry)
+        self._seconds = histogram(with_bound(gateway.GATEWAY_REQUEST_SECONDS, objectives), self.registry)
         self._labelled: set[str] = set()
         self._ejections = counter(gateway.GATEWAY_EJECTIONS, self.registry)
         for reason in REASONS:

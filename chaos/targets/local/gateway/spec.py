@@ -63,8 +63,10 @@ class GatewaySpec:
 
     ejection: EjectionSpec = EjectionSpec()
     retries: RetrySpec = RetrySpec()
+    e2e_s: float | None = None
+    """An end-to-end objective that is to be among the bucket edges of its latencies."""
 
     @classmethod
     def from_wire(cls, row: Mapping[str, Any]) -> Self:
         """The spec that `dataclasses.asdict` was given; TypeError or ValueError when the row is none."""
-        return cls(EjectionSpec(**row["ejection"]), RetrySpec(**row["retries"]))
+        return cls(EjectionSpec(**row["ejection"]), RetrySpec(**row["retries"]), row["e2e_s"])

@@ -9,13 +9,24 @@ from typing import TypeVar
 from chaos.targets import Evidence, Replica
 from chaos.targets.effects import Effect
 from chaos.targets.local.means.completion import Heard, complete
-from chaos.targets.local.means.means import Sight, Witness, there
+from chaos.targets.local.means.means import Sight, View, Witness, there
 
 E = TypeVar("E", bound=Effect)
 T = TypeVar("T")
 
 _PATIENCE_S = 5.0
 _SHORTEST_S, _LONGEST_S = 1.5, 4.0
+
+
+def of_each(view: View, victims: Sequence[Replica], ask: Callable[[int], T]) -> dict[str, T]:
+    """What is found at the port of each victim that has a process, all at once, by uid."""
+    rows = view.rows()
+    ports = {v.uid: rows[v.uid]["port"] for v in victims if v.uid in rows and rows[v.uid]["pid"] is not None}
+    if not ports:
+        return {}
+    with ThreadPoolExecutor(len(ports), thread_name_prefix="client") as pool:
+        asked = {uid: pool.submit(ask, port) for uid, port in ports.items()}
+        return {uid: each.result() for uid, each in asked.items()}
 
 
 @dataclass(slots=True)
@@ -88,15 +99,7 @@ class ClientWitness(Witness[E]):
 
     def of_each(self, victims: Sequence[Replica], ask: Callable[[int], T]) -> dict[str, T]:
         """What is found at the port of each victim that has a process, all at once, by uid."""
-        rows = self.view.rows()
-        ports = {
-            v.uid: rows[v.uid]["port"] for v in victims if v.uid in rows and rows[v.uid]["pid"] is not None
-        }
-        if not ports:
-            return {}
-        with ThreadPoolExecutor(len(ports), thread_name_prefix="client") as pool:
-            asked = {uid: pool.submit(ask, port) for uid, port in ports.items()}
-            return {uid: each.result() for uid, each in asked.items()}
+        return of_each(self.view, victims, ask)
 
     def _patience_s(self, sight: ClientSight[E]) -> float:
         slowest_s = max((heard.ended_s for heard in sight.before.values()), default=0.0)

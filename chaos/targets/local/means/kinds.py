@@ -4,6 +4,7 @@ from typing import Any
 
 from chaos.targets.effects import Effect
 from chaos.targets.local.means import (
+    clock_shift,
     cold_start,
     crash,
     device_error,
@@ -50,6 +51,7 @@ MEANS: tuple[Means[Any], ...] = (
     device_memory.MEANS,
     device_stress.MEANS,
     device_error.MEANS,
+    clock_shift.MEANS,
 )
 _BY_EFFECT = {means.effect: means for means in MEANS}
 
