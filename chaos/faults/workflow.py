@@ -52,9 +52,9 @@ class Workflow:
         return tuple(fault for creates in self._parts() for fault in creates.faults)
 
     @property
-    def checks(self) -> bool:
-        """Whether anything of it is a StatusCheck, so that its course depends on answers."""
-        return any(node.check is not None for node in self.nodes.values())
+    def checks(self) -> Mapping[str, StatusCheckSpec]:
+        """Its StatusChecks, whose answers its course depends on, by the name of their template."""
+        return {name: node.check for name, node in self.nodes.items() if node.check is not None}
 
     def occurrences(self, at_s: float, until_s: float | None) -> Iterator[Occurrence]:
         """What it injects when it is created at one time and deleted at another, or not at all.
