@@ -127,9 +127,3 @@ FIELDS = {
     "status.nominatedNodeName": "",
 }
 """What field selectors find beside name, namespace, node and phase: a Deployment's defaults."""
-
-
-def service_names(spec: LocalSpec) -> tuple[str, ...]:
-    """Hosts by which a pod of a cluster would reach the Service that the gateway stands for."""
-    short = f"{spec.app}.{spec.namespace}"
-    return (spec.app, short, f"{short}.svc", f"{short}.svc.cluster.local")
