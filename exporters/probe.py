@@ -11,9 +11,9 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from prometheus_client.metrics_core import Metric
@@ -44,6 +44,10 @@ class ProbeTarget:
     timeout_s: float = 10.0
     """From the start of connecting to the end of the answer."""
     api_key: str | None = None
+    called: str | None = None
+    """The label `target`, where it has a better name than its address."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Beside those that every client sends."""
 
     def __post_init__(self) -> None:
         _ = self.endpoint
@@ -55,8 +59,8 @@ class ProbeTarget:
 
     @property
     def name(self) -> str:
-        """Host and port: the label `target`."""
-        return urlsplit(self.url).netloc.rpartition("@")[2]
+        """The label `target`: host and port, where it is not called otherwise."""
+        return self.called or urlsplit(self.url).netloc.rpartition("@")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,7 @@ def _converse(connection: http.client.HTTPConnection, target: ProbeTarget, timin
         "Content-Type": "application/json",
         "Accept": "text/event-stream",
         **target.endpoint.authorization,
+        **target.headers,
     }
     connection.request("POST", f"{target.endpoint.prefix}{PATH}", json.dumps(body), headers)
     response = connection.getresponse()
@@ -184,17 +189,36 @@ class Prober:
         self.target = target
         self.counts = Counter(dict.fromkeys(declared.PROBE_OUTCOMES, 0))
         self.last: tuple[float, ProbeResult] | None = None
-        """When the last probe ended, in monotonic seconds, and how."""
-        self._poller = Poller(self._probe, period_s=every_s)
+        """When the last probe ended, in monotonic seconds, and how; None while it rests."""
+        self._every_s = every_s
+        self._lock = threading.Lock()
+        self._poller: Poller[None] | None = None
+        self._stint = object()
+        self.begin()
 
-    def _probe(self) -> None:
-        result = probe(self.target)
-        self.counts[result.outcome] += 1
-        self.last = (time.monotonic(), result)
+    def begin(self) -> None:
+        """Probe at once, and again and again; what was found before is forgotten, and its counts are kept."""
+        self.rest()
+        stint = self._stint
+        self._poller = Poller(lambda: self._probe(stint), period_s=self._every_s)
+
+    def rest(self) -> None:
+        """Probe no more until begun anew, and show nothing; a probe under way is counted when it ends."""
+        self.stop()
+        with self._lock:
+            self._stint, self.last = object(), None
 
     def stop(self) -> None:
         """Probe no more; a probe under way ends by its deadline."""
-        self._poller.stop()
+        if self._poller is not None:
+            self._poller.stop()
+
+    def _probe(self, stint: object) -> None:
+        result = probe(self.target)
+        with self._lock:
+            self.counts[result.outcome] += 1
+            if stint is self._stint:
+                self.last = (time.monotonic(), result)
 
 
 class ProbeCollector:
@@ -207,7 +231,7 @@ class ProbeCollector:
         """The last result of each target, and how many probes ended how."""
         requests = counter_snapshot(declared.PROBE_REQUESTS)
         gauges: dict[Family, list[tuple[list[str], float | None]]] = {}
-        for prober in self._probers:
+        for prober in tuple(self._probers):
             labels = [prober.target.name, prober.target.model]
             for outcome, count in prober.counts.items():
                 requests.add_metric([*labels, outcome], count)

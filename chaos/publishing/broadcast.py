@@ -17,7 +17,7 @@ from chaos.record.details import FaultDetail, FaultEnded
 from chaos.record.journal import Journal
 from chaos.run_folder import RunFolder
 from chaos.targets import Target
-from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB, RUN_JOB
+from exporters.series.jobs import GATEWAY_JOB, PROBE_JOB, REPLICA_JOB, RUN_JOB
 from exporters.slo import OBJECTIVES, Objective
 
 _TABLE_WIDTH = 118
@@ -67,6 +67,8 @@ class Broadcast:
             else:
                 self._progress.note(f"no alerting rules for this engine ({engine.name}): none are evaluated")
             expected = {REPLICA_JOB: target.wanted_replicas, GATEWAY_JOB: 1, RUN_JOB: 1}
+            if endpoints.prober_metrics_url is not None:
+                expected[PROBE_JOB] = 1
             self._series.watch_telemetry(endpoints.prometheus_url, expected)
         return engine
 

@@ -7,7 +7,7 @@ from chaos.record.journal import Journal
 from chaos.record.verdict import Verdict
 from chaos.report.words import plain, seconds, share
 
-_ROLES = ("replicas", "standby", "gateway", "proxy", "load", "prometheus", "supervisor", "runner")
+_ROLES = ("replicas", "standby", "gateway", "proxy", "load", "prober", "prometheus", "supervisor", "runner")
 """In the order of the table; a target's other roles follow by name."""
 
 Row = tuple[str, Sequence[str]]

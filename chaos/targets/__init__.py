@@ -58,6 +58,8 @@ class Endpoints:
     api_key: str = field(default="", repr=False)
     service_names: Sequence[str] = ()
     """Hosts that mean the service to whoever is in the cluster, where the runner can answer for that."""
+    prober_metrics_url: str | None = None
+    """Exposition of who asks the replicas themselves, beside the gateway and all along."""
 
 
 @dataclass(frozen=True, slots=True)

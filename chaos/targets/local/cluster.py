@@ -21,6 +21,7 @@ from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.standby import Standby
 from chaos.targets.local.starts import Starts
 from chaos.targets.local.wire import Caller
+from exporters.series.jobs import PROBE_JOB
 
 STOP_GRACE_S = 1.0
 _STOP_WITHIN_S = 5.0
@@ -41,7 +42,7 @@ class Cluster:
     def __init__(self, spec: LocalSpec, emit: Callable[[Event], None]) -> None:
         self.deployment: Deployment | None = None
         self.ports: dict[str, int] = {}
-        """Of `gateway`, `gateway_metrics` and `prometheus`, as they come up."""
+        """Of `gateway`, `gateway_metrics`, `prober_metrics` and `prometheus`, as they come up."""
         self.complete = False
         """Whether every wanted replica was ready, and known to be by the gateway, at one moment."""
         self.starts = Starts()
@@ -53,6 +54,7 @@ class Cluster:
         """Pids of what runs beside the replicas for as long as the cluster lives, by role."""
         self._standby: Standby | None = None
         self._proxy: Caller | None = None
+        self._prober: Caller | None = None
         self._changed = asyncio.Event()
 
     async def live(self) -> None:
@@ -75,9 +77,12 @@ class Cluster:
             gateway = await self._help("gateway", tasks)
             listening = await gateway.ask("listen", gateway=asdict(self.spec.gateway))
             self.ports = {"gateway": listening["port"], "gateway_metrics": listening["metrics_port"]}
+            watchers = await self._watch_from_outside(tasks) if self.spec.prometheus else {}
             tasks.create_task(self._publish(gateway, self.deployment))
             if self.spec.prometheus:
-                prometheus, self.ports["prometheus"] = await self._monitoring.start(listening["metrics_port"])
+                prometheus, self.ports["prometheus"] = await self._monitoring.start(
+                    listening["metrics_port"], watchers
+                )
                 self._beside["prometheus"] = prometheus.pid
                 tasks.create_task(must_live("prometheus", prometheus))
                 client = PrometheusClient(f"http://{HOST}:{self.ports['prometheus']}", timeout_s=1.0)
@@ -146,6 +151,17 @@ class Cluster:
         tasks.create_task(helper.attend())
         return helper.caller
 
+    async def _watch_from_outside(self, tasks: asyncio.TaskGroup) -> dict[str, int]:
+        """Start who asks the replicas as a client would; where that is told, by scrape job."""
+        if self.spec.prober is None:
+            return {}
+        self._prober = await self._help("prober", tasks)
+        key = self.spec.faults_key if self.spec.is_reference_server else ""  # nobody else knows observers
+        known = {"wanted": self.spec.replicas, "observer_key": key}
+        listening = await self._prober.ask("listen", prober=asdict(self.spec.prober), **known)
+        self.ports["prober_metrics"] = listening["metrics_port"]
+        return {PROBE_JOB: listening["metrics_port"]}
+
     def _stand_by(self, tasks: asyncio.TaskGroup) -> Standby | None:
         if not self.spec.standby:
             return None
@@ -154,7 +170,7 @@ class Cluster:
         return self._standby
 
     async def _publish(self, gateway: Caller, deployment: Deployment) -> None:
-        """Tell the gateway and Prometheus at every change, the gateway once per probe period in any case."""
+        """Tell prober, gateway and Prometheus at every change, the gateway once per probe period in any case."""
         while True:
             self._changed.clear()
             pods = list(deployment.pods.values())
@@ -165,6 +181,9 @@ class Cluster:
             ]
             if self.spec.prometheus:
                 self._monitoring.show(pods)
+            if self._prober is not None:
+                # Before the gateway is: who is back in rotation must not count as failing from before.
+                await self._prober.ask("replicas", replicas=rows)
             for change in (await gateway.ask("endpoints", endpoints=rows))["changes"]:
                 self._emit(rotation_changed(change, {pod.name: pod.uid for pod in pods}))
             if not self.complete and sum(row["ready"] is True for row in rows) == self.spec.replicas:

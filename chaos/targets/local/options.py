@@ -4,6 +4,7 @@ import re
 import secrets
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -21,7 +22,15 @@ from chaos.targets.local import lost_runs, naming
 from chaos.targets.local.fidelity import KIND, fidelity
 from chaos.targets.local.gateway.options import GatewayOptions
 from chaos.targets.local.ports import POOL_SIZE
-from chaos.targets.local.spec import LIVENESS, READINESS, REFERENCE_SERVER, LocalSpec, ProbeSpec, held_to
+from chaos.targets.local.spec import (
+    LIVENESS,
+    READINESS,
+    REFERENCE_SERVER,
+    LocalSpec,
+    ProberSpec,
+    ProbeSpec,
+    held_to,
+)
 from chaos.targets.local.standby import works_here
 from chaos.targets.local.target import LocalTarget
 from chaos.targets.options import LostRun, Opening, Planned, TargetOptions
@@ -139,6 +148,9 @@ the command; `[]`: each starts anew"""
     """how the target looks after its replicas"""
     gateway: GatewayOptions = GatewayOptions()
     """what the gateway does about replicas that answer badly"""
+    prober: bool | None = None
+    """whether every replica is asked as a client would, all along: a small streaming request every five seconds; \
+absent, if it is the reference server, which leaves these out of its counts"""
     ready_within_s: Duration = Field(default=120.0, alias="ready_within")
     """how long all replicas may take to be ready at the start"""
 
@@ -181,7 +193,7 @@ the command; `[]`: each starts anew"""
     def spec(
         self, experiment: str, folder: Path, seed: int | None, run_metrics_address: str | None = None
     ) -> LocalSpec:
-        """The cluster that is asked for; its replicas' names follow the seed."""
+        """The cluster that is asked for, without its prober; its replicas' names follow the seed."""
         return LocalSpec(
             run_id=f"{experiment}-{uuid.uuid4().hex[:12]}",
             run_folder=folder.absolute(),
@@ -217,6 +229,8 @@ the command; `[]`: each starts anew"""
     def open(self, opening: Opening) -> Target:
         """A cluster of its own for one run."""
         spec = self.spec(opening.experiment, opening.folder, opening.seed, opening.run_metrics_address)
+        if spec.is_reference_server if self.prober is None else self.prober:
+            spec = replace(spec, prober=ProberSpec(model=opening.model, api_key_env=opening.api_key_env))
         return LocalTarget(held_to(spec, opening.objectives), opening.on_progress)
 
     @classmethod

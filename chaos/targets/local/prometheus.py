@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from chaos.errors import RefusedError
 from chaos.targets.local.naming import node_name
@@ -37,11 +38,11 @@ scrape_configs:
     static_configs:
       - targets: [{gateway}]
 """
-_RUN_JOB = """\
-  - job_name: {run_job}
+_MORE = """\
+  - job_name: {job}
     metrics_path: /metrics
     static_configs:
-      - targets: [{run}]
+      - targets: [{address}]
 """
 _GLOB, _ESCAPED = re.compile(r"[\[\]*?\\]"), r"\\\g<0>"
 
@@ -75,8 +76,8 @@ class ServerFiles:
         """The folder whose rule files are evaluated, once they are there and the server was told to look."""
         return self.folder / "rules"
 
-    def write_config(self, gateway_address: str, run_address: str | None = None) -> None:
-        """Write what the server reads when it starts; the address of the run's own series, where it has some."""
+    def write_config(self, gateway_address: str, more: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Write what the server reads when it starts; `more` has the address of each further job."""
         self.folder.mkdir(parents=True, exist_ok=True)
         config = _CONFIG.format(
             replica_job=REPLICA_JOB,
@@ -85,8 +86,8 @@ class ServerFiles:
             rules=json.dumps(f"{_GLOB.sub(_ESCAPED, str(self.rules))}/*.yaml"),
             gateway=json.dumps(gateway_address),
         )
-        if run_address is not None:
-            config += _RUN_JOB.format(run_job=RUN_JOB, run=json.dumps(run_address))
+        for job, address in more.items():
+            config += _MORE.format(job=job, address=json.dumps(address))
         self.config.write_text(config)
 
     def write_rules(self, rules: Path) -> None:
@@ -151,14 +152,21 @@ class Monitoring:
             self._files.write_targets(targets)
             self._shown = targets
 
-    async def start(self, gateway_metrics_port: int) -> tuple[Child, int]:
+    async def start(self, gateway_metrics_port: int, watchers: Mapping[str, int]) -> tuple[Child, int]:
         """Start the server; returns it and its port once it is ready.
+
+        Args:
+            gateway_metrics_port: where the gateway serves its series.
+            watchers: the ports of what watches the replicas from outside, by job.
 
         Raises:
             RefusedError: there is no such program, or it does not become ready.
         """
         program = find_prometheus()
-        self._files.write_config(f"{HOST}:{gateway_metrics_port}", self._spec.run_metrics_address)
+        more = {job: f"{HOST}:{port}" for job, port in watchers.items()}
+        if self._spec.run_metrics_address is not None:
+            more[RUN_JOB] = self._spec.run_metrics_address
+        self._files.write_config(f"{HOST}:{gateway_metrics_port}", more)
         for _ in range(_TRIES):
             port = free_port(())
             child = self._processes.start(

@@ -44,6 +44,26 @@ LIVENESS = ProbeSpec("/healthz", period_s=1.0, timeout_s=2.0, failure_threshold=
 
 
 @dataclass(frozen=True, slots=True)
+class ProberSpec:
+    """Small streaming requests to every replica that is ready, at a rate that costs next to nothing."""
+
+    every_s: float = 5.0
+    """Between two questions to one replica."""
+    timeout_s: float = 5.0
+    """From the start of connecting to the end of the answer."""
+    most_per_s: float = 2.0
+    """Of all replicas together: the more there are, the rarer each is asked."""
+    model: str | None = None
+    """Which model to ask for; None for the first that the replicas list."""
+    api_key_env: str | None = None
+    """The variable that holds the key."""
+
+    def period_s(self, replicas: int) -> float:
+        """Between two questions to one of so many replicas."""
+        return max(self.every_s, replicas / self.most_per_s)
+
+
+@dataclass(frozen=True, slots=True)
 class RestartSpec:
     """The wait before a process that ended by itself starts again: none at first, then doubling."""
 
@@ -102,6 +122,8 @@ class LocalSpec:
     lease_s: float = 5.0
     """The supervisor ends everything when it has heard nothing from the runner for this long."""
     prometheus: bool = True
+    prober: ProberSpec | None = None
+    """Asks every replica as a client would, for Prometheus; None for nobody who does."""
     name_seed: int | None = None
     """Makes the replicas' names repeatable; None draws fresh ones."""
     faults_key: str = field(default="", repr=False)
@@ -171,6 +193,7 @@ class LocalSpec:
                 "liveness": ProbeSpec(**row["liveness"]),
                 "restart": RestartSpec(**row["restart"]),
                 "gateway": GatewaySpec.from_wire(row["gateway"]),
+                "prober": ProberSpec(**row["prober"]) if row["prober"] is not None else None,
             }
         )
 

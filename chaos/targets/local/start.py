@@ -48,13 +48,13 @@ def until_ready(
 
 
 def until_scraped(prometheus: PrometheusClient, spec: LocalSpec, deadline_s: float) -> None:
-    """Wait until Prometheus reaches the replicas, the gateway and, where it has series of its own, the run.
+    """Wait until Prometheus reaches the replicas, the gateway and, where there are any, its prober and the run.
 
     Raises:
         RefusedError: it does not reach all of them in time.
         InconclusiveError: it does not answer.
     """
-    wanted = spec.replicas + 1 + (spec.run_metrics_address is not None)
+    wanted = spec.replicas + 1 + sum(each is not None for each in (spec.prober, spec.run_metrics_address))
     while (up := sum(series.value for series in prometheus.instant("up", time.time()))) < wanted:
         if time.monotonic() > deadline_s:
             raise _refusal(

@@ -119,11 +119,12 @@ class LocalTarget:
 
     def endpoints(self) -> Endpoints:
         """The gateway, its metrics, and Prometheus."""
-        prometheus = self._ports.get("prometheus")
+        prometheus, prober = (self._ports.get(name) for name in ("prometheus", "prober_metrics"))
         return Endpoints(
             url=f"{_HOST}:{self._ports['gateway']}",
             prometheus_url=f"{_HOST}:{prometheus}" if prometheus is not None else None,
             gateway_metrics_url=f"{_HOST}:{self._ports['gateway_metrics']}/metrics",
+            prober_metrics_url=f"{_HOST}:{prober}/metrics" if prober is not None else None,
             replica_metrics_urls=[f"{_HOST}:{port}/metrics" for port in self._metrics_ports()],
             service_names=service_names(self._spec.app, self._spec.namespace),
         )
