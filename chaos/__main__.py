@@ -1,6 +1,8 @@
 """`python -m chaos` is `aftershock`."""
 
+import os
 import sys
+from pathlib import Path
 
 
 def _main() -> int:
@@ -21,4 +23,12 @@ def _main() -> int:
         return 2
 
 
+def _share_the_tree() -> None:
+    """Let the processes of a run find this package where it is not installed, but lies in the current folder."""
+    tree = str(Path(__file__).parent.parent)
+    if tree not in sys.path[1:]:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (tree, os.environ.get("PYTHONPATH"))))
+
+
+_share_the_tree()
 sys.exit(_main())

@@ -23,8 +23,17 @@ OFFERED = list(settings(Offered))
 IN_FILE = {("timeouts", f"{key}_s"): ("timeouts", key) for key in ("ttft", "stall", "deadline")}
 
 
-NOTATION = {"timeouts", "batch_every_s", "rate_profile", "shared_prefix", "sessions", "trace", "mix"}
-"""What an experiment says in durations or percents, of which `loadtests` knows the seconds and the number."""
+NOTATION = {
+    "timeouts",
+    "batch_every_s",
+    "rate_profile",
+    "shared_prefix",
+    "sessions",
+    "trace",
+    "mix",
+    "canaries",
+}
+"""What an experiment says in durations, percents or lists of its own, where `loadtests` has seconds and numbers."""
 OTHER: dict[str, tuple[dict[str, Any], str]] = {
     "--burstiness": ({"arrivals": "gamma", "burstiness": 0.5}, "0.5"),
     "--batch-every": ({"batch_every": "1500ms"}, "1.5"),
@@ -41,6 +50,10 @@ OTHER: dict[str, tuple[dict[str, Any], str]] = {
     "--mix": (
         {"mix": [{"share": "40%", "tenant": "a"}, {"share": "60%", "tenant": "b"}]},
         '[{"share":0.4,"tenant":"a"},{"share":0.6,"tenant":"b"}]',
+    ),
+    "--canaries": (
+        {"canaries": {"prompts": [{"prompt": "2+2"}]}},
+        '{"every":10,"prompts":[{"prompt":"2+2"}]}',
     ),
     "--trace": (
         {"trace": {"file": "/a/trace.csv", "from": "1m"}},

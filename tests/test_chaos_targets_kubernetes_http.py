@@ -172,7 +172,9 @@ def test_where_the_daemon_has_no_proxy_it_ends_at_the_deadline_and_nothing_of_it
     entered: KubernetesTarget, api: FakeKubernetes, mesh: ChaosMesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mesh.tproxy = False
-    with pytest.raises(RefusedError, match=r"in force on 0 of 1 within 3 s; .*tproxy: no such file"):
+    with pytest.raises(
+        RefusedError, match=r"in force on 0 of 1 within 3 s; .*send http request: unexpected EOF"
+    ):
         hit(entered, api, ABORT)
     assert api.names("httpchaos") == []
     [gathered] = api.store.find("podhttpchaos")

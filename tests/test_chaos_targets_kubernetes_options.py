@@ -46,7 +46,7 @@ def options(folder: Path, **changed: Any) -> KubernetesOptions:
         ({"replicas": None}, "workload"),
         ({"workload": {"name": "server"}}, "workload"),
         ({"url": None}, "url"),
-        ({"service": "server"}, "url"),
+        ({"service": "server"}, None),
         ({"api_key_env": "NO_SUCH_VARIABLE_OF_A_TEST"}, "api_key_env"),
     ],
 )
@@ -123,3 +123,48 @@ def test_a_run_has_a_name_that_a_label_can_have(experiment: str) -> None:
     assert len(name) <= 63
     assert name[0].isalnum()
     assert name.replace("-", "").isascii()
+
+
+@pytest.mark.parametrize(
+    ("changed", "url"),
+    [
+        ({}, "http://server/healthz"),
+        ({}, "http://server.inference.svc.cluster.local:9/healthz"),
+        ({"url": "http://server.other.svc:8000"}, "http://server.other.svc.cluster.local/"),
+        ({"url": "http://10.96.0.9:8000", "service": "server"}, "http://server.inference.svc/"),
+        ({"url": None, "service": "server"}, "http://server.inference:8000/v1/models?a=b"),
+        ({"context": "in-cluster"}, "https://example.com/healthz"),
+    ],
+)
+def test_a_status_check_may_ask_the_replicas_service_and_whatever_it_likes_from_within(
+    tmp_path: Path, changed: dict[str, Any], url: str
+) -> None:
+    assert options(tmp_path, **changed).cannot_ask(url) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "url", "hint"),
+    [
+        ({}, "http://another/healthz", "as in http://server.inference.svc/, or `context: in-cluster`"),
+        ({}, "http://server.other.svc/", "as in http://server.inference.svc/"),
+        ({}, "https://server/", "as in http://server.inference.svc/"),
+        ({}, "/healthz", "as in http://server.inference.svc/"),
+        (
+            {"url": "http://server.other.svc:8000"},
+            "http://server/",
+            "as in http://server.other.svc.cluster.local/",
+        ),
+        ({"url": "http://10.96.0.9:8000"}, "http://10.96.0.9:8000/", "`service` says whose names lead there"),
+        ({"url": "http://localhost:8000"}, "http://localhost:8000/", "`service` says whose names lead there"),
+        ({"url": "http://[::1]:8000"}, "http://server/", "`service` says whose names lead there"),
+        (
+            {"url": "https://llm.example.com"},
+            "http://llm.example.com/",
+            "`service` says whose names lead there",
+        ),
+    ],
+)
+def test_any_other_url_of_a_status_check_is_refused_from_outside_with_what_would_be_taken(
+    tmp_path: Path, changed: dict[str, Any], url: str, hint: str
+) -> None:
+    assert hint in (options(tmp_path, **changed).cannot_ask(url) or "")

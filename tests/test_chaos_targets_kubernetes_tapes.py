@@ -28,7 +28,7 @@ SEEN_IN_PODS = {
     "container-kill": "exit code 137",
     "pod-failure": "pause",
 }
-LASTING = ("pod-failure", "partition", "bandwidth", "stress")
+LASTING = ("pod-failure", "partition", "partition-from", "bandwidth", "stress")
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def target(api: FakeKubernetes, tape: Tape) -> KubernetesTarget:
     settings = Settings(
         where=Whereabouts(NAMESPACE, None, str(api.kubeconfig)),
         selector=tape.body["spec"]["selector"]["labelSelectors"],
-        replicas=2,
+        replicas=len(tape.victims),
         url="http://127.0.0.1:9",
         inject_within_s=20.0,
         ready_within_s=20.0,
@@ -54,7 +54,7 @@ def target(api: FakeKubernetes, tape: Tape) -> KubernetesTarget:
     return KubernetesTarget(settings, Opening("a tape", folder, seed=1))
 
 
-@pytest.mark.parametrize("name", [*SEEN_IN_PODS, "partition", "bandwidth", "stress"])
+@pytest.mark.parametrize("name", dict.fromkeys((*SEEN_IN_PODS, *LASTING)))
 def test_what_a_live_cluster_did_is_injected_and_its_end_is_seen(
     api: FakeKubernetes, name: str, eventually: Eventually
 ) -> None:

@@ -108,6 +108,25 @@ def test_the_command_says_its_version_in_a_tree_that_is_not_installed() -> None:
     assert (ended.returncode, ended.stdout) == (0, "aftershock (not installed)\n")
 
 
+def test_what_a_run_starts_finds_the_tree_in_which_it_was_called(tmp_path: Path) -> None:
+    (tmp_path / "chaos").symlink_to(ROOT / "chaos")
+    (tmp_path / "loadtests").symlink_to(ROOT / "loadtests")
+    # As every process of a run is started: without the current folder.
+    where = "import chaos; print(chaos.__file__)"
+    started = f"import os, sys; os.execv(sys.executable, [sys.executable, '-P', '-c', {where!r}])"
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['aftershock', '--version']\n"
+        "try:\n    runpy.run_module('chaos', run_name='__main__')\n"
+        f"except SystemExit:\n    {started}\n"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path, env=environ
+    )
+    assert ended.stdout.splitlines()[-1] == str(tmp_path / "chaos" / "__init__.py"), ended.stderr
+
+
 def test_no_message_and_no_page_advises_a_package_that_is_on_no_index() -> None:
     """The project is on none, so whoever takes its name there could be installed by who follows such advice."""
     texts = [

@@ -97,6 +97,12 @@ slots of a queue are lost, the chance is what a request would have had to wait, 
 - **width**: the median of the intervals that have an end.
 - **a better number**: the same requests met a worse world, and a lower recovery was told. It must never happen.
 
+**Why more than 95 %.** An interval has to hold in every world that the rows may have come from, and the worst of these
+decides its width. After an outage that was over at once some sixty good requests have to come in a row before a loss of
+5 % can be ruled out, and until then the end may lie later; a sharp end is therefore covered more often than stated. It
+is covered least often where the truth is soft: losses just above what is tolerated, and queues near their capacity at
+few requests per second, most of which are told to be unsound. Intervals made for sharp ends would be wrong there.
+
 """
 
 

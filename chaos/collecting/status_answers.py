@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from chaos.faults.elsewhere.status_check import Http, StatusCheckSpec, status_range
 from chaos.faults.status_asking import Answer
 from chaos.targets import Endpoints
+from chaos.targets.service_names import names_service
 from exporters.fetch import FetchError, fetch
 
 _OK = 200
@@ -69,9 +70,10 @@ def ask(http: Http, url: str, within_s: float) -> Answer:
 
 
 def reached(url: str, endpoints: Endpoints) -> str:
-    """A URL as the runner can ask it: one that names the target's Service is that of its gateway."""
-    parts = urlsplit(url)
-    if parts.scheme != "http" or parts.hostname not in endpoints.service_names:
+    """A URL as the runner can ask it: one that names the target's Service leads to where the load goes."""
+    if not names_service(url, endpoints.service_names):
         return url
     there = urlsplit(endpoints.url)
-    return parts._replace(scheme=there.scheme, netloc=there.netloc).geturl()
+    parts = urlsplit(url)
+    path = there.path.rstrip("/").removesuffix("/v1") + parts.path
+    return parts._replace(scheme=there.scheme, netloc=there.netloc, path=path).geturl()

@@ -182,14 +182,22 @@ def _repeated_problems(one: Asked, source: Planned, found: Sequence[Occurrence])
 
 def _fidelity_problems(one: Asked, source: Planned, target: TargetOptions) -> Iterator[Problem]:
     reason = source.runs_nowhere
-    if reason is None and isinstance(source, Workflow) and source.checks and not target.asks_its_names:
-        reason = "a StatusCheck names a URL of the cluster's own network, which nobody here is sure to reach"
+    if reason is None and isinstance(source, Workflow):
+        reason = next(_unasked(source, target), None)
     if reason is None:
         levels = [target.fidelity(fault) for fault in source.faults]
         reason = next((each.reason for each in levels if each.level == "unsupported"), None)
     if reason is not None:
         complaint = f"expected a fault that the target {target.kind} can inject, {reason}"
         yield Problem((*one.where, "manifest"), complaint, one.entry.manifest)
+
+
+def _unasked(source: Workflow, target: TargetOptions) -> Iterator[str]:
+    """Why a StatusCheck of it cannot be asked."""
+    for name, spec in source.checks.items():
+        assert spec.http is not None
+        if (why := target.cannot_ask(spec.http.url)) is not None:
+            yield f"its StatusCheck {name} asks {spec.http.url}, {why}"
 
 
 def _checks(

@@ -160,7 +160,8 @@ def read_schedule(
         raise document.refusal(problems)
     spec, where = read.spec, read.metadata.namespace or namespace
     key = "workflow" if spec.type == "Workflow" else BLOCKS[spec.type]
-    child = read_part(part(document, spec.type, (key,), document.values["spec"][key]), where)
+    written = document.values["spec"][key]
+    child = read_part(part(document, spec.type, (key,), written), where)
     return Schedule(
         name=read.metadata.called,
         namespace=where,
@@ -168,9 +169,26 @@ def read_schedule(
         forbids=spec.concurrency_policy == "Forbid",
         child=child,
         document=document,
-        spec={**spec.model_dump(by_alias=True, mode="json", exclude_none=True), key: child.spec},
+        spec={
+            **spec.model_dump(by_alias=True, mode="json", exclude_none=True),
+            key: child.spec if inner else _unfilled(child.spec, written),
+        },
         doubts=(*_doubts(read, key), *doubts_of_part(child, key)),
     )
+
+
+def _unfilled(spec: Any, written: Any) -> Any:
+    """The same, its selectors without the namespaces that are filled in only once it is created."""
+    if isinstance(spec, Mapping):
+        known = written if isinstance(written, Mapping) else {}
+        return {
+            key: _unfilled(value, known.get(key))
+            for key, value in spec.items()
+            if key != "namespaces" or known.get(key)
+        }
+    if isinstance(spec, list) and isinstance(written, list) and len(spec) == len(written):
+        return [_unfilled(one, other) for one, other in zip(spec, written, strict=True)]
+    return spec
 
 
 def _problems(read: ScheduleObject) -> Iterator[Problem]:

@@ -52,9 +52,9 @@ class Workflow:
         return tuple(fault for creates in self._parts() for fault in creates.faults)
 
     @property
-    def checks(self) -> bool:
-        """Whether anything of it is a StatusCheck, so that its course depends on answers."""
-        return any(node.check is not None for node in self.nodes.values())
+    def checks(self) -> Mapping[str, StatusCheckSpec]:
+        """Its StatusChecks, whose answers its course depends on, by the name of their template."""
+        return {name: node.check for name, node in self.nodes.items() if node.check is not None}
 
     def occurrences(self, at_s: float, until_s: float | None) -> Iterator[Occurrence]:
         """What it injects when it is created at one time and deleted at another, or not at all.
@@ -100,49 +100,53 @@ def read_workflow(
     if found := [*problems(read)]:
         raise document.refusal(found)
     where = read.metadata.namespace or namespace
+    spec = read.spec.model_dump(by_alias=True, mode="json", exclude_none=True)
     nodes, doubted = {}, [*doubts(read)]
     for index, template in enumerate(read.spec.templates):
-        nodes[template.name], found_here = _node(
-            document, index, template, lambda made: read_part(made, where)
-        )
-        doubted += found_here
+        creates, key = None, _block(template)
+        if (made := _part(document, index, template, key)) is not None:
+            creates = read_part(made, where)
+            spec["templates"][index][key] = creates.spec
+            doubted += _doubts(creates, index, template, key)
+        nodes[template.name] = _node(template, creates)
     return Workflow(
         name=read.metadata.called,
         namespace=where,
         entry=read.spec.entry,
         nodes=nodes,
         document=document,
-        spec=read.spec.model_dump(by_alias=True, mode="json", exclude_none=True),
+        spec=spec,
         doubts=tuple(doubted),
     )
 
 
-def _node(
-    document: Document, index: int, template: Template, read_part: Callable[[Document], Planned]
-) -> tuple[Node, list[Doubt]]:
-    """A template, understood, and what of what it creates nobody can have meant."""
-    kind, deadline_s = template.template_type, _seconds(template.deadline)
-    key = {"Schedule": "schedule", "StatusCheck": "statusCheck"}.get(kind, BLOCKS.get(kind))
-    made = _part(document, index, template, key)
-    if made is None or key is None:
-        return Node(kind, deadline_s, template.children, None), []
-    creates = read_part(made)
-    doubted = [
-        doubt
-        for doubt in doubts_of_part(creates, "templates", index, key)
-        if not (template.deadline and doubt.name == NO_END)
-    ]
-    if (check := _check(creates)) is not None:
-        return Node(kind, deadline_s, (), None, check, template.abort_with_status_check), doubted
-    return Node(kind, deadline_s, template.children, creates), doubted
+def _block(template: Template) -> str:
+    """The key of what a template creates; empty where it creates nothing."""
+    kind = template.template_type
+    return {"Schedule": "schedule", "StatusCheck": "statusCheck"}.get(kind, BLOCKS.get(kind, ""))
 
 
-def _part(document: Document, index: int, template: Template, key: str | None) -> Document | None:
+def _part(document: Document, index: int, template: Template, key: str) -> Document | None:
     """What a template creates, as an object of its own."""
-    if key is None or key not in document.values["spec"]["templates"][index]:
+    if key not in document.values["spec"]["templates"][index]:
         return None
     spec = document.values["spec"]["templates"][index][key]
     return part(document, template.template_type, ("templates", index, key), spec, template.name)
+
+
+def _doubts(creates: Planned, index: int, template: Template, key: str) -> Iterator[Doubt]:
+    """What of what a template creates nobody can have meant."""
+    for doubt in doubts_of_part(creates, "templates", index, key):
+        if not (template.deadline and doubt.name == NO_END):
+            yield doubt
+
+
+def _node(template: Template, creates: Planned | None) -> Node:
+    """A template, understood."""
+    kind, deadline_s = template.template_type, _seconds(template.deadline)
+    if creates is not None and (check := _check(creates)) is not None:
+        return Node(kind, deadline_s, (), None, check, template.abort_with_status_check)
+    return Node(kind, deadline_s, template.children, creates)
 
 
 def _check(creates: Planned) -> StatusCheckSpec | None:

@@ -17,8 +17,8 @@ from chaos.record.sections import Recovery
 _ENDLESS = ("service_s", "capacity_s", "cache_s")
 """What may be +inf, and says why."""
 _UNTOLD = {
-    "scheduled_s": "the target has no scheduler that tells",
-    "pulled_s": "the target does not tell of images",
+    "scheduled_s": "the target has no scheduler that tells, or it was started again in place",
+    "pulled_s": "the target does not tell of images, or it was started again in place",
     "running_s": "the target did not tell",
     "first_token_s": "no request that it answered completely names it",
 }

@@ -77,8 +77,6 @@ class TargetOptions(Strict, ABC):
     """A target's own section of the experiment file, and all that can be said and done with no more than that."""
 
     kind: ClassVar[str]
-    asks_its_names: ClassVar[bool] = False
-    """Whether the runner can ask URLs of the target's own network, as a Workflow's StatusCheck has them."""
 
     @property
     @abstractmethod
@@ -128,6 +126,10 @@ class TargetOptions(Strict, ABC):
     def rehearse(self, faults: Sequence[Rehearsed]) -> Iterator[str]:  # noqa: ARG002 - nobody to ask
         """Have the objects that a run would create checked by whoever would take them; a line for each."""
         return iter(())
+
+    def cannot_ask(self, url: str) -> str | None:  # noqa: ARG002 - nothing of a network that is not known
+        """Why the runner cannot ask a URL that a StatusCheck names to somebody in the cluster; None where it can."""
+        return "which is of the cluster's own network, and nobody here is sure to reach it"
 
     @abstractmethod
     def fidelity(self, fault: Asked) -> Fidelity:

@@ -25,9 +25,7 @@ GATHERED = {"NetworkChaos": "podnetworkchaos", "HTTPChaos": "podhttpchaos"}
 PARTS = {"podnetworkchaos": ("tcs", "iptables", "ipsets"), "podhttpchaos": ("rules",)}
 ONE_SHOT = ("pod-kill", "container-kill")
 NO_DAEMON = "cannot find daemonIP on node {node}"
-NO_TPROXY = (
-    "failed to apply for pod {namespace}/{name}: fork/exec /usr/local/bin/tproxy: no such file or directory"
-)
+NO_TPROXY = "failed to apply for pod {namespace}/{name}: apply config: send http request: unexpected EOF"
 NO_NETEM = "failed to apply for pod {namespace}/{name}: unable to set tcs for pod {name}"
 _MOST_EVENTS = 5
 _LOOK_EVERY_S = 0.02

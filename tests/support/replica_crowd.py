@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporters.inference import InferenceMetrics
 from exporters.registry import Registry, counter, gauge, histogram
 from exporters.series import gateway as gateway_series
+from exporters.series.server import INVALID_REASONS
 
 RECORDED = Path(__file__).parents[1] / "data" / "h200" / "server.prom"
 UUID = b"GPU-00000000-0000-4000-8000-000000000200"
@@ -44,6 +45,7 @@ def snapshots(count: int, interval_s: float) -> list[bytes]:
     server = InferenceMetrics("tiny", cache_tiers=("memory",), clock=lambda: now_s)
     recorded = text_string_to_metric_families(RECORDED.read_text())
     server.collectors.add("gpu", _Gpus(tuple(one for one in recorded if one.name.startswith("ds_gpu"))))
+    invalid = server.invalid_requests
     taken = []
     for _ in range(count):
         for _ in range(round(REQUESTS_PER_S * interval_s)):
@@ -55,6 +57,7 @@ def snapshots(count: int, interval_s: float) -> list[bytes]:
                 request.token()
             outcome = chance.choices(("ok", "error", "timeout"), (98, 1, 1))[0]
             request.finished(outcome, prompt_tokens=64)
+            invalid.count(chance.choice(INVALID_REASONS))
             server.cache_lookup("memory", queried_tokens=64, hit_tokens=chance.choice((0, 32)))
         server.kv_usage(chance.random())
         server.kv_fragmentation(chance.random())

@@ -26,6 +26,7 @@ from chaos.targets.kubernetes.target import KubernetesTarget
 from chaos.targets.kubernetes.undoing import lost_objects
 from chaos.targets.kubernetes.undoing.lost_objects import Whereabouts
 from chaos.targets.options import LostRun, Opening, Planned, Rehearsed, TargetOptions
+from chaos.targets.service_names import names_service
 from loadtests.endpoint import API_KEY
 
 IN_CLUSTER = "in-cluster"
@@ -58,7 +59,8 @@ class KubernetesOptions(TargetOptions):
     url: BaseUrl | None = None
     """base URL of their Service or Ingress, as reached from here"""
     service: DnsSubdomain | None = None
-    """or the Service to reach them by, through a port-forward of aftershock's own"""
+    """their Service: without a `url` they are reached by it, through a port-forward of aftershock's own; its names in \
+a StatusCheck's URL lead to where they are reached"""
     model: Text | None = None
     """which model to ask; absent: the first that the service lists"""
     api_key_env: Text | None = None
@@ -118,8 +120,8 @@ class KubernetesOptions(TargetOptions):
             yield Problem(("namespace",), f"expected none of {', '.join(PROTECTED)}", self.namespace)
         if (self.workload is None) == (self.replicas is None):
             yield Problem(("workload",), "expected either a workload or a number of replicas")
-        if (self.url is None) == (self.service is None):
-            yield Problem(("url",), "expected either a url or a service to forward a port to")
+        if self.url is None and self.service is None:
+            yield Problem(("url",), "expected a url, or a service to forward a port to")
         if self.api_key_env is not None and not os.environ.get(self.api_key_env):
             complaint = "expected a variable of the environment with a key in it"
             yield Problem(("api_key_env",), complaint, self.api_key_env)
@@ -155,6 +157,18 @@ class KubernetesOptions(TargetOptions):
         """
         with closing(self._settings().connect()) as api:
             yield from rehearse(api, self._settings(), faults)
+
+    def cannot_ask(self, url: str) -> str | None:
+        """Why the runner cannot ask a URL of a StatusCheck; None where it can."""
+        names = self._settings().service_names
+        if self.where.in_cluster or names_service(url, names):
+            return None
+        own = (
+            f"names their Service, as in http://{names[2]}/, "
+            if names
+            else "`service` says whose names lead there, "
+        )
+        return f"whose host means something in the cluster alone: expected a URL that {own}or `context: {IN_CLUSTER}`"
 
     def fidelity(self, fault: Asked) -> Fidelity:
         """How close the target comes to a fault."""

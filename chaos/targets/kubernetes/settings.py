@@ -6,6 +6,7 @@ from pathlib import Path
 
 from chaos.targets.kubernetes.api import Api
 from chaos.targets.kubernetes.undoing.lost_objects import Whereabouts
+from chaos.targets.service_names import of_service_url, service_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Settings:
     """How many there should be; None for what the workload says."""
     url: str | None = None
     service: str | None = None
-    """Whose pods a port-forward of ours goes to, where there is no URL."""
+    """Whose pods a port-forward of ours goes to, where there is no URL, and whose names lead to where it is reached."""
     model: str | None = None
     api_key: str = field(default="", repr=False)
     prometheus_url: str | None = None
@@ -53,6 +54,13 @@ class Settings:
     def labels(self) -> str:
         """The selector as the API takes it."""
         return ",".join(f"{name}={value}" for name, value in self.selector.items())
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """Hosts by which whoever is in the cluster reaches the service; none where nobody says what it is called."""
+        if self.service is not None:
+            return service_names(self.service, self.namespace)
+        return () if self.url is None else of_service_url(self.url, self.namespace)
 
     def connect(self) -> Api:
         """Raises InputError where there is no such cluster, or the client is not installed."""

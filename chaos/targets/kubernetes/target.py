@@ -113,6 +113,7 @@ class KubernetesTarget:
             replica_metrics_urls=[f"http://{each}:{port}/metrics" for each in addresses if port and each],
             model=settings.model,
             api_key=settings.api_key,
+            service_names=settings.service_names,
         )
 
     def evaluate(self, rules: Path) -> None:

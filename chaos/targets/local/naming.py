@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from chaos.targets import Node, Replica
-from chaos.targets.local.spec import LocalSpec
+from chaos.targets.local.spec import SLO_VARIABLE, LocalSpec
 
 # Kubernetes' safe alphabet (k8s.io/apimachinery/pkg/util/rand): no vowels, no digits that look like letters.
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -41,7 +41,9 @@ class Names:
 
 def template_hash(spec: LocalSpec) -> str:
     """Stands for what replicas are made from, as the label pod-template-hash does: equal for equal."""
-    template = (spec.app, spec.command, dict(spec.env), dict(spec.labels))
+    # A file in the run folder is named otherwise in each run, and a seed is to repeat the names.
+    env = {name: value for name, value in spec.env.items() if name != SLO_VARIABLE}
+    template = (spec.app, spec.command, env, dict(spec.labels))
     number = int.from_bytes(hashlib.sha256(json.dumps(template, sort_keys=True).encode()).digest()[:8])
     return "".join(_ALPHABET[number // len(_ALPHABET) ** place % len(_ALPHABET)] for place in range(9))
 
@@ -132,9 +134,3 @@ FIELDS = {
     "status.nominatedNodeName": "",
 }
 """What field selectors find beside name, namespace, node and phase: a Deployment's defaults."""
-
-
-def service_names(spec: LocalSpec) -> tuple[str, ...]:
-    """Hosts by which a pod of a cluster would reach the Service that the gateway stands for."""
-    short = f"{spec.app}.{spec.namespace}"
-    return (spec.app, short, f"{short}.svc", f"{short}.svc.cluster.local")

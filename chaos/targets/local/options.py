@@ -127,7 +127,6 @@ class LocalOptions(TargetOptions):
     """A Deployment's worth of processes on this machine."""
 
     kind: ClassVar[str] = KIND
-    asks_its_names: ClassVar[bool] = True
 
     replicas: Count
     """how many replicas"""
@@ -222,6 +221,9 @@ absent, if it is the reference server, which leaves these out of its counts"""
         """The replicas and nodes that there would be."""
         spec = self.spec("planned", Path(), seed)
         return Planned(tuple(naming.planned(spec)), tuple(naming.nodes(spec)))
+
+    def cannot_ask(self, url: str) -> None:
+        """None: the runner is in its network, and where the gateway is it knows."""
 
     def fidelity(self, fault: Asked) -> Fidelity:
         """How close a local cluster comes to a fault."""

@@ -34,6 +34,7 @@ from chaos.targets.local.spec import LocalSpec
 from chaos.targets.local.start import until_ready, until_scraped
 from chaos.targets.local.wire import Message
 from chaos.targets.local.witness import Aim, Witness, until_verified
+from chaos.targets.service_names import service_names
 
 _STARTS = ("replica_running", "replica_restarted")
 _HOST = f"http://{HOST}"
@@ -125,7 +126,7 @@ class LocalTarget:
             gateway_metrics_url=f"{_HOST}:{self._ports['gateway_metrics']}/metrics",
             watcher_jobs=[job for name, job in WATCHERS.items() if f"{name}_metrics" in self._ports],
             replica_metrics_urls=[f"{_HOST}:{port}/metrics" for port in self._metrics_ports()],
-            service_names=naming.service_names(self._spec),
+            service_names=service_names(self._spec.app, self._spec.namespace),
         )
 
     def evaluate(self, rules: Path) -> None:
