@@ -161,6 +161,7 @@ def _comm_p99(window: str, offset: str = "") -> str:
 
 def _comm_latency_high(timing: Timing) -> Symptom:
     recent, before = timing.window(5 * MINUTE_S), timing.window(HOUR_S)
+    # Longer than the window: where few operations are in it, one odd one is its P99 until it leaves.
     alert = Alert(
         "CommLatencyHigh",
         f"{_comm_p99(recent)}\n> {COMM_FACTOR:g} * {_comm_p99(before, recent)}\n> {COMM_FLOOR_S:g}",
@@ -170,7 +171,7 @@ def _comm_latency_high(timing: Timing) -> Symptom:
             "P99 over 5 minutes is {{ $value | humanizeDuration }}, "
             f"more than {COMM_FACTOR:g} times that of the hour before: every step of a sharded model waits for it."
         ),
-        hold=timing.hold(2 * MINUTE_S),
+        hold=timing.hold(6 * MINUTE_S),
     )
     return Symptom(("comm_seconds",), alert)
 
