@@ -130,7 +130,14 @@ def test_a_fault_made_of_commands_is_injected_proved_undone_and_recovered_from(
     [one] = journaled["disturbances"]
     assert one["start_s"] == pytest.approx(fault["started_s"], abs=0.6)
     assert journaled["recovery"]["capacity_s"] is None
-    assert journaled["recovery"]["service_s"] == pytest.approx(one["ended_s"] - fault["started_s"], abs=0.01)
+    took_s, recovery = one["ended_s"] - fault["started_s"], journaled["recovery"]
+    if (
+        recovery["service_s"] is None
+    ):  # a busy machine made a stretch behind it unknown: then the interval is all
+        low_s, high_s = map(float, recovery["service_interval_s"])
+        assert low_s <= took_s <= high_s, recovery
+    else:
+        assert recovery["service_s"] == pytest.approx(took_s, abs=0.01)
     assert "after the service had a command run on it" in " ".join(said.split())
     assert not list(record.iterdir())
     again = subprocess.run([*_RUN, "report", str(folder)], capture_output=True, text=True, check=False)

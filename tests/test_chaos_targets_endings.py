@@ -193,7 +193,10 @@ def test_a_helper_that_dies_ends_the_cluster_and_every_question_says_why(
 
 
 def test_a_supervisor_that_is_never_told_what_to_do_ends(tmp_path: Path) -> None:
-    environment = {**os.environ, **marks("test-never-told", ProcessId(1, 1.0))}
+    # Of a runner that lives: what a lost run left would be ended by whoever recovers one meanwhile.
+    runner = ProcessId.of(os.getpid())
+    assert runner is not None
+    environment = {**os.environ, **marks("test-never-told", runner)}
     supervisor = subprocess.run(
         command("supervisor"), input=b"", stdout=subprocess.PIPE, env=environment, timeout=10, check=False
     )
