@@ -109,7 +109,6 @@ def main() -> int:
     tape, where = Tape(api), watched(body["kind"], namespace)
     for each, collection in where.items():
         tape.watch(each, collection)
-    time.sleep(1)
     if tape.call("POST", where["object"].path, body) >= 300:
         return 1
     time.sleep(given.hold_s)

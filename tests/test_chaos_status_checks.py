@@ -15,8 +15,8 @@ from chaos.errors import InputError
 from chaos.events import EventKind, read_events
 from chaos.experiment.experiment import read_experiment
 from chaos.faults.agenda import Agenda
-from chaos.faults.elsewhere.status_check import Http, StatusCheckSpec
 from chaos.faults.status_asking import Answer, Asking, Over
+from chaos.faults.status_check import Http, StatusCheckSpec
 from chaos.faults.timetable import Entry, timetable
 from chaos.faults.workflow_course import Check
 from chaos.record.details import StatusCheckDetail, told

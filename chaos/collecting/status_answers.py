@@ -6,8 +6,8 @@ import urllib.request
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from chaos.faults.elsewhere.status_check import Http, StatusCheckSpec, status_range
 from chaos.faults.status_asking import Answer
+from chaos.faults.status_check import Http, StatusCheckSpec, status_range
 from chaos.targets import Endpoints
 from chaos.targets.service_names import names_service
 from exporters.fetch import FetchError, fetch

@@ -11,9 +11,9 @@ from typing import Any
 
 from chaos.faults.blocks import BLOCKS
 from chaos.faults.doubts import NO_END, Doubt
-from chaos.faults.elsewhere.status_check import STATUS_CHECK, StatusCheckSpec
 from chaos.faults.fault import Fault
 from chaos.faults.occurrence import Alone, Occurrence, Planned, doubts_of_part
+from chaos.faults.status_check import STATUS_CHECK, StatusCheckSpec
 from chaos.faults.workflow_course import Course, Known, Node, course
 from chaos.faults.workflow_object import Template, WorkflowObject, doubts, problems
 from chaos.reading.documents import Document

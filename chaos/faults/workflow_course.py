@@ -8,8 +8,8 @@ it begins what it is going to inject; only a StatusCheck that aborts the Workflo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from chaos.faults.elsewhere.status_check import StatusCheckSpec
 from chaos.faults.occurrence import Occurrence, Planned
+from chaos.faults.status_check import StatusCheckSpec
 from chaos.reading.quantities import go_duration_ns
 
 DELETED_LATER_S = 0.25

@@ -13,6 +13,7 @@ MOST_LINES = 8
 """More cannot be told apart by colour."""
 _COLOURS = ("sky", "orange", "green", "purple", "pink", "yellow", "blue", "grey")
 _GIB = 1024.0**3
+_A_P99, _WINDOW = re.compile(r"quantile\(\s*0\.99\b"), re.compile(r"\[(\d+)s\]")
 _UNITS: Mapping[str, tuple[str, str]] = {
     "s": ("s", ""),
     "percentunit": ("share", ""),
@@ -86,8 +87,8 @@ def _highest(kept: Sequence[KeptSeries]) -> list[KeptSeries]:
 
 def _few(one: KeptSeries, rate_per_s: float | None) -> int | None:
     """Of how many requests each point of a P99 is, where so many have none but their slowest."""
-    window = re.search(r"\[(\d+)s\]", one.query)
-    if rate_per_s is None or window is None or "P99" not in one.panel + one.label:
+    window = _WINDOW.search(one.query)
+    if rate_per_s is None or window is None or not _A_P99.search(one.query):
         return None
     requests = round(rate_per_s * int(window[1]))
     return requests if requests < 100 else None

@@ -1,6 +1,7 @@
 """Every kind that is understood and cannot be run: the one list of them."""
 
-from chaos.faults.elsewhere import clouds, files, inside, jvm, machines, status_check
+from chaos.faults import status_check
+from chaos.faults.elsewhere import clouds, files, inside, jvm, machines
 from chaos.faults.fault import Kind
 
 ELSEWHERE: tuple[Kind, ...] = (

@@ -232,7 +232,8 @@ absent, if it is the reference server, which leaves these out of its counts"""
     def open(self, opening: Opening) -> Target:
         """A cluster of its own for one run."""
         spec = self.spec(opening.experiment, opening.folder, opening.seed, opening.run_metrics_address)
-        if spec.is_reference_server if self.prober is None else self.prober:
+        probed = spec.is_reference_server if self.prober is None else self.prober
+        if probed:
             spec = replace(spec, prober=ProberSpec(model=opening.model, api_key_env=opening.api_key_env))
         if self.pinger:
             spec = replace(spec, pinger=PingerSpec())

@@ -114,8 +114,8 @@ class Pod:
                 self._on_purpose, ends_in_a_row = False, 0
             await self._wait_for_deletion(restart.wait_s(ends_in_a_row))
         if self.proxy_port is not None:
-            for route in self._routes:
-                await self._around.proxy.ask("remove", route=route)
+            for caller in self._callers:
+                await self._around.proxy.ask("remove", route=naming.route(caller, self.name))
         self._around.promised_ports.difference_update(self.ports or ())
 
     def delete(self, grace_s: float, reason: str | None) -> float:
@@ -189,15 +189,17 @@ class Pod:
         self._child = None
         self._around.emit(Event(end.at_s, "replica_gone", self.name, {"uid": self.uid, "how": str(end)}))
         self._set_ready(ready=False, why=f"process ended: {end}")
-        for route in self._routes[:2]:  # the peers' is the network's, whatever becomes of the process
-            await self._around.proxy.ask("reset", route=route)
+        for caller in (
+            naming.GATEWAY,
+            naming.PROMETHEUS,
+        ):  # its peers' way is the network's, whatever it does
+            await self._around.proxy.ask("reset", route=naming.route(caller, self.name))
 
     @property
-    def _routes(self) -> tuple[str, ...]:
-        """The gateway's way to it, Prometheus', and its peers' where somebody pings."""
-        callers = (naming.GATEWAY, naming.PROMETHEUS, naming.PEERS)
-        there = callers if self._around.peers_port is not None else callers[:2]
-        return tuple(naming.route(caller, self.name) for caller in there)
+    def _callers(self) -> tuple[str, ...]:
+        """Who has a way to it: the gateway, Prometheus, and its peers where somebody pings."""
+        peers = () if self._around.peers_port is None else (naming.PEERS,)
+        return (naming.GATEWAY, naming.PROMETHEUS, *peers)
 
     async def _start(self, ports: tuple[int, int]) -> Child:
         around, spec = self._around, self._around.spec
@@ -227,14 +229,19 @@ class Pod:
 
     async def _open_routes(self, ports: tuple[int, int]) -> None:
         op = "add" if self.proxy_port is None else "move"
-        upstream = (*ports, self._around.peers_port or 0)[: len(self._routes)]
-        answers = [
-            await self._around.proxy.ask(op, route=route, upstream_port=port)
-            for route, port in zip(self._routes, upstream, strict=True)
-        ]
+        upstream = {
+            naming.GATEWAY: ports[0],
+            naming.PROMETHEUS: ports[1],
+            naming.PEERS: self._around.peers_port,
+        }
+        opened = {}
+        for caller in self._callers:
+            route = naming.route(caller, self.name)
+            answer = await self._around.proxy.ask(op, route=route, upstream_port=upstream[caller])
+            opened[caller] = answer.get("port")
         if self.proxy_port is None:
-            self.peers_proxy_port = answers[2]["port"] if len(answers) > 2 else None
-            self.metrics_proxy_port, self.proxy_port = answers[1]["port"], answers[0]["port"]
+            self.proxy_port, self.metrics_proxy_port = opened[naming.GATEWAY], opened[naming.PROMETHEUS]
+            self.peers_proxy_port = opened.get(naming.PEERS)
             self._around.changed()
 
     async def _watch_readiness(self, port: int, child: Child) -> None:

@@ -73,7 +73,8 @@ class Probing:
         for name in self._asked.keys() - asked.keys():
             self._of[name].rest()
         for row in rows:
-            if asked[row["name"]] > self._asked.get(row["name"], False) or row["name"] not in self._asked:
+            was_ready = self._asked.get(row["name"])
+            if was_ready is None or (row["ready"] and not was_ready):
                 self._begin(row, model)
         self._asked = asked
 
