@@ -229,17 +229,11 @@ class Pod:
 
     async def _open_routes(self, ports: tuple[int, int]) -> None:
         op = "add" if self.proxy_port is None else "move"
-        upstream = {
-            naming.GATEWAY: ports[0],
-            naming.PROMETHEUS: ports[1],
-            naming.PEERS: self._around.peers_port,
-        }
-        opened = {}
-        for caller in self._callers:
-            route = naming.route(caller, self.name)
-            answer = await self._around.proxy.ask(op, route=route, upstream_port=upstream[caller])
-            opened[caller] = answer.get("port")
+        upstream = zip(self._callers, (*ports, self._around.peers_port), strict=False)
+        ask, name = self._around.proxy.ask, self.name
+        told = {who: await ask(op, route=naming.route(who, name), upstream_port=to) for who, to in upstream}
         if self.proxy_port is None:
+            opened = {who: answer["port"] for who, answer in told.items()}
             self.proxy_port, self.metrics_proxy_port = opened[naming.GATEWAY], opened[naming.PROMETHEUS]
             self.peers_proxy_port = opened.get(naming.PEERS)
             self._around.changed()
