@@ -198,8 +198,9 @@ class Pod:
     @property
     def _callers(self) -> tuple[str, ...]:
         """Who has a way to it: the gateway, Prometheus, and its peers where somebody pings."""
-        peers = () if self._around.peers_port is None else (naming.PEERS,)
-        return (naming.GATEWAY, naming.PROMETHEUS, *peers)
+        return (naming.GATEWAY, naming.PROMETHEUS, naming.PEERS)[
+            : 2 if self._around.peers_port is None else 3
+        ]
 
     async def _start(self, ports: tuple[int, int]) -> Child:
         around, spec = self._around, self._around.spec
