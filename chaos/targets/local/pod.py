@@ -198,9 +198,8 @@ class Pod:
     @property
     def _callers(self) -> tuple[str, ...]:
         """Who has a way to it: the gateway, Prometheus, and its peers where somebody pings."""
-        return (naming.GATEWAY, naming.PROMETHEUS, naming.PEERS)[
-            : 2 if self._around.peers_port is None else 3
-        ]
+        peers = () if self._around.peers_port is None else (naming.PEERS,)
+        return (naming.GATEWAY, naming.PROMETHEUS, *peers)
 
     async def _start(self, ports: tuple[int, int]) -> Child:
         around, spec = self._around, self._around.spec
@@ -234,9 +233,8 @@ class Pod:
         ask, name = self._around.proxy.ask, self.name
         told = {who: await ask(op, route=naming.route(who, name), upstream_port=to) for who, to in upstream}
         if self.proxy_port is None:
-            opened = {who: answer["port"] for who, answer in told.items()}
-            self.proxy_port, self.metrics_proxy_port = opened[naming.GATEWAY], opened[naming.PROMETHEUS]
-            self.peers_proxy_port = opened.get(naming.PEERS)
+            self.proxy_port, self.metrics_proxy_port = (told[who]["port"] for who in self._callers[:2])
+            self.peers_proxy_port = told.get(naming.PEERS, {}).get("port")
             self._around.changed()
 
     async def _watch_readiness(self, port: int, child: Child) -> None:
