@@ -90,12 +90,14 @@ class Conductor:
                 self._note(EventKind.CONDITION_UNMET, late)
 
     def safe(self, now_s: float) -> bool:
-        """Look at guards and StatusChecks; False, for nothing is over.
+        """Look at guards, StatusChecks and ends of faults; False, for nothing is over.
 
         Raises:
             AbortedError: a guard has tripped.
+            CleanupError: a fault was undone, and is still to be seen.
         """
         self._laid_out_anew()
+        self.injector.note_what_was_seen()
         if self.injector.hit:
             self.watching.require_safe(now_s)
         return False

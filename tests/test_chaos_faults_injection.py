@@ -16,6 +16,7 @@ from chaos.faults.timetable import Step
 from chaos.reading.documents import dump, read_document
 from chaos.run_folder import RunFolder
 from chaos.targets import Evidence
+from tests.conftest import wait_until
 from tests.support.fake_target import FakeTarget
 
 
@@ -42,6 +43,19 @@ def step(action: str, number: int = 1, fault: int = 0) -> Step:
     return Step(0.0, "inject" if action == "inject" else "recover", fault, f"drill#{number}", number - 1)
 
 
+def once_proved(running: Injector, number: int = 1) -> None:
+    """Come back when what was seen of an occurrence in force has been noted."""
+
+    def noted() -> bool:
+        running.note_what_was_seen()
+        return any(
+            event.kind in ("fault_verified", "fault_unverified") and event.detail["id"] == f"drill#{number}"
+            for event in running.events
+        )
+
+    wait_until(noted, within_s=30, what=f"a word about drill#{number}")
+
+
 def intents(folder: Path) -> list[tuple[str, str]]:
     lines = map(json.loads, (folder / "state.jsonl").read_text().splitlines())
     return [(line["intent"], line["id"]) for line in lines]
@@ -52,6 +66,7 @@ def test_an_occurrence_is_injected_verified_undone_and_verified_again_under_its_
     with injector(tmp_path, target, planned(tmp_path)) as running:
         running.apply(step("inject"))
         assert sorted(target.effects["drill#1"]) == ["a", "b"]
+        once_proved(running)
         running.apply(step("recover"))
         assert target.effects == {}
     assert [event.kind for event in running.events] == [
@@ -112,24 +127,95 @@ def test_a_fault_that_is_still_to_be_seen_after_its_end_is_the_loudest_error(tmp
     ]
 
 
+class Hanging(FakeTarget):
+    """Has a witness who, while he looks at the first occurrence, does not come back before he is told to."""
+
+    def __init__(self, *, before_its_end: bool) -> None:
+        super().__init__()
+        self.before_its_end = before_its_end
+        self.comes_back = threading.Event()
+
+    def verify(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
+        if self.before_its_end and occurrence == "drill#1":
+            self.comes_back.wait(60)
+        return super().verify(occurrence, within_s)
+
+    def verify_recovered(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
+        if not self.before_its_end and occurrence == "drill#1":
+            self.comes_back.wait(60)
+        return super().verify_recovered(occurrence, within_s)
+
+
 def test_a_proof_that_takes_long_keeps_no_other_fault_waiting_and_is_waited_for_before_the_end(
     tmp_path: Path,
 ) -> None:
-    second_is_there = threading.Event()
-
-    class Slow(FakeTarget):
-        def verify(self, occurrence: str, within_s: float) -> Sequence[Evidence]:
-            if occurrence == "drill#1":
-                assert second_is_there.wait(30), "the second fault waits for the proof of the first"
-            return super().verify(occurrence, within_s)
-
-    with injector(tmp_path, Slow(), planned(tmp_path)) as running:
+    target = Hanging(before_its_end=True)
+    with injector(tmp_path, target, planned(tmp_path)) as running:
         running.apply(step("inject", 1))
         running.apply(step("inject", 2))
-        second_is_there.set()
-        running.apply(step("recover", 1))
+        target.comes_back.set()
     proved = [event.detail["id"] for event in running.events if event.kind == "fault_verified"]
     assert sorted(proved) == ["drill#1", "drill#1", "drill#2", "drill#2"]
+
+
+def test_a_witness_who_hangs_keeps_no_fault_in_force_beyond_its_end_and_nothing_is_proved(
+    tmp_path: Path,
+) -> None:
+    target = Hanging(before_its_end=True)
+    with injector(tmp_path, target, planned(tmp_path)) as running:
+        running.apply(step("inject"))
+        running.apply(step("recover"))
+        assert target.effects == {}
+        assert not target.comes_back.is_set(), "he hangs for longer than the fault may last"
+    assert [event.kind for event in running.events] == [
+        *("fault_intended", "fault_injected", "fault_ended"),
+        *("fault_unverified", "fault_unverified", "end_verified", "end_verified"),
+    ]
+    assert any("was still looking" in event.detail.get("how", "") for event in running.events)
+    target.comes_back.set()
+
+
+def test_a_look_whether_one_fault_is_over_keeps_no_other_in_force(tmp_path: Path) -> None:
+    target = Hanging(before_its_end=False)
+    with injector(tmp_path, target, planned(tmp_path)) as running:
+        running.apply(step("inject", 1))
+        running.apply(step("inject", 2))
+        running.apply(step("recover", 1))
+        running.apply(step("recover", 2))
+        assert target.effects == {}
+        target.comes_back.set()
+
+
+def test_where_nobody_can_say_that_a_fault_is_over_the_clean_up_is_incomplete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chaos.faults.looking.OVERTIME_S", 0.0)
+    monkeypatch.setattr("chaos.faults.injection._PROOF_WITHIN_S", 0.2)
+    target = Hanging(before_its_end=False)
+    running = injector(tmp_path, target, planned(tmp_path))
+    running.apply(step("inject"))
+    running.apply(step("recover"))
+    with (
+        pytest.raises(CleanupError, match="drill#1 was undone, and is still to be seen: a: its witness was"),
+        running,
+    ):
+        pass
+    target.comes_back.set()
+
+
+def test_a_fault_of_a_run_that_fails_is_undone_at_once_and_not_kept_for_its_proof(tmp_path: Path) -> None:
+    target = Hanging(before_its_end=True)
+    running = injector(tmp_path, target, planned(tmp_path))
+    running.apply(step("inject"))
+    with pytest.raises(InconclusiveError, match="the load died"), running:
+        raise InconclusiveError("the load died")
+    assert target.effects == {}
+    assert [event.kind for event in running.events][2:5] == [
+        "fault_ended",
+        "fault_unverified",
+        "fault_unverified",
+    ]
+    target.comes_back.set()
 
 
 @pytest.mark.parametrize(("duration_s", "within_s"), [(2.0, 2.0), (60.0, 5.0), (None, 5.0)])
@@ -156,10 +242,11 @@ def test_a_proof_that_fails_to_look_keeps_nothing_in_force(tmp_path: Path) -> No
             raise InconclusiveError(f"nobody can be seen any more: {occurrence}, {within_s:g}")
 
     target = Blind()
-    running = injector(tmp_path, target, planned(tmp_path))
-    running.apply(step("inject"))
-    with pytest.raises(InconclusiveError, match="nobody can be seen"):
-        running.apply(step("recover"))
+    with (
+        pytest.raises(InconclusiveError, match="nobody can be seen"),
+        injector(tmp_path, target, planned(tmp_path)) as running,
+    ):
+        running.apply(step("inject"))
     assert target.effects == {}
 
 

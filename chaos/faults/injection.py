@@ -1,32 +1,31 @@
 """From a step of the timetable to its effect and back: what is about to be done is on disk before it is done.
 
 Undoing is registered before doing, runs on every path, and is looked at as the doing was. Looking goes on beside the
-run, so that a step is never late because an earlier fault takes its time to be proved.
+run: no fault ends late because it, or another one, takes its time to be proved.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from types import TracebackType
 from typing import Self
 
-from chaos.errors import CleanupError, RefusedError
+from chaos.errors import AftershockError, CleanupError, RefusedError
 from chaos.events import Event, EventKind
 from chaos.faults import blast_radius, selection
 from chaos.faults.blast_radius import BlastRadius
 from chaos.faults.fault import Fault
+from chaos.faults.looking import IN_FORCE, OVER, Look
 from chaos.faults.timetable import Step
-from chaos.record.details import FaultDetail, FaultEnded, Looked
+from chaos.record.details import FaultDetail, FaultEnded
 from chaos.run_folder import RunFolder
-from chaos.targets import SERVICE, Evidence, Replica, Target
+from chaos.targets import SERVICE, Replica, Target
 from chaos.targets.effects import shows_within_s
 
 _PROOF_WITHIN_S = 5.0
-_IN_FORCE = {True: EventKind.FAULT_VERIFIED, False: EventKind.FAULT_UNVERIFIED}
-_OVER = {True: EventKind.END_VERIFIED, False: EventKind.END_UNVERIFIED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,10 @@ class Injector:
     """Victims by occurrence; of a fault that is over at once until the run ends."""
     hit: tuple[str, ...] = ()
     """Names of everyone who was hit so far."""
-    _proofs: dict[str, Future[Sequence[Event]]] = field(default_factory=dict)
-    _looking: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(thread_name_prefix="proof")
-    )
+    _proofs: dict[str, Look] = field(default_factory=dict)
+    """Looks whether occurrences are in force that nobody has told yet."""
+    _ends: dict[str, Look] = field(default_factory=dict)
+    """And whether they are over."""
     _undo: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
@@ -68,11 +67,19 @@ class Injector:
     ) -> None:
         """Undo everything, in the reverse order of doing; raises CleanupError when that cannot be proved."""
         try:
-            for occurrence in [*self._proofs]:
-                self._proved(occurrence)
+            if (
+                error is None
+            ):  # they were to be in force until now; in a run that fails they are not kept for a proof
+                self._note(self._proofs)
         finally:
-            self._undo.close()
-            self._looking.shutdown()
+            try:
+                self._undo.close()
+            finally:
+                proofs = {
+                    occurrence: look if occurrence in self.in_force else look.given_up()
+                    for occurrence, look in self._proofs.items()
+                }
+                self._note(proofs, self._ends)
 
     def apply(self, step: Step) -> None:
         """Do what the timetable says.
@@ -89,6 +96,7 @@ class Injector:
 
     def inject(self, planned: PlannedFault, occurrence: str, number: int = 0) -> None:
         """Draw the victims, write them down, hit them, and look whether they were hit."""
+        self._note(self._ends)  # what is injected now must not be taken for one that is not over
         fault = planned.fault
         victims, candidates_count = self._drawn(planned, number)
         names = [victim.name for victim in victims] if fault.kind.selects else [SERVICE]
@@ -120,8 +128,8 @@ class Injector:
         self.events.append(injected)
         self.hit += tuple(names)
         self.on_began(injected)
-        within_s = _proof_within_s(fault, victims)
-        self._proofs[occurrence] = self._looking.submit(self._look, occurrence, within_s)
+        see, within_s = partial(self.target.verify, occurrence), _proof_within_s(fault, victims)
+        self._proofs[occurrence] = Look.begin(occurrence, names, IN_FORCE, see, within_s)
 
     def _drawn(self, planned: PlannedFault, number: int) -> tuple[tuple[Replica, ...], int]:
         """The victims, of how many candidates; none, of the one service, where the fault hits it as a whole."""
@@ -132,41 +140,54 @@ class Injector:
         draw = selection.draw(found, chosen.mode, chosen.value, victims_rng(self.seed, number))
         return blast_radius.targets(draw), draw.candidates_count
 
-    def _look(self, occurrence: str, within_s: float) -> Sequence[Event]:
-        """What is seen of a fault in force, stamped when it was seen."""
-        return [*_looked(_IN_FORCE, occurrence, self.target.verify(occurrence, within_s))]
-
-    def _proved(self, occurrence: str) -> None:
-        """Wait until it was looked whether the fault is in force, and note what was seen."""
-        proof = self._proofs.pop(occurrence, None)
-        if proof is not None:
-            self.events += proof.result()
-
     def recover(self, fault: Fault, occurrence: str) -> None:
-        """Undo a fault and look whether it is gone; nothing a second time, nor for one that is over at once."""
-        if occurrence not in self.in_force or not fault.kind.lasts:
-            return
-        try:
-            self._proved(occurrence)  # looked at while it is in force, or not at all
-        finally:
+        """Undo a fault, whether it is proved by now or not; nothing a second time, nor for one that is over at once."""
+        if occurrence in self.in_force and fault.kind.lasts:
             self._undo_now(occurrence)
+
+    def note_what_was_seen(self) -> None:
+        """Of faults in force, and of those that are over; waits for nobody who still looks.
+
+        Raises:
+            CleanupError: a fault that was undone is still to be seen.
+            AftershockError: what kept a witness from looking.
+        """
+        for looks in (self._proofs, self._ends):
+            self._note({occurrence: look for occurrence, look in looks.items() if look.over})
 
     def _undo_now(self, occurrence: str) -> None:
         with suppress(OSError):  # a full disk must not keep a fault in force
             self.folder.intend("recover", id=occurrence)
         self.target.recover(occurrence)
         ended = Event(time.monotonic(), EventKind.FAULT_ENDED, detail=FaultEnded(id=occurrence).model_dump())
-        del self.in_force[occurrence]
+        names = [victim.name for victim in self.in_force.pop(occurrence)] or [SERVICE]
         self.events.append(ended)
         self.on_ended(ended)
-        evidence = self.target.verify_recovered(occurrence, _PROOF_WITHIN_S)
-        self.events += _looked(_OVER, occurrence, evidence)
-        still = [each for each in evidence if not each.verified]
-        if still:
-            raise CleanupError(
-                f"{occurrence} was undone, and is still to be seen: "
-                + "; ".join(f"{each.replica}: {each.how}" for each in still)
-            )
+        self._ends[occurrence] = Look.begin(
+            occurrence, names, OVER, partial(self.target.verify_recovered, occurrence), _PROOF_WITHIN_S
+        )
+
+    def _note(self, *looks: Mapping[str, Look]) -> None:
+        """What these came to, once they are over, each once; the loudest of what is wrong with them is raised."""
+        wrong: list[AftershockError] = []
+        for look in [each for some in looks for each in some.values()]:
+            mine = self._proofs if look.kinds is IN_FORCE else self._ends
+            del mine[look.occurrence]
+            try:
+                self.events += look.events()
+                if mine is self._ends:
+                    _require_over(look)
+            except AftershockError as error:
+                wrong.append(error)
+        if wrong:
+            raise min(wrong, key=lambda error: not isinstance(error, CleanupError))
+
+
+def _require_over(look: Look) -> None:
+    """Make sure that what was undone is not to be seen any more; CleanupError otherwise."""
+    still = [f"{each.replica}: {each.how}" for each in look.evidence() if not each.verified]
+    if still:
+        raise CleanupError(f"{look.occurrence} was undone, and is still to be seen: {'; '.join(still)}")
 
 
 def require_possible(target: Target, planned: PlannedFault) -> None:
@@ -203,20 +224,10 @@ def victims_rng(seed: int, number: int) -> Random:
 def _proof_within_s(fault: Fault, victims: Sequence[Replica]) -> float:
     """How long it is looked for the proof: for as long as the last effect on the last victim may need to show.
 
-    A fault that lasts is undone once it was looked at. Nobody looks for longer than it is to last, or the looking would
-    prolong it.
+    Nobody begins to look for one that lasts when it is to be over.
     """
     grace_s = max((victim.grace_s for victim in victims), default=0.0)
     shows_s = (shows_within_s(effect, len(victims), grace_s) for effect in fault.effects)
     within_s = max(shows_s, default=0.0) + _PROOF_WITHIN_S
     lasts_s = fault.duration_s if fault.kind.lasts else None
     return within_s if lasts_s is None else min(within_s, lasts_s)
-
-
-def _looked(
-    kinds: Mapping[bool, EventKind], occurrence: str, evidence: Sequence[Evidence]
-) -> Iterator[Event]:
-    looked_s = time.monotonic()
-    for each in evidence:
-        detail = Looked(id=occurrence, how=each.how).model_dump()
-        yield Event(looked_s, kinds[each.verified], each.replica, detail)

@@ -14,7 +14,7 @@ from chaos.targets.local.pod import Pod
 from chaos.targets.local.proxy import silence
 from chaos.targets.local.round_trips import Doors, RoundTrips, measure
 from chaos.targets.local.spec import LocalSpec
-from chaos.targets.local.transfers import Order, Transfers, buckets, order_for, transfer
+from chaos.targets.local.transfers import PATIENCE_S, Order, Transfers, buckets, order_for, transfer
 from chaos.targets.local.wire import Message
 
 _PROBES = 3
@@ -31,6 +31,8 @@ _PROBING_S = 1.0
 _ONE = Order(requests=1, padding_bytes=0)
 _TRANSFERS = 2
 """In one look: one that took long may have met a busy machine."""
+_MOVING_S = 4.0
+"""What one look may take to move bytes; a victim whose turn does not come is the first of the next one."""
 _ANY_OF_ONE = ("mode one", "mode fixed", "mode fixed-percent")
 """Modes that mean the one caller that has the labels, if it is one."""
 
@@ -88,7 +90,7 @@ class _Witness(Witness[Link]):
         for uid, more in self._alone(sight, rows).items():
             lossy = network_evidence.lossy(sight.effect)
             sight.trips[uid] = more.with_more(sight.trips.get(uid, RoundTrips())) if lossy else more
-        for uid, transfers in self._moved(sight, rows, _TRANSFERS).items():
+        for uid, transfers in self._moved(sight, rows, _TRANSFERS, _MOVING_S).items():
             sight.moved[uid] = transfers.best(sight.moved.get(uid))
         return [
             self._with_counts(
@@ -168,12 +170,16 @@ class _Witness(Witness[Link]):
             patience_s=longest_s + patience_s,
         )
 
-    def _moved(self, sight: _Sight, rows: Mapping[str, Message], times: int = 1) -> dict[str, Transfers]:
-        """What was moved through the narrow network of each victim, the fastest of so many times."""
-        doors, moved = self._doors(sight, rows), dict[str, Transfers]()
-        for uid, order in sight.orders.items():
-            for _ in range(times if uid in doors else 0):
-                moved[uid] = transfer(doors[uid], order).best(moved.get(uid))
+    def _moved(
+        self, sight: _Sight, rows: Mapping[str, Message], times: int = 1, within_s: float = math.inf
+    ) -> dict[str, Transfers]:
+        """What was moved through the narrow network of each victim whose turn came, the fastest of so many times."""
+        doors, moved, until_s = self._doors(sight, rows), dict[str, Transfers](), time.monotonic() + within_s
+        for uid in sorted(sight.orders.keys() & doors.keys(), key=lambda uid: uid in sight.moved):
+            for _ in range(times):
+                if (left_s := until_s - time.monotonic()) > 0:
+                    one = transfer(doors[uid], sight.orders[uid], min(PATIENCE_S, left_s))
+                    moved[uid] = one.best(moved.get(uid))
         return moved
 
     def _doors(self, sight: _Sight, rows: Mapping[str, Message]) -> dict[str, Doors]:
