@@ -10,6 +10,7 @@ from chaos.errors import AftershockError, CleanupError, ExitCode, InputError
 from chaos.experiment.experiment import Experiment, read_experiment
 from chaos.experiment.foreseen import require_sound
 from chaos.experiment.needs import missing
+from chaos.load.alike import to_be_measured
 from chaos.reading import documents
 from chaos.record.journal import Journal
 
@@ -20,6 +21,12 @@ _WORST_FIRST = (
     ExitCode.ABORTED,
     ExitCode.INCONCLUSIVE,
 )
+
+
+_AROUND_S = 12.0
+"""About what a run takes beside its load: the start of its cluster and of the generator, counts, clean-up, report."""
+_MEASURING_S = 15.0
+"""About what it takes to measure what a cluster carries, once for all experiments whose clusters are alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Listed:
 
     @property
     def lasts_s(self) -> float:
-        """How long its load goes on; the start of the target and what is counted at the end come on top."""
+        """How long its load goes on; `takes_s` has what comes on top."""
         return self.experiment.spec.planned_s
 
 
@@ -81,6 +88,13 @@ def read(folder: Path, slo: Path | None = None) -> tuple[Listed, ...]:
     return tuple(
         Listed(one, (*missing(one.spec.needs, one.target.service_url), *one.target.lacks())) for one in found
     )
+
+
+def takes_s(listed: Sequence[Listed]) -> float:
+    """About how long all of them take that can run here, on a machine that does nothing else."""
+    here = [one for one in listed if not one.lacks]
+    measured = to_be_measured(one.experiment for one in here)
+    return sum(one.lasts_s + _AROUND_S for one in here) + _MEASURING_S * measured
 
 
 def run(

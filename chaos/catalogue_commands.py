@@ -7,9 +7,11 @@ from chaos import catalogue, commands, run_folder
 from chaos.catalogue import Listed
 from chaos.display.progress import for_stream
 from chaos.errors import ExitCode
+from chaos.load.alike import Alike
 from chaos.publishing import step_summary
 from chaos.record import journal as journals
 from chaos.record.journal import Journal
+from chaos.record.verdict import Verdict
 from chaos.report import catalogue as report
 from chaos.run_folder import RunFolder
 
@@ -30,9 +32,16 @@ def run(
     listed = catalogue.read(folder, slo)
     kept = run_folder.create_catalogue(out)
 
+    alike = Alike()
+
     def perform(one: Listed) -> Journal:
-        run = kept.run(one.name)
-        return commands.perform(one.experiment, run, seed, grafana_url, for_stream(sys.stderr))[0]
+        experiment, out = alike.settled(one.experiment), kept.run(one.name)
+        journal, folder = commands.perform(experiment, out, seed, grafana_url, for_stream(sys.stderr))
+        if (
+            journal.verdict != Verdict.INCONCLUSIVE
+        ):  # what a machine carried that was busy with other things is no measure
+            alike.learn(one.experiment, folder)
+        return journal
 
     def left(one: Listed) -> Journal | None:
         journal = RunFolder(kept.run(one.name)).journal

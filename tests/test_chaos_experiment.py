@@ -353,3 +353,30 @@ def test_copy_as_run_spells_out_every_default(folder: Path) -> None:
     assert written["slo"] == {"ttft": duration_text(TTFT_BOUND_S), "e2e": duration_text(E2E_BOUND_S)}
     assert written["target"]["local"]["ready_within"] == "120s"
     assert written["recovery"]["goodput"] == 0.95
+
+
+@pytest.mark.parametrize(
+    ("at", "lasts", "refusal"),
+    [
+        ("0s", "30s", None),
+        ("0s", "31s", "expected at least recovery.hold = 5s after the last fault at 31s, got 35s"),
+        (
+            "1s",
+            "10s",
+            "expected at least recovery.within + recovery.hold = 35s after the first fault at 1s, got 35s",
+        ),
+    ],
+)
+def test_a_run_goes_on_until_the_first_fault_is_over_in_time_and_for_a_hold_after_the_last_one(
+    folder: Path, at: str, lasts: str, refusal: str | None
+) -> None:
+    down = MANIFEST.read_text().replace("action: pod-kill", "action: pod-failure")
+    down = down.replace("  duration: 30s", f"  duration: {lasts}")
+    (folder / "manifests" / "down.yaml").write_text(down)
+    fault = {"manifest": "../manifests/down.yaml", "max_targets": 1, "at": at, "jitter": "0s"}
+    text = dump(changed("fault", fault))
+    if refusal is None:
+        assert read(folder, text).spec.phases.observe_s == 35
+    else:
+        with pytest.raises(InputError, match=re.escape(f"phases.observe: {refusal}")):
+            read(folder, text)

@@ -124,7 +124,7 @@ def test_the_copy_as_run_has_the_number_and_what_it_came_from_and_reads_back_the
             False,
             False,
             None,
-            "15.3 requests/s: 60 % of the 25.5/s that the cluster of the repeated run carried",
+            "15.3 requests/s: 60 % of the 25.5/s that such a cluster, in another run, carried",
         ),
         (False, True, 28.0, "within the objectives; the baseline grew from 28 s to hold its claims"),
     ],

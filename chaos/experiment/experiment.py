@@ -114,10 +114,11 @@ def read_experiment(path: Path, slo: Path | None = None) -> Experiment:
     else:
         spec = _with_a_baseline(spec, assertions)
         problems += length_problems(spec)
+    first_s = min((entry.at_s for entry in spec.entries), default=0.0)
     planned_s = max((max(entry.at_s, entry.until_s or 0.0) for entry in spec.entries), default=0.0)
     problems += [
         *_window_problems(spec),
-        *_observe_problems(spec, planned_s),
+        *_observe_problems(spec, first_s, planned_s),
         *_target_problems(spec),
         *claim_problems(spec, assertions),
         *_list_problems(spec),
@@ -128,7 +129,7 @@ def read_experiment(path: Path, slo: Path | None = None) -> Experiment:
         raise document.refusal(problems)
     asked = (Asked(where, entry, path.parent / entry.manifest) for where, entry in _entries(spec))
     injected = read_injections([*asked], spec.target.chosen)
-    if problems := [*injected.problems, *_observe_problems(spec, injected.last_s)]:
+    if problems := [*injected.problems, *_observe_problems(spec, injected.first_s, injected.last_s)]:
         raise document.refusal(problems)
     said_by = next(key for key in ("rate", "profile", "trace") if ("load", key) in document.marks)
     rate_at = f"{path}:{document.marks['load', said_by].line}"
@@ -263,11 +264,20 @@ def _watched_problems(spec: ExperimentSpec) -> Iterator[Problem]:
             yield Problem((*where, *problem.key_path), problem.complaint, problem.value)
 
 
-def _observe_problems(spec: ExperimentSpec, last_s: float) -> Iterator[Problem]:
-    """Whether a run goes on for long enough after its last fault began, or ended, at `last_s`."""
-    after = spec.recovery.within_s + spec.recovery.hold_s
-    if not spec.observes and spec.phases.observe_s < last_s + after:
-        complaint = f"expected at least recovery.within + recovery.hold = {duration_text(after)}"
-        if last_s:
-            complaint += f" after the last fault at {duration_text(last_s)}"
-        yield Problem(("phases", "observe"), complaint, duration_text(spec.phases.observe_s))
+def _observe_problems(spec: ExperimentSpec, first_s: float, last_s: float) -> Iterator[Problem]:
+    """Whether a run goes on for long enough: after its first fault began, and after its last one began, or ended."""
+    recovery, observe_s = spec.recovery, spec.phases.observe_s
+    if spec.observes:
+        return
+    if observe_s < first_s + recovery.within_s + recovery.hold_s:
+        after = duration_text(recovery.within_s + recovery.hold_s)
+        complaint = f"expected at least recovery.within + recovery.hold = {after}"
+        if first_s:
+            complaint += f" after the first fault at {duration_text(first_s)}"
+        yield Problem(("phases", "observe"), complaint, duration_text(observe_s))
+    elif observe_s < last_s + recovery.hold_s:
+        complaint = (
+            f"expected at least recovery.hold = {duration_text(recovery.hold_s)} after the last fault at "
+            f"{duration_text(last_s)}"
+        )
+        yield Problem(("phases", "observe"), complaint, duration_text(observe_s))

@@ -145,7 +145,7 @@ class Phases(Strict):
     baseline_s: DurationOrZero = Field(default=CHOSEN_S, alias="baseline")
     """what recovery is compared with; absent: as its claims need, 20 s at least; 0s where nothing is injected"""
     observe_s: Duration = Field(alias="observe")
-    """under load after the baseline: at least `recovery.within` + `recovery.hold` after the last fault"""
+    """under load after the baseline, at least `recovery.within` + `hold` from the first fault, `hold` after the last"""
 
 
 class FaultEntry(Strict):

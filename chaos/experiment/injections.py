@@ -76,6 +76,8 @@ class Injections:
     injections: tuple[Injection, ...]
     checks: tuple[PlannedCheck, ...]
     """What is asked in between."""
+    first_s: float
+    """When the first one begins at the latest, after the end of the baseline."""
     last_s: float
     """When the last one has begun, or ended, after the end of the baseline."""
     problems: tuple[Problem, ...]
@@ -100,8 +102,9 @@ def read_injections(asked: Sequence[Asked], target: TargetOptions) -> Injections
             checks += _checks(one, source, first, checks)
         ids = {each.check.place: each.id for each in checks if each.first == first}
         found += [_injection(one, source, occurrence, first, ids) for occurrence in occurrences]
+    first_s = min((_begins_s(injection.timed) for injection in found), default=0.0)
     last_s = max((_last_s(injection.timed) for injection in found), default=0.0)
-    return Injections(tuple(found), tuple(checks), last_s, tuple(problems))
+    return Injections(tuple(found), tuple(checks), first_s, last_s, tuple(problems))
 
 
 def _object(manifest: Path, target: TargetOptions) -> Planned:
@@ -224,6 +227,9 @@ def _timed(entry: FaultEntry, occurrence: Occurrence) -> Entry:
     return replace(occurrence.entry(entry.jitter_s), within_s=within_s)
 
 
+def _begins_s(timed: Entry) -> float:
+    return timed.at_s + (timed.within_s or 0.0)
+
+
 def _last_s(timed: Entry) -> float:
-    begins_s = timed.at_s + (timed.within_s or 0.0)
-    return begins_s if timed.ends_s is None else timed.ends_s
+    return _begins_s(timed) if timed.ends_s is None else timed.ends_s

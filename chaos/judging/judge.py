@@ -105,6 +105,6 @@ def counted(outcomes: Ints) -> dict[str, int]:
 
 
 def made_of(spec: ExperimentSpec, *, by_this_run: bool) -> Capacity | None:
-    """What the rate was made of, and whether this run found it out or repeats one that did; None where nothing."""
+    """What the rate was made of, and whether this run found it out; None where nothing."""
     found = spec.load.capacity
     return None if found is None else Capacity.model_validate({**dict(found), "by_this_run": by_this_run})

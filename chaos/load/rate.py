@@ -14,7 +14,7 @@ from chaos.judging import judge
 from chaos.load.capacity import MOST_PER_S, Capacity, Ramps
 from chaos.load.config import load_config
 from chaos.load.process import Load
-from chaos.reading.quantities import CapacityShare, duration_text
+from chaos.reading.quantities import CapacityShare
 from chaos.report import story
 from chaos.run_folder import RunFolder
 from chaos.steady_state import overloaded
@@ -57,20 +57,38 @@ def settle(
     spec: ExperimentSpec, assertions: Iterable[Assertion], share: CapacityShare, found: Capacity
 ) -> ExperimentSpec:
     """The specification with the rate that a share of this capacity is, and a baseline that holds its claims."""
-    rate_per_s = _three_digits(found.rate_per_s * share.percent / 100)
-    needed_s = claims_need_s(assertions, rate_per_s, spec.slo.e2e_s, spec.load.share_of)
-    grows = needed_s > spec.phases.baseline_s
     made_of = {
         "measured": _three_digits(found.rate_per_s),
         "share": share.percent / 100,
         "at_least": found.at_least,
         "arrivals": found.arrivals,
         "took": f"{found.took_s:.1f}s",
-        **({"baseline_grew_from": duration_text(spec.phases.baseline_s)} if grows else {}),
     }
-    load = spec.load.model_copy(
-        update={"rate": rate_per_s, "capacity": MeasuredCapacity.model_validate(made_of)}
+    return _at(
+        spec, assertions, found.rate_per_s * share.percent / 100, MeasuredCapacity.model_validate(made_of)
     )
+
+
+def settle_like(
+    spec: ExperimentSpec, assertions: Iterable[Assertion], known: MeasuredCapacity
+) -> ExperimentSpec:
+    """The same for a cluster like one that was measured in another run; as it is where its rate is no share."""
+    share = spec.load.rate
+    if not isinstance(share, CapacityShare):
+        return spec
+    made_of = known.model_copy(update={"share": share.percent / 100, "baseline_grew_from_s": None})
+    return _at(spec, assertions, known.measured * share.percent / 100, made_of)
+
+
+def _at(
+    spec: ExperimentSpec, assertions: Iterable[Assertion], exact_per_s: float, made_of: MeasuredCapacity
+) -> ExperimentSpec:
+    rate_per_s = _three_digits(exact_per_s)
+    needed_s = claims_need_s(assertions, rate_per_s, spec.slo.e2e_s, spec.load.share_of)
+    grows = needed_s > spec.phases.baseline_s
+    if grows:
+        made_of = made_of.model_copy(update={"baseline_grew_from_s": spec.phases.baseline_s})
+    load = spec.load.model_copy(update={"rate": rate_per_s, "capacity": made_of})
     phases = spec.phases.model_copy(update={"baseline_s": needed_s} if grows else {})
     return spec.model_copy(update={"load": load, "phases": phases})
 

@@ -23,7 +23,7 @@ class Capacity(Entry):
     baseline_grew_from_s: Number | None = None
     """What the baseline was before it grew to hold the requests of every claim."""
     by_this_run: bool
-    """Whether this run found it out, or repeats one that did."""
+    """Whether this run found it out, or another one of such a cluster: one that it repeats, or one of its catalogue."""
 
 
 class Generator(Entry):

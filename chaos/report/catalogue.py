@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chaos.catalogue import Listed, Outcome
+from chaos.catalogue import Listed, Outcome, takes_s
 from chaos.errors import ExitCode
 from chaos.report import markdown, story
 from chaos.report.junit import add_properties, document, figures
@@ -29,8 +29,11 @@ def print_list(listed: Sequence[Listed], file: TextIO | None = None) -> None:
         console.print(head, soft_wrap=True)
         console.print(Text(f"  {' '.join(one.experiment.spec.hypothesis.split())}"))
     here = [one for one in listed if not one.lacks]
+    load_s = sum(one.lasts_s for one in here)
     console.print(
-        f"{len(here)} of {len(listed)} can run here, under load for {sum(o.lasts_s for o in here) / 60:.0f} minutes"
+        f"{len(here)} of {len(listed)} can run here, under load for {load_s / 60:.0f} minutes, and in about "
+        f"{takes_s(listed) / 60:.0f} with every start, end and report",
+        soft_wrap=True,
     )
 
 

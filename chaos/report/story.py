@@ -136,7 +136,7 @@ def rate_clause(rate_per_s: float | None, capacity: Capacity | None) -> str:
     if capacity is None:
         return f"{rate}, as the experiment file says"
     carried = f"{'at least ' if capacity.at_least else ''}{plain(capacity.measured)}/s"
-    who = "this cluster" if capacity.by_this_run else "the cluster of the repeated run"
+    who = "this cluster" if capacity.by_this_run else "such a cluster, in another run,"
     return f"{rate}: {share(capacity.share)} of the {carried} that {who} carried"
 
 
