@@ -11,7 +11,6 @@ from chaos.load.alike import Alike
 from chaos.publishing import step_summary
 from chaos.record import journal as journals
 from chaos.record.journal import Journal
-from chaos.record.verdict import Verdict
 from chaos.report import catalogue as report
 from chaos.run_folder import RunFolder
 
@@ -37,10 +36,7 @@ def run(
     def perform(one: Listed) -> Journal:
         experiment, out = alike.settled(one.experiment), kept.run(one.name)
         journal, folder = commands.perform(experiment, out, seed, grafana_url, for_stream(sys.stderr))
-        if (
-            journal.verdict != Verdict.INCONCLUSIVE
-        ):  # what a machine carried that was busy with other things is no measure
-            alike.learn(one.experiment, folder)
+        alike.learn(one.experiment, folder, journal.processor)
         return journal
 
     def left(one: Listed) -> Journal | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from chaos.load.alike import Alike, to_be_measured
 from chaos.load.capacity import Capacity
 from chaos.load.rate import settle
 from chaos.reading.quantities import CapacityShare
+from chaos.record.costs import Processor, ProcessorPhase
 from chaos.run_folder import RunFolder
 from tests.test_chaos_run import EXPERIMENT, write_experiment
 
@@ -38,7 +40,7 @@ def alike(tmp_path: Path) -> Alike:
     """Knows that the cluster of `SHARED` carries 40 requests per second."""
     known, first = Alike(), experiment(tmp_path / "first")
     assert known.settled(first) == first
-    known.learn(first, run_of(first, tmp_path / "run", 40.0))
+    known.learn(first, run_of(first, tmp_path / "run", 40.0), None)
     return known
 
 
@@ -66,6 +68,23 @@ def test_a_cluster_that_is_not_alike_is_measured_anew(
     assert SHARED.count(old) == 1
     other = experiment(tmp_path / "other", SHARED.replace(old, new))
     assert alike.settled(other) == other
+
+
+@pytest.mark.parametrize(
+    ("full", "others_cores", "rate_per_s"), [(False, 1.5, 48.0), (True, 0.1, 48.0), (True, 0.5, 24.0)]
+)
+def test_what_a_cluster_carried_while_others_had_the_machine_is_not_taken_for_what_it_carries(
+    tmp_path: Path, alike: Alike, *, full: bool, others_cores: float, rate_per_s: float
+) -> None:
+    other: dict[str, Any] = {"name": "recovery", "full": True, "others_cores": 2.0, "cores": 2.0}
+    phases: list[dict[str, Any]] = [
+        {"name": "baseline", "full": full, "others_cores": others_cores, "cores": 2.0},
+        other,
+    ]
+    processor = Processor.model_construct(phases=[ProcessorPhase.model_construct(**one) for one in phases])
+    again = experiment(tmp_path / "again")
+    alike.learn(again, run_of(again, tmp_path / "busy", 80.0), processor)
+    assert alike.settled(again).spec.load.rate_per_s == rate_per_s
 
 
 def test_a_number_stays_as_it_is_written(tmp_path: Path, alike: Alike) -> None:

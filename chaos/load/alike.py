@@ -10,7 +10,11 @@ from chaos.experiment.experiment import Experiment, read_experiment
 from chaos.experiment.file import MeasuredCapacity
 from chaos.load.rate import settle_like
 from chaos.reading.quantities import CapacityShare
+from chaos.record.costs import Processor
 from chaos.run_folder import RunFolder
+
+_OTHERS = 0.1
+"""More of the cores than this are others' where the machine is shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +23,15 @@ class Alike:
 
     _known: dict[str, MeasuredCapacity] = field(default_factory=dict)
 
-    def learn(self, experiment: Experiment, folder: RunFolder) -> None:
-        """Take in what the run of an experiment measured; nothing where it measured nothing."""
-        if folder.capacity_rows(1).is_file():
+    def learn(self, experiment: Experiment, folder: RunFolder, processor: Processor | None) -> None:
+        """Take in what the run of an experiment measured; nothing where others had the machine, or it measured nothing.
+
+        Args:
+            experiment: as its file has it.
+            folder: what its run left.
+            processor: who used the machine then.
+        """
+        if folder.capacity_rows(1).is_file() and not _taken(processor):
             found = read_experiment(folder.experiment).spec.load.capacity
             if found is not None:
                 self._known[likeness(experiment)] = found
@@ -37,6 +47,14 @@ class Alike:
         except RefusedError:  # too slow for its claims: its own run shall measure it, and say so
             return experiment
         return replace(experiment, spec=spec)
+
+
+def _taken(processor: Processor | None) -> bool:
+    """Whether others had so much of a full machine in the baseline that they decided what was carried."""
+    phases = () if processor is None else processor.phases
+    return any(
+        one.name == "baseline" and one.full and one.others_cores > _OTHERS * one.cores for one in phases
+    )
 
 
 def likeness(experiment: Experiment) -> str:
