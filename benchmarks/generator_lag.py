@@ -25,6 +25,7 @@ from typing import Self
 
 import psutil
 
+from chaos.errors import InconclusiveError
 from chaos.load.process import Load, LoadConfig
 from loadtests.rows import Row, read_rows
 from tests.support.plain_server import plain_servers
@@ -110,6 +111,7 @@ def measure(name: str, options: argparse.Namespace, rate_per_s: float, processes
             _sleep_until(start_s + SETTLE_S)
             before = Used.now(load.pids, server_pids)
             _sleep_until(start_s + config.duration_s - 0.1)
+            load.poll()  # says so if it ended before its plan
             after = Used.now(load.pids, server_pids)
             summary = load.wait(within_s=config.duration_s + 120.0)
             slices = [load.plan.slice(number, processes) for number in range(processes)]
@@ -179,8 +181,10 @@ def elsewhere(checkout: Path | None, words: Sequence[str], case: str) -> Lag:
     command = [sys.executable, __file__, case, "--as", root.name, *words]
     paths = os.pathsep.join(map(str, (root, ROOT)))  # its own packages first, and our server beside them
     done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True, check=True
+        command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True, check=False
     )
+    if done.returncode:
+        sys.exit(done.returncode)
     return Lag(**json.loads(done.stdout))
 
 
@@ -216,7 +220,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.name:  # one measurement, for the process that prints the table
         rate, _, processes = options.cases[0].partition("x")
-        print(json.dumps(asdict(measure(options.name, options, float(rate), int(processes or 1)))))
+        try:
+            print(json.dumps(asdict(measure(options.name, options, float(rate), int(processes or 1)))))
+        except InconclusiveError as error:
+            sys.exit(f"{options.cases[0]}: {error}\n{error.hint}")
         return
     words = [f"--seconds={options.seconds}", f"--tokens={options.tokens}", f"--gap-ms={options.gap_ms}"]
     words.append(f"--servers={options.servers}")
