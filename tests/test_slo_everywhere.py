@@ -99,8 +99,8 @@ def test_the_lines_shares_and_burn_rates_of_the_dashboards_are_those_of_the_file
     lines = limits(serving)
     titles = ("Time to first token", "Inter-token latency", "Time per output token", "End to end")
     assert [lines[title] for title in titles] == [TTFT_S, ITL_S, TPOT_S, E2E_S]
-    titles = ("First token in time", "Tokens at pace", "Answered completely")
-    assert [lines[title] for title in titles] == [0.97, 0.975, 0.995]
+    ratios = ("First token in time", "Tokens at pace", "Answered completely")
+    assert [lines[title] for title in ratios] == [0.97, 0.975, 0.995]
     assert limits(gateway)["Failed"] == 0.005
     text = json.dumps([serving, gateway])
     assert f'le=\\"{TTFT_S}\\"' in text
