@@ -134,7 +134,7 @@ def _apart(found: Evidence, places: Ints, held_to: Levels, hold_s: float) -> lis
         kinds.append((held_to.failed, found.failed[places] & known))
     ascending: list[Stretch] = []
     for level, flags in kinds:
-        ascending += level.disturbed(flags)
+        ascending += level.disturbed(flags, at_s, hold_s)
     merged: list[Stretch] = []
     for each in sorted(ascending, key=lambda stretch: (stretch.first, stretch.last)):
         if merged and at_s[each.first] - at_s[min(merged[-1].last + 1, n - 1)] < hold_s:
