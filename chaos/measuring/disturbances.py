@@ -50,7 +50,7 @@ class Disturbance:
     length_s: float
     """Up to its end, or for as long as it was observed."""
     length_interval_s: tuple[float, float]
-    """At least and at most so long, with 95 % confidence; +inf where no end is proved."""
+    """At least and at most so long, with at least 95 % confidence; +inf where no end is proved."""
     resolution_s: float
     """Largest gap between the arrivals around its start and its end: it is known no finer."""
     arrivals: int
