@@ -119,7 +119,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         runs = asked.runs or Path(scratch)
         found = [one for kind in asked.kinds for one in measure(kind, asked.rate, asked.lengths, runs / kind)]
-    print("| outage | true | told | difference | 95 % interval | holds |\n|---|---|---|---|---|---|")
+    print(
+        "| outage | true | told | difference | interval (at least 95 %) | holds |\n|---|---|---|---|---|---|"
+    )
     for one in found:
         print(
             f"| {one.kind} | {one.true_s:.3f} s | {one.told_s:.3f} s | {1000 * (one.told_s - one.true_s):+.0f} ms "

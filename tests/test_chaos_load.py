@@ -278,10 +278,22 @@ def test_a_load_that_cannot_start_says_why(config: LoadConfig, free_port: int) -
     nowhere = config.but(url=f"http://127.0.0.1:{free_port}", model="")
     with (
         Load(nowhere) as load,
-        pytest.raises(InconclusiveError, match=r"did not start: exit code 1; log: ") as failure,
+        pytest.raises(
+            InconclusiveError, match=r"did not start: exit code 1 \(.*cannot learn the model.*\); log: "
+        ) as failure,
     ):
         load.start()
     assert "cannot learn the model" in str(failure.value.hint)
+
+
+def test_a_load_whose_interpreter_fails_says_with_which_exception(config: LoadConfig) -> None:
+    broken = config.but(marks={"PYTHONPATH": str(config.rows_path.parent)})
+    (config.rows_path.parent / "gevent.py").write_text("raise MemoryError('not even gevent')\n")
+    with (
+        Load(broken) as load,
+        pytest.raises(InconclusiveError, match=r"exit code 1 \(MemoryError: not even gevent\); log"),
+    ):
+        load.start()
 
 
 def test_a_load_that_is_silent_for_too_long_is_ended(config: LoadConfig) -> None:

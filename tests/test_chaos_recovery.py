@@ -202,6 +202,18 @@ def test_what_another_outage_cuts_short_proves_no_recovery() -> None:
     assert "do not prove that goodput is back" in (found.reason or "")
 
 
+def test_what_comes_behind_a_hold_of_good_requests_alone_is_no_part_of_the_outage_before() -> None:
+    fault = replace(KILL, ended_s=FAULT_S + 1.0, lasts=True)
+    heaps = span(
+        (-10, -9.75), (0, 1), (6.6, 7.05)
+    )  # the last is no more than the baseline's own heap explains
+    found = measure(timeline(broken(constant(20), heaps), faults=(fault,)), SLO, TOLERANT).service
+    assert found.value_s == pytest.approx(1.0)
+    nearer = span((-10, -9.75), (0, 1), (4.6, 5.05))
+    found = measure(timeline(broken(constant(20), nearer), faults=(fault,)), SLO, TOLERANT).service
+    assert found.value_s == pytest.approx(5.05)
+
+
 def test_resolution_is_the_gap_behind_the_last_bad_request() -> None:
     rows = broken(
         [*constant(10, FAULT_S + 3.0), *(23.25 + at_s for at_s in constant(10, 26.7))], span((0, 3))

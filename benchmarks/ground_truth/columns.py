@@ -11,6 +11,7 @@ from chaos.measuring.timeline import FaultWindow, Timeline
 from loadtests.rows import CLIENT_DROPPED, OK, Row
 
 REPLICAS = 10
+REPLACEMENT = "n0"
 
 
 @dataclass(slots=True)
@@ -38,6 +39,24 @@ class Frame:
     """The fault is undone so long after it started; None for a kill."""
     capacity_after_s: float
     """A kill's replacements are ready so long after it."""
+
+
+def disturbed_s(columns: Columns, frame: Frame) -> float:
+    """From F on: until when the fault lasts, or its kill's replacement has yet to complete a request.
+
+    Ready alone is not serving: that is the definition, so it is what is true.
+    """
+    if frame.ended_after_s is not None:
+        return frame.ended_after_s
+    replacement_s = frame.fault_s + frame.capacity_after_s
+    served_s = (
+        ended_s
+        for index, (intended_s, ended_s, outcome) in enumerate(
+            zip(columns.intended_s.tolist(), columns.ended_s.tolist(), columns.outcome, strict=True)
+        )
+        if outcome == OK and _replica(index, intended_s, replacement_s) == REPLACEMENT
+    )
+    return max(frame.capacity_after_s, min(served_s, default=frame.end_s) - frame.fault_s)
 
 
 def timeline(columns: Columns, frame: Frame, token_gap_s: float) -> Timeline:
@@ -78,8 +97,8 @@ def _events(frame: Frame) -> tuple[Event, ...]:
     return (
         *ready,
         Event(frame.fault_s, "replica_killed", "r0"),
-        Event(born_s, "replica_created", "n0"),
-        Event(frame.fault_s + frame.capacity_after_s, "replica_ready", "n0"),
+        Event(born_s, "replica_created", REPLACEMENT),
+        Event(frame.fault_s + frame.capacity_after_s, "replica_ready", REPLACEMENT),
     )
 
 
@@ -99,8 +118,6 @@ def _rows(columns: Columns, frame: Frame, token_gap_s: float) -> tuple[Row, ...]
         if outcome == CLIENT_DROPPED:
             rows.append(Row(index, intended_s, outcome))
             continue
-        number = index % REPLICAS
-        replica = "n0" if number == 0 and intended_s >= new_s else f"r{number or 1}"
         token_s = _tokens(first_s, last_s, token_gap_s)
         rows.append(
             Row(
@@ -112,10 +129,16 @@ def _rows(columns: Columns, frame: Frame, token_gap_s: float) -> tuple[Row, ...]
                 token_s=token_s,
                 ended_s=ended_s,
                 output_tokens=len(token_s) if outcome == OK else None,
-                replica=replica,
+                replica=_replica(index, intended_s, new_s),
             )
         )
     return tuple(rows)
+
+
+def _replica(index: int, intended_s: float, replacement_s: float) -> str:
+    """They take turns, the one that was killed and its replacement that of the first."""
+    number = index % REPLICAS
+    return REPLACEMENT if number == 0 and intended_s >= replacement_s else f"r{number or 1}"
 
 
 def _tokens(first_s: float, last_s: float, gap_s: float) -> tuple[float, ...]:

@@ -7,11 +7,10 @@ from functools import cache
 
 import numpy as np
 
-from benchmarks.ground_truth.columns import Frame
 from benchmarks.ground_truth.play import SLOW_S, SPREAD, Run
-from benchmarks.ground_truth.queueing import queued
+from benchmarks.ground_truth.queueing import steady_ttft_s
 from benchmarks.ground_truth.truth import STEP_S
-from benchmarks.ground_truth.worlds import NOISES, World
+from benchmarks.ground_truth.worlds import NOISES, Queue, World
 from loadtests.rows import OK
 
 _LONG = 400_000
@@ -37,7 +36,7 @@ def true_baseline(world: World, rate: float) -> Baseline | None:
     if world.trend_s_per_s or world.long_streams or 0 < failed <= 0.02 <= slow + failed:
         return None
     if world.queue is not None:
-        return _of_queue(world, rate)
+        return _of_queue(world.queue.load, rate)
 
     def above(ttft_s: float) -> float:
         return failed + (1 - failed) * (
@@ -65,13 +64,12 @@ def _solve(above: Callable[[float], float], share: float) -> float:
 
 
 @cache
-def _of_queue(world: World, rate: float) -> Baseline | None:
-    assert world.queue is not None
+def _of_queue(load: float, rate: float) -> Baseline | None:
+    """What is lost at F, and for how long, is no matter before it."""
     rng = np.random.default_rng(12345)
     arrivals_s = np.cumsum(rng.exponential(1 / rate, _LONG))
-    frame = Frame(0.0, float(arrivals_s[-1]) + 1, math.inf, None, 1.0)
-    columns, _ = queued(world.queue, rate, arrivals_s, rng.standard_normal(_LONG), frame)
-    ttft_s = np.sort((columns.first_s - columns.intended_s)[1000:])
+    waited_s = steady_ttft_s(Queue(load, 0.0), rate, arrivals_s, rng.standard_normal(_LONG))
+    ttft_s = np.sort(waited_s[1000:])
     p99_s, loose_s, tight_s = (float(ttft_s[math.ceil(q * len(ttft_s)) - 1]) for q in (0.99, 0.98, 0.995))
     if p99_s - loose_s < 1e-6:  # nobody waits: every quantile is the same number
         return None

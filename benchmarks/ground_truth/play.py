@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.ground_truth.columns import Columns, Frame
+from benchmarks.ground_truth.columns import Columns, Frame, disturbed_s
 from benchmarks.ground_truth.queueing import queued, queued_service
 from benchmarks.ground_truth.truth import STEP_S, Flags, Floats, Service
 from benchmarks.ground_truth.worlds import NOISES, Episode, World
@@ -73,11 +73,11 @@ def play(world: World, rate: float, seed: int, criteria: Criteria) -> Run:
     objectives = Objectives(ttft_s=0.5, e2e_s=e2e_s, itl_s=2.0 if world.long_streams else None)
     if world.queue is not None:
         columns, waits = queued(world.queue, rate, draws.instants_s, draws.length, frame)
-        service = queued_service(waits, world.queue, frame, objectives)
+        service = queued_service(waits, frame, objectives, disturbed_s(columns, frame))
         return Run(world, rate, columns, frame, objectives, service, _harmed(columns, frame), 5.0)
     columns = _answered(world, draws, frame)
     harmed = _strike(world, columns, draws.more, frame)
-    service = _service(world, frame, objectives)
+    service = _service(world, frame, objectives, disturbed_s(columns, frame))
     return Run(world, rate, columns, frame, objectives, service, harmed, 1.0 if world.long_streams else 5.0)
 
 
@@ -187,7 +187,7 @@ def _harmed(columns: Columns, frame: Frame) -> int:
     )
 
 
-def _service(world: World, frame: Frame, objectives: Objectives) -> Service:
+def _service(world: World, frame: Frame, objectives: Objectives, until_s: float) -> Service:
     slow, failed = NOISES[world.noise]
     at_s = np.arange(0, frame.end_s - frame.fault_s, STEP_S)
     median_s = world.ttft_s + world.trend_s_per_s * (at_s + frame.fault_s)
@@ -207,11 +207,10 @@ def _service(world: World, frame: Frame, objectives: Objectives) -> Service:
                 else failed + (1 - failed) * np.maximum(hit, (fails - failed) / (1 - failed))
             )
         in_time = np.where(hit > 0, in_time * (1 - hit) + hit * of_those, in_time)
-    disturbed_s = world.capacity_s if world.lasts_s is None else world.lasts_s
     if world.trend_s_per_s:
         # What would have come without the fault is not the fault's.
         in_time, usual = np.ones_like(at_s), 1.0
-    return Service((1 - slow - failed) * in_time, fails, (1 - slow - failed) * usual, failed, disturbed_s)
+    return Service((1 - slow - failed) * in_time, fails, (1 - slow - failed) * usual, failed, until_s)
 
 
 def _in_time(bound_s: float | Floats, median_s: Floats) -> Floats:

@@ -29,7 +29,7 @@ class Service:
     usual_good: float
     usual_failed: float
     disturbed_s: float
-    """From F on: until when the fault, or the capacity that it took, was missing."""
+    """From F on: until when the fault lasted, or the capacity that it took was missing: ready, and seen to serve."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def _of_requests(objectives: Objectives) -> dict[str, str]:
             "from the end of the warm-up to the oldest request that was in flight when the fault struck: what was "
             "planned before is good or bad before the fault"
         ),
-        "interval": "at least and at most so much, with 95 % confidence; verdicts are decided on it",
+        "interval": "at least and at most so much, with at least 95 % confidence; verdicts are decided on it",
         "full": (
             f"between two samples: {FULL_AT:.0%} of the cores busy or kept by a hypervisor, or of a CPU quota used "
             f"by this run; and every period that ended with the quota used up. A phase is full from "

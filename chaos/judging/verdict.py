@@ -49,7 +49,7 @@ class AssertionResult:
     observed: float | None
     """In seconds, per second, or a plain number; +inf is a value, None is not."""
     interval: tuple[float, float] | None
-    """At least and at most so much, with 95 % confidence; equal where it was counted; None where nothing is known."""
+    """At least and at most so much, with at least 95 % confidence; equal where counted; None where unknown."""
     bound: float
     n: int | None
     """Requests that the observed value rests on; None for a recovery time or a count of replicas."""

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chaos.errors import InconclusiveError
 from chaos.interrupts import wait_in_order
+from chaos.load.log import last_words, tail
 from loadtests.parts import RowTail, merge_parts, remove_rows
 from loadtests.plan import Plan
 from loadtests.rows import Row
@@ -36,7 +37,6 @@ _POLL_S = 0.02
 _GRACE_S = 5.0
 _GRACE_OF_SEVERAL_S = 15.0
 """A master waits for workers in steps of seconds, and longer for one that is gone."""
-_LOG_TAIL_LINES = 15
 
 
 class LoadConfig(LoadSpec):
@@ -156,7 +156,7 @@ class Load:
                 ended = self._child.poll()
                 self.stop()
                 how = f"exit code {ended}" if ended is not None else f"nothing within {within_s:g} s"
-                raise self._failure(f"the load did not start: {how}")
+                raise self._failure(f"the load did not start: {how} ({last_words(self.config.log_path)})")
             time.sleep(_POLL_S)
         if summary.plan_sha256 != self.plan.sha256:
             raise self._failure(f"the load plays another plan than {self.config.plan_path}")
@@ -251,10 +251,7 @@ class Load:
 
     def _failure(self, message: str) -> InconclusiveError:
         log = self.config.log_path
-        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-        told = [line for line in lines if line.strip() and "|" not in line]  # Locust ends with tables
-        tail = "\n".join(told[-_LOG_TAIL_LINES:])
-        return InconclusiveError(f"{message}; log: {log}", hint=f"its log ends with\n{tail}")
+        return InconclusiveError(f"{message}; log: {log}", hint=f"its log ends with\n{tail(log)}")
 
 
 def _environment(config: LoadConfig) -> dict[str, str]:

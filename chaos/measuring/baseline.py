@@ -1,11 +1,12 @@
 """What a baseline says of the service: how bad it is when nothing disturbs it, and so how bad it may be."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from chaos.measuring import scan
-from chaos.measuring.columns import Flags, Ints
+from chaos.measuring.columns import Flags, Floats, Ints
 from chaos.measuring.evidence import Evidence
 from chaos.measuring.recovery_time import Criteria
 from chaos.measuring.scan import Noise, Stretch
@@ -25,8 +26,8 @@ class Level:
         """What noise piles up nowhere in n requests; see `scan.threshold`."""
         return scan.threshold(self.noise, self.tolerated, n)
 
-    def disturbed(self, flags: Flags) -> list[Stretch]:
-        """The disturbed stretches of a sequence, in order and apart.
+    def disturbed(self, flags: Flags, at_s: Floats, hold_s: float) -> list[Stretch]:
+        """The disturbed stretches of a sequence, in order and apart; none goes on over a quiet hold (`scan.quiet`).
 
         A service may be worse than its baseline all the time and still within what is tolerated. Where so much is bad
         beside the stretches that the baseline can hardly explain it, that is the noise which sets the bar.
@@ -34,7 +35,8 @@ class Level:
         least = self.threshold(len(flags))
         if least is None:
             return []
-        found = scan.stretches(flags, self.tolerated, least)
+        quiet = scan.quiet(at_s, flags, self.tolerated, hold_s) if self.tolerated else np.array([], np.int64)
+        found = self._piled_up(flags, quiet, least)
         beside = np.ones(len(flags), dtype=bool)
         for each in found:
             beside[each.first : each.last + 1] = False
@@ -45,7 +47,16 @@ class Level:
         if raised is None or raised <= least:
             return found
         certain = [each for each in found if scan.is_certain(flags, each, self.tolerated)]
-        return scan.united([*certain, *scan.stretches(flags, self.tolerated, raised)])
+        return scan.united([*certain, *self._piled_up(flags, quiet, raised)])
+
+    def _piled_up(self, flags: Flags, quiet: Ints, least: float) -> list[Stretch]:
+        """The stretches that piled up so much, from one quiet hold to the next: what was before adds nothing."""
+        edges = [0, *quiet.tolist(), len(flags)]
+        return [
+            Stretch(begin + each.first, begin + each.last)
+            for begin, end in pairwise(edges)
+            for each in scan.stretches(flags[begin:end], self.tolerated, least)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class Disturbance:
     length_s: float
     """Up to its end, or for as long as it was observed."""
     length_interval_s: tuple[float, float]
-    """At least and at most so long, with 95 % confidence; +inf where no end is proved."""
+    """At least and at most so long, with at least 95 % confidence; +inf where no end is proved."""
     resolution_s: float
     """Largest gap between the arrivals around its start and its end: it is known no finer."""
     arrivals: int
@@ -134,7 +134,7 @@ def _apart(found: Evidence, places: Ints, held_to: Levels, hold_s: float) -> lis
         kinds.append((held_to.failed, found.failed[places] & known))
     ascending: list[Stretch] = []
     for level, flags in kinds:
-        ascending += level.disturbed(flags)
+        ascending += level.disturbed(flags, at_s, hold_s)
     merged: list[Stretch] = []
     for each in sorted(ascending, key=lambda stretch: (stretch.first, stretch.last)):
         if merged and at_s[each.first] - at_s[min(merged[-1].last + 1, n - 1)] < hold_s:

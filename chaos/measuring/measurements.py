@@ -33,17 +33,17 @@ class PhaseSlis:
     goodput: float | None
     """Good per planned arrivals."""
     goodput_interval: tuple[float, float] | None
-    """95 % interval."""
+    """With at least 95 % confidence."""
     goodput_rate: float | None
     """Good arrivals per second; None for a phase without length."""
     error_ratio: float | None
     """Failures per planned arrivals."""
     error_ratio_interval: tuple[float, float] | None
-    """95 % interval."""
+    """With at least 95 % confidence."""
     ttft_p50_s: float | None
     ttft_p99_s: float | None
     ttft_p99_interval_s: tuple[float, float] | None
-    """Distribution-free 95 % interval; None below 368 requests."""
+    """Distribution-free, with at least 95 % confidence; None below 368 requests."""
     e2e_p99_s: float | None
 
 

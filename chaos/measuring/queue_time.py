@@ -28,7 +28,7 @@ class QueueTime:
 
     low_s: float
     high_s: float
-    """At least and at most so long, with 95 % confidence; +inf beyond the last edge, or for too few requests."""
+    """At least and at most so long, with at least 95 % confidence; +inf beyond the last edge, or with too few."""
     value_s: float
     """The upper edge of the bucket that the quantile lies in."""
     n: int

@@ -109,7 +109,11 @@ class _Search:
 
     def recovery(self, bad: Flags, failed: Flags) -> RecoveryTime:
         kinds = [(self.held_to.bad, bad), *([(self.held_to.failed, failed)] if self.held_to.failed else [])]
-        found = [(stretch, level, flags) for level, flags in kinds for stretch in level.disturbed(flags)]
+        found = [
+            (stretch, level, flags)
+            for level, flags in kinds
+            for stretch in level.disturbed(flags, self.at_s, self.criteria.hold_s)
+        ]
         struck = self._struck(bad)
         if struck is not None:
             found.append((struck, self.held_to.bad, bad))

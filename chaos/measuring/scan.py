@@ -108,6 +108,16 @@ def stretches(bad: Flags, tolerated: float, least: float) -> list[Stretch]:
     return found
 
 
+def quiet(at_s: Floats, bad: Flags, tolerated: float, hold_s: float) -> Ints:
+    """Places of bad requests before which the service was as good as it should be for a whole hold.
+
+    Good requests alone came for so long, and as many as prove that fewer than the tolerated share were bad.
+    """
+    places = np.flatnonzero(bad)
+    apart_s, between = np.diff(at_s[places]), np.diff(places) - 1
+    return places[1:][(apart_s > hold_s) & (between >= good_ones_that_prove(tolerated))]
+
+
 def united(found: Iterable[Stretch]) -> list[Stretch]:
     """In order, those that share a request as one."""
     apart: list[Stretch] = []

@@ -110,7 +110,7 @@ class Phase(Entry):
     """Good per planned arrivals."""
     goodput_reason: str | None = None
     goodput_interval: tuple[Number, Number] | None
-    """95 % interval."""
+    """With at least 95 % confidence."""
     goodput_interval_reason: str | None = None
     goodput_rate: Number | None
     """Good arrivals per second."""
@@ -119,14 +119,14 @@ class Phase(Entry):
     """Failures per planned arrivals."""
     error_ratio_reason: str | None = None
     error_ratio_interval: tuple[Number, Number] | None = None
-    """95 % interval."""
+    """With at least 95 % confidence."""
     error_ratio_interval_reason: str | None = None
     ttft_p50_s: Number | None
     ttft_p50_s_reason: str | None = None
     ttft_p99_s: Number | None
     ttft_p99_s_reason: str | None = None
     ttft_p99_interval_s: tuple[Number, Number] | None
-    """Distribution-free 95 % interval."""
+    """Distribution-free, with at least 95 % confidence."""
     ttft_p99_interval_s_reason: str | None = None
     e2e_p99_s: Number | None
     e2e_p99_s_reason: str | None = None
@@ -134,7 +134,7 @@ class Phase(Entry):
     """Of the time in the server's queue, by its own histogram: the upper edge of the bucket; inf beyond the last."""
     queue_p99_s_reason: str | None = None
     queue_p99_interval_s: tuple[Number, Number] | None = None
-    """Edges of buckets that it lies between, with 95 % confidence."""
+    """Edges of buckets that it lies between, with at least 95 % confidence."""
     queue_p99_interval_s_reason: str | None = None
     lost_tokens: int | None = None
     """Counted by the server in complete answers, and not arrived."""
@@ -157,7 +157,7 @@ class Recovery(Entry):
     service_s_reason: str | None = None
     """Stands beside inf as well."""
     service_interval_s: tuple[Number, Number] | None = None
-    """At least and at most so long, with 95 % confidence; inf where no end is proved."""
+    """At least and at most so long, with at least 95 % confidence; inf where no end is proved."""
     service_interval_s_reason: str | None = None
     service_status: Status
     service_after_end_s: Number | None
@@ -251,7 +251,7 @@ class Disturbance(Entry):
     length_s: Number
     """Up to its end, or for as long as it was observed."""
     length_interval_s: tuple[Number, Number] | None = None
-    """At least and at most so long, with 95 % confidence."""
+    """At least and at most so long, with at least 95 % confidence."""
     length_interval_s_reason: str | None = None
     resolution_s: Number
     """Largest gap between the arrivals around its start and its end: it is known no finer."""
@@ -273,7 +273,7 @@ class Assertion(Entry):
     observed: Number | None
     observed_reason: str | None = None
     interval: tuple[Number, Number] | None = None
-    """At least and at most so much, with 95 % confidence; equal where it was counted."""
+    """At least and at most so much, with at least 95 % confidence; equal where it was counted."""
     interval_reason: str | None = None
     bound: Number
     n: int | None

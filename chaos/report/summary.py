@@ -49,7 +49,7 @@ def _assertions(run: Recorded) -> str:
         )
         for one in run.journal.assertions
     )
-    return table(("assertion", "observed", "95 % interval", "n", "verdict", "reason"), rows)
+    return table(("assertion", "observed", "interval (at least 95 %)", "n", "verdict", "reason"), rows)
 
 
 def _recovery(run: Recorded) -> str:
