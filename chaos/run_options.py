@@ -87,17 +87,24 @@ def add_validate(verbs: Verbs) -> None:
         description=(
             "Read files as `run` would, say every key that is not understood, what the traffic would be like (rate, "
             "burstiness, lengths, open loop, or partly open where turns of sessions wait for answers), and what the "
-            "run could show. Touches nothing."
+            "run could show. With --slo also what a file of objectives says, by itself or for these experiments. "
+            "Touches nothing."
         ),
     )
-    validate.add_argument("files", type=Path, nargs="+", metavar="PATH", help="a file, or a folder of such")
+    validate.add_argument("files", type=Path, nargs="*", metavar="PATH", help="a file, or a folder of such")
+    validate.add_argument(
+        "--slo",
+        type=Path,
+        metavar="FILE",
+        help="a file of objectives (docs/slo.md), which experiments are held to in place of their own `slo`",
+    )
     validate.add_argument(
         "--namespace",
         default=NAMESPACE,
         metavar="NAME",
         help="of manifests that name none, as kubectl takes that of your context (default: %(default)s)",
     )
-    validate.set_defaults(command=lambda given: validation.validate(given.files, given.namespace))
+    validate.set_defaults(command=lambda given: validation.validate(given.files, given.namespace, given.slo))
 
 
 def add_plan(verbs: Verbs) -> None:
