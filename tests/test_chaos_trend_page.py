@@ -57,6 +57,19 @@ def test_a_column_is_a_point_the_oldest_first_and_its_mark_the_median(two: Path)
     assert monday.about == f"{MONDAY}: median of 6 trials 3.9 s (3.6 s to 4.4 s), passed"
 
 
+def test_a_p99_of_few_requests_is_drawn_hollow_and_called_so(tmp_path: Path) -> None:
+    few_and_many = {"requests_in_fault": 367, "requests_in_baseline": 368}
+    figures = {"ttft_p99_in_fault_s": 1.0, "ttft_p99_in_baseline_s": 1.0, **few_and_many}
+    series(tmp_path / "runs/a", MONDAY, FOUR_SECONDS, **figures)
+    drawn = {one.figure.id: one for one in pictures(found(tmp_path / "runs"))}
+    assert [(name, one.columns[0].weak) for name, one in drawn.items()] == [
+        *(("service", False), ("capacity", False), ("ttft", True), ("ttft-baseline", False)),
+    ]
+    assert "median of 6 trials 1 s * (1 s to 1 s), passed" in drawn["ttft"].columns[0].about
+    assert "fewer than the 368 requests that bound a P99" in drawn["ttft"].note
+    assert "368" not in drawn["ttft-baseline"].note
+
+
 def test_a_share_is_drawn_between_nothing_and_all_and_what_no_trial_has_is_no_picture(two: Path) -> None:
     drawn = {one.figure.id: one for one in pictures(found(two))}
     assert drawn["goodput"].columns[0].y == (TOP + HEIGHT - BOTTOM) / 2
