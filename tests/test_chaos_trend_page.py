@@ -1,5 +1,6 @@
 """The pictures of a trend: a column per series or run, and a picture per figure that some trial has."""
 
+import json
 import math
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from chaos.record.verdict import Verdict
 from chaos.report.series.picture import BOTTOM, HEIGHT, TOP
 from chaos.run_folder import SeriesFolder
 from chaos.trials.loading import read_samples
+from chaos.trials.outcome import completed
 from chaos.trials.trend import Trend, trend
 from chaos.trials.trend_picture import dates, pictures, verdict_bars
 from tests.support.series_records import record, trial, write_series
@@ -108,3 +110,11 @@ def test_the_page_is_one_file_that_reaches_for_nothing_and_escapes_what_it_shows
     assert "service recovery: no difference was found" in text
     assert main(["trend", str(two), "--html", str(tmp_path / "none/x.html")]) == ExitCode.WRONG_INPUT
     assert "none/x.html: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_trial_keeps_how_many_requests_its_figures_rest_on() -> None:
+    path = Path(__file__).parents[1] / "docs/data/pod-kill-30-gpu-warm/journal-1.json"
+    counted = {phase["name"]: phase["n"] for phase in json.loads(path.read_text())["phases"]}
+    kept = completed(trial(1, None, Verdict.PASSED), path)
+    assert (kept.requests_in_baseline, kept.requests_in_fault) == (counted["baseline"], counted["fault"])
+    assert counted["fault"] > 0
