@@ -8,6 +8,7 @@ from chaos.catalogue import Listed
 from chaos.display.progress import for_stream
 from chaos.errors import ExitCode
 from chaos.publishing import step_summary
+from chaos.publishing.textfile import Elsewhere
 from chaos.record import journal as journals
 from chaos.record.journal import Journal
 from chaos.report import catalogue as report
@@ -20,9 +21,7 @@ def show(folder: Path) -> int:
     return ExitCode.PASSED
 
 
-def run(
-    folder: Path, out: Path | None, seed: int | None, grafana_url: str | None, slo: Path | None = None
-) -> int:
+def run(folder: Path, out: Path | None, seed: int | None, shown: Elsewhere, slo: Path | None = None) -> int:
     """Run every experiment of a folder that this machine has everything for; returns the worst exit code.
 
     Whatever ends it early, what was finished is in the folders of the runs.
@@ -32,7 +31,7 @@ def run(
 
     def perform(one: Listed) -> Journal:
         run = kept.run(one.name)
-        return commands.perform(one.experiment, run, seed, grafana_url, for_stream(sys.stderr))[0]
+        return commands.perform(one.experiment, run, seed, shown, for_stream(sys.stderr))[0]
 
     def left(one: Listed) -> Journal | None:
         journal = RunFolder(kept.run(one.name)).journal

@@ -7,6 +7,7 @@ from chaos import catalogue_commands, commands, trial_commands, trial_options, v
 from chaos.errors import EXIT_CODES, InputError
 from chaos.faults.kinds import NAMESPACE
 from chaos.options import Verbs, seed
+from chaos.publishing.textfile import Elsewhere, require_folder
 
 _RAW = argparse.RawDescriptionHelpFormatter
 
@@ -42,6 +43,12 @@ def add_run(verbs: Verbs) -> None:
         action="store_true",
         help="leave gateway, replicas and Prometheus up after the load, until Ctrl-C; the report follows",
     )
+    run.add_argument(
+        "--textfile",
+        type=Path,
+        metavar="DIR",
+        help="verdict, recoveries and error budgets as series there too, for node_exporter's textfile collector",
+    )
     trial_options.add_series(run)
     run.set_defaults(command=_run)
 
@@ -50,12 +57,16 @@ def _run(given: argparse.Namespace) -> int:
     if given.keep and (given.experiment.is_dir() or given.trials is not None or given.dry_run or given.list):
         raise InputError("--keep is about one run of one experiment")
     asked = {name: value for name in ("shams", "jitter") if (value := getattr(given, name)) is not None}
+    if given.textfile is not None and given.trials is not None:
+        raise InputError("--textfile is about runs: of a series it would show the last trial alone")
+    textfile = None if given.textfile is None else require_folder(given.textfile)
+    shown = Elsewhere(given.grafana, textfile)
     if given.experiment.is_dir():
         if given.list:
             return catalogue_commands.show(given.experiment)
         if given.trials is not None or given.dry_run:
             raise InputError(f"expected one experiment with this option, got a folder: {given.experiment}")
-        return catalogue_commands.run(given.experiment, given.out, given.seed, given.grafana, given.slo)
+        return catalogue_commands.run(given.experiment, given.out, given.seed, shown, given.slo)
     if given.list:
         raise InputError(f"--list is about a folder of experiments, this is none: {given.experiment}")
     if given.dry_run:
@@ -65,9 +76,7 @@ def _run(given: argparse.Namespace) -> int:
         return trial_commands.run(given.experiment, given.out, given.seed, given.grafana, series)
     if asked:
         raise InputError(f"--{next(iter(asked))} is about a series: expected --trials N with it")
-    return commands.run(
-        given.experiment, given.out, given.seed, given.grafana, keep=given.keep, slo=given.slo
-    )
+    return commands.run(given.experiment, given.out, given.seed, shown, keep=given.keep, slo=given.slo)
 
 
 def _add_slo(parser: argparse.ArgumentParser) -> None:

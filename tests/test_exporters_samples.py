@@ -207,6 +207,8 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "braces": lambda size: "{" * size,
     "a type": lambda size: '# TYPE "' + "\\" * size,
     "blanks": lambda size: "a" + " " * size + "x",
+    "a native histogram": lambda size: "a{" + "b" * size + "} {count:1",
+    "native histograms that are none": lambda size: "a " + "{ count" * (size // 7),
     "short lines": lambda size: "up 1\nno\n" * (size // 8),
 }
 
