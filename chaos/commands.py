@@ -22,8 +22,9 @@ from chaos.faults.timetable import Step
 from chaos.interrupts import interruptible
 from chaos.load import traffic
 from chaos.observe import NAME, Observation, write_observation
-from chaos.publishing import step_summary
+from chaos.publishing import step_summary, textfile
 from chaos.publishing.annotations import GrafanaAnnotations
+from chaos.publishing.textfile import Elsewhere
 from chaos.record.journal import Journal
 from chaos.report import recorded, write, write_reports
 from chaos.report.terminal import print_summary
@@ -42,7 +43,7 @@ def run(
     path: Path,
     out: Path | None,
     seed: int | None,
-    grafana_url: str | None,
+    shown: Elsewhere,
     *,
     keep: bool,
     slo: Path | None = None,
@@ -53,16 +54,15 @@ def run(
     the experiment is held to those in place of its own.
     """
     stay = Stay() if keep else None
-    return perform(read_experiment(path, slo), out, seed, grafana_url, for_stream(sys.stderr), stay)[
-        0
-    ].exit_code
+    experiment, progress = read_experiment(path, slo), for_stream(sys.stderr)
+    return perform(experiment, out, seed, shown, progress, stay)[0].exit_code
 
 
 def perform(
     experiment: Experiment,
     out: Path | None,
     seed: int | None,
-    grafana_url: str | None,
+    shown: Elsewhere,
     progress: Progress,
     stay: Stay | None = None,
 ) -> tuple[Journal, RunFolder]:
@@ -70,7 +70,7 @@ def perform(
     require_sound(experiment)
     for notice in traffic.notices(experiment):
         print(notice, file=sys.stderr)
-    grafana = annotations(grafana_url, experiment.spec.experiment)
+    grafana = annotations(shown.grafana_url, experiment.spec.experiment)
     folder = run_folder.create(experiment.spec.experiment, out)
     chosen = chosen_seed(seed, experiment)
     as_run = write_as_run(experiment, folder.experiment, seed=chosen, versions=versions())
@@ -81,6 +81,8 @@ def perform(
             if folder.journal.is_file():
                 write_reports(folder)
                 step_summary.append(folder.summary)
+                if shown.textfile is not None:
+                    textfile.publish(folder.outcome, shown.textfile, experiment.spec.experiment)
     print_summary(journal, folder)
     return journal, folder
 

@@ -120,6 +120,11 @@ class RunFolder:
         return self.path / "summary.md"
 
     @property
+    def outcome(self) -> Path:
+        """What it came to, as series for a lasting Prometheus."""
+        return self.path / "run.prom"
+
+    @property
     def logs(self) -> Path:
         """Output of every process of the run."""
         return self.path / "logs"

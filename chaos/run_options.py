@@ -7,6 +7,7 @@ from chaos import catalogue_commands, commands, trial_commands, trial_options, v
 from chaos.errors import EXIT_CODES, InputError
 from chaos.faults.kinds import NAMESPACE
 from chaos.options import Verbs, seed
+from chaos.publishing.textfile import Elsewhere, require_folder
 
 _RAW = argparse.RawDescriptionHelpFormatter
 
@@ -42,6 +43,12 @@ def add_run(verbs: Verbs) -> None:
         action="store_true",
         help="leave gateway, replicas and Prometheus up after the load, until Ctrl-C; the report follows",
     )
+    run.add_argument(
+        "--textfile",
+        type=Path,
+        metavar="DIR",
+        help="verdict, recoveries and error budgets as series there too, for node_exporter's textfile collector",
+    )
     trial_options.add_series(run)
     run.set_defaults(command=_run)
 
@@ -50,12 +57,16 @@ def _run(given: argparse.Namespace) -> int:
     if given.keep and (given.experiment.is_dir() or given.trials is not None or given.dry_run or given.list):
         raise InputError("--keep is about one run of one experiment")
     asked = {name: value for name in ("shams", "jitter") if (value := getattr(given, name)) is not None}
+    if given.textfile is not None and given.trials is not None:
+        raise InputError("--textfile is about runs: of a series it would show the last trial alone")
+    textfile = None if given.textfile is None else require_folder(given.textfile)
+    shown = Elsewhere(given.grafana, textfile)
     if given.experiment.is_dir():
         if given.list:
             return catalogue_commands.show(given.experiment)
         if given.trials is not None or given.dry_run:
             raise InputError(f"expected one experiment with this option, got a folder: {given.experiment}")
-        return catalogue_commands.run(given.experiment, given.out, given.seed, given.grafana, given.slo)
+        return catalogue_commands.run(given.experiment, given.out, given.seed, shown, given.slo)
     if given.list:
         raise InputError(f"--list is about a folder of experiments, this is none: {given.experiment}")
     if given.dry_run:
@@ -65,9 +76,7 @@ def _run(given: argparse.Namespace) -> int:
         return trial_commands.run(given.experiment, given.out, given.seed, given.grafana, series)
     if asked:
         raise InputError(f"--{next(iter(asked))} is about a series: expected --trials N with it")
-    return commands.run(
-        given.experiment, given.out, given.seed, given.grafana, keep=given.keep, slo=given.slo
-    )
+    return commands.run(given.experiment, given.out, given.seed, shown, keep=given.keep, slo=given.slo)
 
 
 def _add_slo(parser: argparse.ArgumentParser) -> None:
@@ -87,17 +96,24 @@ def add_validate(verbs: Verbs) -> None:
         description=(
             "Read files as `run` would, say every key that is not understood, what the traffic would be like (rate, "
             "burstiness, lengths, open loop, or partly open where turns of sessions wait for answers), and what the "
-            "run could show. Touches nothing."
+            "run could show. With --slo also what a file of objectives says, by itself or for these experiments. "
+            "Touches nothing."
         ),
     )
-    validate.add_argument("files", type=Path, nargs="+", metavar="PATH", help="a file, or a folder of such")
+    validate.add_argument("files", type=Path, nargs="*", metavar="PATH", help="a file, or a folder of such")
+    validate.add_argument(
+        "--slo",
+        type=Path,
+        metavar="FILE",
+        help="a file of objectives (docs/slo.md), which experiments are held to in place of their own `slo`",
+    )
     validate.add_argument(
         "--namespace",
         default=NAMESPACE,
         metavar="NAME",
         help="of manifests that name none, as kubectl takes that of your context (default: %(default)s)",
     )
-    validate.set_defaults(command=lambda given: validation.validate(given.files, given.namespace))
+    validate.set_defaults(command=lambda given: validation.validate(given.files, given.namespace, given.slo))
 
 
 def add_plan(verbs: Verbs) -> None:

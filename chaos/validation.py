@@ -9,25 +9,36 @@ from chaos.experiment.design import sentences
 from chaos.experiment.experiment import Experiment, read_file
 from chaos.experiment.foreseen import require_sound
 from chaos.experiment.meant import said
+from chaos.experiment.objectives import objectives_of
 from chaos.faults.fault import Fault
 from chaos.faults.kinds import NAMESPACE
 from chaos.faults.occurrence import Planned
 from chaos.load import traffic
+from exporters.slo import named
+from exporters.slo_file import KNOWN
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def validate(paths: Sequence[Path], namespace: str = NAMESPACE) -> int:
+def validate(paths: Sequence[Path], namespace: str = NAMESPACE, slo: Path | None = None) -> int:
     """Say of every file, and of every one in every folder, whether it is understood; returns the exit code.
 
     Args:
         paths: files and folders.
         namespace: of objects that name none.
+        slo: a file of objectives, told by itself; experiments are held to it in place of their own.
+
+    Raises:
+        InputError: there is nothing to read, or no objectives in `slo`.
     """
+    if slo is None and not paths:
+        raise InputError("expected files or folders, or --slo FILE, got none")
+    if slo is not None:
+        _say_objectives(slo)
     wrong = 0
     for path in _files(paths):
         try:
-            found = read_file(path, namespace)
+            found = read_file(path, namespace, slo)
             if isinstance(found, Experiment):
                 require_sound(found)
         except InputError as error:
@@ -55,6 +66,17 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
         if not found:
             raise InputError(f"{path}: expected files that end in {', '.join(_SUFFIXES)}, there are none")
         yield from found
+
+
+def _say_objectives(path: Path) -> None:
+    """What a file of objectives holds, in words."""
+    found = objectives_of(path)
+    print(f"{path}: {len(found)} objectives")
+    for each in found:
+        print(f"  {each.name} ({each.meaning}): {each.sentence}")
+    for name, each in KNOWN.items():
+        if named(found, name) is None:
+            print(f"  {name} ({each.meaning}): left out, so that nothing holds anybody to it")
 
 
 def _say_experiment(path: Path, found: Experiment) -> None:

@@ -62,6 +62,20 @@ def test_one_rate_leaves_every_figure_as_the_rows_have_it(one: tuple[Path, str])
         assert word in said
 
 
+def test_a_p99_of_few_requests_is_marked_on_the_terminal_and_the_page_of_a_load(
+    one: tuple[Path, str],
+) -> None:
+    folder, said = one
+    page = (folder / "performance.html").read_text()
+    [level] = record_of(folder)["levels"]
+    assert level["planned"] < 368
+    lines = [line.rstrip() for line in said.splitlines() if line.startswith(("TTFT", "TPOT", "ITL", "E2E"))]
+    assert [line[-3:] for line in lines] == ["s *"] * 4
+    for text in (said, page):
+        assert "* of fewer than the 368 requests that bound a P99" in text
+    assert page.count(" *</td>") == 5, "four latencies and the lag of the generator"
+
+
 def test_json_and_csv_say_the_same(one: tuple[Path, str]) -> None:
     folder, _ = one
     [level] = record_of(folder)["levels"]
@@ -106,6 +120,10 @@ def test_a_sweep_says_how_much_is_carried_and_where_the_knee_is(
     page = (tmp_path / "out/performance.html").read_text()
     for picture in ("throughput", "tokens", "ttft", "tpot", "itl", "e2e"):
         assert f'id="picture-{picture}"' in page
+    assert "Hollow: a P99 of fewer than the 368 requests" in page
+    hollow = re.findall(r'class="mark (\w+) weak".*?<title>(\w+) at', page)
+    assert set(hollow) == {("orange", "p99")}, "no median is in doubt"
+    assert len(hollow) == 4 * 3
     for link in re.findall(r'href="([^"]+)"', page):
         assert (tmp_path / "out" / link).is_file(), link
 

@@ -16,6 +16,7 @@ from chaos.judging import journaling, records
 from chaos.judging.evaluation import evaluate
 from chaos.judging.verdict import judge
 from chaos.measuring.columns import columns
+from chaos.measuring.failures import CommonAge, Refusal
 from chaos.measuring.measurements import measure
 from chaos.measuring.objectives import Objectives
 from chaos.measuring.recovery_time import Criteria
@@ -107,12 +108,12 @@ FINDINGS = {
 }
 
 
-def written(path: Path, timeline: Timeline) -> RunFolder:
+def written(path: Path, timeline: Timeline, run: journaling.RunFacts = RUN) -> RunFolder:
     folder = RunFolder(path)
     path.mkdir()
     measurements = measure(timeline, Objectives(ttft_s=0.5, e2e_s=2.5), Criteria())
     results = [evaluate(parse(expression), measurements) for expression in ASSERTIONS]
-    journaling.build(RUN, measurements, judge(measurements, results)).write(folder.journal)
+    journaling.build(run, measurements, judge(measurements, results)).write(folder.journal)
     write(folder, recorded.of(journals.read(folder.journal), timeline, {}))
     return folder
 
@@ -156,3 +157,25 @@ def test_page_of_an_odd_run_has_no_script_error(name: str, tmp_path: Path) -> No
     ).stdout
     assert "data-errors" not in dom[: dom.index("<head>")]
     assert dom.count("<canvas") == dom.count('class="chart"') >= 5
+
+
+def test_reports_have_the_words_of_refusals_with_their_counts_and_the_one_age_of_what_was_cut(
+    tmp_path: Path,
+) -> None:
+    """And nothing of either where there is nothing to say."""
+    told = replace(
+        RUN,
+        refusals=(Refusal("http_404", "no such model", 1_234), Refusal("http_400", "too long", 2)),
+        common_age=CommonAge(30.0, 38, 40),
+    )
+    folder = written(tmp_path / "told", OUTAGE, told)
+    for path in (folder.report, folder.summary):
+        text = path.read_text().replace("\N{NO-BREAK SPACE}", " ").replace("\\", "")
+        for said in ("http_404", "no such model", "1,234", "http_400", "too long"):
+            assert said in text, (path.name, said)
+        assert "38 of 40 requests that were cut had lasted 30 s" in text
+        assert "a deadline between client and server is the likely cause" in text
+    folder = written(tmp_path / "untold", OUTAGE)
+    for path in (folder.report, folder.summary):
+        assert "what the server said" not in path.read_text()
+        assert "cluster at one age" not in path.read_text()

@@ -1,5 +1,6 @@
 """The pictures of a trend: a column per series or run, and a picture per figure that some trial has."""
 
+import json
 import math
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from chaos.record.verdict import Verdict
 from chaos.report.series.picture import BOTTOM, HEIGHT, TOP
 from chaos.run_folder import SeriesFolder
 from chaos.trials.loading import read_samples
+from chaos.trials.outcome import completed
 from chaos.trials.trend import Trend, trend
 from chaos.trials.trend_picture import dates, pictures, verdict_bars
 from tests.support.series_records import record, trial, write_series
@@ -57,6 +59,19 @@ def test_a_column_is_a_point_the_oldest_first_and_its_mark_the_median(two: Path)
     assert monday.about == f"{MONDAY}: median of 6 trials 3.9 s (3.6 s to 4.4 s), passed"
 
 
+def test_a_p99_of_few_requests_is_drawn_hollow_and_called_so(tmp_path: Path) -> None:
+    few_and_many = {"requests_in_fault": 367, "requests_in_baseline": 368}
+    figures = {"ttft_p99_in_fault_s": 1.0, "ttft_p99_in_baseline_s": 1.0, **few_and_many}
+    series(tmp_path / "runs/a", MONDAY, FOUR_SECONDS, **figures)
+    drawn = {one.figure.id: one for one in pictures(found(tmp_path / "runs"))}
+    assert [(name, one.columns[0].weak) for name, one in drawn.items()] == [
+        *(("service", False), ("capacity", False), ("ttft", True), ("ttft-baseline", False)),
+    ]
+    assert "median of 6 trials 1 s * (1 s to 1 s), passed" in drawn["ttft"].columns[0].about
+    assert "fewer than the 368 requests that bound a P99" in drawn["ttft"].note
+    assert "368" not in drawn["ttft-baseline"].note
+
+
 def test_a_share_is_drawn_between_nothing_and_all_and_what_no_trial_has_is_no_picture(two: Path) -> None:
     drawn = {one.figure.id: one for one in pictures(found(two))}
     assert drawn["goodput"].columns[0].y == (TOP + HEIGHT - BOTTOM) / 2
@@ -95,3 +110,11 @@ def test_the_page_is_one_file_that_reaches_for_nothing_and_escapes_what_it_shows
     assert "service recovery: no difference was found" in text
     assert main(["trend", str(two), "--html", str(tmp_path / "none/x.html")]) == ExitCode.WRONG_INPUT
     assert "none/x.html: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_trial_keeps_how_many_requests_its_figures_rest_on() -> None:
+    path = Path(__file__).parents[1] / "docs/data/pod-kill-30-gpu-warm/journal-1.json"
+    counted = {phase["name"]: phase["n"] for phase in json.loads(path.read_text())["phases"]}
+    kept = completed(trial(1, None, Verdict.PASSED), path)
+    assert (kept.requests_in_baseline, kept.requests_in_fault) == (counted["baseline"], counted["fault"])
+    assert counted["fault"] > 0

@@ -3,14 +3,17 @@
 import json
 import math
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chaos.collecting.exposition import samples
 from exporters.cli import main
 from exporters.profiles.coverage import coverage_of
 from exporters.profiles.library import profiles
@@ -54,7 +57,6 @@ def test_what_prometheus_reads_is_read(line: str, sample: tuple[str, dict[str, s
         "a{" + 'b="c"  ' * 12 + "} x",
         "up one",
         'a_bucket{le="x"} 1',
-        "h{} {count:24,sum:100,schema:0,zero_threshold:0.001,positive_spans:[0:2],positive_deltas:[1,2]}",
         "a 1 " + "9" * 400,
         'a{b="c"',
         'a{b="c",b="d"} 1',
@@ -66,7 +68,7 @@ def test_what_prometheus_reads_is_read(line: str, sample: tuple[str, dict[str, s
         f'a{{b="{"x" * 70_000}"}} 1',
     ],
     ids=[
-        "no commas", "no number", "no edge", "a native histogram", "a time beyond all", "no end", "a label twice",
+        "no commas", "no number", "no edge", "a time beyond all", "no end", "a label twice",
         "no name", "no text", "braces", "a label without a name", "quotes", "too long",
     ],
 )  # fmt: skip
@@ -76,6 +78,84 @@ def test_one_bad_line_costs_one_line_and_is_counted(line: str) -> None:
     assert exposition.unread == 1
     assert exposition.first_unread.startswith("line 2: expected a sample of a metric, got ")
     assert len(exposition.first_unread) < 150
+
+
+NATIVE = (
+    "{count:24,sum:100,schema:0,zero_threshold:0.001,zero_count:4,positive_spans:[0:2,1:2],"
+    "positive_deltas:[2,1,-3,3]}"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (f"h {NATIVE}", "h"),
+        (f"h{{}} {NATIVE}", "h"),
+        (f'vllm:e2e{{a="b",c="d e"}} {NATIVE} 1520879607.789', "vllm:e2e"),
+        (f'{{"my.histogram", a="b"}} {NATIVE}', "my.histogram"),
+    ],
+    ids=["bare", "no labels", "labels", "a name in quotes"],
+)
+def test_a_native_histogram_is_left_out_by_name_and_costs_nothing_else(line: str, name: str) -> None:
+    exposition = read_exposition(f"{GOOD}{line}\n{line}\n{GOOD}# EOF\n")
+    assert [sample.name for sample in exposition.samples] == ["up", "up"]
+    assert (exposition.native, exposition.unread) == ((name,), 0)
+
+
+def test_native_histograms_alone_are_no_exposition_and_named() -> None:
+    with pytest.raises(ExpositionError, match="expected samples of metrics, got native histograms alone: h"):
+        read_exposition(f"h {NATIVE}\n# EOF\n")
+
+
+def test_native_histograms_stand_above_the_table_of_coverage(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = (EXPOSITIONS / "vllm-0.33.0.txt").read_text()
+    path = tmp_path / "exposition.txt"
+    path.write_text(f"{text}vllm:native_seconds {NATIVE}\n")
+    assert coverage_of(path.read_text(), profiles()).signals == coverage_of(text, profiles()).signals
+    assert main(["coverage", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert "native histograms, left out: vllm:native_seconds; classic buckets are read" in told
+    assert "could not be read" not in told
+    assert main(["coverage", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["native_histograms"] == ["vllm:native_seconds"]
+
+
+def test_protobuf_is_refused_as_what_it_is() -> None:
+    """The first bytes of Prometheus' own delimited format: a family by the name of `up`, a gauge of 1."""
+    family = b"\x0a\x02up\x12\x04help\x18\x01\x22\x0b\x12\x09\x09\x00\x00\x00\x00\x00\x00\xf0\x3f"
+    text = (bytes([len(family)]) + family).decode(errors="replace")
+    with pytest.raises(ExpositionError, match="in a text format, got binary data"):
+        read_exposition(text)
+
+
+@contextmanager
+def endpoint(asked: list[str]) -> Iterator[str]:
+    """The URL of an exposition of vLLM; what each question accepts is added to `asked`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Accept", ""))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write((EXPOSITIONS / "vllm-0.33.0.txt").read_bytes())
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/metrics"
+        server.shutdown()
+        thread.join()
+
+
+def test_no_question_of_ours_asks_for_protobuf() -> None:
+    asked: list[str] = []
+    with endpoint(asked) as url:
+        assert samples(url, 30.0)
+        assert main(["coverage", url]) == 0
+    assert len(asked) == 2
+    assert not any("protobuf" in accept for accept in asked)
 
 
 def test_how_many_lines_could_not_be_read_stands_above_the_table(
@@ -127,6 +207,8 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "braces": lambda size: "{" * size,
     "a type": lambda size: '# TYPE "' + "\\" * size,
     "blanks": lambda size: "a" + " " * size + "x",
+    "a native histogram": lambda size: "a{" + "b" * size + "} {count:1",
+    "native histograms that are none": lambda size: "a " + "{ count" * (size // 7),
     "short lines": lambda size: "up 1\nno\n" * (size // 8),
 }
 

@@ -21,6 +21,7 @@ from exporters.inference import InferenceMetrics
 from exporters.profiles.library import profile
 from exporters.registry import Registry
 from exporters.slo_file import read_slo
+from loadtests.rows import read_rows
 from tests.support.scripted_server import ScriptedServer
 
 TTFT_S, ITL_S, TPOT_S, E2E_S = 1.7, 0.9, 0.37, 3.3
@@ -99,8 +100,8 @@ def test_the_lines_shares_and_burn_rates_of_the_dashboards_are_those_of_the_file
     lines = limits(serving)
     titles = ("Time to first token", "Inter-token latency", "Time per output token", "End to end")
     assert [lines[title] for title in titles] == [TTFT_S, ITL_S, TPOT_S, E2E_S]
-    ratios = ("First token in time", "Tokens at pace", "Answered completely")
-    assert [lines[title] for title in ratios] == [0.97, 0.975, 0.995]
+    shares = ("First token in time", "Tokens at pace", "Answered completely")
+    assert [lines[title] for title in shares] == [0.97, 0.975, 0.995]
     assert limits(gateway)["Failed"] == 0.005
     text = json.dumps([serving, gateway])
     assert f'le=\\"{TTFT_S}\\"' in text
@@ -195,6 +196,8 @@ def test_a_server_that_is_given_the_file_has_its_bounds_as_bucket_edges(slo_file
         ["-m", "dashboards", "push", "--url", "http://127.0.0.1:9", "--token", "t", "--slo"],
         ["-m", "chaos", "run", "held.yaml", "--slo"],
         ["-m", "chaos", "plan", "held.yaml", "--slo"],
+        ["-m", "chaos", "validate", "held.yaml", "--slo"],
+        ["-m", "chaos", "validate", "--slo"],
         ["-m", "chaos", "load", "http://127.0.0.1:9", "--slo"],
         ["-m", "chaos", "observe", "http://127.0.0.1:9", "--slo"],
         ["-m", "reference_server", "--model-name", "tiny", "--port", "0", "--metrics-port", "0", "--slo"],
@@ -224,6 +227,38 @@ def test_objectives_without_a_place_for_what_is_built_are_refused(
         build(["build", "--slo", str(slo_file)])
     assert stopped.value.code == 2
     assert "expected --to DIR, --rules DIR or both" in capsys.readouterr().err
+
+
+def test_validate_says_in_words_what_a_file_of_objectives_holds_and_what_it_leaves_out(
+    slo_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slo_file.write_text("".join(line for line in FILE.splitlines(True) if not line.startswith("itl")))
+    assert aftershock(["validate", "--slo", str(slo_file)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"{slo_file}: 5 objectives"
+    assert f"97.5% of requests within {TPOT_S} s" in "".join(line for line in told if "tpot" in line)
+    assert [line.split()[0] for line in told if "left out" in line] == ["itl"]
+
+
+def test_validate_reads_an_experiment_as_held_to_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its own file it is sound; with one that lacks an objective, an assertion on that is in the air."""
+    path = write_experiment(tmp_path)
+    less = tmp_path / "less.yaml"
+    less.write_text("".join(line for line in FILE.splitlines(True) if not line.startswith("goodput")))
+    assert aftershock(["validate", str(path), "--slo", str(tmp_path / "objectives.yaml")]) == 0
+    assert "experiment held" in capsys.readouterr().out
+    assert aftershock(["validate", str(path), "--slo", str(less)]) == 2
+    told = capsys.readouterr()
+    assert "less.yaml: 5 objectives" in told.out
+    assert "assertions[1]: expected an objective of this experiment" in told.err
+    assert "slo.goodput" in told.err
+
+
+def test_validate_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert aftershock(["validate"]) == 2
+    assert "expected files or folders, or --slo FILE" in capsys.readouterr().err
 
 
 def test_an_experiment_names_the_file_by_a_path_from_where_it_lies(tmp_path: Path) -> None:
@@ -320,6 +355,36 @@ def test_verdict_panels_and_report_of_a_run_have_the_bounds_of_its_file(run: Pat
     assert limits_by_panel["P99 before and behind the gateway"] == E2E_S
     report = (run / "report.html").read_text()
     assert "SLO 1.7 s" in report
+
+
+def test_journal_and_report_of_a_run_say_which_share_of_its_requests_met_which_objective(run: Path) -> None:
+    """Counted again row by row, of all that was planned after the warm-up."""
+    journal = json.loads((run / "journal.json").read_text())
+    rows = [row for row in read_rows(run / "requests.jsonl") if row.intended_s >= journal["load"]["warmup_s"]]
+    met = {
+        "ttft": [row.ok and (row.ttft_s or 0) <= TTFT_S for row in rows],
+        "itl": [row.ok and max(row.itl_s, default=0) <= ITL_S for row in rows],
+        "tpot": [row.ok and (row.tpot_s or 0) <= TPOT_S for row in rows],
+        "e2e": [row.e2e_s is not None and row.e2e_s <= E2E_S for row in rows],
+        "availability": [row.ok for row in rows],
+    }
+    met["goodput"] = [all(each) for each in zip(*met.values(), strict=True)]
+    told = {each["objective"]: each for each in journal["attained"] if each["phase"] == "all"}
+    assert {name: (each["met"], each["n"]) for name, each in told.items()} == {
+        name: (sum(flags), len(rows)) for name, flags in met.items()
+    }
+    assert {name: each["wanted"] for name, each in told.items()} == {
+        "ttft": 0.97,
+        "itl": 0.98,
+        "tpot": 0.975,
+        "e2e": 0.96,
+        "availability": 0.995,
+        "goodput": 0.3,
+    }
+    summary = (run / "summary.md").read_text()
+    assert "| objective | wanted | baseline | fault | recovery | all |" in summary
+    assert "| tpot: time per token after the first within 370 ms | 97.5 % |" in summary
+    assert "time per token after the first within" in (run / "report.html").read_text()
 
 
 def test_the_copy_of_a_run_needs_the_file_no_more(run: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Unpack
 
 from chaos.display.progress import Facts, Progress
 from chaos.measuring.performance import Performance
+from chaos.report import few
 from chaos.report.words import plain, seconds, share
 
 _OF_THE_LOAD = ("capacity", "warm-up", "observe")
@@ -39,7 +40,8 @@ class LevelProgress:
 
     def over(self, level: Performance) -> None:
         """What came of it, in a line that stays."""
+        ttft = few.p99(level.ttft.p99_s, level.planned)
         self.shown.note(
-            f"{plain(level.rate_per_s)}/s: goodput {share(level.goodput)}, TTFT p99 {seconds(level.ttft.p99_s)}, "
+            f"{plain(level.rate_per_s)}/s: goodput {share(level.goodput)}, TTFT p99 {ttft}, "
             f"TPOT p50 {seconds(level.tpot.p50_s)}, {plain(level.output_tokens_per_s)} tokens/s"
         )

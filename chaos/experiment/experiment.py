@@ -144,12 +144,15 @@ def _refuse_manifest(document: Document) -> None:
         )
 
 
-def read_file(path: Path, namespace: str = NAMESPACE) -> Experiment | tuple[Planned, ...]:
+def read_file(
+    path: Path, namespace: str = NAMESPACE, slo: Path | None = None
+) -> Experiment | tuple[Planned, ...]:
     """An experiment, or the objects of a bare manifest of one or more documents: what has an `apiVersion`.
 
     Args:
         path: the file.
         namespace: of objects that name none.
+        slo: a file of objectives that an experiment is held to in place of its own.
 
     Raises:
         InputError: as `read_experiment`; for a manifest, for every problem of its first wrong object.
@@ -157,7 +160,7 @@ def read_file(path: Path, namespace: str = NAMESPACE) -> Experiment | tuple[Plan
     found = documents.read_documents(path)
     if any("apiVersion" in document.values for document in found):
         return tuple(read_object(one, namespace) for document in found for one in objects(document))
-    return read_experiment(path)
+    return read_experiment(path, slo)
 
 
 def write_as_run(experiment: Experiment, path: Path, *, seed: int, versions: Mapping[str, str]) -> Experiment:

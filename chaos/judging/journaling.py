@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from chaos.assertions.asked import Expressions
 from chaos.events import EventKind
-from chaos.judging import phase_section, recovery_section
+from chaos.judging import attained_section, phase_section, recovery_section
 from chaos.judging.definitions import definitions
 from chaos.judging.verdict import AssertionResult, Judgement
 from chaos.measuring import detection
@@ -65,6 +65,8 @@ class RunFacts:
     """The rate of the plan."""
     partly_open: bool = False
     """Whether turns of sessions wait for answers."""
+    wanted: Mapping[str, float] = field(default_factory=dict)
+    """By objective, the share of requests that is to meet it."""
     planned: int = 0
     """Arrivals in the plan."""
     sent: int = 0
@@ -99,6 +101,7 @@ def build(run: RunFacts, measurements: Measurements, judgement: Judgement) -> Jo
         "faults": [_fault(fault, timeline) for fault in timeline.faults],
         "status_checks": [*_status_checks(timeline)],
         "phases": [phase_section.section(slis, measurements, run.promql) for slis in measurements.phases],
+        "attained": attained_section.section(measurements, run.wanted),
         "parts": phase_section.parts(measurements),
         "recovery": recovery_section.section(measurements, run.promql),
         "observes": timeline.observes,

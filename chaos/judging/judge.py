@@ -88,6 +88,7 @@ def _facts(run: Records, processor: Processor | None) -> journaling.RunFacts:
         processor=processor,
         rate_per_s=spec.load.rate_per_s,
         partly_open=spec.load.partly_open,
+        wanted={each.name: each.share for each in spec.slo.objectives},
         planned=run.planned,
         sent=int(np.sum(~np.isnan(run.rows.sent_s))),
         outcomes=counted(run.rows.outcome),

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field, JsonValue, ValidationError
 
 from chaos.errors import ExitCode, InputError
+from chaos.record.attained import Attained
 from chaos.record.cluster import Alert, Reconciliation
 from chaos.record.costs import Processor
 from chaos.record.entry import Entry
@@ -42,6 +43,8 @@ class Journal(Entry):
     status_checks: tuple[StatusCheck, ...] = ()
     """What the Workflows of the faults asked, and saw."""
     phases: tuple[Phase, ...]
+    attained: tuple[Attained, ...] = ()
+    """Which share of the requests met which objective, by phase; empty in a journal of earlier versions."""
     parts: tuple[TrafficPart, ...] | None = None
     """Each profile and tenant of the load in each phase."""
     parts_reason: str | None = None

@@ -64,6 +64,9 @@ class Trial(Entry):
     capacity_interval_s: tuple[Number, Number] | None = None
     capacity_status: str | None = None
     lost_requests: int | None = None
+    requests_in_baseline: int | None = None
+    requests_in_fault: int | None = None
+    """How many requests its figures rest on."""
     ttft_p99_in_baseline_s: Number | None = None
     ttft_p99_in_fault_s: Number | None = None
     """Of its fault phase; inf where more than 1 % failed."""

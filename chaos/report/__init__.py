@@ -1,11 +1,11 @@
-"""The reports of a run, from its folder alone: HTML for people, Markdown for jobs, JUnit for CI."""
+"""The reports of a run, from its folder alone: HTML for people, Markdown for jobs, JUnit for CI, series for graphs."""
 
-from chaos.report import html, junit, recorded, summary
+from chaos.report import html, junit, prom, recorded, summary
 from chaos.run_folder import RunFolder
 
 
 def write_reports(folder: RunFolder) -> None:
-    """Write `report.html`, `summary.md` and `junit.xml` into a run folder.
+    """Write `report.html`, `summary.md`, `junit.xml` and `run.prom` into a run folder.
 
     Raises:
         InputError: the journal is missing, not JSON, or of another schema.
@@ -19,6 +19,7 @@ def write(folder: RunFolder, run: recorded.Recorded) -> None:
     reports = {
         folder.report: html.render(run),
         folder.summary: summary.render(run),
+        folder.outcome: prom.render(run),
         folder.path / "junit.xml": junit.render(run.journal),
     }
     for path, text in reports.items():

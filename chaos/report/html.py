@@ -13,6 +13,7 @@ from jinja2 import Environment
 from chaos.errors import RefusedError
 from chaos.record.entry import Entry
 from chaos.report import (
+    attained,
     beyond,
     charts,
     cost,
@@ -57,6 +58,7 @@ def render(run: Recorded) -> str:
             few=few,
             cost=cost,
             beyond=beyond,
+            attained=attained,
             disturbances=disturbances.rows(run.journal),
             charts=drawn,
             kept=of_prometheus,

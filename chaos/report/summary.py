@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from chaos.report import beyond, cost, disturbances, few, lifecycle, story
+from chaos.report import attained, beyond, cost, disturbances, few, lifecycle, story
 from chaos.report.markdown import code, section, table, text
 from chaos.report.recorded import Recorded
 from chaos.report.words import instant, plain, seconds, share
@@ -23,6 +23,7 @@ def render(run: Recorded) -> str:
         "" if journal.observes else section("Recovery", _recovery(run)),
         section("Disturbances", _disturbances(run)),
         section("Phases", _phases(run)),
+        section("Objectives", _table(attained.heads(journal), attained.rows(journal))),
         section("Parts of the load", _table(beyond.PART_HEADS, beyond.parts(journal))),
         section("The server's word", _server(run)),
         section("Cold starts", _table(beyond.COLD_START_HEADS, beyond.cold_starts(journal)[:_MOST_ROWS])),

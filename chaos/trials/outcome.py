@@ -67,6 +67,8 @@ def _of_phases(phases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found = {phase["name"]: phase for phase in phases}
     baseline, fault = found.get("baseline", {}), found.get("fault", {})
     return {
+        "requests_in_baseline": baseline.get("n"),
+        "requests_in_fault": fault.get("n"),
         "ttft_p99_in_baseline_s": _number(baseline.get("ttft_p99_s")),
         "ttft_p99_in_fault_s": _number(fault.get("ttft_p99_s")),
         "goodput_in_fault": _number(fault.get("goodput")),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chaos.measuring.quantiles import quantile, quantile_interval
 from chaos.record.trials import Trial
 from chaos.record.verdict import Verdict
+from chaos.report import few
 from chaos.report.series.picture import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Tick, round_values
 from chaos.report.words import seconds, share
 from chaos.trials.trend import Point, Trend
@@ -26,6 +27,13 @@ class Figure:
     interval_of: Callable[[Trial], Interval | None] = lambda _: None
     """Of a single run's own figure, where the run knows it."""
     is_share: bool = False
+    requests_of: Callable[[Trial], int | None] = lambda _: None
+    """Of a P99, how many requests it is of."""
+
+    def is_weak(self, trial: Trial) -> bool:
+        """Whether that is too few for one."""
+        requests = self.requests_of(trial)
+        return requests is not None and few.is_weak(self.of(trial), requests)
 
 
 FIGURES = (
@@ -51,6 +59,7 @@ FIGURES = (
         "failures are slower than anything: at the upper edge, more than 1 % failed",
         lambda trial: trial.ttft_p99_in_fault_s,
         seconds,
+        requests_of=lambda trial: trial.requests_in_fault,
     ),
     Figure(
         "ttft-baseline",
@@ -58,6 +67,7 @@ FIGURES = (
         "before anything was done",
         lambda trial: trial.ttft_p99_in_baseline_s,
         seconds,
+        requests_of=lambda trial: trial.requests_in_baseline,
     ),
     Figure(
         "goodput",
@@ -85,6 +95,8 @@ class Column:
     """Of each trial, where there are several."""
     verdict: str
     about: str
+    weak: bool = False
+    """Whether a P99 of too few requests is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +106,12 @@ class Picture:
     figure: Figure
     columns: tuple[Column, ...]
     ticks: tuple[Tick, ...]
+
+    @property
+    def note(self) -> str:
+        """What there is to know of it."""
+        weak = f"; {few.DRAWN}" if any(column.weak for column in self.columns) else ""
+        return f"{self.figure.note}{weak}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +193,8 @@ def _column(
 ) -> Column:
     median = quantile(ordered, 50) if ordered else None
     between = f" ({figure.says(interval[0])} to {figure.says(interval[1])})" if interval else ""
+    weak = any(figure.is_weak(trial) for trial in point.trials)
+    mark = few.WEAK if weak else ""
     what = "median of " + str(len(ordered)) + " trials " if len(point.trials) > 1 else ""
     return Column(
         x=x,
@@ -184,7 +204,8 @@ def _column(
         censored=median is not None and math.isinf(median),
         trials_y=tuple(_y(value, top) for value in ordered) if len(point.trials) > 1 else (),
         verdict=verdict_of(point),
-        about=f"{point.side.started_at}: {what}{figure.says(median)}{between}, {verdict_of(point)}",
+        about=f"{point.side.started_at}: {what}{figure.says(median)}{mark}{between}, {verdict_of(point)}",
+        weak=weak,
     )
 
 

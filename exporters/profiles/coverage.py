@@ -40,6 +40,8 @@ class Coverage:
     """Lines that could be no sample."""
     first_unread: str = ""
     """What the first of them was."""
+    native: tuple[str, ...] = ()
+    """Families of native histograms, which are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,12 @@ def coverage_of(text: str, known: Sequence[Profile], *, engine: str | None = Non
     """
     exposition = read_exposition(text)
     told = coverage(families_of(exposition), known, engine=engine)
-    return replace(told, unread=exposition.unread, first_unread=exposition.first_unread)
+    return replace(
+        told,
+        unread=exposition.unread,
+        first_unread=exposition.first_unread,
+        native=tuple(exposition.native),
+    )
 
 
 def coverage(

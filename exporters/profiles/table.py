@@ -32,6 +32,7 @@ def as_json(coverage: Coverage, source: str) -> dict[str, Any]:
         "also": list(coverage.also),
         "unread_lines": coverage.unread,
         "first_unread": coverage.first_unread,
+        "native_histograms": list(coverage.native),
         "signals": [asdict(signal) for signal in coverage.signals],
     }
 
@@ -46,6 +47,8 @@ def _title(coverage: Coverage) -> list[str]:
         lines.append(f"also here: series of {', '.join(coverage.also)} (choose with --engine)")
     if coverage.unread:
         lines.append(f"{coverage.unread} lines could not be read; {coverage.first_unread}")
+    if coverage.native:
+        lines.append(f"native histograms, left out: {', '.join(coverage.native)}; classic buckets are read")
     if any(":" in family for signal in coverage.signals for family in signal.families):
         lines.append(
             "names with a colon: Prometheus 2, and 3 with underscore escaping, may store _ in its place; "

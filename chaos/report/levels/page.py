@@ -2,6 +2,7 @@
 
 from chaos.measuring.performance import LATENCIES
 from chaos.record.load_run import LoadRun
+from chaos.report import few
 from chaos.report.levels import picture, sentences
 from chaos.report.templates import environment, stylesheet
 
@@ -17,6 +18,8 @@ def render(record: LoadRun) -> str:
             findings=list(sentences.findings(record)),
             sentences=sentences,
             drawing=picture,
+            few=few,
+            weak=any(few.is_weak(level.ttft.p99_s, level.planned) for level in record.levels),
             pictures=picture.of_load(record),
             css=stylesheet(),
         )

@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chaos.record.load_run import Latency, Level, LoadRun
+from chaos.report import few
 from chaos.report.words import plain, seconds
 
 WIDTH, HEIGHT = 620.0, 250.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 16.0, 14.0, 34.0
 _TICKS = 4
+_P99 = "p99"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,8 @@ class Dot:
     y: float
     beyond: bool
     about: str
+    weak: bool = False
+    """Whether it is a P99 of too few requests, and is drawn hollow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def _quantiles_of(name: str) -> dict[str, tuple[str, _Figure]]:
 
         return of
 
-    return {"p50": ("blue", figure("p50")), "p99": ("orange", figure("p99"))}
+    return {"p50": ("blue", figure("p50")), _P99: ("orange", figure(_P99))}
 
 
 _PICTURES: tuple[tuple[str, str, Callable[[float | None], str], dict[str, tuple[str, _Figure]]], ...] = (
@@ -141,10 +145,12 @@ def _line(
             _x(level.rate_per_s, right),
             _y(value, top),
             math.isinf(value),
-            f"{name} at {plain(level.rate_per_s)}/s: {say(value)}",
+            f"{name} at {plain(level.rate_per_s)}/s: {few.p99(value, level.planned) if weak else say(value)}",
+            weak=weak,
         )
         for level in levels
         if (value := figure(level)) is not None
+        for weak in (name == _P99 and few.is_weak(value, level.planned),)
     )
     # An infinite value has no place on the line: it ends before it.
     path, broken = "", True

@@ -9,6 +9,7 @@ from rich.text import Text
 from chaos.levels.folder import LoadFolder
 from chaos.measuring.performance import LATENCIES
 from chaos.record.load_run import Latency, Level, LoadRun
+from chaos.report import few
 from chaos.report.levels import sentences
 from chaos.report.words import plain, seconds, share
 
@@ -29,6 +30,8 @@ def print_load(record: LoadRun, folder: LoadFolder, file: TextIO | None = None) 
         console.print(Text(sentence))
     console.print("")
     console.print(_latencies(record.levels[0]) if len(record.levels) == 1 else _levels(record))
+    if any(few.is_weak(level.ttft.p99_s, level.planned) for level in record.levels):
+        console.print(Text(few.SAID, style="dim"))
     console.print("")
     for level in record.levels:
         for words, count in list(level.said.items())[:_MOST_SAID]:
@@ -46,8 +49,9 @@ def _latencies(level: Level) -> Table:
         table.add_column(head, justify="right")
     for name in LATENCIES:
         found: Latency = getattr(level, name)
-        figures = (found.mean_s, found.p50_s, found.p90_s, found.p95_s, found.p99_s)
-        table.add_row(f"{name.upper()}, {_MEANINGS[name]}", *map(seconds, figures))
+        figures = map(seconds, (found.mean_s, found.p50_s, found.p90_s, found.p95_s))
+        table.add_row(f"{name.upper()}, {_MEANINGS[name]}", *figures, few.p99(found.p99_s, level.planned))
+    lag = few.p99(level.lag_p99_s, level.planned)
     facts = [
         (
             "requests",
@@ -55,7 +59,10 @@ def _latencies(level: Level) -> Table:
         ),
         ("outcomes", ", ".join(f"{name} {count:,}" for name, count in level.outcomes.items())),
         ("throughput", f"{plain(level.requests_per_s)} requests/s, {_tokens(level)}"),
-        ("in flight", f"{plain(level.in_flight)} on average; generator lag p99 {seconds(level.lag_p99_s)}"),
+        (
+            "in flight",
+            f"{plain(level.in_flight)} on average; generator lag p99 {lag}",
+        ),
     ]
     whole = Table.grid()
     whole.add_row(table)
@@ -83,7 +90,10 @@ def _levels(record: LoadRun) -> Table:
         table.add_row(
             plain(level.rate_per_s),
             share(level.goodput),
-            *map(seconds, (level.ttft.p50_s, level.ttft.p99_s, level.tpot.p50_s, level.e2e.p99_s)),
+            seconds(level.ttft.p50_s),
+            few.p99(level.ttft.p99_s, level.planned),
+            seconds(level.tpot.p50_s),
+            few.p99(level.e2e.p99_s, level.planned),
             plain(round(level.output_tokens_per_s)),
             f"◂ {', '.join(marks)}" if marks else "",
             style="" if level.carried else "dim",
