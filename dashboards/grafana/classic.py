@@ -49,7 +49,7 @@ _OUTCOMES = {
 }
 """Colours of outcomes: from Grafana's palette, by order, `ok` came out red."""
 _VERDICTS = {"passed": _GOOD, "deviated": _BAD, "inconclusive": "yellow"}
-_AXIS_PX, _LEGEND_PX = 72, 360
+_AXIS_PX, _LEGEND_PX = 72, 384
 _ENDLESS_S = 1e9
 """Longer than any run: what only +Inf is beyond."""
 _WIDE = 12

@@ -14,6 +14,7 @@ from chaos.prometheus import PrometheusClient
 from tests.conftest import wait_until
 
 _WITHIN_S = 600.0
+_LAST_S = 6.0
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,10 @@ def kept_run(experiment: Path, folder: Path) -> Iterator[KeptRun]:
             assert runner.poll() is None, said.read_text()
             assert found, said.read_text()
             client = PrometheusClient(found[1])
-            # The last figures are told once it was judged, and scraped a moment later.
-            wait_until(lambda: client.instant("ds_run_verdict", time.time()), within_s=60, what="a verdict")
+            # The last figures are told once it was judged: for so long that a chart's last point has them.
+            wait_until(
+                lambda: client.instant("ds_run_verdict", time.time() - _LAST_S), within_s=60, what="a verdict"
+            )
             yield KeptRun(client, start_s, time.time())
         finally:
             runner.send_signal(signal.SIGINT)
