@@ -97,8 +97,9 @@ class Run:
                 open_target = self.open_target or self.experiment.target.open
                 opening = self.experiment.opening(self.folder.path, broadcast.address, self._starting)
                 target = stack.enter_context(open_target(opening))
-                grafana_url = self.grafana.url if self.grafana else None
-                where = addresses(self.folder, target.endpoints(), broadcast.address, grafana_url)
+                endpoints = target.endpoints()
+                watched = broadcast.dashboard(endpoints, self.grafana.url if self.grafana else None)
+                where = addresses(self.folder, endpoints, broadcast.address, watched)
                 self.progress.note(where)
                 self._under_load(target, broadcast)
                 if self.stay is not None:

@@ -4,14 +4,13 @@ import threading
 from dataclasses import dataclass, field
 
 from chaos.display.progress import Progress
-from chaos.publishing import dashboard
 from chaos.run_folder import RunFolder
 from chaos.targets import Endpoints
 from loadtests.endpoint import without_key
 
 
 def addresses(
-    folder: RunFolder, endpoints: Endpoints, run_metrics_address: str, grafana_url: str | None = None
+    folder: RunFolder, endpoints: Endpoints, run_metrics_address: str, dashboard: str | None
 ) -> str:
     """Where a run can be looked at, in one line; what it has not is not named."""
     known = {
@@ -20,7 +19,7 @@ def addresses(
         "Prometheus": endpoints.prometheus_url,
         "gateway's series": endpoints.gateway_metrics_url,
         "the run's own": f"http://{run_metrics_address}/metrics",
-        "dashboard": dashboard.address(endpoints, grafana_url),
+        "dashboard": dashboard,
     }
     return ", ".join(f"{name} {where}" for name, where in known.items() if where is not None)
 

@@ -7,7 +7,7 @@ from dashboards.sources import Source
 from exporters import slo
 from exporters.profiles.library import profile, profiles
 from exporters.profiles.profile import Profile, Series
-from exporters.profiles.signals import SIGNALS
+from exporters.profiles.signals import OF_DEVICES, SIGNALS
 from exporters.series import collectors, comm, gateway, gpu, groups, probe, server
 from exporters.series.engine import FAMILIES as ENGINE_FAMILIES
 from exporters.series.family import Family, with_bound
@@ -141,7 +141,10 @@ class Engine:
         edges = series.edges or (self._edges(DECLARED[name]) if name in DECLARED else ())
         if wanted == "histogram" and series.unit_factor != 1 and not edges:
             return f"{name} is in another unit: PromQL cannot multiply `le`, and its bucket edges are not published"
-        labels = {label: own for label, own in self.profile.labels_of(series).items() if label != _RANKS}
+        left_out = {_RANKS, "model"} if signal in OF_DEVICES else {_RANKS}
+        labels = {
+            label: own for label, own in self.profile.labels_of(series).items() if label not in left_out
+        }
         if series.sample:
             name = f"{name}_{series.sample}"
         return Source(signal, name, wanted, series, labels, edges)

@@ -1,4 +1,6 @@
-"""`make render`: every dashboard drawn over a real run with a kill, judged, and its picture put into the docs.
+"""`make render`: every dashboard drawn over a real run, judged, and its picture put into the docs.
+
+The run is `aftershock run --keep` of the experiment in `tests/render/run`, with its load, prober, pinger and verdict.
 
 `--prometheus URL` draws over a Prometheus that is there instead, of the last 15 minutes. Exit code 1 when a generated
 file does not fit Grafana's own types, or a picture shows anything but what it should; every complaint names dashboard
@@ -14,10 +16,11 @@ from pathlib import Path
 from chaos.prometheus import PrometheusClient
 from tests.render.drawing import GENERATED, Drawing, DrawingError, draw, install, schema_problems
 from tests.render.drawn import Expected
-from tests.support.observed_run import ObservedRun, Pace, observed_run
+from tests.render.palette import reduce_colours
+from tests.support.kept_run import KeptRun, kept_run
 from tests.support.recorded_gpu import POD, STEP_S, STEPS, recorded_gpu
 
-PACE = Pace(replicas=3, before_s=40, during_s=10, after_s=30)
+EXPERIMENT = Path(__file__).parent / "render" / "run" / "experiment.yaml"
 PLAYED_S = STEP_S * len(STEPS)
 GPU_NOTE = (
     "Recorded, not live: scrapes of one real NVIDIA H200 (idle, loaded, its memory fragmented on purpose, released), "
@@ -25,6 +28,14 @@ GPU_NOTE = (
 )
 
 
+UNTOLD = {"queue": ("Memory bandwidth used",)}
+"""Panels of what no CPU tells, by dashboard; each says so itself."""
+UNSEEN = {
+    "queue": "Replicas on CPUs: what a GPU alone tells is not there.",
+}
+"""What this machine does not have, by dashboard, in words over the picture."""
+_TICK_S, _FIRST_TICK_S = 30.0, 16.0
+"""Between two times on an axis; a chart begins well before one, which else is cut off on the left."""
 LAST_S = 15 * 60.0
 
 
@@ -44,6 +55,8 @@ def main(pictures: Path, prometheus_url: str | None = None) -> int:
     except DrawingError as error:
         print(error, file=sys.stderr)
         return 1
+    for name in names:
+        reduce_colours(_picture(name, pictures))
     print(*wrong, sep="\n", file=sys.stderr)
     print(f"{len(generated)} pictures in {pictures}, {len(wrong)} complaints")
     return 1 if wrong else 0
@@ -57,27 +70,23 @@ def there(url: str, names: list[str], pictures: Path) -> list[str]:
 
 def watched(scratch: Path, names: list[str], pictures: Path) -> list[str]:
     """Run the cluster, draw what was seen of it, and say what is wrong in the pictures."""
-    with recorded_gpu(scratch / "gpu") as gpu:
+    with kept_run(EXPERIMENT, scratch / "run") as run, recorded_gpu(scratch / "gpu") as gpu:
         played_s = time.time()
-        with observed_run(scratch / "run", PACE) as run:
-            time.sleep(max(0.0, played_s + PLAYED_S - time.time()))
-            return draw(
-                [
-                    gpu_drawing(gpu, played_s, pictures) if name == "gpu" else drawing(name, run, pictures)
-                    for name in names
-                ]
-            )
+        wrong = draw([drawing(name, run, pictures) for name in names if name != "gpu"])
+        time.sleep(max(0.0, played_s + PLAYED_S - time.time()))
+        return [*wrong, *draw([gpu_drawing(gpu, played_s, pictures) for name in names if name == "gpu"])]
 
 
-def drawing(name: str, run: ObservedRun, pictures: Path) -> Drawing:
+def drawing(name: str, run: KeptRun, pictures: Path) -> Drawing:
     """One dashboard over the whole run."""
     return Drawing(
         name,
         run.client._url,
-        run.start_s,
+        run.start_s - (run.start_s - _FIRST_TICK_S) % _TICK_S,
         run.end_s,
         _picture(name, pictures),
-        expected=Expected(faults=[run.fault]),
+        note=UNSEEN.get(name),
+        expected=Expected(faults=run.faults(), untold=UNTOLD.get(name, ())),
     )
 
 

@@ -60,9 +60,23 @@ def told(folder: RunFolder) -> dict[str, str]:
 def test_a_full_machine_is_said_beside_the_verdict_in_every_report(folder: RunFolder) -> None:
     add(folder, full_from(40, 45))
     reports = told(folder)
-    assert SAID[:50].removeprefix("The machine was ") in reports["terminal"]
+    assert SAID.removeprefix("The machine was ") in " ".join(reports["terminal"].split())
     assert f"{SAID}; contention can only have made it worse." in reports["summary"].split("\n### ")[0]
     assert f'id="machine">{SAID}; contention' in reports["page"].split("</header>")[0]
+
+
+def test_what_the_terminal_has_no_room_for_is_marked_as_cut(folder: RunFolder) -> None:
+    journal = add(folder, full_from(40, 45))
+    unsound = changed(journal, reasons=["the reason goes on and on " * 20, "as does another " * 20])
+    screen = io.StringIO()
+    print_summary(unsound, folder, screen)
+    lines = screen.getvalue().splitlines()
+    assert len(lines) <= 24
+    assert max(len(line) for line in lines if "report" not in line) <= 80
+    start = next(place for place, line in enumerate(lines) if line.startswith("unsound"))
+    assert not lines[start].endswith("\N{HORIZONTAL ELLIPSIS}"), "it goes on in the next line"
+    assert lines[start + 1].startswith("          ")
+    assert lines[start + 1].endswith("\N{HORIZONTAL ELLIPSIS}")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,11 @@ BROKEN: list[tuple[str, Damage, str]] = [
     ("a panel on another", lambda page: page["panels"][1]["gridPos"].update(y=0), "overlap"),
     ("a panel outside", lambda page: page["panels"][1]["gridPos"].update(x=23), "leaves the grid"),
     ("a variable for nothing", lambda page: page["templating"]["list"][1].update(name="x"), "not used"),
+    (
+        "a variable that is not there",
+        of_first_chart(lambda p: p["targets"][0].update(expr='sum (up{job=~"$jobs",pod=~"$pod"})')),
+        "variable jobs is used and not defined",
+    ),
     ("no annotation step", lambda page: page["annotations"]["list"][0]["target"].pop("interval"), "fuse"),
     (
         "a fixed data source",

@@ -38,6 +38,15 @@ def traffic(metrics: InferenceMetrics) -> None:
     metrics.kv_usage(0.25)
 
 
+def test_a_path_that_leads_elsewhere_leads_there_and_no_other_does() -> None:
+    metrics = InferenceMetrics("tiny")
+    with serve(metrics.registry, host="127.0.0.1", port=0) as exposition:
+        exposition.lead("/series", f"http://127.0.0.1:{exposition.port}/metrics?a=b%20c")
+        assert fetch(exposition.port, "/series").startswith("# HELP")
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            fetch(exposition.port, "/other")
+
+
 def test_promtool_finds_nothing_wrong_after_real_traffic() -> None:
     metrics = InferenceMetrics("tiny", cache_tiers=("memory",))
     traffic(metrics)

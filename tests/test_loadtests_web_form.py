@@ -9,7 +9,9 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from tests.conftest import Eventually
@@ -36,7 +38,7 @@ def web_ui(free_port: int, tmp_path: Path, eventually: Eventually) -> Iterator[s
         child = subprocess.Popen(
             [
                 *(sys.executable, "-m", "locust", "--host", server.url("ok-4-20")),
-                *("--web-host", "127.0.0.1", "--web-port", str(free_port)),
+                *("--web-port", str(free_port)),
             ],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -57,6 +59,16 @@ def text_of(url: str, form: str | None = None) -> str:
     with suppress(OSError), urllib.request.urlopen(url, form.encode() if form else None, timeout=20) as page:
         return str(page.read().decode())
     return ""
+
+
+def test_the_web_ui_is_for_this_machine_alone_unless_told_otherwise(web_ui: str) -> None:
+    port = urlsplit(web_ui).port
+    listening = [
+        each.laddr
+        for each in psutil.net_connections("tcp")
+        if each.laddr and each.status == psutil.CONN_LISTEN
+    ]
+    assert {address.ip for address in listening if address.port == port} == {"127.0.0.1"}
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on PATH")

@@ -10,13 +10,14 @@ from chaos.display.progress import Progress
 from chaos.events import Event
 from chaos.load.process import LoadConfig
 from chaos.prometheus import WallClock
+from chaos.publishing import dashboard
 from chaos.publishing.annotations import GrafanaAnnotations
 from chaos.publishing.load_series import LoadCollector
 from chaos.publishing.run_series import RunSeries
 from chaos.record.details import FaultDetail, FaultEnded
 from chaos.record.journal import Journal
 from chaos.run_folder import RunFolder
-from chaos.targets import Target
+from chaos.targets import Endpoints, Target
 from exporters.series.jobs import GATEWAY_JOB, REPLICA_JOB, RUN_JOB
 from exporters.slo import OBJECTIVES, Objective
 
@@ -50,6 +51,11 @@ class Broadcast:
     def address(self) -> str:
         """Of the run's own series."""
         return self._series.address
+
+    def dashboard(self, endpoints: Endpoints, grafana_url: str | None) -> str | None:
+        """Where the run can be watched, in an address short enough to read; None where nothing has its series."""
+        found = dashboard.address(endpoints, grafana_url)
+        return self._series.lead_to(found) if found is not None and grafana_url is None else found
 
     def target_started(self, target: Target, folder: RunFolder) -> RecognisedEngine:
         """Say what a foreign engine can tell, load the rules that fit it, and watch the scrapes; the engine.

@@ -26,6 +26,7 @@ from exporters.series.run import CHAOS_ACTIVE, TELEMETRY_EXPECTED, TELEMETRY_REP
 from exporters.slo import Objective
 
 _HOST = "127.0.0.1"
+_DASHBOARD = "/dashboard"
 _ASK_EVERY_S = 1.0
 
 
@@ -47,6 +48,11 @@ class RunSeries:
     def address(self) -> str:
         """Where it listens: host and port."""
         return f"{_HOST}:{self._exposition.port}"
+
+    def lead_to(self, dashboard: str) -> str:
+        """A short address that leads to this one for as long as the run lives."""
+        self._exposition.lead(_DASHBOARD, dashboard)
+        return f"http://{self.address}{_DASHBOARD}"
 
     def watch_telemetry(self, prometheus_url: str, expected: Mapping[str, int]) -> None:
         """Compare what Prometheus gets with how many targets of each job there should be."""

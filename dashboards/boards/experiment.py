@@ -60,6 +60,7 @@ def recoveries() -> Panel:
         (Query(run_queries.recovery_s(), "{{of}}"),),
         kind="bargauge",
         width=9,
+        infinite="not while it was looked at",
         no_value=_NOT_JUDGED,
     )
 
@@ -107,7 +108,7 @@ def faults() -> Panel:
         "Faults in force",
         "1 while a fault is in force, as the runner says. A kill is over in an instant: its effect is not.",
         "short",
-        (Query(fault_queries.faults_active(), "{{kind}} {{fault}} on {{target}}"),),
+        (Query(fault_queries.faults_active(), "{{fault}} on {{target}}"),),
         maximum=1,
         no_value="no experiment is running",
     )
@@ -219,6 +220,7 @@ def telemetry() -> Panel:
             Query(run_queries.targets_reporting(), "{{job_name}}: reporting"),
         ),
         width=24,
+        height=10,
         no_value="no experiment is running",
     )
 

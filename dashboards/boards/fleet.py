@@ -153,7 +153,7 @@ def probed() -> Panel:
         (Query(run_queries.probe_success(), "{{target}}"),),
         kind="bargauge",
         maximum=1,
-        width=8,
+        width=12,
         no_value=_NO_PROBE,
     )
 
@@ -166,7 +166,7 @@ def gray() -> Panel:
         "short",
         (Query(run_queries.gray_replicas(), "in rotation, no answer"),),
         limit=Limit(1, good="below"),
-        width=8,
+        width=12,
         no_value=_NO_PROBE,
     )
 
@@ -178,7 +178,7 @@ def probe_outcomes() -> Panel:
         "reqps",
         (Query(run_queries.probes_by_outcome(), "{{outcome}}"),),
         stacked=True,
-        width=12,
+        width=24,
         no_value=_NO_PROBE,
     )
 
@@ -190,7 +190,6 @@ def probe_ttft() -> Panel:
         "s",
         (Query(run_queries.probe(probe.PROBE_TTFT), "{{target}}"),),
         limit=latency_limit(slo.TTFT),
-        width=8,
         no_value=_NO_PROBE,
     )
 

@@ -83,6 +83,8 @@ class Panel:
     """Whether its queries are asked once, for the end of the time shown: those over all of it are dear."""
     named: bool = False
     """Whether a single figure shows the name of its series in place of the value."""
+    infinite: str = ""
+    """What a single figure says that is infinite, in place of so many years."""
     no_value: str = "no data"
     """What an empty panel says: a reason, where emptiness has a usual one."""
 

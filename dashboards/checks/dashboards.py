@@ -37,6 +37,7 @@ def dashboard_problems(dashboard: Json) -> list[str]:
         *_overlaps(dashboard["panels"]),
         *(f"{panel.get('title')!r}: {problem}" for panel in drawn for problem in _panel(panel)),
         *(f"variable {name} is defined and not used" for name in _idle_variables(dashboard)),
+        *(f"variable {name} is used and not defined" for name in _missing_variables(dashboard)),
         *(f"annotation: {problem}" for problem in _annotations(dashboard)),
     ]
 
@@ -127,6 +128,14 @@ def _annotations(dashboard: Json) -> Iterator[str]:
         if "interval" not in target:
             yield "without a step of its own, faults less than a minute apart fuse"
         yield from problems(target.get("expr", ""), KNOWN)
+
+
+def _missing_variables(dashboard: Json) -> list[str]:
+    """Grafana leaves them as they are written: a matcher with one matches nothing."""
+    defined = {variable["name"] for variable in dashboard["templating"]["list"]}
+    asked = [panel.get("targets", []) for panel in dashboard["panels"]]
+    asked += [annotation.get("target") for annotation in dashboard["annotations"]["list"]]
+    return sorted({*re.findall(r"\$\{?([a-z]\w*)", str(asked))} - defined)
 
 
 def _idle_variables(dashboard: Json) -> Iterator[str]:

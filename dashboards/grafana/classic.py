@@ -49,7 +49,9 @@ _OUTCOMES = {
 }
 """Colours of outcomes: from Grafana's palette, by order, `ok` came out red."""
 _VERDICTS = {"passed": _GOOD, "deviated": _BAD, "inconclusive": "yellow"}
-_AXIS_PX, _LEGEND_PX = 72, 280
+_AXIS_PX, _LEGEND_PX = 72, 384
+_ENDLESS_S = 1e9
+"""Longer than any run: what only +Inf is beyond."""
 _WIDE = 12
 """Columns from which on there is room for a legend beside the chart."""
 _MEANT = {"{{outcome}}": _OUTCOMES, "{{verdict}}": _VERDICTS}
@@ -125,6 +127,10 @@ def _panel(panel: Panel) -> Builder:
         builder.max(panel.maximum)
     if panel.min_step is not None:
         builder.interval(panel.min_step)
+    if panel.infinite:
+        said = model.ValueMappingResult(text=panel.infinite, color=_BAD)
+        beyond = model.DashboardRangeMapOptions(from_val=_ENDLESS_S, to=None, result=said)
+        builder.mappings([model.RangeMap(options=beyond)])
     for ref_id, query in zip(ascii_uppercase, panel.queries, strict=False):
         builder.with_target(_query(query, ref_id, now_only=panel.now_only))
         _coloured(builder, query, ref_id)
@@ -146,8 +152,9 @@ def _colour(name: str) -> model.DynamicConfigValue:
 def _timeseries(panel: Panel) -> timeseries.Panel:
     by_label = any("{{" in query.legend for query in panel.queries)
     # Of panels of one width each begins and ends its axis of time at the same place, whatever its unit and its
-    # series: a fault window is straight above that of the next one. Narrow ones have no room beside the chart, and
-    # below it for two rows.
+    # series: a fault window is straight above that of the next one. Names have more of the legend than figures: of
+    # one that is cut off at the beginning that it shares with all others, nobody can tell whose it is. Narrow ones have
+    # no room beside the chart, and below it for two rows.
     wide = panel.width >= _WIDE
     beside = wide or by_label or len(panel.queries) > 2
     legend = (
@@ -155,7 +162,7 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
         .show_legend(True)
         .display_mode(common_model.LegendDisplayMode.TABLE)
         .placement(common_model.LegendPlacement.RIGHT if beside else common_model.LegendPlacement.BOTTOM)
-        .calcs(["max", "lastNotNull"] if by_label else ["mean", "max", "lastNotNull"])
+        .calcs(["max", "lastNotNull"] if wide or by_label else ["mean", "max", "lastNotNull"])
     )
     builder = (
         timeseries.Panel()

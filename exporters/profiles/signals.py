@@ -72,6 +72,8 @@ _GPU = (
 )
 
 SIGNALS = {signal.name: signal for signal in (*_INFERENCE, *_GPU)}
+OF_DEVICES = frozenset(signal.name for signal in _GPU)
+"""Signals of a device, which serves no model that its series could name."""
 COMMON_LABELS = (
     *("cluster", "namespace", "pod", "node", "runtime"),
     *("model", "role", "dp_rank"),

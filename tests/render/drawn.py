@@ -71,7 +71,7 @@ def problems(dashboard: Json, drawn: Facts, expected: Expected) -> list[str]:
         found.append(f"{len(facts)} panels drawn of {len(wanted)}")
     faults = expected.faults
     if faults is None:
-        faults = [(each["fromMs"] / 1000, each["toMs"] / 1000) for each in drawn.get("windows", ())]
+        faults = sorted((each["fromMs"] / 1000, each["toMs"] / 1000) for each in drawn.get("windows", ()))
     for number in wanted.keys() & facts.keys():
         panel = wanted[number]
         if panel["title"] in expected.untold:
@@ -123,6 +123,12 @@ def _legend(panel: Json, facts: Facts) -> Iterable[str]:
 
 def _values(panel: Json, facts: Facts) -> Iterable[str]:
     if not facts["frames"]:
+        return
+    if panel.get("options", {}).get("textMode") == "name":
+        names = [frame["name"] for frame in facts["frames"]]
+        shown = [figure["text"] for figure in facts["figures"]]
+        if shown != names:
+            yield f"it shows {shown} in place of the names {names}"
         return
     unit = panel["fieldConfig"]["defaults"]["unit"]
     axis = [each["text"] for each in facts["axes"] if not _TIME.fullmatch(each["text"])]

@@ -1,11 +1,10 @@
 """A short real run to ask dashboards about: two reference servers, the gateway, steady requests, one kill.
 
-The local target runs without a runner here: a second Prometheus follows the same list of replicas and the same
-gateway, and a stand-in that exports what runner, prober and comm exporter would: fault windows, the load, and so on.
+The local target runs without a runner here, with its own Prometheus, prober and pinger. A stand-in exports what the
+runner would: fault windows, the load, what the run came to.
 """
 
-import json
-import subprocess
+import secrets
 import threading
 import time
 import uuid
@@ -13,12 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from chaos.prometheus import PrometheusClient, Series
-from chaos.targets.local.ports import free_port
-from chaos.targets.local.prometheus import ServerFiles, find_prometheus
-from chaos.targets.local.spec import LocalSpec
+from chaos.targets.local.spec import LocalSpec, PingerSpec, ProberSpec
 from chaos.targets.local.target import LocalTarget
 from dashboards.config import bound
 from dashboards.engines import REFERENCE
@@ -27,7 +23,7 @@ from dashboards.queries import replicas as queries
 from dashboards.queries.expression import Expression
 from exporters.exposition import serve
 from exporters.registry import Registry, counter, gauge, histogram
-from exporters.series import comm, probe, run
+from exporters.series import run
 from tests.conftest import wait_until
 from tests.support.local_cluster import all_ready, gateway_port, last, request, terminate, total
 
@@ -35,11 +31,6 @@ WINDOW = "5s"
 """Of every rate: five scrapes."""
 VARIABLES = {"$job": "deepseek-metrics", "$pod": ".*", "$gateway": "gateway"}
 _COMMAND = ("python", "-m", "reference_server", "--port", "{port}", "--metrics-port", "{metrics_port}")
-_CHAOS_JOB = """\
-  - job_name: aftershock
-    static_configs:
-      - targets: [{address}]
-"""
 
 
 @dataclass(frozen=True)
@@ -74,23 +65,30 @@ class ObservedRun:
 @contextmanager
 def observed_run(folder: Path, pace: Pace = Pace()) -> Iterator[ObservedRun]:
     """Let the run happen, and hold its Prometheus open."""
-    spec = LocalSpec(
-        run_id=f"test-{uuid.uuid4()}",
-        run_folder=folder,
-        replicas=pace.replicas,
-        command=_COMMAND,
-        env={"DS_MODEL_NAME": "tiny", "DS_TORCH_THREADS": "1"},
-    )
-    beside = Beside()
-    with (
-        LocalTarget(spec) as target,
-        serve(beside.registry, host="127.0.0.1", port=0) as exposition,
-        _prometheus(folder, target, spec, exposition.port) as client,
-    ):
-        started_s = time.time()
-        with _requests(gateway_port(target), beside.tell):
-            replicas, fault = _kill_one(target, client, beside.active.set, pace)
-        yield ObservedRun(client, started_s, time.time(), replicas, fault)
+    runner = Runner()
+    with serve(runner.registry, host="127.0.0.1", port=0) as exposition:
+        spec = LocalSpec(
+            run_id=f"test-{uuid.uuid4()}",
+            run_folder=folder,
+            replicas=pace.replicas,
+            command=_COMMAND,
+            env={"DS_MODEL_NAME": "tiny", "DS_TORCH_THREADS": "1"},
+            prober=ProberSpec(every_s=2.0),
+            pinger=PingerSpec(),
+            faults_key=secrets.token_urlsafe(24),
+            run_metrics_address=f"127.0.0.1:{exposition.port}",
+        )
+        with LocalTarget(spec) as target:
+            yield _watched(target, runner, pace)
+
+
+def _watched(target: LocalTarget, runner: "Runner", pace: Pace) -> ObservedRun:
+    """What happened to this cluster, which is still there."""
+    client = PrometheusClient(target.endpoints().prometheus_url or "")
+    started_s = time.time()
+    with _requests(gateway_port(target), runner.tell):
+        replicas, fault = _kill_one(target, client, runner.active.set, pace)
+    return ObservedRun(client, started_s, time.time(), replicas, fault)
 
 
 def _kill_one(
@@ -146,8 +144,8 @@ def _lasting(client: PrometheusClient, expression: str) -> list[Series]:
     return [series for series in found if len(series.points) == 3]
 
 
-class Beside:
-    """What runs beside a cluster, as series: every request of the load is told as planned, probed and timed too."""
+class Runner:
+    """What a runner tells as series: every request of the load counts as planned."""
 
     def __init__(self) -> None:
         self.registry = Registry()
@@ -157,17 +155,10 @@ class Beside:
         self._counters = [
             counter(run.LOAD_PLANNED, self.registry),
             counter(run.LOAD_REQUESTS, self.registry).labels("ok"),
-            counter(probe.PROBE_REQUESTS, self.registry).labels("a", "tiny", "ok"),
-            counter(comm.COMM_FAILURES, self.registry).labels("tcp_rtt", "intra", "b"),
         ]
-        self._seconds = [
-            histogram(run.LOAD_LAG, self.registry),
-            histogram(comm.COMM_LATENCY, self.registry).labels("tcp_rtt", "intra", "b"),
-        ]
+        self._lag = histogram(run.LOAD_LAG, self.registry)
         for family in (run.TELEMETRY_EXPECTED, run.TELEMETRY_REPORTING):
             gauge(family, self.registry).labels("deepseek-metrics").set(2)
-        for family in (probe.PROBE_SUCCESS, probe.PROBE_TTFT, probe.PROBE_TPOT):
-            gauge(family, self.registry).labels("a", "tiny").set(1)
         gauge(run.LOAD_IN_FLIGHT, self.registry).set(3)
         gauge(run.RUN_VERDICT, self.registry).labels("small", "passed").set(1)
         gauge(run.RUN_RECOVERY, self.registry).labels("small", "service").set(4)
@@ -179,8 +170,7 @@ class Beside:
     def tell(self) -> None:
         for one in self._counters:
             one.inc()
-        for each in self._seconds:
-            each.observe(0.001)
+        self._lag.observe(0.001)
 
 
 @contextmanager
@@ -207,33 +197,3 @@ def _requests(port: int, tell: Callable[[], None]) -> Iterator[None]:
         done.set()
         for thread in clients:
             thread.join()
-
-
-@contextmanager
-def _prometheus(
-    folder: Path, target: LocalTarget, spec: LocalSpec, chaos_port: int
-) -> Iterator[PrometheusClient]:
-    files = ServerFiles(folder / "prometheus")
-    gateway = urlsplit(target.endpoints().gateway_metrics_url or "").netloc
-    files.write_config(gateway)
-    config = files.config.read_text().replace(
-        str(files.targets), str(ServerFiles(spec.scratch_folder).targets)
-    )
-    files.config.write_text(config + _CHAOS_JOB.format(address=json.dumps(f"127.0.0.1:{chaos_port}")))
-    port = free_port(())
-    process = subprocess.Popen(files.command(find_prometheus(), port), stderr=subprocess.DEVNULL)
-    client = PrometheusClient(f"http://127.0.0.1:{port}")
-
-    targets = spec.replicas + 2  # the gateway, and what tells of faults
-
-    def up() -> bool:
-        with suppress(Exception):  # it listens a moment after it starts
-            return sum(series.value for series in client.instant("up", time.time())) == targets
-        return False
-
-    try:
-        wait_until(up, within_s=60, what="every scrape target")
-        yield client
-    finally:
-        process.terminate()
-        process.wait(20)

@@ -8,6 +8,7 @@ import { NoValue } from "./no_value";
 interface Options {
   reduceOptions?: { calcs: string[] };
   graphMode?: BigValueGraphMode;
+  textMode?: BigValueTextMode;
   orientation?: VizOrientation;
 }
 
@@ -38,7 +39,7 @@ function SinglePanel(props: PanelProps<Options> & { bars: boolean }) {
       maxVizHeight={300}
       renderValue={(figure) => (
         <div data-figure={figure.value.display.title}>
-          {bars ? bar(figure, theme) : tile(figure, theme, options.graphMode)}
+          {bars ? bar(figure, theme) : tile(figure, theme, options.graphMode, options.textMode)}
         </div>
       )}
     />
@@ -61,12 +62,12 @@ function bar({ value, width, height, orientation }: Figure, theme: GrafanaTheme2
   );
 }
 
-function tile({ value, width, height, count }: Figure, theme: GrafanaTheme2, graphMode = BigValueGraphMode.Area) {
+function tile({ value, width, height, count }: Figure, theme: GrafanaTheme2, graphMode = BigValueGraphMode.Area, textMode = BigValueTextMode.Auto) {
   return (
     <BigValue
       value={value.display} sparkline={value.sparkline} theme={theme} width={width} height={height} count={count}
       colorMode={BigValueColorMode.Value} graphMode={graphMode}
-      justifyMode={BigValueJustifyMode.Auto} textMode={BigValueTextMode.Auto}
+      justifyMode={BigValueJustifyMode.Auto} textMode={textMode}
     />
   );
 }
