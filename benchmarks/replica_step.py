@@ -4,8 +4,8 @@
 
 Starts the replica with the environment of `chaos/experiments/pod-kill-30.yaml`, sends it a tenth of the arrivals,
 scrapes it once a second, probes it as often as the local target does, and reads the processor time of its threads.
-With `--against`, another checkout takes turns with this one, and who goes first changes. Prints every round, and a
-table of medians.
+With `--against`, a replica of another checkout has the same load at the same time, so that whatever else the machine
+does hits both alike; who starts first changes. Prints every round, and a table of medians.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import statistics
 import sys
 import time
 import urllib.request
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,6 +32,8 @@ DEMO_PER_S = 16.0
 WARM_UP_S = 3.0
 ACCEPT = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 """What Prometheus asks for."""
+Reading = tuple[dict[str, int], tuple[float, float, float]]
+"""What a replica counts, and its processor time."""
 COUNTED = {
     "steps": "ds_engine_steps_total",
     "tokens": 'ds_tokens_total{direction="generation"',
@@ -124,23 +128,35 @@ async def load(server: Replica, seconds: float, seed: int) -> None:
     await asyncio.gather(*tasks)
 
 
-def measured(checkout: Path, seconds: float) -> Round:
-    """One round of one checkout."""
+async def load_all(servers: Iterable[Replica], seconds: float, seed: int) -> None:
+    """The same load for each at the same time."""
+    await asyncio.gather(*(load(server, seconds, seed) for server in servers))
+
+
+def measured(checkouts: Mapping[str, Path], seconds: float) -> dict[str, Round]:
+    """One round of these checkouts, started one after another and loaded at once."""
     environ = yaml.safe_load(EXPERIMENT.read_text())["target"]["local"]["env"]
-    began_s = time.monotonic()
-    with replica(environ, "--replica-name", "alone", checkout=checkout) as one:
-        wall_s, (started_s, *_) = time.monotonic() - began_s, processor_s(one)
-        asyncio.run(load(one, WARM_UP_S, seed=1))
-        counts, before = counts_of(one), processor_s(one)
-        asyncio.run(load(one, seconds, seed=7))
-        all_ms, engine_ms, api_ms = (
-            1e3 * (now - then) for now, then in zip(processor_s(one), before, strict=True)
-        )
-        done = {name: count - counts[name] for name, count in counts_of(one).items()}
+    servers, started = {}, {}
+    with ExitStack() as running:
+        for name, checkout in checkouts.items():
+            began_s = time.monotonic()
+            one = running.enter_context(replica(environ, "--replica-name", "alone", checkout=checkout))
+            servers[name] = one
+            started[name] = time.monotonic() - began_s, processor_s(one)[0]
+        asyncio.run(load_all(servers.values(), WARM_UP_S, seed=1))
+        before = {name: (counts_of(one), processor_s(one)) for name, one in servers.items()}
+        asyncio.run(load_all(servers.values(), seconds, seed=7))
+        after = {name: (counts_of(one), processor_s(one)) for name, one in servers.items()}
+    return {name: _round(started[name], before[name], after[name]) for name in checkouts}
+
+
+def _round(started: tuple[float, float], before: Reading, after: Reading) -> Round:
+    done = {name: after[0][name] - count for name, count in before[0].items()}
+    all_ms, engine_ms, api_ms = (1e3 * (now - then) for now, then in zip(after[1], before[1], strict=True))
     steps, tokens, requests = (done[name] for name in COUNTED)
     return Round(
-        start_wall_s=round(wall_s, 2),
-        start_processor_s=round(started_s, 2),
+        start_wall_s=round(started[0], 2),
+        start_processor_s=round(started[1], 2),
         **done,
         step_ms=round(all_ms / steps, 2),
         request_ms=round(all_ms / requests, 1),
@@ -164,9 +180,10 @@ def main() -> int:
     checkouts = {"this": ROOT} | ({"other": options.against.absolute()} if options.against else {})
     found: dict[str, list[Round]] = {name: [] for name in checkouts}
     for number in range(options.rounds):
-        for name in list(checkouts)[:: 1 if number % 2 == 0 else -1]:
-            found[name].append(measured(checkouts[name], options.seconds))
-            print(f"{name:6}", asdict(found[name][-1]), flush=True)
+        order = list(checkouts)[:: 1 if number % 2 == 0 else -1]
+        for name, one in measured({name: checkouts[name] for name in order}, options.seconds).items():
+            found[name].append(one)
+            print(f"{name:6}", asdict(one), flush=True)
     rounds = {name: [asdict(each) for each in rounds] for name, rounds in found.items()}
     print(f"{'median':20}" + "".join(f"{name:>9}" for name in rounds))
     for field in Round.__dataclass_fields__:

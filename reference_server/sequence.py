@@ -40,8 +40,10 @@ class TokenSequence:
     priority: int = 0
     """Lower is more urgent."""
     events: RequestEvents = field(default_factory=Uninstrumented)
+    send: Callable[[Output], bool] = lambda _: False
+    """Called on the engine's thread, once per output: whether it is on its way, so that nobody need receive it."""
     receive: Callable[[Output], None] = lambda _: None
-    """Called on the receiving side's thread, once per output."""
+    """Called on the receiving side's thread with all others, in order."""
 
     tokens: list[int] = field(init=False)
     """Prompt and answer, as far as they were read."""

@@ -165,7 +165,7 @@ class Server:
         return Group(grid, nursery, lambda op, peer, latency_s: observe(op, "intra", peer, latency_s))
 
     def _deliver(self, outputs: "Outputs") -> None:
-        self._loop.call_soon_threadsafe(_hand_over, outputs)
+        hand_over(outputs, self._loop)
 
     def _notify_engine_ended(self) -> None:
         self._loop.call_soon_threadsafe(self._engine_ended)
@@ -195,7 +195,14 @@ def _objectives(path: Path | None) -> tuple[Objective, ...]:
         raise ConfigError(f"DS_SLO: {error}") from error
 
 
-def _hand_over(outputs: "Outputs") -> None:
+def hand_over(outputs: "Outputs", loop: asyncio.AbstractEventLoop) -> None:
+    """On the engine's thread: send what can be sent at once; the loop receives all others, with one message."""
+    left = [(sequence, output) for sequence, output in outputs if not sequence.send(output)]
+    if left:
+        loop.call_soon_threadsafe(_receive, left)
+
+
+def _receive(outputs: "Outputs") -> None:
     for sequence, output in outputs:
         sequence.receive(output)
 

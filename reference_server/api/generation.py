@@ -5,6 +5,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from reference_server.api.direct_stream import DirectStream
 from reference_server.api.errors import ApiError, queue_full, timed_out
 from reference_server.engine import Engine, QueueFullError
 from reference_server.instrumentation import RequestEvents
@@ -28,10 +29,15 @@ class Generation:
         self._within_s = within_s
         self._complete = False
         self._arrivals: asyncio.Queue[Output | ApiError] = asyncio.Queue()
-        self._passed_on: Callable[[str], None] | None = None
+        self._stream: DirectStream | None = None
+        self._handed_over = 0
+        """Outputs that the engine's thread did not send itself; it alone counts them. Of these, counted by the loop:"""
+        self._received = 0
+        self._written = 0
+        """The last of those before which, and with which, all is written."""
         self._take: Callable[[Output | ApiError], None] = self._arrivals.put_nowait
         self.sequence = sequence
-        self.sequence.events, self.sequence.receive = events, self._receive
+        self.sequence.events, self.sequence.send, self.sequence.receive = events, self._send, self._receive
 
     def __enter__(self) -> Self:
         try:
@@ -48,7 +54,7 @@ class Generation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._timer.cancel()
-        self._passed_on = None
+        self._stream = None
         if error is not None:
             self._engine.abort(self.sequence)
         self.sequence.events.finished(_outcome(error), prompt_tokens=len(self.sequence.prompt))
@@ -66,22 +72,31 @@ class Generation:
         self._complete = arrival.finish_reason is not None
         return arrival
 
-    def pass_on(self, take: Callable[[str], None]) -> None:
-        """From now on the text of outputs goes to `take` as it comes; the iterator has what came before, and the last.
+    def pass_on(self, stream: DirectStream) -> None:
+        """From now on the text of outputs goes to a stream; the iterator has what came before, and the last.
 
-        Nobody is woken up for it: that is most of what a token costs here.
+        No task is woken up for it, and soon no thread: that is most of what a token costs here.
         """
-        self._passed_on = take
+        self._stream = stream
 
     def hand_on(self, take: Callable[[Output | ApiError], None]) -> None:
         """Whatever arrives goes to `take` instead, errors too; said before entering, for one of several choices."""
         self._take = take
 
+    def _send(self, output: Output) -> bool:
+        stream, overtakes = self._stream, self._written != self._handed_over
+        if stream is None or overtakes or output.finish_reason is not None or not stream.send(output.text):
+            self._handed_over += 1
+            return False
+        return True
+
     def _receive(self, output: Output) -> None:
-        if self._passed_on is None or output.finish_reason is not None or not self._arrivals.empty():
+        self._received += 1
+        if self._stream is None or output.finish_reason is not None or not self._arrivals.empty():
             self._take(output)
         else:
-            self._passed_on(output.text)
+            self._stream.write(output.text)
+            self._written = self._received
 
     def fail(self, error: ApiError) -> None:
         """End it from outside."""

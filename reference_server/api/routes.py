@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from aiohttp import HttpVersion11, web
 
 from reference_server.api.choices import Choices
+from reference_server.api.direct_stream import DirectStream
 from reference_server.api.errors import ApiError, invalid, unavailable
 from reference_server.api.field_list import UNSERVED, cannot_shape
 from reference_server.api.generation import Generation
@@ -189,18 +190,19 @@ async def streamed(request: web.Request, generation: Generation, answer: Answer)
     """Send each output as it comes. The status waits for the first one: until then an error can still be one."""
     response = _stream(request)
     try:
-        with generation:
+        with generation, DirectStream(request, response, answer) as stream:
             async for output in generation:
                 data = answer.text(output.text)
                 if not response.prepared:
                     await response.prepare(request)
                     data = answer.opening() + data
                 if output.finish_reason is not None:
+                    stream.take_back()
                     data += answer.ending(output.finish_reason, usage(generation.sequence))
                 if data:
                     await response.write(data)
                     # The head is out now, and nothing of the answer waits.
-                    generation.pass_on(_writer(request, response, answer))
+                    generation.pass_on(stream)
     except ApiError as error:
         if not response.prepared:
             raise
@@ -213,17 +215,6 @@ def _stream(request: web.Request) -> web.StreamResponse:
     if request.version >= HttpVersion11:
         response.enable_chunked_encoding()
     return response
-
-
-def _writer(request: web.Request, response: web.StreamResponse, answer: Answer) -> Callable[[str], None]:
-    """Writes the event of a text to a stream that has begun, without waiting for the client to read."""
-
-    def write(text: str) -> None:
-        transport, data = request.transport, answer.text(text)
-        if data and transport is not None and not transport.is_closing():
-            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if response.chunked else data)
-
-    return write
 
 
 def _probe(problem: str | None) -> web.Response:
