@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 3
     ABORTED = 4
     CLEANUP_INCOMPLETE = 5
+    NOT_RUNNABLE_HERE = 6
     INTERRUPTED = 130
 
 
@@ -33,6 +34,7 @@ exit codes:
   3    inconclusive, or refused by a guard before injecting
   4    aborted by a guard after injecting; everything was undone
   5    cleanup is incomplete: look now, then `aftershock recover`
+  6    of `validate` alone: all is valid, and something of it runs on no target here
   130  interrupted, and cleaned up
 """
 

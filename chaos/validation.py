@@ -18,6 +18,7 @@ from exporters.slo import named
 from exporters.slo_file import KNOWN
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+_WORST_FIRST = (ExitCode.WRONG_INPUT, ExitCode.NOT_RUNNABLE_HERE, ExitCode.PASSED)
 
 
 def validate(paths: Sequence[Path], namespace: str = NAMESPACE, slo: Path | None = None) -> int:
@@ -35,21 +36,23 @@ def validate(paths: Sequence[Path], namespace: str = NAMESPACE, slo: Path | None
         raise InputError("expected files or folders, or --slo FILE, got none")
     if slo is not None:
         _say_objectives(slo)
-    wrong = 0
+    codes = {ExitCode.PASSED}
     for path in _files(paths):
         try:
             found = read_file(path, namespace, slo)
             if isinstance(found, Experiment):
                 require_sound(found)
         except InputError as error:
-            wrong += 1
+            codes.add(ExitCode.WRONG_INPUT)
             print(f"{error}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
             continue
         if isinstance(found, Experiment):
             _say_experiment(path, found)
         else:
             _say_manifest(path, found)
-    return ExitCode.WRONG_INPUT if wrong else ExitCode.PASSED
+            if any(each.runs_nowhere for each in found):
+                codes.add(ExitCode.NOT_RUNNABLE_HERE)
+    return next(code for code in _WORST_FIRST if code in codes)
 
 
 def about(fault: Fault) -> str:

@@ -185,7 +185,7 @@ def test_help_teaches_every_verb_and_exit_code(capsys: pytest.CaptureFixture[str
         main(["--help"])
     text = capsys.readouterr().out
     assert all(verb in text for verb in ("run", "load", "observe", "validate", "plan", "report", "recover"))
-    assert all(f"\n  {code} " in text for code in (0, 1, 2, 3, 4, 5, 130))
+    assert all(f"\n  {code} " in text for code in (0, 1, 2, 3, 4, 5, 6, 130))
 
 
 def test_an_unhealthy_baseline_is_refused_before_injection_and_its_report_says_so(

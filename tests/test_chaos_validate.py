@@ -83,6 +83,14 @@ def test_every_file_of_a_folder_is_checked_whatever_its_ending(
     assert main(["validate", str(tmp_path / "deep")]) == ExitCode.PASSED
 
 
+def test_what_is_valid_and_runs_nowhere_here_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "kill.yaml").write_text(KILL)
+    (tmp_path / "names.yaml").write_text(NAMES)
+    assert main(["validate", str(tmp_path)]) == ExitCode.NOT_RUNNABLE_HERE
+    (tmp_path / "wrong.yaml").write_text(KILL.replace("pod-kill", "pod-kil"))
+    assert main(["validate", str(tmp_path)]) == ExitCode.WRONG_INPUT, "a mistake is louder"
+
+
 def test_a_folder_without_manifests_is_no_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(tmp_path)]) == ExitCode.WRONG_INPUT
     assert "expected files that end in .yaml, .yml, .json" in capsys.readouterr().err
