@@ -19,6 +19,9 @@ demo: .venv/.installed ## kill 30 % of ten replicas under load and prove how fas
 	@code=0; $(BIN)/aftershock run $(EXPERIMENT) || code=$$?; \
 	printf '%s\n' 'next      . .venv/bin/activate, then what the README says; aftershock --help'; exit $$code
 
+# Hundreds of processes start in these tests: without bytecode each would compile some four hundred files anew.
+test slow: export PYTHONDONTWRITEBYTECODE =
+
 test: .venv/.installed-dev check ## everything CI runs, without `slow`, `gpu` and `cluster` tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 

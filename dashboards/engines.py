@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from dashboards.sources import Source
 from exporters import slo
-from exporters.profiles.library import profile, profiles
+from exporters.profiles.library import profiles
 from exporters.profiles.profile import Profile, Series
+from exporters.profiles.reference import reference_profile
 from exporters.profiles.signals import OF_DEVICES, SIGNALS
 from exporters.series import collectors, comm, gateway, gpu, groups, probe, server
 from exporters.series.engine import FAMILIES as ENGINE_FAMILIES
@@ -163,7 +164,7 @@ def engines(objectives: Sequence[Objective] = slo.OBJECTIVES) -> tuple[Engine, .
     return tuple(engine_of(known, objectives) for known in profiles())
 
 
-REFERENCE = engine_of(profile(REFERENCE_ENGINE))
+REFERENCE = engine_of(reference_profile())
 """The reference server, and whatever mounts these exporters."""
 
 

@@ -1,7 +1,6 @@
 """The command line: what is wrong is refused before anything starts, and help teaches."""
 
 import json
-import os
 import re
 import resource
 import signal
@@ -9,20 +8,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from chaos import commands
 from chaos.cli import _parser, main
 from chaos.errors import ExitCode
-from tests.conftest import wait_until
 from tests.support.local_cluster import COMMAND
-from tests.test_chaos_run import EXPERIMENT, MANIFEST, processes_marked, write_experiment
+from tests.test_chaos_run import EXPERIMENT, MANIFEST, write_experiment
 
 ROOT = Path(__file__).parent.parent
 TOYS = re.sub("target: .*", f"target: {{local: {{replicas: 3, command: {json.dumps(COMMAND)}}}}}", EXPERIMENT)
 """The same over toys: how a run ends is the runner's doing, whatever its replicas compute."""
-SHORTER = TOYS.replace("baseline: 20s", "baseline: 5s").replace("p99(ttft, baseline)", "p50(ttft, baseline)")
+SHORTER = (
+    TOYS.replace("baseline: 20s, observe: 20s", "baseline: 5s, observe: 12s")
+    .replace("p99(ttft, baseline)", "p50(ttft, baseline)")
+    .replace("within: 18s", "within: 9s")
+    .replace("<= 18s", "<= 9s")
+)
 """With a baseline that holds no P99 claim."""
 SHIPPED = ROOT / "chaos/experiments/pod-kill-30.yaml"
 
@@ -186,66 +188,3 @@ def test_help_teaches_every_verb_and_exit_code(capsys: pytest.CaptureFixture[str
     text = capsys.readouterr().out
     assert all(verb in text for verb in ("run", "load", "observe", "validate", "plan", "report", "recover"))
     assert all(f"\n  {code} " in text for code in (0, 1, 2, 3, 4, 5, 6, 130))
-
-
-def test_an_unhealthy_baseline_is_refused_before_injection_and_its_report_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = SHORTER.replace("ttft: 2s, e2e: 4s", "ttft: 1us, e2e: 4s")
-    out = tmp_path / "out"
-    assert (
-        main(["run", str(write_experiment(tmp_path / "in", text)), "--out", str(out)])
-        == ExitCode.INCONCLUSIVE
-    )
-    assert "the baseline is unhealthy, nothing was injected" in capsys.readouterr().err
-    assert not (out / "state.jsonl").exists()
-    journal = json.loads((out / "journal.json").read_text())
-    assert (journal["verdict"], journal["exit_code"]) == ("inconclusive", 3)
-    assert "the baseline is unhealthy" in " ".join(journal["reasons"])
-    assert (out / "report.html").is_file()
-
-
-def test_a_load_that_dies_after_injection_aborts_the_run_with_4(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    text = SHORTER
-    experiment = write_experiment(tmp_path / "in", text)
-    with subprocess.Popen(
-        [sys.executable, "-m", "chaos", "run", str(experiment), "--out", str(out)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as runner:
-        wait_until((out / "state.jsonl").exists, within_s=60, what="the injection")
-        [locust] = [
-            child for child in psutil.Process(runner.pid).children() if "locust" in " ".join(child.cmdline())
-        ]
-        locust.kill()
-        _, complaint = runner.communicate(timeout=60)
-    assert runner.returncode == ExitCode.ABORTED, complaint
-    assert "aborted after injection" in complaint
-
-
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
-def test_an_interrupted_run_cleans_up_and_exits_130(tmp_path: Path, sent: signal.Signals) -> None:
-    out = tmp_path / "out"
-    with subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "chaos",
-            "run",
-            str(write_experiment(tmp_path / "in", TOYS)),
-            "--out",
-            str(out),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "AFTERSHOCK_TEST_MARK": str(out)},
-    ) as runner:
-        wait_until((out / "load.json").exists, within_s=60, what="the load")
-        runner.send_signal(sent)
-        _, complaint = runner.communicate(timeout=60)
-    assert runner.returncode == ExitCode.INTERRUPTED, complaint
-    assert f"interrupted by {sent.name}" in complaint
-    assert processes_marked(str(out)) == []

@@ -16,7 +16,14 @@ import pytest
 
 from chaos.cli import main
 from chaos.ending import deciding
-from chaos.errors import AbortedError, AftershockError, CleanupError, InconclusiveError, RefusedError
+from chaos.errors import (
+    AbortedError,
+    AftershockError,
+    CleanupError,
+    ExitCode,
+    InconclusiveError,
+    RefusedError,
+)
 from chaos.interrupts import Interrupted
 from tests.conftest import wait_until
 from tests.test_chaos_cli import SHORTER
@@ -103,7 +110,7 @@ ENDINGS = [
         SHORTER.replace("ttft: 2s, e2e: 4s", "ttft: 1us, e2e: 4s"),
         nothing,
         3,
-        "the baseline is unhealthy",
+        "the baseline is unhealthy, nothing was injected",
         id="refused on an unhealthy baseline",
     ),
     pytest.param(
@@ -130,6 +137,7 @@ def test_every_ending_leaves_a_journal_and_a_report_that_can_be_made_again(
     out, exit_code, complaint = ended(tmp_path, text, act)
     assert exit_code == code, complaint
     assert why in complaint
+    assert (out / "state.jsonl").exists() == (code == ExitCode.ABORTED), "what was injected is on record"
     assert processes_marked(str(out)) == []
     journal: dict[str, Any] = json.loads((out / "journal.json").read_text())
     assert (journal["verdict"], journal["exit_code"]) == ("inconclusive", code)

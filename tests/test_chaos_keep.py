@@ -21,12 +21,6 @@ from tests.conftest import wait_until
 from tests.test_chaos_cli import SHORTER
 from tests.test_chaos_run import write_experiment
 
-TEXT = (
-    SHORTER.replace("observe: 20s", "observe: 12s")
-    .replace("hold: 2s, within: 18s", "hold: 2s, within: 9s")
-    .replace("<= 18s", "<= 9s")
-)
-
 
 def answers(url: str) -> bool:
     with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
@@ -38,7 +32,7 @@ def answers(url: str) -> bool:
 def kept(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path, Path]]:
     """A run that stays up, its folder, and what it said; gone afterwards, whatever became of it."""
     out, said = folder / "out", folder / "said"
-    experiment = write_experiment(folder / "in", TEXT)
+    experiment = write_experiment(folder / "in", SHORTER)
     command = [sys.executable, "-m", "chaos", "run", str(experiment), "--out", str(out), "--keep"]
     with said.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file) as runner:
         try:
@@ -115,6 +109,6 @@ def assert_every_graph_has_a_line(dashboard: str, prometheus: str) -> None:
 def test_only_one_run_of_one_experiment_can_be_kept(
     tmp_path: Path, other: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    experiment = write_experiment(tmp_path / "in", TEXT)
+    experiment = write_experiment(tmp_path / "in", SHORTER)
     assert main(["run", str(experiment), "--keep", *other]) == ExitCode.WRONG_INPUT
     assert "--keep" in capsys.readouterr().err

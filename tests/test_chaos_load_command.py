@@ -128,6 +128,7 @@ def test_a_sweep_says_how_much_is_carried_and_where_the_knee_is(
         assert (tmp_path / "out" / link).is_file(), link
 
 
+@pytest.mark.slow
 def test_a_sweep_without_rates_finds_them_by_a_ramp(server: ScriptedServer, tmp_path: Path) -> None:
     options = ("--sweep", "--for", "2s", "--ttft", "1s", "--e2e", "2s", "--no-ignore-eos")
     ended = load(server.url("slots-2-5-40"), *options, "--out", str(tmp_path / "out"))

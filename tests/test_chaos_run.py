@@ -80,7 +80,8 @@ def finished(
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("run")
     out = folder / "out"
-    command = [sys.executable, "-m", "chaos", "run", str(write_experiment(folder)), "--out", str(out)]
+    text = EXPERIMENT.replace("rate: 25", "rate: 40").replace("baseline: 20s", "baseline: 14s")
+    command = [sys.executable, "-m", "chaos", "run", str(write_experiment(folder, text)), "--out", str(out)]
     mark = {**os.environ, "AFTERSHOCK_TEST_MARK": str(out), "GRAFANA_TOKEN": TOKEN}
     with grafana(told) as url:
         return out, subprocess.run(

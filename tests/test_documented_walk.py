@@ -24,6 +24,7 @@ STAND_FOR = {
     "FILE...": "chaos/experiments",
     "DIR...": "deploy/",
 }
+LOADS = ("load", "observe")
 _MODULE = re.compile(r"python3? -m ((?:chaos|dashboards|exporters|reference_server|benchmarks)[\w.]*)(.*)")
 _INDENTED = re.compile(r"^    (python -m .*)$", re.MULTILINE)
 
@@ -35,7 +36,30 @@ def is_quick(command: str) -> bool:
     return verb not in RUNS_LONG and not starts_a_run and "mine.yaml" not in rest and "runs/A" not in rest
 
 
-QUICK = sorted({command for _, command in OURS if is_quick(command)})
+def without(words: list[str], *names: str) -> list[str]:
+    """Words without these options and their values: how long, and how fast, is the test's."""
+    kept = iter(words)
+    found = []
+    for word in kept:
+        if word not in names:
+            found.append(word)
+        elif word != "--sweep":
+            next(kept)
+    return found
+
+
+def typed(command: str) -> tuple[str, ...]:
+    """Its words as they are typed here: how long a load lasts, and how fast it is, is the test's, as is its service."""
+    words = [STAND_FOR.get(word, word) for word in words_of(command)[1:]]
+    words = ["URL" if word in ("$URL", "http://127.0.0.1:8000") else word for word in words]
+    if words[0] not in LOADS:
+        return tuple(words)
+    rate = {"load": ("--rate", "5"), "observe": ()}[words[0]]
+    return (*without(words, "--for", "--rates", "--rate", "--sweep"), *rate, "--for", "3s", "--no-ignore-eos")
+
+
+QUICK = {typed(command): command for _, command in sorted(OURS, reverse=True) if is_quick(command)}
+"""What differs in a load's rate and length alone is run once."""
 
 
 @pytest.fixture(scope="module")
@@ -55,20 +79,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("command", QUICK, ids=[" ".join(command.split("#")[0].split()) for command in QUICK])
+@pytest.mark.parametrize(
+    "words", QUICK, ids=[" ".join(command.split("#")[0].split()) for command in QUICK.values()]
+)
 def test_a_command_that_needs_no_cluster_does_what_it_says_as_printed(
-    command: str, folder: Path, server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], folder: Path, server: ScriptedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url = server.url("ok-4-20")
-    words = [STAND_FOR.get(word, word) for word in words_of(command)[1:]]
-    words = [url if word in ("URL", "$URL", "http://127.0.0.1:8000") else word for word in words]
-    if loads := words[0] in ("load", "observe"):
-        words = [
-            *without(words, "--for", "--rates", "--sweep"),
-            *{"load": ("--rate", "5"), "observe": ()}[words[0]],
-        ]
-        words += ["--for", "5s", "--no-ignore-eos"]
-    ended = main(words)
+    loads = words[0] in LOADS
+    ended = main([server.url("ok-4-20") if word == "URL" else word for word in words])
     said = capsys.readouterr()
     # Whether a busy machine serves within an objective is not the command's matter.
     fine = (ExitCode.PASSED, ExitCode.DEVIATED, ExitCode.INCONCLUSIVE) if loads else (ExitCode.PASSED,)
@@ -76,18 +94,6 @@ def test_a_command_that_needs_no_cluster_does_what_it_says_as_printed(
     assert "Traceback" not in said.err
     assert said.out
     assert not loads or [*folder.rglob("report.html")]
-
-
-def without(words: list[str], *names: str) -> list[str]:
-    """Words without these options and their values: how long, and how fast, is the test's."""
-    kept = iter(words)
-    found = []
-    for word in kept:
-        if word not in names:
-            found.append(word)
-        elif word != "--sweep":
-            next(kept)
-    return found
 
 
 def of_modules() -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from chaos.reading.documents import Document, KeyPath, Problem
+from chaos.reading.meanings import meanings
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -44,9 +45,8 @@ _EXPECTED = {
 class Strict(BaseModel):
     """Base of everything read from a file: nothing coerced, nothing unknown, nothing changed afterwards."""
 
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    # Most of what may stand in a file does not stand in this one: a validator is built when it is first asked.
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 def build(document: Document, model: type[Model]) -> Model:
@@ -63,7 +63,8 @@ def build(document: Document, model: type[Model]) -> Model:
 
 def keys(model: type[BaseModel]) -> dict[str, str]:
     """The keys that a model reads, each with its meaning."""
-    return {info.alias or name: info.description or "" for name, info in model.model_fields.items()}
+    said = meanings(model)
+    return {info.alias or name: said.get(name, "") for name, info in model.model_fields.items()}
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from chaos.events import EventKind
+from chaos.reading.meanings import meanings
 from chaos.record.comparison import Comparison
 from chaos.record.details import DETAILS
 from chaos.record.entry import Entry
@@ -65,6 +66,11 @@ By panel and legend:
 
 def schema(of: type[Entry] = Journal) -> str:
     """The JSON Schema of a journal, or of another record."""
+    parts = list(_parts(of))
+    for part in reversed(parts):
+        for name, text in meanings(part).items():
+            part.model_fields[name].description = text
+        part.model_rebuild(force=True)
     found = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **of.model_json_schema(by_alias=True),
@@ -140,7 +146,7 @@ def _about(part: type[Entry]) -> str:
 
 def _table(part: type[Entry]) -> str:
     rows = [
-        f"| `{field.alias or name}` | {_kind(field)} | {_cell(field.description)} |"
+        f"| `{field.alias or name}` | {_kind(field)} | {_cell(meanings(part).get(name))} |"
         for name, field in part.model_fields.items()
         if not (name.endswith("_reason") and name.removesuffix("_reason") in _nullable(part))
     ]

@@ -41,7 +41,7 @@ Number = Annotated[
 class Entry(BaseModel):
     """A part of a record. Where a key is null, `<key>_reason` says why, if the type has one; else it is left out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @classmethod
     def of(cls, values: Mapping[str, object], reasons: Mapping[str, str | None] | None = None) -> Self:
