@@ -26,10 +26,14 @@ from chaos.errors import (
 )
 from chaos.interrupts import Interrupted
 from tests.conftest import wait_until
-from tests.test_chaos_cli import SHORTER
+from tests.test_chaos_cli import SHORTER, TOYS
 from tests.test_chaos_run import processes_marked, write_experiment
 
-NEVER = SHORTER.replace("rate: 25", "rate: 0.2, arrivals: constant").replace("baseline: 5s", "baseline: 400s")
+NEVER = (
+    TOYS.replace("rate: 25", "rate: 0.2, arrivals: constant")
+    .replace("baseline: 20s", "baseline: 400s")
+    .replace("p99(ttft, baseline)", "p50(ttft, baseline)")
+)
 """After the first one, no arrival for five seconds."""
 
 

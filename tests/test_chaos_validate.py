@@ -262,7 +262,7 @@ def test_a_schedule_comes_to_an_injection_for_each_of_its_times(
             "until: 3s",
             "fault.manifest: expected a Schedule that begins a fault before it is deleted",
         ),
-        ("until: 13s", "until: 50s", "phases.observe: expected at least"),
+        ("until: 13s", "until: 90s", "phases.observe: expected at least"),
         (
             "until: 13s",
             "until: 13s\n  when: {of: in_flight, above: 1, within: 5s}",
