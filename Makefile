@@ -10,7 +10,7 @@ JOBS ?= 3
 # Of the nightly run against Kubernetes: .ci/nightly-chaos names them.
 STEP ?= all
 
-.PHONY: help demo test check deploy-check slow nightly-chaos benchmarks render setup upgrade clean
+.PHONY: help demo test tests check deploy-check slow nightly-chaos benchmarks render setup upgrade clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -22,7 +22,10 @@ demo: .venv/.installed ## kill 30 % of ten replicas under load and prove how fas
 # Hundreds of processes start in these tests: without bytecode each would compile some four hundred files anew.
 test slow: export PYTHONDONTWRITEBYTECODE =
 
-test: .venv/.installed-dev check ## everything CI runs, without `slow`, `gpu` and `cluster` tests
+test: .venv/.installed-dev ## everything CI runs, without `slow`, `gpu` and `cluster` tests
+	@$(MAKE) --no-print-directory -j 2 check tests
+
+tests: .venv/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: .venv/.installed-dev ## format, lint, types, import rules, generated files: seconds

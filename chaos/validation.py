@@ -14,6 +14,7 @@ from chaos.faults.fault import Fault
 from chaos.faults.kinds import NAMESPACE
 from chaos.faults.occurrence import Planned
 from chaos.load import traffic
+from chaos.report.words import count
 from exporters.slo import named
 from exporters.slo_file import KNOWN
 
@@ -83,7 +84,7 @@ def _say_objectives(path: Path) -> None:
 
 
 def _say_experiment(path: Path, found: Experiment) -> None:
-    head = f"experiment {found.spec.experiment}, {len(found.assertions)} assertions"
+    head = f"experiment {found.spec.experiment}, {count(len(found.assertions), 'assertion')}"
     print(f"{path}: " + ", ".join([head, *dict.fromkeys(about(one.fault) for one in found.faults)]))
     for sentence in (*traffic.told(found), *sentences(found)):
         print(f"  {sentence}")

@@ -257,7 +257,7 @@ def test_how_many_were_hit_is_told_of_the_whole_cluster_with_how_many_matched(tm
         journal["faults"][0].update(targets=["one"], candidates=1)
 
     page = Page(report_of(tmp_path, narrow).read_text())
-    assert "after 1 of 10 replicas (1 matched) were killed" in page.words.replace("\N{NO-BREAK SPACE}", " ")
+    assert "after 1 of 10 replicas (1 matched) was killed" in page.words.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_alerts_that_fired_are_listed_with_their_times(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def test_a_sham_can_pass_and_its_reports_say_that_nobody_was_touched(
     # On a machine that is busy the load itself may be late, and that is told as what it is.
     assert journal.verdict == "passed" or journal.reasons
     assert main(["report", str(folder.path)]) == journal.exit_code
-    assert "1 of 2 replicas were left alone (sham)" in " ".join(capsys.readouterr().out.split())
+    assert "1 of 2 replicas was left alone (sham)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_fault_that_is_aimed_and_injected_into_nobody_proves_nothing(tmp_path: Path) -> None:

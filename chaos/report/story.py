@@ -69,7 +69,11 @@ def why_inconclusive(journal: Journal) -> list[str]:
 
 def disturbance(journal: Journal) -> str | None:
     """What was done to the replicas, as a clause: `3 of 10 replicas were killed`; None when nothing was."""
-    return " and ".join(f"{_hit(journal, fault)} {fault.done}" for fault in journal.faults) or None
+    return " and ".join(f"{_hit(journal, fault)} {_done(fault)}" for fault in journal.faults) or None
+
+
+def _done(fault: Fault) -> str:
+    return fault.done.replace("were ", "was ", 1) if len(fault.targets) == 1 else fault.done
 
 
 def _hit(journal: Journal, fault: Fault) -> str:
