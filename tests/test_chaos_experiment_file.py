@@ -16,6 +16,7 @@ from chaos.experiment.needs import Need
 from chaos.experiment.slo import SomeShare, WatchedShare
 from chaos.experiment.traffic import InWords
 from chaos.experiment.watched import Bound
+from chaos.reading.meanings import meanings
 from chaos.reading.names import DnsLabel, DnsSubdomain, LabelKey, LabelValue, PodReference
 from chaos.reading.quantities import Duration, DurationOrZero, LoadRate, Percent, Ratio, duration_text
 from chaos.targets.base_url import BaseUrl
@@ -92,7 +93,7 @@ def default_words(default: object, words: str) -> str:
 
 def reference(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
     """Key, type, default and meaning of everything that a model reads."""
-    hints = get_type_hints(model, include_extras=True)
+    hints, said = get_type_hints(model, include_extras=True), meanings(model)
     for name, info in model.model_fields.items():
         key = prefix + (info.alias or name)
         if section := section_in(info.annotation):
@@ -102,7 +103,7 @@ def reference(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, s
         if issubclass(model, InWords) and name.endswith("_s"):
             # Seconds where they are declared, and durations in the file.
             words = "duration, or 0s" if any(isinstance(each, Ge) for each in info.metadata) else "duration"
-        yield key, words, default_words(info.default, words), info.description or ""
+        yield key, words, default_words(info.default, words), said.get(name, "")
         if words == LENGTH and key == "load.prompt_tokens":  # once for all of them
             yield from reference(Lengths, f"{key}.")
 

@@ -178,7 +178,7 @@ def test_a_claim_whose_part_will_be_too_small_is_refused_before_anything_starts(
         variant(tmp_path, ("p90(ttft, baseline, tenant=a)", "p95(ttft, baseline, tenant=b)"))
     )
     with pytest.raises(
-        InputError, match="expected a plan of at least 72 requests of tenant=b for p95, there are about 52"
+        InputError, match="expected a plan of at least 72 requests of tenant=b for p95, there are about 36"
     ):
         require_decidable(small)
 
@@ -186,7 +186,7 @@ def test_a_claim_whose_part_will_be_too_small_is_refused_before_anything_starts(
 def test_a_plan_says_what_can_be_claimed_of_each_part() -> None:
     told = list(sentences(read_experiment(TENANTS)))
     assert (
-        "of tenant=b: P90 in the baseline (52 requests), P90 in the first 30 s after the fault (60)" in told
+        "of tenant=b: P90 in the baseline (36 requests), P90 in the first 30 s after the fault (60)" in told
     )
 
 

@@ -142,25 +142,24 @@ class Toy:
         return int(total(self.metrics_port, "toy_requests_total", '"accepted"'))
 
 
+def _toy(*flags: str) -> Toy:
+    """One that answers, on ports that nobody else took in the meantime."""
+    while True:
+        port, metrics_port = free_port(()), free_port(())
+        places = ("--port", str(port), "--metrics-port", str(metrics_port))
+        toy = Toy(port, metrics_port, subprocess.Popen([sys.executable, str(TOY), *places, *flags]))
+        said = partial(answers, metrics_port)
+        wait_until(lambda: said() or toy.process.poll() is not None, within_s=30, what="a toy's answer")  # noqa: B023
+        if toy.process.poll() is None:
+            return toy
+
+
 @contextmanager
 def toys(count: int, *flags: str) -> Iterator[list[Toy]]:
     """Toy replicas without a cluster around them."""
-    started = []
-    for _ in range(count):
-        port, metrics_port = free_port(()), free_port(())
-        arguments = [
-            sys.executable,
-            str(TOY),
-            "--port",
-            str(port),
-            "--metrics-port",
-            str(metrics_port),
-            *flags,
-        ]
-        started.append(Toy(port, metrics_port, subprocess.Popen(arguments)))
+    started: list[Toy] = []
     try:
-        for toy in started:
-            wait_until(partial(answers, toy.metrics_port), within_s=30, what="a toy's answer")
+        started += [_toy(*flags) for _ in range(count)]
         yield started
     finally:
         for toy in started:
