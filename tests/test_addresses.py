@@ -44,7 +44,9 @@ def test_the_probe_takes_every_form_of_a_base_url(server: ScriptedServer, path: 
     assert (asked, headers["authorization"]) == ("/ok-2/v1/chat/completions", f"bearer {KEY}")
 
 
-@pytest.mark.parametrize("path", ["/ok-2/v1", "/ok-2/v1/chat/completions"])
+@pytest.mark.parametrize(
+    "path", ["/ok-2/v1/chat/completions", pytest.param("/ok-2/v1", marks=pytest.mark.slow)]
+)
 def test_load_takes_every_form_and_the_key_is_sent_and_shown_nowhere(
     server: ScriptedServer, tmp_path: Path, path: str
 ) -> None:
@@ -118,7 +120,14 @@ def test_what_the_load_sets_itself_is_no_extra_key(tmp_path: Path, key: str) -> 
     assert (ended.returncode, "load.body" in ended.stderr + ended.stdout) == (2, True)
 
 
-@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HTTP_PROXY",
+        pytest.param("http_proxy", marks=pytest.mark.slow),
+        pytest.param("ALL_PROXY", marks=pytest.mark.slow),
+    ],
+)
 def test_proxy_variables_do_not_take_this_machine_away(
     server: ScriptedServer, tmp_path: Path, free_port: int, name: str
 ) -> None:

@@ -98,17 +98,25 @@ ENDINGS = [
     pytest.param(
         SHORTER, kill_the_load_before_its_first_row, 3, "load", id="the load died before its first row"
     ),
-    pytest.param(NEVER, kill_the_load, 3, "load", id="the load died"),
+    pytest.param(NEVER, kill_the_load, 3, "load", id="the load died", marks=pytest.mark.slow),
     pytest.param(SHORTER, kill_the_load_after_injection, 4, "aborted after injection", id="aborted"),
     pytest.param(SHORTER, interrupt(signal.SIGINT), 130, "interrupted by SIGINT", id="Ctrl-C"),
     pytest.param(SHORTER, interrupt(signal.SIGTERM), 130, "interrupted by SIGTERM", id="SIGTERM"),
-    pytest.param(SHORTER, interrupt(signal.SIGHUP), 130, "interrupted by SIGHUP", id="SIGHUP"),
+    pytest.param(
+        SHORTER,
+        interrupt(signal.SIGHUP),
+        130,
+        "interrupted by SIGHUP",
+        id="SIGHUP",
+        marks=pytest.mark.slow,
+    ),
     pytest.param(
         SHORTER.replace("rate: 25", "rate: 60% of capacity").replace("ttft: 2s", "ttft: 1us"),
         nothing,
         3,
         "capacity",
         id="refused while capacity was measured",
+        marks=pytest.mark.slow,
     ),
     pytest.param(
         SHORTER.replace("ttft: 2s, e2e: 4s", "ttft: 1us, e2e: 4s"),

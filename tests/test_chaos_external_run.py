@@ -180,6 +180,7 @@ def test_an_interrupted_run_undoes_its_fault(
     assert not list(record.iterdir())
 
 
+@pytest.mark.slow
 def test_a_process_of_the_load_that_is_killed_ends_the_run_without_a_verdict_and_with_the_reason(
     server: ScriptedServer, tmp_path: Path, eventually: Eventually
 ) -> None:
@@ -208,6 +209,7 @@ def test_a_process_of_the_load_that_is_killed_ends_the_run_without_a_verdict_and
     assert {row.index % 2 for row in read_rows(folder / "requests.jsonl")} == {0, 1}, "what there is, is kept"
 
 
+@pytest.mark.slow
 def test_an_experiment_that_injects_nothing_says_so_and_is_an_observation(
     server: ScriptedServer, tmp_path: Path
 ) -> None:

@@ -81,6 +81,7 @@ def test_a_kept_run_stays_up_after_its_load_and_ends_in_order_at_ctrl_c(tmp_path
     wait_until(lambda: not any(child.is_running() for child in children), within_s=30, what="nothing left")
 
 
+@pytest.mark.slow
 def test_of_a_kept_run_that_is_killed_nothing_is_left(tmp_path: Path) -> None:
     with kept(tmp_path) as (runner, out, _):
         children = psutil.Process(runner.pid).children(recursive=True)

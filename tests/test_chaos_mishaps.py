@@ -66,11 +66,11 @@ class UnableToInject(FakeTarget):
 @pytest.mark.parametrize(
     ("target", "phase"),
     [
-        (FakeTarget, "baseline"),
+        pytest.param(FakeTarget, "baseline", marks=pytest.mark.slow),
         (UnableToInject, "inject"),
-        (UnableToLook, "hold"),
+        pytest.param(UnableToLook, "hold", marks=pytest.mark.slow),
         (UnableToUndoAtOnce, "recover"),
-        (FakeTarget, "report"),
+        pytest.param(FakeTarget, "report", marks=pytest.mark.slow),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

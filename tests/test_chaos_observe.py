@@ -112,6 +112,7 @@ def test_ending_an_observation_by_hand_reports_what_was_seen(
     assert (folder / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_an_observation_that_ends_in_an_outage_says_so(
     server: OwnServer, tmp_path: Path, eventually: Eventually
 ) -> None:

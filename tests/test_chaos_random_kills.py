@@ -19,6 +19,7 @@ def last_line(*options: str) -> tuple[str, str]:
     return said.splitlines()[-1], said
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_random_sigkills_in_two_lanes_at_once_leave_nothing_behind() -> None:
     options = ("--times", "2", "--seed", "7", "--only", "runner,supervisor,proxy,gateway", "--lanes", "2")

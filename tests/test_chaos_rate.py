@@ -209,6 +209,7 @@ def aftershock(path: Path, out: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
 
 
+@pytest.mark.slow
 def test_a_fixed_rate_that_is_too_much_is_refused_before_the_baseline_with_what_to_write(
     tmp_path: Path,
 ) -> None:

@@ -115,7 +115,7 @@ def front(
         ("status-503", "errors"),
         ("reset", "errors"),
         ("silent", "broken streams"),
-        ("stall-2", "broken streams"),
+        pytest.param("stall-2", "broken streams", marks=pytest.mark.slow),
         ("reset_mid", "broken streams"),
         ("cut", "broken streams"),
         ("no_done", "broken streams"),

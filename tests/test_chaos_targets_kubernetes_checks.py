@@ -70,6 +70,7 @@ def run(folder: Path, *templates: dict[str, Any]) -> Journal:
         return Run(read_experiment(out.experiment), out, QuietProgress(screen)).run()
 
 
+@pytest.mark.slow
 def test_a_check_that_names_the_service_is_asked_where_the_load_goes_and_what_follows_begins_once_it_is_over(
     tmp_path: Path, api: FakeKubernetes
 ) -> None:

@@ -35,6 +35,7 @@ def series_of(path: Path) -> dict[tuple[str, ...], float]:
     }
 
 
+@pytest.mark.slow
 def test_a_run_leaves_its_outcome_as_series_that_promtool_accepts_and_says_what_its_journal_does(
     tmp_path: Path,
 ) -> None:

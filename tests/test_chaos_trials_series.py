@@ -196,6 +196,7 @@ def started(folder: Path, out: Path, trials: int) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_current_trial_cleanly_and_the_finished_ones_are_reported(
     tmp_path: Path,
 ) -> None:
