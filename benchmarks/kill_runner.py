@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parent.parent
+MARK = "AFTERSHOCK_TEST_MARK"
 GRACE_S = 10.0
 """The lease is 5 s; an end of file on the supervisor's input is noticed at once."""
 
@@ -28,10 +29,7 @@ def leftovers(mark: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if (
-                process.environ().get("AFTERSHOCK_TEST_MARK") == mark
-                and process.status() != psutil.STATUS_ZOMBIE
-            ):
+            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.Error, OSError):
             continue
@@ -66,7 +64,7 @@ def one_kill(experiment: Path, after_s: float, mark: str) -> list[str] | None:
         runner = subprocess.Popen(
             [sys.executable, "-m", "chaos", "run", str(experiment), "--out", f"{out}/run"],
             cwd=ROOT,
-            env={**os.environ, "AFTERSHOCK_TEST_MARK": mark},
+            env={**os.environ, MARK: mark},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

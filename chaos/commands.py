@@ -3,7 +3,9 @@
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from random import SystemRandom
 
@@ -221,11 +223,17 @@ def report(path: Path) -> int:
     return run.journal.exit_code
 
 
-def recover(*, dry_run: bool, namespace: str | None = None, context: str | None = None) -> int:
-    """End what lost runs left, here or in one namespace of a Kubernetes, and say what that was."""
+def recover(
+    *, dry_run: bool, names: Sequence[str] = (), namespace: str | None = None, context: str | None = None
+) -> int:
+    """End what lost runs left, here or in one namespace of a Kubernetes, and say what that was.
+
+    With `names`, as shells match names of files, only what runs of such a name left.
+    """
     if context is not None and namespace is None:
         raise InputError("--context says which cluster, and not where in it", hint="name a --namespace too")
-    lost = lost_runs() if namespace is None else lost_runs_in(namespace, context)
+    found = lost_runs() if namespace is None else lost_runs_in(namespace, context)
+    lost = [run for run in found if not names or any(fnmatchcase(run.run_id, name) for name in names)]
     failures = []
     for run in lost:
         print(f"run {run.run_id}: {run.left}")
@@ -237,5 +245,6 @@ def recover(*, dry_run: bool, namespace: str | None = None, context: str | None 
     if failures:
         raise CleanupError("; ".join(failures), hint="see what holds it, then `aftershock recover` again")
     if not lost:
-        print("nothing to recover: no run has lost its runner")
+        which = f"no run of the name {' or '.join(names)}" if names else "no run"
+        print(f"nothing to recover: {which} has lost its runner")
     return ExitCode.PASSED

@@ -134,11 +134,17 @@ def add_recover(verbs: Verbs) -> None:
             "was done. With --namespace: what runs of any machine left in that namespace of a Kubernetes."
         ),
     )
+    recover.add_argument(
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help="only runs of this name, as --dry-run has it; 'pod-kill-30-*' works",
+    )
     recover.add_argument("--dry-run", action="store_true", help="only say what would be ended")
     recover.add_argument("--namespace", help="look here, for every run that does not hold its lease")
     recover.add_argument("--context", help="of the kubeconfig, with --namespace; default: the current one")
     recover.set_defaults(
         command=lambda given: commands.recover(
-            dry_run=given.dry_run, namespace=given.namespace, context=given.context
+            dry_run=given.dry_run, names=given.runs, namespace=given.namespace, context=given.context
         )
     )

@@ -48,6 +48,11 @@ class UntoldError(Exception):
 class NoObjectiveError(UntoldError):
     """A query asks for what is within an objective, and whoever wrote the objectives left that one out."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no objective `{name}`")
+        self.is_usual = slo.named(slo.OBJECTIVES, name) is not None
+        """Whether it is held where nobody says otherwise, so that its absence is to be said."""
+
 
 @dataclass(frozen=True, slots=True)
 class Engine:
@@ -78,7 +83,7 @@ class Engine:
         """
         found = slo.named(self.objectives, name)
         if found is None:
-            raise NoObjectiveError(f"there is no objective `{name}`")
+            raise NoObjectiveError(name)
         return found
 
     def of(self, signal: str) -> tuple[Source, ...]:

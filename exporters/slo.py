@@ -39,16 +39,23 @@ LEAST_SHARE = 1 - 1 / BURN_RATE_PAGE
 
 TTFT_BOUND_S = 0.5
 ITL_BOUND_S = 0.25
+TPOT_BOUND_S = 0.1
 E2E_BOUND_S = 2.5
 
 TTFT = Objective("ttft", "time to first token", share=0.99, bound_s=TTFT_BOUND_S)
 ITL = Objective("itl", "largest gap between two tokens", share=0.99, bound_s=ITL_BOUND_S)
+TPOT = Objective(
+    "tpot", "mean time per token after the first, of each answer", share=0.99, bound_s=TPOT_BOUND_S
+)
 E2E = Objective("e2e", "end-to-end latency", share=0.99, bound_s=E2E_BOUND_S)
 AVAILABILITY = Objective("availability", "requests answered completely", share=0.99)
 GOODPUT = Objective("goodput", "requests within every bound at once", share=0.99)
 """What a load is held to as a whole; made of the others, so that no rule of its own watches it."""
 
 OBJECTIVES = (TTFT, ITL, E2E, AVAILABILITY)
+"""What is held where nobody says otherwise."""
+KNOWN = (TTFT, ITL, TPOT, E2E, AVAILABILITY, GOODPUT)
+"""Everything that can be an objective, in the order in which it is told."""
 
 
 def named(objectives: Iterable[Objective], name: str) -> Objective | None:

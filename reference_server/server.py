@@ -98,7 +98,8 @@ class Server:
         await self._runner.setup()
         await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
         self.engine.start()
-        logger.info("listening host=%s port=%d", self._settings.host, self.port)
+        loop = type(self._loop).__module__.partition(".")[0]
+        logger.info("listening host=%s port=%d loop=%s", self._settings.host, self.port, loop)
 
     @property
     def port(self) -> int:

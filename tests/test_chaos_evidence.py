@@ -13,7 +13,7 @@ from chaos.measuring.recovery_time import Criteria
 from chaos.measuring.timeline import FaultWindow, Timeline
 from loadtests.rows import OUTCOMES, Row
 
-SLO = Objectives(ttft_s=0.5, e2e_s=5.0, itl_s=1.0)
+SLO = Objectives(ttft_s=0.5, e2e_s=5.0, itl_s=1.0, tpot_s=0.4)
 KILL = FaultWindow("kill", "pod-kill", "exact", 20.0, None, ("r0",), 2, verified=True, id="kill#1")
 AGAIN = FaultWindow("kill", "pod-kill", "exact", 24.0, None, ("r0",), 2, verified=True, id="kill#2")
 

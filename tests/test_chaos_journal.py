@@ -95,7 +95,13 @@ def test_journal_has_every_key_that_readers_rely_on() -> None:
     assert found["schema"] == journal.SCHEMA
     assert (found["experiment"], found["target"], found["seed"]) == ("pod-kill-30", "local", 42)
     assert (found["verdict"], found["exit_code"], found["reasons"]) == ("deviated", 1, [])
-    assert found["slo"] == {"ttft_s": 0.5, "e2e_s": 1.0, "itl_s": None, "itl_s_reason": "gaps have no bound"}
+    unbounded = {
+        "itl_s": None,
+        "itl_s_reason": "gaps have no bound",
+        "tpot_s": None,
+        "tpot_s_reason": "the mean time per token has no bound",
+    }
+    assert found["slo"] == {"ttft_s": 0.5, "e2e_s": 1.0, **unbounded}
     assert found["load"]["outcomes"] == {"http_503": 20, "ok": 580}
     assert found["load"]["offered_rate"] == 10.0
     assert found["load"]["lag_p99_s"] == 0.001

@@ -20,8 +20,9 @@ def last_line(*options: str) -> tuple[str, str]:
 
 
 @pytest.mark.timeout(900)
-def test_random_sigkills_leave_nothing_behind() -> None:
-    last, said = last_line("--times", "2", "--seed", "7", "--only", "runner,supervisor,proxy,gateway")
+def test_random_sigkills_in_two_lanes_at_once_leave_nothing_behind() -> None:
+    options = ("--times", "2", "--seed", "7", "--only", "runner,supervisor,proxy,gateway", "--lanes", "2")
+    last, said = last_line(*options)
     assert last == "2/2 left nothing behind", said
 
 

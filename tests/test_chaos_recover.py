@@ -130,6 +130,26 @@ def test_a_run_that_cannot_be_put_on_record_is_refused_before_anything_starts(
     assert end_lost_run(spec.run_id) == []
 
 
+def test_recover_ends_the_runs_that_are_named_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undone: list[str] = []
+    names = ("pod-kill-30-a1", "pod-kill-30-b2", "freeze-c3")
+    runs = [LostRun(name, "left", (), lambda name=name: undone.append(name) or ()) for name in names]  # type: ignore[misc,func-returns-value]
+    monkeypatch.setattr(commands, "lost_runs", lambda: runs)
+    assert main(["recover", "pod-kill-30-*"]) == ExitCode.PASSED
+    assert undone == list(names[:2])
+    capsys.readouterr()
+    assert main(["recover", "freeze", "sham-*"]) == ExitCode.PASSED
+    assert (
+        capsys.readouterr().out
+        == "nothing to recover: no run of the name freeze or sham-* has lost its runner\n"
+    )
+    assert undone == list(names[:2])
+    assert main(["recover"]) == ExitCode.PASSED
+    assert undone[2:] == list(names)
+
+
 def test_what_cannot_be_undone_is_named_with_exit_code_5_and_does_not_keep_the_rest(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

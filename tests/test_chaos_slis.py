@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from chaos.events import Event
 from chaos.measuring.columns import columns
-from chaos.measuring.evidence import evidence, observed_until_s
+from chaos.measuring.evidence import decisions, evidence, observed_until_s
 from chaos.measuring.objectives import Objectives, is_good
 from chaos.measuring.quantiles import (
     interval_ranks,
@@ -155,6 +156,24 @@ def test_good_is_complete_and_within_every_bound(row: Row, good: bool) -> None:
     assert is_good(row, SLO) is good
 
 
+@pytest.mark.parametrize(
+    ("stamps_s", "output_tokens", "good"),
+    [
+        pytest.param((0.1, 0.2, 0.7), 3, True, id="0.3 s a token, exactly the bound"),
+        pytest.param((0.1, 0.11, 0.702), 3, False, id="0.301 s a token, though one gap was short"),
+        pytest.param((0.1, 0.11, 0.702), 5, True, id="by the server's count of tokens, not by events"),
+        pytest.param((0.1,), 1, True, id="one token has no pace"),
+    ],
+)
+def test_the_pace_of_an_answer_is_bounded_on_average(
+    stamps_s: tuple[float, ...], output_tokens: int, good: bool
+) -> None:
+    row = replace(answered(0, 0.0, *stamps_s), output_tokens=output_tokens)
+    objectives = Objectives(0.5, 2.0, tpot_s=0.3)
+    assert is_good(row, objectives) is good
+    assert decisions(columns([row]), objectives)[0].tolist() == [good]
+
+
 def test_without_a_gap_objective_gaps_do_not_matter() -> None:
     assert is_good(answered(0, 0.0, 0.1, 1.9), Objectives(0.5, 2.0))
 
@@ -271,6 +290,12 @@ def test_every_token_has_a_deadline_of_its_own(
     rows = columns([answered(0, 1.0, *tokens_s), failed(1, 2.0, "http_503")])
     found = on_time(rows, np.array([0, 1]), Objectives(ttft_s=0.5, e2e_s=2.0, itl_s=itl_s))
     assert found.tolist() == [smooth, False]
+
+
+def test_a_token_is_due_at_the_bound_of_the_mean_pace_where_there_is_one() -> None:
+    rows, either = columns([answered(0, 1.0, 0.1, 0.9, 0.95)]), Objectives(0.5, 2.0, itl_s=0.6)
+    assert on_time(rows, np.array([0]), either).tolist() == [True]
+    assert on_time(rows, np.array([0]), replace(either, tpot_s=0.3)).tolist() == [False]
 
 
 def test_a_failed_request_lacks_as_many_gaps_as_the_median_answer_has_more() -> None:

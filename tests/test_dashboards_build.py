@@ -15,7 +15,7 @@ from dashboards.boards.catalogue import dashboards
 from dashboards.boards.panels import latency_limit
 from dashboards.cli import main
 from dashboards.config import bound
-from dashboards.engines import REFERENCE, engine_of
+from dashboards.engines import engine_of
 from dashboards.grafana.classic import render
 from dashboards.objectives import budget
 from dashboards.queries import faults, gateway, gpu, promql, replicas, run
@@ -23,6 +23,7 @@ from dashboards.queries.expression import Expression
 from exporters import slo
 from exporters.profiles.library import profile
 from exporters.series import server
+from tests.support.complete_profile import COMPLETE
 
 ROOT = Path(__file__).parent.parent
 SDK = "grafana-foundation-sdk"
@@ -30,7 +31,7 @@ PAGES = {name: json.loads(render(dashboard)) for name, dashboard in dashboards()
 
 
 NAMED = {
-    f"{module.__name__}.{name}": asked.over(REFERENCE).text
+    f"{module.__name__}.{name}": asked.over(COMPLETE).text
     if isinstance(asked := function(), Expression)
     else asked
     for module in (replicas, gateway, gpu, run, faults)
@@ -198,7 +199,7 @@ ON_NO_PANEL = {
 def test_no_named_query_is_without_a_panel() -> None:
     asked = {
         query.expression.text
-        for dashboard in dashboards().values()
+        for dashboard in dashboards(COMPLETE).values()
         for p in dashboard.panels
         for query in p.queries
     }

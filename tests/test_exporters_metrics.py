@@ -25,7 +25,7 @@ METRICS_PAGE = Path(__file__).parents[1] / "METRICS.md"
     [
         (slo.TTFT, server.TIME_TO_FIRST_TOKEN),
         (slo.ITL, server.INTER_TOKEN_LATENCY),
-        (slo.ITL, server.TIME_PER_OUTPUT_TOKEN),
+        (slo.TPOT, server.TIME_PER_OUTPUT_TOKEN),
         (slo.E2E, server.INFERENCE_LATENCY),
         (slo.E2E, gateway.GATEWAY_REQUEST_SECONDS),
     ],

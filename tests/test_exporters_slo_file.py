@@ -66,7 +66,7 @@ def test_the_example_has_every_objective_and_none_of_the_demos_bounds() -> None:
         ("ttft: {bound: 2s, share: 99%}", "slo.yaml:1: availability: expected this key"),
         (
             "- ttft",
-            "slo.yaml:1: document: expected a mapping of ttft, itl, e2e, availability, goodput, got a list",
+            "slo.yaml:1: document: expected a mapping of ttft, itl, tpot, e2e, availability, goodput, got a list",
         ),
         ("", "slo.yaml:1: document: expected a mapping"),
         ("ttft: [", "slo.yaml:1: expected YAML"),

@@ -12,7 +12,8 @@ from loadtests.endpoint import Endpoint, first_model
 from loadtests.rows import Row
 from loadtests.spec import Timeouts
 from loadtests.streaming import StreamingClient
-from tests.support.plain_server import asked_so_far, plain_server
+from tests.conftest import Eventually
+from tests.support.plain_server import asked_so_far, plain_server, plain_servers
 
 
 def ask(url: str, tokens: int) -> Row:
@@ -45,3 +46,19 @@ def test_it_stands_still_while_it_is_stopped() -> None:
         row = greenlet.get(timeout=30)
     assert row.ok
     assert row.token_s[0] > 0.29
+
+
+def test_several_share_the_connections_of_one_port(eventually: Eventually) -> None:
+    with plain_servers(2) as (url, pids):
+        greenlets = [gevent.spawn(ask, url, 1) for _ in range(201)]
+        assert all(greenlet.get(timeout=30).ok for greenlet in greenlets)
+        counts: set[int] = set()  # of an odd number, so never twice the same
+
+        def both_have_told() -> bool:
+            counts.add(asked_so_far(url))
+            return len(counts) == 2
+
+        eventually(both_have_told, within_s=30)
+    assert len(set(pids)) == 2
+    assert sum(counts) == 201
+    assert min(counts) > 20

@@ -23,11 +23,12 @@ from exporters.registry import Registry
 from exporters.slo_file import read_slo
 from tests.support.scripted_server import ScriptedServer
 
-TTFT_S, ITL_S, E2E_S = 1.7, 0.9, 3.3
+TTFT_S, ITL_S, TPOT_S, E2E_S = 1.7, 0.9, 0.37, 3.3
 """No edges of any family, and no default of anything."""
 FILE = f"""\
 ttft: {{bound: {TTFT_S}s, share: 97%}}
 itl: {{bound: {ITL_S}s, share: 98%}}
+tpot: {{bound: {TPOT_S}s, share: 97.5%}}
 e2e: {{bound: {E2E_S}s, share: 96%}}
 availability: {{share: 99.5%}}
 goodput: {{share: 30%}}
@@ -56,6 +57,7 @@ assertions:
   - p50(ttft, all) <= slo.ttft
   - goodput(all) >= slo.goodput
   - promql_max('sum(ds_time_to_first_token_seconds_bucket{{le="{TTFT_S}"}})', all) >= 1
+  - promql_max('sum(ds_time_per_output_token_seconds_bucket{{le="{TPOT_S}"}})', all) >= 1
   - promql_max('sum(ds_inference_latency_seconds_bucket{{le="{E2E_S}"}})', all) >= 1
   - promql_max('sum(ds_gateway_request_seconds_bucket{{le="{E2E_S}"}})', all) >= 1
   - promql_max('slo:objective:ratio{{sloth_slo="availability"}}', all) == 0.995
@@ -95,12 +97,10 @@ def test_the_lines_shares_and_burn_rates_of_the_dashboards_are_those_of_the_file
         json.loads((tmp_path / "pages" / f"{name}.json").read_text()) for name in ("serving", "gateway")
     )
     lines = limits(serving)
-    assert (lines["Time to first token"], lines["Inter-token latency"], lines["End to end"]) == (
-        TTFT_S,
-        ITL_S,
-        E2E_S,
-    )
-    assert (lines["First token in time"], lines["Answered completely"]) == (0.97, 0.995)
+    titles = ("Time to first token", "Inter-token latency", "Time per output token", "End to end")
+    assert [lines[title] for title in titles] == [TTFT_S, ITL_S, TPOT_S, E2E_S]
+    titles = ("First token in time", "Tokens at pace", "Answered completely")
+    assert [lines[title] for title in titles] == [0.97, 0.975, 0.995]
     assert limits(gateway)["Failed"] == 0.005
     text = json.dumps([serving, gateway])
     assert f'le=\\"{TTFT_S}\\"' in text
@@ -108,7 +108,7 @@ def test_the_lines_shares_and_burn_rates_of_the_dashboards_are_those_of_the_file
     assert "Objective: 97% of requests within 1.7 s." in text
     burned = next(panel for panel in serving["panels"] if panel["title"] == "Burn rate")
     assert [re.search(r"/ ([\d.]+)$", target["expr"])[1] for target in burned["targets"]] == [  # type: ignore[index]
-        *("0.03", "0.04", "0.02", "0.005"),
+        *("0.03", "0.04", "0.02", "0.025", "0.005"),
     ]
 
 
@@ -132,6 +132,7 @@ def test_the_rules_judge_at_the_bounds_of_the_file_and_page_for_its_budget(
     assert said == {
         "ttft": "vector(0.97)",
         "itl": "vector(0.98)",
+        "tpot": "vector(0.975)",
         "e2e": "vector(0.96)",
         "availability": "vector(0.995)",
     }
@@ -151,19 +152,22 @@ def test_a_panel_of_another_engine_counts_at_its_nearest_edge_and_draws_the_line
 def test_an_objective_that_is_left_out_has_no_line_no_share_and_no_rule(
     slo_file: Path, tmp_path: Path
 ) -> None:
-    objectives = tuple(each for each in read_slo(slo_file) if each.name not in ("itl", "goodput"))
+    optional = ("itl", "tpot", "goodput")
+    objectives = tuple(each for each in read_slo(slo_file) if each.name not in optional)
     engine = engine_of(profile("reference"), objectives)
     serving = dashboards(engine)["serving"]
     titles = {panel.title: panel for panel in serving.panels}
     assert "Token gaps in time" not in titles
+    assert "Tokens at pace" not in titles
+    assert "`tpot`" not in str(serving.rows[-1]), "held by nobody who does not say so: nothing is missing"
     assert titles["Inter-token latency"].limit is None
     assert "there is no objective `itl`" in str(serving.rows[-1])
     path = tmp_path / "some.yaml"
-    path.write_text(
-        "".join(line + "\n" for line in FILE.splitlines() if not line.startswith(("itl", "goodput")))
-    )
+    path.write_text("".join(line + "\n" for line in FILE.splitlines() if not line.startswith(optional)))
     assert build(["build", "--slo", str(path), "--rules", str(tmp_path / "rules")]) == 0
-    assert "ItlBudgetBurn" not in (tmp_path / "rules" / "reference.rules.yaml").read_text()
+    written = (tmp_path / "rules" / "reference.rules.yaml").read_text()
+    assert "ItlBudgetBurn" not in written
+    assert "TpotBudgetBurn" not in written
 
 
 def test_a_server_that_is_given_the_file_has_its_bounds_as_bucket_edges(slo_file: Path) -> None:
@@ -178,6 +182,7 @@ def test_a_server_that_is_given_the_file_has_its_bounds_as_bucket_edges(slo_file
     assert {
         ("ds_time_to_first_token_seconds", f"{TTFT_S}"),
         ("ds_inter_token_latency_seconds", f"{ITL_S}"),
+        ("ds_time_per_output_token_seconds", f"{TPOT_S}"),
         ("ds_inference_latency_seconds", f"{E2E_S}"),
         ("ds_time_to_first_token_seconds", "0.5"),
     } <= edges
@@ -224,7 +229,7 @@ def test_objectives_without_a_place_for_what_is_built_are_refused(
 def test_an_experiment_names_the_file_by_a_path_from_where_it_lies(tmp_path: Path) -> None:
     experiment = read_experiment(write_experiment(tmp_path))
     spec = experiment.spec.slo
-    assert (spec.ttft_s, spec.itl_s, spec.e2e_s) == (TTFT_S, ITL_S, E2E_S)
+    assert (spec.ttft_s, spec.itl_s, spec.tpot_s, spec.e2e_s) == (TTFT_S, ITL_S, TPOT_S, E2E_S)
     assert spec.objectives == read_slo(tmp_path / "objectives.yaml")
     assert [str(each) for each in experiment.assertions][:2] == [
         "p50(ttft, all) <= 1.7s",
@@ -274,9 +279,15 @@ def test_a_load_takes_bounds_and_goal_from_the_file_and_an_option_before_them(
         ]
         assert aftershock([*arguments, "--out", str(out)]) in (0, 3)
     record = json.loads((out / "performance.json").read_text())
-    assert record["objective"] == {"ttft_s": TTFT_S, "e2e_s": 4.0, "goal": 0.3}
+    assert record["objective"] == {
+        "ttft_s": TTFT_S,
+        "e2e_s": 4.0,
+        "itl_s": ITL_S,
+        "tpot_s": TPOT_S,
+        "goal": 0.3,
+    }
     written = yaml.safe_load((out / "experiment.yaml").read_text())["slo"]
-    assert (written["ttft"], written["itl"], written["e2e"]) == ("1.7s", "900ms", "4s")
+    assert [written[name] for name in ("ttft", "itl", "tpot", "e2e")] == ["1.7s", "900ms", "370ms", "4s"]
 
 
 @pytest.fixture(scope="module")
@@ -302,11 +313,7 @@ def test_replicas_gateway_and_rules_of_a_run_have_the_bounds_of_its_file(run: Pa
 
 def test_verdict_panels_and_report_of_a_run_have_the_bounds_of_its_file(run: Path) -> None:
     journal = json.loads((run / "journal.json").read_text())
-    assert (journal["slo"]["ttft_s"], journal["slo"]["itl_s"], journal["slo"]["e2e_s"]) == (
-        TTFT_S,
-        ITL_S,
-        E2E_S,
-    )
+    assert journal["slo"] == {"ttft_s": TTFT_S, "itl_s": ITL_S, "tpot_s": TPOT_S, "e2e_s": E2E_S}
     kept = json.loads((run / "series.json").read_text())
     limits_by_panel = {one["panel"]: one.get("limit") for one in kept.values()}
     assert limits_by_panel["Oldest waiting request by replica"] == TTFT_S
@@ -322,6 +329,7 @@ def test_the_copy_of_a_run_needs_the_file_no_more(run: Path) -> None:
         "e2e": "96%",
         "availability": "99.5%",
         "itl": "98%",
+        "tpot": "97.5%",
         "goodput": "30%",
     }
     assert read_experiment(run / "experiment.yaml").spec.slo.objectives == read_slo(

@@ -27,6 +27,8 @@ class Shares(Strict):
     """answered completely"""
     itl: WatchedShare | None = None
     """without a gap between two tokens that is too long"""
+    tpot: WatchedShare | None = None
+    """with tokens that come fast enough on average"""
     goodput: SomeShare | None = None
     """good in every way"""
 
@@ -40,20 +42,23 @@ class Slo(Strict):
     """end-to-end latency, from the intended start"""
     itl_s: Duration | None = Field(default=None, alias="itl")
     """largest gap between two tokens; absent leaves gaps unbounded"""
+    tpot_s: Duration | None = Field(default=None, alias="tpot")
+    """mean time per token after the first; absent leaves it unbounded"""
     shares: Shares | None = None
     """how many requests are to meet each, for alerts, panels and `slo.NAME` in assertions; absent: 99% each"""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """The same as rules and panels have them."""
-        bounds = {"ttft": self.ttft_s, "e2e": self.e2e_s, "itl": self.itl_s}
+        bounds = {"ttft": self.ttft_s, "e2e": self.e2e_s, "itl": self.itl_s, "tpot": self.tpot_s}
         if self.shares is None:
-            return tuple(
-                replace(each, bound_s=bounds.get(each.name) or each.bound_s) for each in slo.OBJECTIVES
+            usual = (
+                each for each in slo.KNOWN if each in slo.OBJECTIVES or bounds.get(each.name) is not None
             )
+            return tuple(replace(each, bound_s=bounds.get(each.name) or each.bound_s) for each in usual)
         shares = {name: share for name, share in self.shares if share is not None}
         return tuple(
             replace(each, share=shares[each.name], bound_s=bounds.get(each.name))
-            for each in (*slo.OBJECTIVES, slo.GOODPUT)
+            for each in slo.KNOWN
             if each.name in shares and (each.bound_s is None or bounds[each.name] is not None)
         )

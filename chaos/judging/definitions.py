@@ -11,7 +11,12 @@ def definitions(objectives: Objectives, criteria: Criteria) -> dict[str, str]:
 
 
 def _of_requests(objectives: Objectives) -> dict[str, str]:
-    gap = "" if objectives.itl_s is None else f", no gap between tokens above {objectives.itl_s:g} s"
+    gap = (
+        ""
+        if objectives.tpot_s is None
+        else f", at most {objectives.tpot_s:g} s per token after the first on average"
+    )
+    gap += "" if objectives.itl_s is None else f", no gap between tokens above {objectives.itl_s:g} s"
     return {
         "good arrival": (
             f"a planned arrival answered completely, first token within {objectives.ttft_s:g} s and last "

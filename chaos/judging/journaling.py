@@ -26,6 +26,7 @@ from chaos.record.load import Capacity, Generator, Load
 from chaos.record.sections import Assertion, Disturbance, Fault, Slo, UsualLevel
 from loadtests.rows import OK
 
+_UNBOUNDED = {"itl_s": "gaps have no bound", "tpot_s": "the mean time per token has no bound"}
 _NOT_THERE = {
     "engine": "the replicas were not asked",
     "alerts": "Prometheus was not asked",
@@ -93,7 +94,7 @@ def build(run: RunFacts, measurements: Measurements, judgement: Judgement) -> Jo
         "verdict": judgement.verdict,
         "exit_code": judgement.exit_code,
         "reasons": judgement.reasons,
-        "slo": Slo.of(asdict(measurements.objectives), {"itl_s": "gaps have no bound"}),
+        "slo": Slo.of(asdict(measurements.objectives), _UNBOUNDED),
         "load": _load(timeline, run),
         "faults": [_fault(fault, timeline) for fault in timeline.faults],
         "status_checks": [*_status_checks(timeline)],

@@ -57,7 +57,7 @@ def judge_records(run: Records) -> Journal:
 
 def objectives(spec: ExperimentSpec) -> Objectives:
     """The SLO of one request."""
-    return Objectives(spec.slo.ttft_s, spec.slo.e2e_s, spec.slo.itl_s)
+    return Objectives(spec.slo.ttft_s, spec.slo.e2e_s, spec.slo.itl_s, spec.slo.tpot_s)
 
 
 def criteria(spec: ExperimentSpec) -> Criteria:

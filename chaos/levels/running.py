@@ -118,6 +118,17 @@ class Levels:
         self._levels.append((name, level))
         return level
 
+    def _objective(self) -> Objective:
+        """What makes a request good: the two bounds that options give, and those of the file of objectives."""
+        bounds_s = {each.name: each.bound_s for each in self.asked.objectives}
+        return Objective(
+            ttft_s=self.asked.ttft_s,
+            e2e_s=self.asked.e2e_s,
+            itl_s=bounds_s.get("itl"),
+            tpot_s=bounds_s.get("tpot"),
+            goal=self.goal,
+        )
+
     def _record(self) -> LoadRun:
         folders = {name: self.folder.run(name) for name, _ in self._levels}
         first = next(iter(folders.values()))
@@ -127,7 +138,7 @@ class Levels:
             model=records.read(first).generator.model or "",
             started_at=self._started_at,
             seed=self.asked.seed,
-            objective=Objective(ttft_s=self.asked.ttft_s, e2e_s=self.asked.e2e_s, goal=self.goal),
+            objective=self._objective(),
             levels=[],
             highest_per_s=None,
             knee_per_s=None,

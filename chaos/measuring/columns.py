@@ -99,6 +99,13 @@ class Columns:
         return self._token(self.token_from + self.tokens - 1)
 
     @property
+    def tpot_s(self) -> Floats:
+        """The time per output token after the first: +inf where it failed, NaN where it is undefined."""
+        several = (self.tokens > 1) & (self.output_tokens > 1)
+        mean_s = (self.last_token_s - self.first_token_s) / np.maximum(self.output_tokens - 1, 1)
+        return np.where(self.ok, np.where(several, mean_s, np.nan), np.inf)
+
+    @property
     def failed_at_s(self) -> Floats:
         """When a failed request failed: at its error or, for silence, at the last progress; NaN for one that is ok."""
         seen_s = np.where(np.isnan(self.progress_s), self.intended_s, self.progress_s)

@@ -13,6 +13,8 @@ class Objectives:
     e2e_s: float
     itl_s: float | None = None
     """Bound of the largest gap between two tokens; None leaves gaps unbounded."""
+    tpot_s: float | None = None
+    """Bound of the mean time per token after the first; None leaves it unbounded."""
 
 
 def is_good(row: Row, objectives: Objectives) -> bool:
@@ -21,4 +23,6 @@ def is_good(row: Row, objectives: Objectives) -> bool:
         return False
     if row.ttft_s > objectives.ttft_s or row.e2e_s > objectives.e2e_s:
         return False
-    return objectives.itl_s is None or max(row.itl_s, default=0.0) <= objectives.itl_s
+    if objectives.itl_s is not None and max(row.itl_s, default=0.0) > objectives.itl_s:
+        return False
+    return objectives.tpot_s is None or round(row.tpot_s or 0.0, 9) <= objectives.tpot_s

@@ -9,7 +9,6 @@ from itertools import pairwise
 import numpy as np
 
 from chaos.measuring.columns import Columns, Floats, Ints
-from chaos.measuring.slis import tpot_s
 from chaos.measuring.spread import Spread, spread
 
 
@@ -21,7 +20,7 @@ def tokens_arrived(rows: Columns, seconds: int) -> Ints:
 
 def time_per_token(rows: Columns, seconds: int) -> Iterator[Spread | None]:
     """Of the answers planned in each second, failures as +inf; None where none has one."""
-    values = tpot_s(rows)
+    values = rows.tpot_s
     known = ~np.isnan(values)
     return _by_second(rows.intended_s[known], values[known], seconds)
 

@@ -53,32 +53,26 @@ def samples(rows: Columns, metric: str, places: Ints | slice = slice(None)) -> F
     if metric == "lag":
         return _or_inf(rows.lag_s[places])
     if metric == "tpot":
-        found = tpot_s(rows)[places]
+        found = rows.tpot_s[places]
         return found[~np.isnan(found)]
     ok = rows.ok[places]
     reached_s = rows.first_token_s if metric == "ttft" else rows.ended_s
     return np.where(ok, _or_inf(reached_s[places] - rows.intended_s[places]), np.inf)
 
 
-def tpot_s(rows: Columns) -> Floats:
-    """The time per output token after the first of each request: +inf where it failed, NaN where it is undefined."""
-    several = (rows.tokens > 1) & (rows.output_tokens > 1)
-    mean_s = (rows.last_token_s - rows.first_token_s) / np.maximum(rows.output_tokens - 1, 1)
-    return np.where(rows.ok, np.where(several, mean_s, np.nan), np.inf)
-
-
 def on_time(rows: Columns, places: Ints, objectives: Objectives) -> Flags:
     """Whether every token of these requests came by a deadline of its own, so that holding tokens back pays nobody.
 
-    The first one is due within the TTFT bound, each further one a bound for gaps later; without such a bound they are
-    spread evenly up to the end-to-end bound. (A deadline per token: Wang et al., Revisiting SLO and Goodput Metrics in
-    LLM Serving, 2024.)
+    The first one is due within the TTFT bound, each further one the bound for the time per token later, else that for
+    gaps; without either they are spread evenly up to the end-to-end bound. (A deadline per token: Wang et al.,
+    Revisiting SLO and Goodput Metrics in LLM Serving, 2024.)
     """
     counts, stored = rows.tokens, rows.stored
     owner = np.repeat(stored, counts[stored])
     nth = np.arange(len(owner)) - rows.token_from[owner]
-    if objectives.itl_s is not None:
-        pace_s = np.full(len(rows), objectives.itl_s)
+    each_s = objectives.itl_s if objectives.tpot_s is None else objectives.tpot_s
+    if each_s is not None:
+        pace_s = np.full(len(rows), each_s)
     else:
         pace_s = (objectives.e2e_s - objectives.ttft_s) / np.maximum(counts - 1, 1)
     late = rows.token_s > rows.intended_s[owner] + objectives.ttft_s + nth * pace_s[owner] + _ROUNDING_S

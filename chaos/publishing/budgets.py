@@ -7,7 +7,7 @@ from prometheus_client.metrics_core import Metric
 from chaos.measuring.objectives import Objectives, is_good
 from exporters.registry import gauge_snapshot
 from exporters.series.run import RUN_BUDGET_LEFT
-from exporters.slo import E2E, GOODPUT, ITL, TTFT, Objective, named
+from exporters.slo import E2E, GOODPUT, ITL, TPOT, TTFT, Objective, named
 from loadtests.rows import Row
 
 
@@ -39,12 +39,17 @@ class Budgets:
             return False
         if objective.name == GOODPUT.name:
             return self._good is None or is_good(row, self._good)
-        took_s = {TTFT.name: row.ttft_s, E2E.name: row.e2e_s, ITL.name: max(row.itl_s, default=0.0)}
+        took_s = {
+            TTFT.name: row.ttft_s,
+            E2E.name: row.e2e_s,
+            ITL.name: max(row.itl_s, default=0.0),
+            TPOT.name: row.tpot_s,
+        }
         return objective.bound_s is None or (took_s[objective.name] or 0.0) <= objective.bound_s
 
 
 def _all_of(objectives: Sequence[Objective]) -> Objectives | None:
     """What makes a request good in every way; None where too little is said."""
-    found = [named(objectives, each.name) for each in (TTFT, E2E, ITL)]
-    ttft_s, e2e_s, itl_s = (None if each is None else each.bound_s for each in found)
-    return None if ttft_s is None or e2e_s is None else Objectives(ttft_s, e2e_s, itl_s)
+    found = [named(objectives, each.name) for each in (TTFT, E2E, ITL, TPOT)]
+    ttft_s, e2e_s, itl_s, tpot_s = (None if each is None else each.bound_s for each in found)
+    return None if ttft_s is None or e2e_s is None else Objectives(ttft_s, e2e_s, itl_s, tpot_s)

@@ -77,6 +77,10 @@ class Objective(Entry):
 
     ttft_s: Number
     e2e_s: Number
+    itl_s: Number | None = None
+    """Bound of the largest gap between two tokens."""
+    tpot_s: Number | None = None
+    """Bound of the mean time per token after the first."""
     goal: Number
     """Least goodput of a rate that counts as carried."""
 

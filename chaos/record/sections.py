@@ -20,6 +20,9 @@ class Slo(Entry):
     itl_s: Number | None
     """No gap between two tokens was longer."""
     itl_s_reason: str | None = None
+    tpot_s: Number | None = None
+    """The mean time per token after the first was not longer."""
+    tpot_s_reason: str | None = None
 
 
 class Fault(Entry):

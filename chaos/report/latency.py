@@ -40,7 +40,7 @@ def between_tokens(timeline: Timeline, bins: Sequence[Bin], objectives: Objectiv
             "Time per output token",
             "after the first, of the answers planned in each second; failures count as infinite",
             pace.time_per_token(rows, length),
-            None,
+            objectives.tpot_s,
         ),
         _spreads(
             "itl",

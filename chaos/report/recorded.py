@@ -60,7 +60,7 @@ def of(
 ) -> Recorded:
     """The same of what was read already."""
     slo = journal.slo
-    objectives = Objectives(slo.ttft_s, slo.e2e_s, slo.itl_s)
+    objectives = Objectives(slo.ttft_s, slo.e2e_s, slo.itl_s, slo.tpot_s)
     return Recorded(
         journal, timeline, objectives, per_second(timeline, evidence(timeline, objectives)), series, samples
     )

@@ -24,14 +24,14 @@ def for_engine(dashboard: Dashboard, engine: Engine) -> Dashboard | None:
     missing: dict[str, list[str]] = {}
     variables = tuple(_variables(dashboard.variables, engine))
     if engine.runtime == REFERENCE_ENGINE:
-        whole = tuple(Row(row.title, tuple(_panels(row, engine, missing))) for row in dashboard.rows)
+        whole = tuple(Row(row.title, _flowing(_panels(row, engine, missing))) for row in dashboard.rows)
         if missing:
-            whole = tuple(Row(row.title, _flowing(iter(row.panels))) for row in whole if row.panels)
+            whole = tuple(row for row in whole if row.panels)
             whole = (*whole, Row("What is not here", (_note(engine, missing),)))
         return replace(dashboard, rows=whole, variables=variables)
     rows = [Row(row.title, _flowing(_panels(row, engine, missing))) for row in dashboard.rows]
     kept = tuple(row for row in rows if row.panels)
-    ours = {query.expression.over(REFERENCE).text for panel in dashboard.panels for query in panel.queries}
+    ours = {*_texts(dashboard, replace(REFERENCE, objectives=engine.objectives))}
     theirs = {
         query.expression.text
         for row in kept
@@ -51,6 +51,14 @@ def for_engine(dashboard: Dashboard, engine: Engine) -> Dashboard | None:
         rows=kept,
         variables=variables,
     )
+
+
+def _texts(dashboard: Dashboard, engine: Engine) -> Iterator[str]:
+    """Every query over the engine's series, of those that its objectives have a place for."""
+    for panel in dashboard.panels:
+        for query in panel.queries:
+            with suppress(NoObjectiveError):
+                yield query.expression.over(engine).text
 
 
 def _panels(row: Row, engine: Engine, missing: dict[str, list[str]]) -> Iterator[Panel | Note]:
@@ -82,7 +90,8 @@ def fit(panel: Panel, engine: Engine) -> tuple[Panel | None, tuple[str, ...]]:
         except UntoldError as untold:
             if engine.runtime == REFERENCE_ENGINE and not isinstance(untold, NoObjectiveError):
                 raise
-            reasons.append(str(untold))
+            if not isinstance(untold, NoObjectiveError) or untold.is_usual:
+                reasons.append(str(untold))
         else:
             legend = query.legend
             for label in found.unlabelled:

@@ -15,7 +15,7 @@ def serving() -> Dashboard:
         title="Serving SLOs",
         description="What was asked for and what was attained: shares, burn rates, and latency quantiles.",
         rows=(
-            Row("Attained now", (ttft_share(), e2e_share(), itl_share(), availability())),
+            Row("Attained now", (ttft_share(), e2e_share(), itl_share(), tpot_share(), availability())),
             Row("Attained and burned", (attained(), burn_rates(), budget_left())),
             Row("Latency", (ttft(), e2e(), itl(), tpot(), means())),
         ),
@@ -51,6 +51,15 @@ def itl_share() -> Panel:
     )
 
 
+def tpot_share() -> Panel:
+    return _share(
+        "Tokens at pace",
+        "Ended requests of two tokens or more whose mean time per token after the first was short enough.",
+        queries.tpot_within_objective(),
+        slo.TPOT,
+    )
+
+
 def availability() -> Panel:
     return _share(
         "Answered completely",
@@ -65,6 +74,7 @@ def attained() -> Panel:
         "first token in time": queries.ttft_within_objective(),
         "answered in time": queries.e2e_within_objective(),
         "token gaps in time": queries.itl_within_objective(),
+        "tokens at pace": queries.tpot_within_objective(),
         "answered completely": queries.answered_ratio(),
     }
     return Panel(
@@ -83,6 +93,7 @@ def burn_rates() -> Panel:
         "first token in time": queries.burn_rate(queries.ttft_within_objective(), slo.TTFT),
         "answered in time": queries.burn_rate(queries.e2e_within_objective(), slo.E2E),
         "token gaps in time": queries.burn_rate(queries.itl_within_objective(), slo.ITL),
+        "tokens at pace": queries.burn_rate(queries.tpot_within_objective(), slo.TPOT),
         "answered completely": queries.burn_rate(queries.answered_ratio(), slo.AVAILABILITY),
     }
     return Panel(
@@ -100,6 +111,7 @@ def budget_left() -> Panel:
         "first token in time": queries.budget_left(queries.ttft_within_objective(), slo.TTFT),
         "answered in time": queries.budget_left(queries.e2e_within_objective(), slo.E2E),
         "token gaps in time": queries.budget_left(queries.itl_within_objective(), slo.ITL),
+        "tokens at pace": queries.budget_left(queries.tpot_within_objective(), slo.TPOT),
         "answered completely": queries.budget_left(queries.answered_ratio(), slo.AVAILABILITY),
     }
     return Panel(
@@ -134,7 +146,7 @@ def tpot() -> Panel:
         "Mean gap within a request, once per request of two tokens or more: it hides stalls that the inter-token "
         "latency shows.",
         "tpot_seconds",
-        None,
+        slo.TPOT,
     )
 
 
@@ -160,13 +172,12 @@ def _share(title: str, description: str, expression: Expression, objective: Obje
     return panel.resized(width=6)
 
 
-def _quantiles(title: str, description: str, signal: str, objective: Objective | None) -> Panel:
-    line = " The line is the objective." if objective is not None else ""
+def _quantiles(title: str, description: str, signal: str, objective: Objective) -> Panel:
     return Panel(
         title,
-        f"{description} Over all replicas, estimated between bucket edges.{line}",
+        f"{description} Over all replicas, estimated between bucket edges.",
         "s",
         tuple(Query(queries.latency(signal, q), f"P{q * 100:g}") for q in config.QUANTILES),
-        limit=latency_limit(objective) if objective is not None else None,
+        limit=latency_limit(objective),
         min_step=config.QUANTILE_MIN_STEP,
     )

@@ -115,6 +115,11 @@ def itl_within_objective() -> Expression:
     return share_within("itl_seconds", REPLICAS, slo.ITL)
 
 
+def tpot_within_objective() -> Expression:
+    """Share of ended requests of two tokens or more whose mean time per token is within the objective."""
+    return share_within("tpot_seconds", REPLICAS, slo.TPOT)
+
+
 def burn_rate(good_ratio: Expression, objective: Objective) -> Expression:
     """How many times faster than allowed the error budget is used up; 1 uses it up exactly in its period."""
     return promql("(1 - {good}) / {budget}", good=good_ratio, budget=Budget(objective.name))

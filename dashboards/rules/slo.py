@@ -159,6 +159,14 @@ def _itl(objective: Objective) -> Indicator:
     return Indicator(objective, "ItlBudgetBurn", ("itl_seconds",), f"clamp_min({total}\n- {good}, 0)", total)
 
 
+def _tpot(objective: Objective) -> Indicator:
+    total = _sum("inf:tpot_seconds_count:rate")
+    good = _sum(f"inf:tpot_seconds_bucket:rate{{{_le(objective)}}}")
+    return Indicator(
+        objective, "TpotBudgetBurn", ("tpot_seconds",), f"clamp_min({total}\n- {good}, 0)", total
+    )
+
+
 def _e2e(objective: Objective) -> Indicator:
     # A client that leaves within the bound says nothing about the server; one that leaves later was served too slowly.
     le = _le(objective)
@@ -179,7 +187,7 @@ def _availability(objective: Objective) -> Indicator:
     return Indicator(objective, "AvailabilityBudgetBurn", ("gateway_request",), bad, total)
 
 
-_INDICATORS = {"ttft": _ttft, "itl": _itl, "e2e": _e2e, "availability": _availability}
+_INDICATORS = {"ttft": _ttft, "itl": _itl, "tpot": _tpot, "e2e": _e2e, "availability": _availability}
 JUDGED = frozenset(_INDICATORS)
 """The objectives that rules watch; goodput is made of them."""
 
@@ -270,6 +278,7 @@ def _burn_alert(indicator: Indicator, row: BurnRate) -> Alert:
 _MEANING = {
     "ttft": "of requests have their first token",
     "itl": "of gaps between two tokens end",
+    "tpot": "of answers have a mean time per token",
     "e2e": "of requests are answered completely",
     "availability": "of requests at the gateway are answered completely",
 }

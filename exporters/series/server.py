@@ -61,7 +61,7 @@ TIME_PER_OUTPUT_TOKEN = Family(
     unit="seconds",
     labels=("model",),
     buckets=_TOKEN_EDGES,
-    objective="itl",
+    objective="tpot",
     signal="tpot_seconds",
 )
 INTER_TOKEN_LATENCY = Family(

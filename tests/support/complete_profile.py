@@ -32,8 +32,8 @@ def made(
     return replace(engine_of(profile), objectives=objectives)
 
 
-COMPLETE = REFERENCE
-"""It tells every signal that any rule reads (a test of the rules holds that)."""
+COMPLETE = replace(REFERENCE, objectives=slo.KNOWN)
+"""It tells every signal that any rule reads (a test of the rules holds that), and is held to every objective."""
 
 
 def alerts_of(groups: Sequence[Group]) -> list[Alert]:

@@ -1,10 +1,11 @@
 """A streaming completion server that costs next to nothing, so that a benchmark beside it measures the client.
 
-    python -m tests.support.plain_server [--gap-ms 0] [--port 0]
+    python -m tests.support.plain_server [--gap-ms 0] [--port 0] [--shared-port]
 
 One thread, one selector, answers made beforehand: as many tokens as the request asks for, at once or `--gap-ms` apart,
 each an event and a chunk of its own. Prints its base URL, serves until it is ended. SIGSTOP and SIGCONT are its freeze;
-`GET /requests` says how many completions were asked for.
+`GET /requests` says how many completions were asked for. Where one core is too little, several of them share a port:
+the kernel gives each connection to one of them.
 """
 
 import argparse
@@ -17,8 +18,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -72,9 +73,9 @@ def whole(count: int) -> bytes:
 class PlainServer:
     """The server; `serve` never returns."""
 
-    def __init__(self, port: int, gap_s: float) -> None:
+    def __init__(self, port: int, gap_s: float, *, shared_port: bool = False) -> None:
         self._gap_s = gap_s
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=65535)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=65535, reuse_port=shared_port)
         self._listener.settimeout(0)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._selector = selectors.DefaultSelector()
@@ -173,7 +174,24 @@ class PlainServer:
 @contextmanager
 def plain_server(gap_ms: float = 0.0) -> Iterator[tuple[str, int]]:
     """Base URL and process id of a server of its own process."""
-    command = [sys.executable, str(Path(__file__)), "--gap-ms", str(gap_ms)]
+    with _started(["--gap-ms", str(gap_ms)]) as (url, pid):
+        yield url, pid
+
+
+@contextmanager
+def plain_servers(count: int, gap_ms: float = 0.0) -> Iterator[tuple[str, list[int]]]:
+    """One base URL and the process ids of so many servers behind it, each of which has its share of the connections."""
+    words = ["--gap-ms", str(gap_ms), "--shared-port"]
+    with ExitStack() as started:
+        url, first = started.enter_context(_started(words))
+        port = url.rpartition(":")[2]
+        others = [started.enter_context(_started([*words, "--port", port])) for _ in range(count - 1)]
+        yield url, [first, *(pid for _, pid in others)]
+
+
+@contextmanager
+def _started(words: Sequence[str]) -> Iterator[tuple[str, int]]:
+    command = [sys.executable, str(Path(__file__)), *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
@@ -193,8 +211,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--gap-ms", type=float, default=0.0)
+    parser.add_argument("--shared-port", action="store_true", help="other servers may listen on the port too")
     options = parser.parse_args()
-    server = PlainServer(options.port, options.gap_ms / 1000)
+    server = PlainServer(options.port, options.gap_ms / 1000, shared_port=options.shared_port)
     print(server.url, flush=True)
     server.serve()
 

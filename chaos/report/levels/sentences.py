@@ -25,9 +25,11 @@ def findings(record: LoadRun) -> Iterator[str]:
 def objective(record: LoadRun) -> str:
     """What makes a request good, and when a rate counts as carried."""
     wanted = record.objective
+    pace = "" if wanted.tpot_s is None else f", at most {seconds(wanted.tpot_s)} per token after the first"
+    pace += "" if wanted.itl_s is None else f", no gap between tokens above {seconds(wanted.itl_s)}"
     return (
         f"good: first token within {seconds(wanted.ttft_s)} and the whole answer within {seconds(wanted.e2e_s)} of the "
-        f"planned instant; carried: {share(wanted.goal)} are good"
+        f"planned instant{pace}; carried: {share(wanted.goal)} are good"
     )
 
 
