@@ -171,7 +171,8 @@ def _comm_latency_high(timing: Timing) -> Symptom:
         summary="{{ $labels.op }} with {{ $labels.peer }} takes much longer than before.",
         description=(
             "P99 over 5 minutes is {{ $value | humanizeDuration }}, "
-            f"more than {COMM_FACTOR:g} times that of the hour that ended 15 minutes ago: every step of a sharded model waits for it."
+            f"more than {COMM_FACTOR:g} times that of the hour that ended 15 minutes ago: every step of a sharded "
+            "model waits for it."
         ),
         hold=timing.hold(6 * MINUTE_S),
     )
