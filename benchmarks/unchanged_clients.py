@@ -9,6 +9,7 @@ Two replicas behind the gateway. Takes some three minutes, and more the first ti
 import argparse
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,15 +30,35 @@ HEADS = ("at", "client", "requests", "TTFT p50 ms", "ITL p50 ms", "e2e p50 ms", 
 
 @contextmanager
 def gateway(replicas: list[str]) -> Iterator[str]:
-    """The URL of a gateway in front of these base URLs."""
+    """The URL of a gateway in front of these base URLs.
+
+    It is told anew each second that they are ready, as a cluster tells it after each probe: a replica of which one
+    connection was lost gets requests again only then, and on a full machine connections are lost.
+    """
     with helper("gateway") as orders:
         port = orders.ask("listen", gateway=asdict(GatewaySpec()))["port"]
-        rows = [
-            {"name": f"r{place}", "port": urlsplit(url).port, "ready": True, "probed_s": time.monotonic()}
-            for place, url in enumerate(replicas)
-        ]
-        orders.ask("endpoints", endpoints=rows)
-        yield f"http://127.0.0.1:{port}"
+        over = threading.Event()
+
+        def tell() -> None:
+            now_s = time.monotonic()
+            rows = [
+                {"name": f"r{place}", "port": urlsplit(url).port, "ready": True, "probed_s": now_s}
+                for place, url in enumerate(replicas)
+            ]
+            orders.ask("endpoints", endpoints=rows)
+
+        def go_on_telling() -> None:
+            while not over.wait(1.0):
+                tell()
+
+        tell()
+        teller = threading.Thread(target=go_on_telling)
+        teller.start()
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            over.set()
+            teller.join()
 
 
 def line(at: str, found: Reported) -> str:

@@ -114,7 +114,7 @@ def pace() -> Panel:
         "Pace of one request",
         _PACE,
         "suffix:tok/s",
-        (Query(queries.tokens_per_running_request(), "tokens per second and request"),),
+        (Query(queries.tokens_per_running_request(), "tokens/s of one request"),),
     )
 
 
