@@ -21,6 +21,7 @@ BEGINS_S = 6
 COUNTED = [6, 11, 16, 21, 26, 31, 36, 41, 46]
 """Of all, at each scrape: the first one missed what a share is of, the others did not."""
 HISTOGRAMS = {
+    "first token in time": (queries.ttft_within_objective(), server.TIME_TO_FIRST_TOKEN, "0.5"),
     "answered in time": (queries.e2e_within_objective(), server.INFERENCE_LATENCY, "2.5"),
     "token gaps in time": (queries.itl_within_objective(), server.INTER_TOKEN_LATENCY, "0.25"),
     "served in time": (gateway.good_ratio(), gateway_series.GATEWAY_REQUEST_SECONDS, "2.5"),
@@ -104,3 +105,15 @@ def test_a_replica_that_restarts_again_and_again_is_not_left_out(name: str, tmp_
     _, _, ill = shares(name, "ill", "10 20 30 10 20 30 10 20 30 10 20 30 10 20 30", "0x15")
     # Both count ten between two scrapes, and nothing of the second is in time.
     judged(tmp_path, query, {**well, **ill}, {float(at_s): (labels, 0.5) for at_s in range(6, UNTIL_S)})
+
+
+def test_first_tokens_are_in_time_or_not_when_they_come_and_a_request_that_failed_was_not(
+    tmp_path: Path,
+) -> None:
+    """Ten first tokens a second in time until 10 s; the answers end 4 s later, and from 7 s on ten a second fail."""
+    query, _, series = shares("first token in time", "a", "0+10x10 100x4", "0+10x10 100x4")
+    ended = f'{server.REQUESTS.name}{{job="j", pod="a", outcome="%s"}}'
+    of_all = {**series, ended % "ok": "0x4 10+10x9"}
+    judged(tmp_path, query, of_all, {float(at_s): ("{}", 1.0) for at_s in range(2, 11)})
+    failing = {**of_all, ended % "error": "0x6 10+10x7"}
+    judged(tmp_path, query, failing, {4.0: ("{}", 1.0), 10.0: ("{}", 0.555556), 14.0: ("{}", 0.166667)})

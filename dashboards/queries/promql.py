@@ -14,6 +14,7 @@ from exporters.slo import Objective
 
 Subject = str | Family
 OK = Matcher("outcome", "=", "ok")
+FAILED = Matcher("outcome", "=~", "error|timeout|rejected")
 
 
 def total_rate(
@@ -41,14 +42,24 @@ def within(subject: Subject, scope: str, bound: float | Objective, *matchers: Ma
     return promql("sum ({counted})", counted=counted)
 
 
-def share_within(subject: Subject, scope: str, bound: float | Objective, *matchers: Matcher) -> Expression:
-    """Share of the observations that match, and are at or below a bound in seconds, or of an objective."""
+def share_within(
+    subject: Subject,
+    scope: str,
+    bound: float | Objective,
+    *matchers: Matcher,
+    failed: tuple[Subject, Matcher] | None = None,
+) -> Expression:
+    """Share of the observations that match, and are at or below a bound in seconds, or of an objective.
+
+    What `failed` counts is missed as well: it may have come to no observation.
+    """
     whole = Samples(subject, scope, part="_count")
     part = _at_or_below(Samples(subject, scope, matchers, part="_bucket"), bound)
-    return share(
-        promql("sum ({grown})", grown=_grown(part, whole, ignoring="le")),
-        promql("sum ({grown})", grown=_grown(whole, whole)),
-    )
+    of = promql("sum ({grown})", grown=_grown(whole, whole))
+    if failed is not None:
+        missed = Samples(failed[0], scope, (failed[1],))
+        of = promql("({of} + (sum ({grown}) or 0 * {of}))", of=of, grown=_grown(missed, missed))
+    return share(promql("sum ({grown})", grown=_grown(part, whole, ignoring="le")), of)
 
 
 def _at_or_below(buckets: Samples, bound: float | Objective) -> Samples:

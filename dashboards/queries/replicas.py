@@ -11,6 +11,7 @@ Grafana fills them in, or `dashboards.config.bound` does.
 from dashboards.config import REPLICAS, WORST
 from dashboards.queries.expression import Budget, Expression, Matcher, Samples, Shown, promql
 from dashboards.queries.promql import (
+    FAILED,
     OK,
     bucket_rates,
     lowest,
@@ -23,7 +24,6 @@ from dashboards.queries.promql import (
     share_counted_anywhere,
     share_within,
     total_rate,
-    within,
     worst,
 )
 from exporters import slo
@@ -102,12 +102,12 @@ def e2e_within_objective() -> Expression:
 
 
 def ttft_within_objective() -> Expression:
-    """First tokens within the objective, per ended request.
+    """Share within the objective of all first tokens, and of all requests that failed, as the alerts have it.
 
-    At most 1: requests that got their token end later, which a changing load would show as more than all.
+    Not of the requests that ended: they got their token earlier, which a changing load would show as more than all, and
+    the end of a load as none.
     """
-    good = within("ttft_seconds", REPLICAS, slo.TTFT)
-    return promql("clamp_max({share}, 1)", share=share(good, requests_ended()))
+    return share_within("ttft_seconds", REPLICAS, slo.TTFT, failed=("request", FAILED))
 
 
 def itl_within_objective() -> Expression:
