@@ -53,7 +53,7 @@ def _assertions(journal: Journal) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", expand=explained)
     table.add_column("assertion", no_wrap=True, overflow="ellipsis", max_width=40)
     table.add_column("observed", justify="right", no_wrap=True)
-    table.add_column("95 %", no_wrap=True, style="dim")
+    table.add_column("≥ 95 %", no_wrap=True, style="dim")
     table.add_column("verdict", no_wrap=True, min_width=14)
     if explained:
         table.add_column("reason", no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
