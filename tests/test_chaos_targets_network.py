@@ -91,6 +91,18 @@ def test_a_network_fault_is_seen_on_its_victim_alone_and_no_more_once_it_is_undo
     assert evidence.verified, evidence.how
 
 
+def test_of_several_narrow_networks_none_is_without_its_turn_in_a_look(target: LocalTarget) -> None:
+    """Each keeps what is moved for 0.4 s and longer; twice through all of them is more than one look may take."""
+    victims = target.replicas()
+    assert len(victims) >= 3
+    narrow = Link(from_replica=Traffic(bucket=Bucket(6_000, 3_000, 20_000)))
+    target.aim("fault#1", [narrow], victims)
+    target.inject("fault#1", victims)
+    evidence = target.verify("fault#1", within_s=0)
+    target.recover("fault#1")
+    assert [each.how for each in evidence if not each.verified] == []
+
+
 def test_what_comes_twice_cannot_be_proved_and_says_so(target: LocalTarget) -> None:
     victim = target.replicas()[0]
     target.aim("twice#1", [Link(from_replica=Traffic(duplication=0.5))], [victim])

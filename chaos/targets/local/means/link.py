@@ -14,7 +14,7 @@ from chaos.targets.local.pod import Pod
 from chaos.targets.local.proxy import silence
 from chaos.targets.local.round_trips import Doors, RoundTrips, measure
 from chaos.targets.local.spec import LocalSpec
-from chaos.targets.local.transfers import PATIENCE_S, Order, Transfers, buckets, order_for, transfer
+from chaos.targets.local.transfers import Order, Transfers, buckets, order_for, transfer
 from chaos.targets.local.wire import Message
 
 _PROBES = 3
@@ -173,13 +173,15 @@ class _Witness(Witness[Link]):
     def _moved(
         self, sight: _Sight, rows: Mapping[str, Message], times: int = 1, within_s: float = math.inf
     ) -> dict[str, Transfers]:
-        """What was moved through the narrow network of each victim whose turn came, the fastest of so many times."""
+        """What was moved through the narrow network of each victim whose turn came, the fastest of so many times.
+
+        Each has a turn before any has its second. What has begun has all its time: cut short, it proves nothing.
+        """
         doors, moved, until_s = self._doors(sight, rows), dict[str, Transfers](), time.monotonic() + within_s
-        for uid in sorted(sight.orders.keys() & doors.keys(), key=lambda uid: uid in sight.moved):
-            for _ in range(times):
-                if (left_s := until_s - time.monotonic()) > 0:
-                    one = transfer(doors[uid], sight.orders[uid], min(PATIENCE_S, left_s))
-                    moved[uid] = one.best(moved.get(uid))
+        turns = sorted(sight.orders.keys() & doors.keys(), key=lambda uid: uid in sight.moved) * times
+        for uid in turns:
+            if time.monotonic() < until_s:
+                moved[uid] = transfer(doors[uid], sight.orders[uid]).best(moved.get(uid))
         return moved
 
     def _doors(self, sight: _Sight, rows: Mapping[str, Message]) -> dict[str, Doors]:
