@@ -23,9 +23,9 @@ _WORST_FIRST = (
 )
 
 
-_AROUND_S = 12.0
+_AROUND_S = 15.0
 """About what a run takes beside its load: the start of its cluster and of the generator, counts, clean-up, report."""
-_MEASURING_S = 15.0
+_MEASURING_S = 17.0
 """About what it takes to measure what a cluster carries, once for all experiments whose clusters are alike."""
 
 
