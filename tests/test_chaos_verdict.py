@@ -63,6 +63,16 @@ def test_a_sound_run_has_no_reason_against_it() -> None:
     assert reasons(timeline()) == ()
 
 
+def test_a_turn_that_its_session_had_not_come_to_at_the_end_of_the_plan_was_not_to_be_sent() -> None:
+    found = timeline()
+    last = len(ROWS) - 1
+    never_sent = {"outcome": "censored", "dispatched_s": None, "token_s": (), "ended_s": None}
+    ended = changed(lambda i: i == last, intended_s=found.plan_end_s, **never_sent)
+    assert not [each for each in reasons(timeline(ended)) if "offered rate" in each]
+    earlier = changed(lambda i: i == last, **never_sent)
+    assert [each for each in reasons(timeline(earlier)) if "offered rate" in each]
+
+
 @pytest.mark.parametrize(
     ("run", "reason"),
     [
