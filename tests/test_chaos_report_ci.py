@@ -111,6 +111,7 @@ def test_summary_puts_the_verdict_first_and_stays_small(tmp_path: Path) -> None:
     assert headings == [
         "Recovery",
         "Phases",
+        "Objectives",
         "The server's word",
         "Cold starts",
         "What a request cost",
@@ -131,7 +132,7 @@ def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(
     write_reports(RunFolder(tmp_path))
     text = (tmp_path / "summary.md").read_text()
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
-    assert len(tables) == 8
+    assert len(tables) == 9
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
     without_code = re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", re.sub(r"\\.", "", text))
