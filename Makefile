@@ -44,7 +44,7 @@ deploy-check: .venv/.installed-dev ## the manifests, Dockerfiles and workflows: 
 	$(BIN)/aftershock lint deploy
 	$(BIN)/python -m pytest tests/test_deploy*.py tests/test_workflows.py
 
-slow: .venv/.installed-dev ## the tests marked slow: many repetitions, and variants of whole runs; an hour and a half
+slow: .venv/.installed-dev ## the tests marked slow: many repetitions, and variants of whole runs; long
 	$(BIN)/python -m pytest -m slow
 
 nightly-chaos: ## the catalogue against kind and Chaos Mesh (Docker, kind, kubectl, helm, CHAOS_MESH_CHARTS); STEP=... for one step

@@ -9,18 +9,16 @@ Writes docs/data/trials-kills.json and docs/data/trials-builds.json (`--data DIR
 and a series that is there is not run again. The third build answers its readiness probe as the first two do, and
 counts as ready after as many more good answers as make its capacity recovery some 20 % longer: nothing else is unlike.
 About 105 s a trial: two hours for each half in one lane. With several, each runs a share of every series, with a seed
-of its own, on its share of the cores (`taskset`), and their trials become those of one series. Exits 1 where the
+of its own, on its share of the cores, and their trials become those of one series. Exits 1 where the
 comparisons do not come to what is true of the builds.
 """
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -28,6 +26,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.lanes import pool_of_lanes
 from benchmarks.replica import ROOT
 from chaos.errors import ExitCode
 from chaos.record.trials import Trial, TrialState, read_series
@@ -68,36 +67,28 @@ def in_lanes(wanted: Sequence[Wanted], lanes: int) -> None:
     So whatever the machine does in the meantime, it does to all of them. Ctrl-C ends the trials that go on, and the
     finished ones are the series.
     """
-    cores, stopped = sorted(os.sched_getaffinity(0)), Event()
+    stopped = Event()
     parts = [
         [one[lane] for one in (shares(each, lanes) for each in wanted) if one[lane].trials]
         for lane in range(lanes)
     ]
-    with ThreadPoolExecutor(lanes) as pool_of_lanes:
+    with pool_of_lanes(lanes) as going:
         for lane, own in enumerate(parts):
             turn = lane % max(1, len(own))
-            pool_of_lanes.submit(
-                run_lane, spell(cores, lane, max(1, len(cores) // lanes)), own[turn:] + own[:turn], stopped
-            )
+            going.submit(run_lane, own[turn:] + own[:turn], stopped)
         try:
-            pool_of_lanes.shutdown()
+            going.shutdown()
         except KeyboardInterrupt:
             stopped.set()
     for one in wanted:
         pool([part.out for part in shares(one, lanes)], one.out)
 
 
-def run_lane(cores: str, parts: Sequence[Wanted], stopped: Event) -> None:
-    """One series after another, on these cores."""
+def run_lane(parts: Sequence[Wanted], stopped: Event) -> None:
+    """One series after another, on the cores of this thread."""
     for part in parts:
         if not stopped.is_set():
-            subprocess.run(["taskset", "-c", cores, *command(part)], cwd=ROOT, check=False)
-
-
-def spell(cores: Sequence[int], lane: int, per_lane: int) -> str:
-    """The cores of a lane, as `taskset` wants them."""
-    own = [cores[(lane * per_lane + i) % len(cores)] for i in range(per_lane)]
-    return ",".join(map(str, own))
+            subprocess.run(command(part), cwd=ROOT, check=False)
 
 
 def command(one: Wanted) -> list[str]:

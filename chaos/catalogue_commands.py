@@ -9,7 +9,7 @@ from chaos.display.progress import for_stream
 from chaos.errors import ExitCode
 from chaos.load.alike import Alike
 from chaos.publishing import step_summary
-from chaos.publishing.textfile import Elsewhere
+from chaos.publishing.outlets import Outlets
 from chaos.record import journal as journals
 from chaos.record.journal import Journal
 from chaos.report import catalogue as report
@@ -22,7 +22,7 @@ def show(folder: Path) -> int:
     return ExitCode.PASSED
 
 
-def run(folder: Path, out: Path | None, seed: int | None, shown: Elsewhere, slo: Path | None = None) -> int:
+def run(folder: Path, out: Path | None, seed: int | None, shown: Outlets, slo: Path | None = None) -> int:
     """Run every experiment of a folder that this machine has everything for; returns the worst exit code.
 
     Whatever ends it early, what was finished is in the folders of the runs.

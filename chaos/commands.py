@@ -24,7 +24,7 @@ from chaos.load import traffic
 from chaos.observe import NAME, Observation, write_observation
 from chaos.publishing import step_summary, textfile
 from chaos.publishing.annotations import GrafanaAnnotations
-from chaos.publishing.textfile import Elsewhere
+from chaos.publishing.outlets import Outlets
 from chaos.record.journal import Journal
 from chaos.report import recorded, write, write_reports
 from chaos.report.terminal import print_summary
@@ -43,7 +43,7 @@ def run(
     path: Path,
     out: Path | None,
     seed: int | None,
-    shown: Elsewhere,
+    shown: Outlets,
     *,
     keep: bool,
     slo: Path | None = None,
@@ -62,7 +62,7 @@ def perform(
     experiment: Experiment,
     out: Path | None,
     seed: int | None,
-    shown: Elsewhere,
+    shown: Outlets,
     progress: Progress,
     stay: Stay | None = None,
 ) -> tuple[Journal, RunFolder]:

@@ -86,12 +86,12 @@ class ExperimentItem(pytest.Item):
         from chaos.errors import AftershockError
         from chaos.experiment.experiment import read_experiment
         from chaos.interrupts import Interrupted
-        from chaos.publishing.textfile import Elsewhere
+        from chaos.publishing.outlets import Outlets
 
         out = _free(self.config.getoption("--aftershock-runs"), self.path.stem)
         try:
             experiment = read_experiment(self.path)
-            journal, folder = commands.perform(experiment, out, None, Elsewhere(), QuietProgress(_stderr()))
+            journal, folder = commands.perform(experiment, out, None, Outlets(), QuietProgress(_stderr()))
         except AftershockError as error:
             self.user_properties.append(("exit_code", int(error.exit_code)))
             hint = f"\nhint: {error.hint}" if error.hint else ""

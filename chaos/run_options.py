@@ -7,7 +7,8 @@ from chaos import catalogue_commands, commands, trial_commands, trial_options, v
 from chaos.errors import EXIT_CODES, InputError
 from chaos.faults.kinds import NAMESPACE
 from chaos.options import Verbs, seed
-from chaos.publishing.textfile import Elsewhere, require_folder
+from chaos.publishing.outlets import Outlets
+from chaos.publishing.textfile import require_folder
 
 _RAW = argparse.RawDescriptionHelpFormatter
 
@@ -60,7 +61,7 @@ def _run(given: argparse.Namespace) -> int:
     if given.textfile is not None and given.trials is not None:
         raise InputError("--textfile is about runs: of a series it would show the last trial alone")
     textfile = None if given.textfile is None else require_folder(given.textfile)
-    shown = Elsewhere(given.grafana, textfile)
+    shown = Outlets(given.grafana, textfile)
     if given.experiment.is_dir():
         if given.list:
             return catalogue_commands.show(given.experiment)

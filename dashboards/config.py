@@ -30,6 +30,8 @@ WORST = 10
 """Panels by replica show so many, the worst first: a thousand lines say nothing."""
 
 QUANTILES = (0.5, 0.9, 0.99)
+FAILED = "error|timeout|rejected"
+"""Outcomes of a request that its replica counts as failed: of which a client that left is none."""
 COMM_FAILURE_RATIO = 0.01
 """Of the operations with a peer, the share without an answer from which on it is trouble: a line, and an alert."""
 

@@ -67,9 +67,8 @@ class Injector:
     ) -> None:
         """Undo everything, in the reverse order of doing; raises CleanupError when that cannot be proved."""
         try:
-            if (
-                error is None
-            ):  # they were to be in force until now; in a run that fails they are not kept for a proof
+            # They were to be in force until now; in a run that fails they are not kept for a proof.
+            if error is None:
                 self._note(self._proofs)
         finally:
             try:

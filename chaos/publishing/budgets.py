@@ -1,6 +1,6 @@
 """The error budgets of a run, as its rows use them up: how many more arrivals may miss an objective."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client.metrics_core import Metric
 
@@ -28,11 +28,8 @@ class Budgets:
 
     def left(self, planned: int) -> Metric:
         """The family, for a run of so many arrivals."""
-        family = gauge_snapshot(RUN_BUDGET_LEFT)
-        for each in self._objectives if planned else ():
-            allowed = (1 - each.share) * planned
-            family.add_metric([self._experiment, each.name], 1 - self._missed[each.name] / allowed)
-        return family
+        shares = {each.name: each.share for each in self._objectives}
+        return left_of(self._experiment, shares, self._missed, planned)
 
     def _meets(self, row: Row, objective: Objective) -> bool:
         if not row.ok:
@@ -53,3 +50,18 @@ def _all_of(objectives: Sequence[Objective]) -> Objectives | None:
     found = [named(objectives, each.name) for each in (TTFT, E2E, ITL, TPOT)]
     ttft_s, e2e_s, itl_s, tpot_s = (None if each is None else each.bound_s for each in found)
     return None if ttft_s is None or e2e_s is None else Objectives(ttft_s, e2e_s, itl_s, tpot_s)
+
+
+def left_of(experiment: str, wanted: Mapping[str, float], missed: Mapping[str, int], planned: int) -> Metric:
+    """The family: what is left of how many of the planned arrivals may miss an objective, 1 being all of it.
+
+    Args:
+        experiment: of the run.
+        wanted: by objective, the share of arrivals that is to meet it.
+        missed: by objective, how many did not.
+        planned: arrivals; where there are none, nothing is said.
+    """
+    family = gauge_snapshot(RUN_BUDGET_LEFT)
+    for name, share in wanted.items() if planned else ():
+        family.add_metric([experiment, name], 1 - missed[name] / ((1 - share) * planned))
+    return family

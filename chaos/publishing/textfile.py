@@ -5,20 +5,9 @@ The Prometheus of a local run is gone with the run, and what it had; a file is s
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.errors import InputError
-
-
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """Where a run is shown besides its folder."""
-
-    grafana_url: str | None = None
-    """A Grafana that is told of faults while it goes on."""
-    textfile: Path | None = None
-    """A folder that has its outcome as series, once it is over."""
 
 
 def require_folder(folder: Path) -> Path:

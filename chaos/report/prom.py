@@ -7,10 +7,10 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 
 from chaos.measuring.evidence import decisions, met
+from chaos.publishing.budgets import left_of
 from chaos.publishing.outcome import Outcome
 from chaos.report.recorded import Recorded
-from exporters.registry import Registry, gauge_snapshot
-from exporters.series.run import RUN_BUDGET_LEFT
+from exporters.registry import Registry
 from exporters.slo import GOODPUT
 
 
@@ -35,12 +35,8 @@ class _Series:
     def _budgets_left(self) -> Metric:
         """Of the whole run, as while it went on: what ended and missed an objective, of what may."""
         journal, rows = self.run.journal, self.run.timeline.rows
-        family = gauge_snapshot(RUN_BUDGET_LEFT)
         wanted = {one.objective: one.wanted for one in journal.attained if one.wanted is not None}
         good, _ = decisions(rows, self.run.objectives)
         flags = {**met(rows, self.run.objectives), GOODPUT.name: good}
-        for name, share in wanted.items() if journal.load.planned else ():
-            missed = len(rows) - int(flags[name].sum())
-            allowed = (1 - share) * journal.load.planned
-            family.add_metric([journal.experiment, name], 1 - missed / allowed)
-        return family
+        missed = {name: len(rows) - int(flags[name].sum()) for name in wanted}
+        return left_of(journal.experiment, wanted, missed, journal.load.planned)

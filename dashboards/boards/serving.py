@@ -26,7 +26,8 @@ def serving() -> Dashboard:
 def ttft_share() -> Panel:
     return _share(
         "First token in time",
-        "Ended requests whose first token came in time. Exact where the bound is a bucket edge.",
+        "First tokens that came in time, of all that came and all requests that failed. Exact where the bound is a "
+        "bucket edge.",
         queries.ttft_within_objective(),
         slo.TTFT,
     )

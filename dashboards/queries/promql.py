@@ -8,13 +8,14 @@ ValueError. `scope` are matchers of the labels that the dashboard's variables ch
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dashboards import config
 from dashboards.queries.expression import Expression, Matcher, Samples, promql
 from exporters.series.family import Family
 from exporters.slo import Objective
 
 Subject = str | Family
 OK = Matcher("outcome", "=", "ok")
-FAILED = Matcher("outcome", "=~", "error|timeout|rejected")
+FAILED = Matcher("outcome", "=~", config.FAILED)
 
 
 def total_rate(

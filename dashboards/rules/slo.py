@@ -7,6 +7,7 @@ No events, no ratio: silence is not compliance, and `SignalAbsent` says when the
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from dashboards import config
 from dashboards.engines import REFERENCE_ENGINE, Engine
 from dashboards.objectives import bound_s, budget
 from dashboards.rules.groups import (
@@ -25,7 +26,7 @@ from exporters.slo import BURN_RATE_PAGE, Objective
 
 KEEP = "cluster, namespace, model, runtime"
 """What an objective is kept for: each model of each namespace has a budget of its own."""
-FAILED = 'outcome=~"error|timeout|rejected"'
+FAILED = f'outcome=~"{config.FAILED}"'
 GATEWAY_FAILED = 'outcome=~"http_5xx|unreachable|no_replica|truncated|error_event"'
 PERIOD_S = 30 * DAY_S
 

@@ -189,10 +189,8 @@ class Pod:
         self._child = None
         self._around.emit(Event(end.at_s, "replica_gone", self.name, {"uid": self.uid, "how": str(end)}))
         self._set_ready(ready=False, why=f"process ended: {end}")
-        for caller in (
-            naming.GATEWAY,
-            naming.PROMETHEUS,
-        ):  # its peers' way is the network's, whatever it does
+        # Its peers' way is the network's, whatever it does.
+        for caller in (naming.GATEWAY, naming.PROMETHEUS):
             await self._around.proxy.ask("reset", route=naming.route(caller, self.name))
 
     @property
