@@ -380,3 +380,23 @@ def test_a_run_goes_on_until_the_first_fault_is_over_in_time_and_for_a_hold_afte
     else:
         with pytest.raises(InputError, match=re.escape(f"phases.observe: {refusal}")):
             read(folder, text)
+
+
+@pytest.mark.parametrize(("bound", "refused"), [("5s", False), ("6s", True)])
+def test_a_run_goes_on_until_a_recovery_after_the_end_can_be_seen_to_be_in_time(
+    folder: Path, bound: str, *, refused: bool
+) -> None:
+    down = MANIFEST.read_text().replace("action: pod-kill", "action: pod-failure")
+    (folder / "manifests" / "down.yaml").write_text(down.replace("  duration: 30s", "  duration: 25s"))
+    fault = {"manifest": "../manifests/down.yaml", "max_targets": 1, "at": "0s", "jitter": "0s"}
+    claimed = changed("assertions", [f"recovery.service_after_end <= {bound}"])
+    text = dump({**claimed, "fault": fault})
+    if not refused:
+        assert read(folder, text).spec.phases.observe_s == 35
+        return
+    complaint = (
+        "phases.observe: expected at least recovery.hold + the bound of recovery.service_after_end = 11s "
+        "after the last fault at 25s, got 35s"
+    )
+    with pytest.raises(InputError, match=re.escape(complaint)):
+        read(folder, text)

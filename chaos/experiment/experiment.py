@@ -28,6 +28,8 @@ from chaos.reading.strict import build
 from chaos.targets.options import Opening, TargetOptions
 from exporters.slo import Objective
 
+_AFTER_END = "recovery.service_after_end"
+
 MANIFEST_COPY = "manifest.yaml"
 """Lies beside the experiment in a run folder, so that the folder can be run again as it is; several are numbered."""
 
@@ -118,7 +120,7 @@ def read_experiment(path: Path, slo: Path | None = None) -> Experiment:
     planned_s = max((max(entry.at_s, entry.until_s or 0.0) for entry in spec.entries), default=0.0)
     problems += [
         *_window_problems(spec),
-        *_observe_problems(spec, first_s, planned_s),
+        *_observe_problems(spec, assertions, first_s, planned_s),
         *_target_problems(spec),
         *claim_problems(spec, assertions),
         *_list_problems(spec),
@@ -129,7 +131,10 @@ def read_experiment(path: Path, slo: Path | None = None) -> Experiment:
         raise document.refusal(problems)
     asked = (Asked(where, entry, path.parent / entry.manifest) for where, entry in _entries(spec))
     injected = read_injections([*asked], spec.target.chosen)
-    if problems := [*injected.problems, *_observe_problems(spec, injected.first_s, injected.last_s)]:
+    if problems := [
+        *injected.problems,
+        *_observe_problems(spec, assertions, injected.first_s, injected.last_s),
+    ]:
         raise document.refusal(problems)
     said_by = next(key for key in ("rate", "profile", "trace") if ("load", key) in document.marks)
     rate_at = f"{path}:{document.marks['load', said_by].line}"
@@ -267,20 +272,21 @@ def _watched_problems(spec: ExperimentSpec) -> Iterator[Problem]:
             yield Problem((*where, *problem.key_path), problem.complaint, problem.value)
 
 
-def _observe_problems(spec: ExperimentSpec, first_s: float, last_s: float) -> Iterator[Problem]:
+def _observe_problems(
+    spec: ExperimentSpec, assertions: Sequence[Assertion], first_s: float, last_s: float
+) -> Iterator[Problem]:
     """Whether a run goes on for long enough: after its first fault began, and after its last one began, or ended."""
-    recovery, observe_s = spec.recovery, spec.phases.observe_s
     if spec.observes:
         return
-    if observe_s < first_s + recovery.within_s + recovery.hold_s:
-        after = duration_text(recovery.within_s + recovery.hold_s)
-        complaint = f"expected at least recovery.within + recovery.hold = {after}"
-        if first_s:
-            complaint += f" after the first fault at {duration_text(first_s)}"
-        yield Problem(("phases", "observe"), complaint, duration_text(observe_s))
-    elif observe_s < last_s + recovery.hold_s:
-        complaint = (
-            f"expected at least recovery.hold = {duration_text(recovery.hold_s)} after the last fault at "
-            f"{duration_text(last_s)}"
-        )
-        yield Problem(("phases", "observe"), complaint, duration_text(observe_s))
+    within_s, hold_s, observe_s = spec.recovery.within_s, spec.recovery.hold_s, spec.phases.observe_s
+    after_end_s = max((one.bound for one in assertions if one.term.name == _AFTER_END), default=0.0)
+    claimed = f" + the bound of {_AFTER_END}" if after_end_s else ""
+    for sum_of, needed_s, which, at_s in (
+        ("recovery.within + recovery.hold", within_s + hold_s, "first", first_s),
+        (f"recovery.hold{claimed}", hold_s + after_end_s, "last", last_s),
+    ):
+        if observe_s < at_s + needed_s:
+            after = f" after the {which} fault at {duration_text(at_s)}" if at_s else ""
+            complaint = f"expected at least {sum_of} = {duration_text(needed_s)}{after}"
+            yield Problem(("phases", "observe"), complaint, duration_text(observe_s))
+            return
