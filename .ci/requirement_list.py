@@ -28,6 +28,8 @@ def main(what: str) -> None:
     ]
     for extra in EXTRAS[what]:
         wanted += pyproject["project"]["optional-dependencies"][extra]
+    if what in ("run", "dev"):
+        wanted.append("uv")
     if what == "dev":
         wanted += pyproject["dependency-groups"]["dev"]
     print(*wanted, sep="\n")

@@ -131,7 +131,15 @@ class Profile(_Strict):
 
     def reason(self, signal: str) -> str | None:
         """Why there is no such series; None when there is one."""
-        return next((text for name, text in self._absences() if name == signal), None)
+        return next(
+            (
+                absence.reason
+                for absence in self.absent
+                for name in absence.signals
+                if fnmatchcase(signal, name)
+            ),
+            None,
+        )
 
     def _absences(self) -> Iterator[tuple[str, str]]:
         for absence in self.absent:

@@ -31,14 +31,15 @@ def read_float_folder(folder: Path) -> tuple[Shape, dict[str, Tensor]]:
     return shape, floats
 
 
-def new_folder(path: Path) -> Path:
-    """That folder, made.
-
-    Raises:
-        ConfigError: it exists and is not empty: nothing is overwritten.
-    """
+def refuse_taken(path: Path) -> None:
+    """Raises ConfigError for a path that exists and is no empty folder: nothing is overwritten."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ConfigError(f"--out: a folder that is new or empty is expected, not {str(path)!r}")
+
+
+def new_folder(path: Path) -> Path:
+    """That folder, made; raises ConfigError as `refuse_taken` does."""
+    refuse_taken(path)
     path.mkdir(parents=True, exist_ok=True)
     return path
 

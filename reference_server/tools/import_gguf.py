@@ -12,13 +12,15 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from reference_server.errors import ConfigError
 from reference_server.models.folder import CONFIG_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from reference_server.models.shapes import Shape, config_json
 from reference_server.models.weights import tensor_sizes, write_weights
-from reference_server.tools.folders import new_folder
+from reference_server.tools.folders import new_folder, refuse_taken
 
 SMOLLM2 = "smollm2"
 SMOLLM2_MISSING = (
@@ -61,6 +63,9 @@ def import_gguf(path: Path, folder: Path) -> Shape:
         from gguf import GGUFReader
     except ImportError:
         raise ConfigError(f"{path}: the library `gguf` is expected: pip install gguf") from None
+    refuse_taken(folder)
+    console = Console(stderr=True)
+    console.print(f"{path.name}: reading")
     try:
         reader = GGUFReader(path)
     except (OSError, ValueError) as error:
@@ -68,12 +73,14 @@ def import_gguf(path: Path, folder: Path) -> Shape:
     fields = _Fields(path, {key: field.contents() for key, field in reader.fields.items()})
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     shape = _shape(fields, tied="output.weight" not in tensors)
-    weights = _weights(path, shape, tensors)
+    weights = _weights(path, shape, tensors, console)
+    console.print("tokenizer")
     tokenizer, settings = _tokenizer(fields)
     new_folder(folder)
     (folder / CONFIG_FILE).write_text(json.dumps(config_json(shape), indent=2) + "\n")
     (folder / TOKENIZER_FILE).write_text(tokenizer)
     (folder / TOKENIZER_CONFIG_FILE).write_text(json.dumps(settings, indent=2) + "\n")
+    console.print(f"writing {folder}")
     write_weights(folder / WEIGHTS_FILE, weights)
     return shape
 
@@ -114,7 +121,7 @@ def _shape(fields: _Fields, *, tied: bool) -> Shape:
     )
 
 
-def _weights(path: Path, shape: Shape, tensors: dict[str, Any]) -> dict[str, Tensor]:
+def _weights(path: Path, shape: Shape, tensors: dict[str, Any], console: Console) -> dict[str, Tensor]:
     from gguf import MODEL_ARCH, get_tensor_name_map
     from gguf.quants import dequantize
 
@@ -122,7 +129,8 @@ def _weights(path: Path, shape: Shape, tensors: dict[str, Any]) -> dict[str, Ten
         raise ConfigError(f"{path}: a plain rotary embedding is expected; tensor rope_freqs.weight scales it")
     names = get_tensor_name_map(MODEL_ARCH.LLAMA, shape.layers)
     weights = {}
-    for name, size in tensor_sizes(shape).items():
+    sizes = tensor_sizes(shape)
+    for name, size in track(sizes.items(), "widening the tensors", len(sizes), console=console):
         theirs = names.get_name(name, try_suffixes=(".weight",))
         if theirs not in tensors:
             raise ConfigError(f"{path}: tensor {theirs} is expected")
