@@ -179,7 +179,9 @@ def test_a_replica_whose_probes_failed_and_pass_again_is_back_at_once() -> None:
     assert traffic.ejector.out == []
 
 
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.05, 0.2, 0.5])
+@pytest.mark.parametrize(
+    "share", [0.01, 0.2, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.0, 0.001, 0.05, 0.5))]
+)
 def test_independent_noise_ejects_less_than_one_healthy_replica_in_10_000_s(share: float) -> None:
     ejected = 0
     for seed in (1, 2):

@@ -1,5 +1,6 @@
 """What the README and the docs tell people to type next is typed here, as printed, and works."""
 
+import json
 import re
 import shlex
 import shutil
@@ -109,13 +110,25 @@ def of_modules() -> Iterator[tuple[str, tuple[str, ...]]]:
 MODULES = sorted({*of_modules()})
 
 
+def verb_of(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The verb that a module is given, where it is given one."""
+    return tuple(word for word in words[:1] if re.fullmatch(r"[a-z][a-z-]+", word))
+
+
 @cache
-def help_of(module: str, *verb: str) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-m", module, *verb, "--help"], capture_output=True, text=True, check=False, cwd=ROOT
-    )
+def helps() -> dict[str, tuple[int, str]]:
+    asked = {asked for module, words in MODULES for asked in ((module,), (module, *verb_of(words)))}
+    line = [sys.executable, "-m", "tests.support.module_helps", json.dumps(sorted(asked))]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
     assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+    found: dict[str, tuple[int, str]] = json.loads(ended.stdout)
+    return found
+
+
+def help_of(module: str, *verb: str) -> str:
+    code, text = helps()[" ".join((module, *verb))]
+    assert code == 0, text
+    return text
 
 
 @pytest.mark.parametrize(("module", "words"), MODULES, ids=[shlex.join((m, *w))[:70] for m, w in MODULES])
@@ -124,7 +137,7 @@ def test_every_option_that_a_page_gives_a_module_is_one_of_its_own(
 ) -> None:
     own = words[: words.index("--")] if "--" in words else words
     whole = help_of(module)
-    verb = tuple(word for word in own[:1] if re.fullmatch(r"[a-z][a-z-]+", word))
+    verb = verb_of(own)
     assert all(re.search(rf"\b{word}\b", whole) for word in verb), f"{module}: {verb}"
     text = whole + (help_of(module, *verb) if verb else "")
     for option in (word for word in own if word.startswith("--")):
