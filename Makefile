@@ -5,8 +5,8 @@ BIN := .venv/bin
 BENCHMARKS := open_versus_closed generator_lag path_overhead proxy_cost network_faults instrumentation_cost highest_rate scrape_cost kill_runner policies replica_step replica_start demo_runs interval_coverage ground_truth million_rows
 SETUP := pyproject.toml constraints.txt .ci/setup $(wildcard .ci/*.py)
 EXPERIMENT ?= chaos/experiments/pod-kill-30.yaml
-# Files of tests at a time: most tests wait for real processes, so that two cores have room for three.
-JOBS ?= 3
+# Files of tests at a time: most tests wait for real processes, so that two cores have room for five.
+JOBS ?= 5
 # Of the nightly run against Kubernetes: .ci/nightly-chaos names them.
 STEP ?= all
 
