@@ -78,7 +78,7 @@ def run(
         "load": {"rate": 40, "arrivals": "constant", "timeouts": {"ttft": "2s", "deadline": "4s"}},
         "phases": {"warmup": "500ms", "baseline": "3s", "observe": "8s"},
         "faults": list(faults),
-        "slo": {"ttft": "500ms", "e2e": "1s"},
+        "slo": {"ttft": "1500ms", "e2e": "2500ms"},
         "recovery": {"window": "1s", "hold": "2s", "within": "3s"},
         "assertions": ["recovery.service <= 3s", "lost_requests <= 400"],
         **changes,

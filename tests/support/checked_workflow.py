@@ -104,7 +104,7 @@ def experiment(folder: Path, *templates: dict[str, Any], **changes: Any) -> Path
         "load": {"rate": 40, "arrivals": "constant", "timeouts": {"ttft": "2s", "deadline": "4s"}},
         "phases": {"warmup": "500ms", "baseline": "3s", "observe": "16s"},
         "fault": {"manifest": "drill.yaml", "max_targets": 1},
-        "slo": {"ttft": "500ms", "e2e": "1s"},
+        "slo": {"ttft": "1500ms", "e2e": "2500ms"},
         "recovery": {"window": "1s", "hold": "2s", "within": "3s"},
         "assertions": ["lost_requests <= 400"],
         **changes,
