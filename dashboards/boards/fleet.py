@@ -210,7 +210,7 @@ def comm_latency() -> Panel:
         f"One small operation with a peer, of the {config.WORST} slowest ways: tcp_rtt is a round trip over TCP, "
         "collectives name themselves. Every step of a sharded model waits for it.",
         "s",
-        (Query(run_queries.comm_latency(0.99), "{{op}} {{scope}} {{peer}}"),),
+        (Query(run_queries.comm_latency(0.99), "{{op}} {{peer}}"),),
         no_value=_NO_COMM,
     )
 
@@ -220,7 +220,7 @@ def comm_failures() -> Panel:
         "Between peers: no answer",
         "Share of the operations that got no answer in time. They have no latency: read both.",
         "percentunit",
-        (Query(run_queries.comm_failure_ratio(), "{{op}} {{scope}} {{peer}}"),),
+        (Query(run_queries.comm_failure_ratio(), "{{op}} {{peer}}"),),
         limit=Limit(config.COMM_FAILURE_RATIO, good="below"),
         maximum=1,
         no_value=_NO_COMM,

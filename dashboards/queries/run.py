@@ -10,7 +10,7 @@ from exporters.series import comm, gateway, run, server
 from exporters.series import probe as probe_series
 from exporters.series.family import Family
 
-_PEER = ("op", "scope", "peer")
+_PEER = ("op", "peer")
 
 
 # The black-box probe.
