@@ -29,7 +29,7 @@ def main(what: str) -> None:
     for extra in EXTRAS[what]:
         wanted += pyproject["project"]["optional-dependencies"][extra]
     if what in ("run", "dev"):
-        wanted.append("uv")
+        wanted.append("uv")  # unpacks each wheel once per machine, where pip does for each clone
     if what == "dev":
         wanted += pyproject["dependency-groups"]["dev"]
     print(*wanted, sep="\n")

@@ -60,6 +60,8 @@ class Reported:
     e2e_p50_ms: float
     e2e_p99_ms: float
     e2e_max_ms: float
+    others: str = ""
+    """Requests that it sent and does not count among its own, with its words for them."""
 
 
 Client = Callable[[Asked, Path], list[Reported]]
@@ -157,6 +159,11 @@ def guidellm(asked: Asked, folder: Path) -> list[Reported]:
         e2e_p50_ms=1000 * e2e["median"],
         e2e_p99_ms=1000 * e2e["percentiles"]["p99"],
         e2e_max_ms=1000 * e2e["max"],
+        others=", ".join(
+            f"{len(benchmark['requests'][kind])} {kind}"
+            for kind in ("errored", "incomplete")
+            if benchmark["requests"][kind]
+        ),
     )
     return [found]
 

@@ -65,7 +65,8 @@ def line(at: str, found: Reported) -> str:
     """One row of the table."""
     figures = (found.ttft_p50_ms, found.itl_p50_ms, found.e2e_p50_ms, found.e2e_p99_ms)
     cells = ("-" if value is None else f"{value:,.1f}" for value in figures)
-    return "| " + " | ".join([at, found.client, str(found.requests), *cells]) + " |"
+    requests = f"{found.requests} ({found.others})" if found.others else str(found.requests)
+    return "| " + " | ".join([at, found.client, requests, *cells]) + " |"
 
 
 def main() -> int:
