@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Reported:
     e2e_p50_ms: float
     e2e_p99_ms: float
     e2e_max_ms: float
-    others: str = ""
+    others: str = field(default="", kw_only=True)
     """Requests that it sent and does not count among its own, with its words for them."""
 
 

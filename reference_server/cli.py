@@ -93,11 +93,9 @@ def _serve(argv: Sequence[str]) -> int:
     for name in unknown_variables(os.environ):
         logging.getLogger(__name__).warning("%s is not a setting of this server: ignored", name)
     # Imported late: --help and a wrong setting need not wait for the HTTP library.
-    from reference_server.event_loop import new_event_loop
     from reference_server.server import run
 
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(run(settings))
+    return asyncio.run(run(settings))
 
 
 def _parser() -> argparse.ArgumentParser:

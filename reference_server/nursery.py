@@ -32,7 +32,6 @@ COMMAND = ("-m", "reference_server")
 NEEDED = (
     "numpy.ma",  # what numpy imports when its set operations are first called
     "numpy.random",  # and when a state is drawn anew
-    "reference_server.event_loop",
     "reference_server.faults.door",  # what local clusters have it import
     "reference_server.loading",
     "reference_server.server",

@@ -98,8 +98,7 @@ class Server:
         await self._runner.setup()
         await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
         self.engine.start()
-        loop = type(self._loop).__module__.partition(".")[0]
-        logger.info("listening host=%s port=%d loop=%s", self._settings.host, self.port, loop)
+        logger.info("listening host=%s port=%d", self._settings.host, self.port)
 
     @property
     def port(self) -> int:

@@ -1,11 +1,9 @@
 """The server as a process of its own, driven by the official OpenAI client and by raw HTTP."""
 
 import json
-import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -186,19 +184,6 @@ def test_the_log_says_when_the_model_is_there_and_what_it_did_not_understand(rep
     log = replica.log.read_text()
     assert "Model initialized" in log
     assert "DS_MISSPELT is not a setting of this server" in log
-
-
-def test_the_api_runs_on_uvloop_where_it_is_installed(replica: Process) -> None:
-    assert re.search(r"listening host=\S+ port=\d+ loop=uvloop", replica.log.read_text())
-
-
-def test_the_api_runs_on_asyncios_own_loop_where_uvloop_is_not_installed(tmp_path: Path) -> None:
-    (tmp_path / "uvloop.py").write_text(
-        "raise ModuleNotFoundError('No module named uvloop', name='uvloop')\n"
-    )
-    with replica_process(tmp_path, PYTHONPATH=str(tmp_path)) as replica:
-        assert re.search(r"listening host=\S+ port=\d+ loop=asyncio", replica.log.read_text())
-        assert events(post(replica, stream=True, max_tokens=3))[-1] == "[DONE]"
 
 
 def test_the_reference_server_is_probed_with_success(replica: Process) -> None:

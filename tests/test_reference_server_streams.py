@@ -4,14 +4,12 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
 import psutil
-import pytest
-import uvloop
 from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,7 +25,6 @@ from reference_server.sequence import Output, TokenSequence
 from reference_server.server import hand_over
 from tests.conftest import Eventually
 
-LOOPS: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop, uvloop.new_event_loop]
 REQUEST = b"POST /v1/completions HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"
 SMALL_BUFFER = 4096
 
@@ -79,11 +76,9 @@ class Scripted:
 
 
 @contextmanager
-def engine_behind(
-    new_loop: Callable[[], asyncio.AbstractEventLoop],
-) -> Iterator[tuple[Scripted, tuple[str, int]]]:
+def engine_behind() -> Iterator[tuple[Scripted, tuple[str, int]]]:
     """An API of one route before a scripted engine, for one request, and its address."""
-    loop = new_loop()
+    loop = asyncio.new_event_loop()
     engine = Scripted(loop)
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -172,11 +167,8 @@ def text_of(events: Sequence[str]) -> str:
     return "".join(json.loads(event)["choices"][0]["text"] for event in events)
 
 
-@pytest.mark.parametrize("new_loop", LOOPS)
-def test_a_token_reaches_its_client_while_the_event_loop_is_busy(
-    new_loop: Callable[[], asyncio.AbstractEventLoop],
-) -> None:
-    with engine_behind(new_loop) as (engine, address), client_of(address) as connection:
+def test_a_token_reaches_its_client_while_the_event_loop_is_busy() -> None:
+    with engine_behind() as (engine, address), client_of(address) as connection:
         received = begin(engine, connection)
         with engine.busy_loop():
             engine.say("three", "", "four")
@@ -187,11 +179,8 @@ def test_a_token_reaches_its_client_while_the_event_loop_is_busy(
     assert len(events) == 6, "one for each text, none for none, and the last"
 
 
-@pytest.mark.parametrize("new_loop", LOOPS)
-def test_a_token_does_not_overtake_one_that_the_event_loop_still_has(
-    new_loop: Callable[[], asyncio.AbstractEventLoop],
-) -> None:
-    with engine_behind(new_loop) as (engine, address), client_of(address) as connection:
+def test_a_token_does_not_overtake_one_that_the_event_loop_still_has() -> None:
+    with engine_behind() as (engine, address), client_of(address) as connection:
         engine.say("one")
         received = up_to("one", connection)
         engine.settle()
@@ -207,11 +196,8 @@ def test_a_token_does_not_overtake_one_that_the_event_loop_still_has(
     assert text_of(events) == "onetwothreefourfive"
 
 
-@pytest.mark.parametrize("new_loop", LOOPS)
-def test_what_a_full_socket_did_not_take_comes_without_another_token(
-    new_loop: Callable[[], asyncio.AbstractEventLoop],
-) -> None:
-    with engine_behind(new_loop) as (engine, address), client_of(address) as connection:
+def test_what_a_full_socket_did_not_take_comes_without_another_token() -> None:
+    with engine_behind() as (engine, address), client_of(address) as connection:
         received = begin(engine, connection)
         engine.say("x" * 1_000_000 + "END")
         received += up_to("END", connection)
@@ -228,7 +214,6 @@ STEPS = st.lists(
 """Of each step how much text it brings, and whether the loop is done before the next."""
 
 
-@pytest.mark.parametrize("new_loop", LOOPS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     steps=STEPS,
@@ -237,7 +222,6 @@ STEPS = st.lists(
     ending=st.sampled_from(["stop", "failure"]),
 )
 def test_bytes_come_in_the_order_of_the_steps_however_slowly_they_are_read(
-    new_loop: Callable[[], asyncio.AbstractEventLoop],
     steps: list[tuple[int, bool]],
     read_from: int,
     at_once: int,
@@ -247,7 +231,7 @@ def test_bytes_come_in_the_order_of_the_steps_however_slowly_they_are_read(
         f"<{number}>" + chr(97 + number) * size if size else "" for number, (size, _) in enumerate(steps)
     ]
     received: list[bytes] = []
-    with engine_behind(new_loop) as (engine, address), client_of(address) as connection:
+    with engine_behind() as (engine, address), client_of(address) as connection:
         reader = threading.Thread(target=lambda: received.append(rest_of(connection, at_once)))
         for number, (text, (_, settles)) in enumerate(zip(texts, steps, strict=True)):
             if number == read_from:
@@ -270,11 +254,8 @@ def test_bytes_come_in_the_order_of_the_steps_however_slowly_they_are_read(
         assert json.loads(last)["error"]["code"] == "unavailable"
 
 
-@pytest.mark.parametrize("new_loop", LOOPS)
-def test_a_client_that_leaves_in_mid_stream_ends_it_and_leaves_no_descriptor(
-    new_loop: Callable[[], asyncio.AbstractEventLoop], eventually: Eventually
-) -> None:
-    with engine_behind(new_loop) as (engine, address):
+def test_a_client_that_leaves_in_mid_stream_ends_it_and_leaves_no_descriptor(eventually: Eventually) -> None:
+    with engine_behind() as (engine, address):
         before = psutil.Process().num_fds()
         with client_of(address) as connection:
             begin(engine, connection)
@@ -286,12 +267,9 @@ def test_a_client_that_leaves_in_mid_stream_ends_it_and_leaves_no_descriptor(
         assert psutil.Process().num_fds() == before
 
 
-@pytest.mark.parametrize("new_loop", LOOPS)
-def test_a_stream_that_nobody_reads_does_not_hold_up_the_engine(
-    new_loop: Callable[[], asyncio.AbstractEventLoop],
-) -> None:
+def test_a_stream_that_nobody_reads_does_not_hold_up_the_engine() -> None:
     texts = [f"<{number}>" + "x" * 5000 for number in range(200)]
-    with engine_behind(new_loop) as (engine, address), client_of(address) as connection:
+    with engine_behind() as (engine, address), client_of(address) as connection:
         for text in texts:
             engine.say(text)
         engine.say("!", finish_reason="length")
