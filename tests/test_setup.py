@@ -137,3 +137,19 @@ def test_a_step_is_one_line_and_shows_the_end_of_its_output_when_it_fails(clone:
     assert re.match(r"setup: counting \.\.\. \d+ s\nsetup: breaking \.\.\. failed\n", done.stdout)
     assert done.stderr.splitlines()[:20] == [str(number) for number in range(481, 501)]
     assert ".venv/setup.log" in done.stderr
+
+
+def test_what_one_clone_unpacked_is_linked_into_the_next_whatever_the_user_told_uv(clone: Path) -> None:
+    settings = folder_index(clone / "index", "2.13.0")
+    uv = Path(sys.executable).parent / "uv"
+    each = (
+        f"list=$PWD/list.txt; pip_offline() {{ :; }}; for name in one two; do {sys.executable} -m venv --without-pip "
+        f"$name/.venv; ln -s {uv} $name/.venv/bin/uv; cp constraints.txt $name; (cd $name; install_wheels); done"
+    )
+    done = setup(clone, f"{WHEELS} fetch; {each}", UV_FIND_LINKS="/nowhere", UV_LINK_MODE="copy", **settings)
+    assert done.returncode == 0, done.stderr
+    [one], [two] = (
+        list((clone / name).glob(".venv/lib/python*/site-packages/torch/__init__.py"))
+        for name in ("one", "two")
+    )
+    assert one.samefile(two)
