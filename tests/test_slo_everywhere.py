@@ -256,6 +256,18 @@ def test_validate_reads_an_experiment_as_held_to_the_file(
     assert "slo.goodput" in told.err
 
 
+def test_what_a_file_of_objectives_makes_wrong_is_told_with_its_value_and_not_the_experiments(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_experiment(tmp_path)
+    slow = tmp_path / "slow.yaml"
+    slow.write_text(re.sub(r"(?m)^e2e: \{bound: [\w.]+", "e2e: {bound: 1m", FILE))
+    assert slow.read_text() != FILE
+    assert aftershock(["validate", str(path), "--slo", str(slow)]) == 2
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if ": slo.e2e: " in line]
+    assert told.endswith("the client gives up before, got '60s'")
+
+
 def test_validate_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert aftershock(["validate"]) == 2
     assert "expected files or folders, or --slo FILE" in capsys.readouterr().err

@@ -12,7 +12,6 @@ from chaos.measuring import design as measuring
 from chaos.measuring.design import Design
 from chaos.measuring.quantiles import needed_for_interval
 from chaos.measuring.recovery_time import Criteria
-from chaos.reading import documents
 from chaos.reading.documents import Problem
 from chaos.reading.quantities import duration_text
 
@@ -34,7 +33,7 @@ def require_decidable(experiment: Experiment) -> None:
         return
     found = [*_problems(experiment.spec, experiment.assertions, rate_per_s)]
     if found:
-        raise documents.read_document(experiment.path).refusal(found)
+        raise experiment.refusal(found)
 
 
 def require_decidable_at(spec: ExperimentSpec, assertions: Sequence[Assertion]) -> None:

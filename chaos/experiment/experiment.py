@@ -1,7 +1,7 @@
 """Reading an experiment: its file, the manifests that it names and its assertions, understood as a whole."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,6 +46,12 @@ class Experiment:
     """File and line of `load.rate`, as its author wrote it."""
     checks: tuple[PlannedCheck, ...] = ()
     """What its Workflows ask."""
+    held_to: Path | None = None
+    """A file of objectives in place of its own."""
+
+    def refusal(self, problems: Iterable[Problem]) -> InputError:
+        """The error that names every problem, with its line in the file."""
+        return with_objectives(documents.read_document(self.path), self.held_to).refusal(problems)
 
     @property
     def target(self) -> TargetOptions:
@@ -109,7 +115,8 @@ def read_experiment(path: Path, slo: Path | None = None) -> Experiment:
     """
     document = documents.read_document(path)
     _refuse_manifest(document)
-    spec = with_its_trace(build(with_objectives(document, slo), ExperimentSpec), path.parent)
+    document = with_objectives(document, slo)
+    spec = with_its_trace(build(document, ExperimentSpec), path.parent)
     assertions, problems = _parsed(spec)
     if found := [*load_problems(spec)]:  # without them it has a rate, or will have one
         problems += found
@@ -138,7 +145,7 @@ def read_experiment(path: Path, slo: Path | None = None) -> Experiment:
         raise document.refusal(problems)
     said_by = next(key for key in ("rate", "profile", "trace") if ("load", key) in document.marks)
     rate_at = f"{path}:{document.marks['load', said_by].line}"
-    return Experiment(path, spec, injected.injections, assertions, rate_at, injected.checks)
+    return Experiment(path, spec, injected.injections, assertions, rate_at, injected.checks, held_to=slo)
 
 
 def _refuse_manifest(document: Document) -> None:

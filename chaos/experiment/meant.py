@@ -4,7 +4,6 @@ from chaos.errors import InputError
 from chaos.experiment.experiment import Experiment
 from chaos.faults.doubts import NO_END, Doubt
 from chaos.faults.occurrence import Planned
-from chaos.reading import documents
 from chaos.reading.documents import Problem
 
 
@@ -36,7 +35,7 @@ def require_meant(experiment: Experiment) -> None:
         doubted += [said(source, doubt) for doubt in refused]
         acceptable += [doubt.name for doubt in refused if doubt.starts]
     if needless:
-        raise documents.read_document(experiment.path).refusal(needless)
+        raise experiment.refusal(needless)
     if doubted:
         names_text = ", ".join(dict.fromkeys(acceptable))
         hint = f"if it is meant, say so beside the manifest in the experiment: accept: [{names_text}]"

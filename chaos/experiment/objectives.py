@@ -40,7 +40,12 @@ def with_objectives(document: Document, given: Path | None) -> Document:
     if given is None and not path.is_file():
         complaint = f"expected a mapping, or the path of a file of objectives; there is none at {path}"
         raise document.refusal([Problem(("slo",), complaint, said)])
-    return replace(document, values={**document.values, "slo": spelled_out(objectives_of(path))})
+    values = {**document.values, "slo": spelled_out(objectives_of(path))}
+    # What stands in the experiment's file is not what is wrong now.
+    marks = {
+        place: mark for place, mark in document.marks.items() if place[:1] != ("slo",) or len(place) == 1
+    }
+    return replace(document, values=values, marks=marks)
 
 
 def spelled_out(objectives: Sequence[Objective], **bounds_s: float) -> dict[str, Any]:

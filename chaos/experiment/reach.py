@@ -6,7 +6,6 @@ from chaos.experiment.experiment import Experiment
 from chaos.experiment.injections import Injection
 from chaos.faults.blast_radius import exceeded, possible, protected
 from chaos.faults.selection import candidates
-from chaos.reading import documents
 from chaos.reading.documents import Problem
 from chaos.targets.options import Planned
 
@@ -28,7 +27,7 @@ def require_within_reach(experiment: Experiment) -> None:
     once = {(one.where, one.planned.fault.name): one for one in experiment.injections}
     found = [problem for one in once.values() for problem in _problems(one, planned)]
     if found:
-        raise documents.read_document(experiment.path).refusal(dict.fromkeys(found))
+        raise experiment.refusal(dict.fromkeys(found))
 
 
 def _problems(injection: Injection, planned: Planned) -> Iterator[Problem]:
