@@ -8,9 +8,10 @@ import tomllib
 from pathlib import Path
 
 EXTRAS = {
-    "run": ["server"],
+    "run": ["server", "dashboards", "cluster", "lint"],  # what the README has typed after the demo
     "dev": ["server", "trained", "gpu", "dashboards", "cluster", "lint"],
     # Of the images in deploy/docker.
+    "server": ["server"],
     "cuda": ["server", "trained", "gpu"],
     "load": [],
     "runner": ["cluster"],
@@ -30,6 +31,8 @@ def main(what: str) -> None:
         wanted += pyproject["project"]["optional-dependencies"][extra]
     if what in ("run", "dev"):
         wanted.append("uv")  # unpacks each wheel once per machine, where pip does for each clone
+    if what == "run":
+        wanted.append("pytest")
     if what == "dev":
         wanted += pyproject["dependency-groups"]["dev"]
     print(*wanted, sep="\n")

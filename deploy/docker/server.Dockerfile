@@ -8,7 +8,7 @@ ENV PATH=/opt/aftershock/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CH
 # What is needed first, and then ourselves: a change of ours fetches nothing again.
 COPY pyproject.toml constraints.txt ./
 COPY .ci/requirement_list.py .ci/requirement_list.py
-RUN python .ci/requirement_list.py run >requirements.txt && pip install -c constraints.txt -r requirements.txt \
+RUN python .ci/requirement_list.py server >requirements.txt && pip install -c constraints.txt -r requirements.txt \
     && python -c "import torch; assert torch.version.cuda is None, 'this torch has CUDA: see PIP_EXTRA_INDEX_URL above'"
 COPY README.md LICENSE ./
 COPY exporters exporters
