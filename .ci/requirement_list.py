@@ -32,7 +32,7 @@ def main(what: str) -> None:
     if what in ("run", "dev"):
         wanted.append("uv")  # unpacks each wheel once per machine, where pip does for each clone
     if what == "run":
-        wanted.append("pytest")
+        wanted += ["pytest", "pytest-timeout"]  # pytest refuses options of ours that no plugin knows
     if what == "dev":
         wanted += pyproject["dependency-groups"]["dev"]
     print(*wanted, sep="\n")
