@@ -60,7 +60,7 @@ def _ttft_tile(phase: Phase, title: str) -> Tile:
 def _recovery_tile(journal: Journal, name: str, title: str) -> Tile:
     recovery = journal.recovery
     terms = {
-        "service": f"{seconds(recovery.service_s)}, 95 %: {_range(recovery)}{story.relapse(recovery)}",
+        "service": f"{seconds(recovery.service_s)}, at least 95 %: {_range(recovery)}{story.relapse(recovery)}",
         "capacity": "all wanted replicas ready and serving",
     }
     untouched = _no_impact(recovery) if name == "service" else "every wanted replica stayed ready"
