@@ -193,7 +193,9 @@ def test_what_follows_a_check_begins_once_that_is_over_and_the_report_tells_what
     assert (found.saw, found.how, found.aborted) == ("status 200", "1 good answer", False)
     assert len(script.asked) == 2, "the first one after one interval"
     one, two = journal.faults
-    assert one.started_s + 2.9 <= two.started_s <= found.ended_s + 0.5
+    assert one.started_s + 2.5 <= two.started_s <= found.ended_s + 0.5, (
+        "either may begin late on a busy machine"
+    )
     assert found.ended_s - found.began_s < 5.0, "long before its deadline"
     assert not beside_lag(journal.reasons)
     plan = json.loads(folder.timetable.read_text())["steps"]
