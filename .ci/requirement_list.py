@@ -16,6 +16,12 @@ EXTRAS = {
     "load": [],
     "runner": ["cluster"],
 }
+BESIDE = {
+    # uv unpacks each wheel once per machine, where pip does for each clone.
+    # pytest refuses options of ours that no plugin knows.
+    "run": ["uv", "pytest", "pytest-timeout"],
+    "dev": ["uv"],
+}
 
 
 def main(what: str) -> None:
@@ -29,10 +35,7 @@ def main(what: str) -> None:
     ]
     for extra in EXTRAS[what]:
         wanted += pyproject["project"]["optional-dependencies"][extra]
-    if what in ("run", "dev"):
-        wanted.append("uv")  # unpacks each wheel once per machine, where pip does for each clone
-    if what == "run":
-        wanted += ["pytest", "pytest-timeout"]  # pytest refuses options of ours that no plugin knows
+    wanted += BESIDE.get(what, [])
     if what == "dev":
         wanted += pyproject["dependency-groups"]["dev"]
     print(*wanted, sep="\n")

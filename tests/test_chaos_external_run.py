@@ -75,7 +75,7 @@ def experiment(folder: Path, url: str, pid: int, **changes: Any) -> Path:
         "load": {"rate": 60, "arrivals": "constant", "timeouts": {"ttft": "4s", "deadline": "8s"}},
         "phases": {"warmup": "1s", "baseline": "4s", "observe": "9s"},
         "fault": {"manifest": "pause.yaml", "max_targets": 1},
-        "slo": {"ttft": "1500ms", "e2e": "2500ms"},
+        "slo": {"ttft": "500ms", "e2e": "1s"},
         "recovery": {"window": "1s", "hold": "2s", "within": "5s"},
         "assertions": ["recovery.service <= 4s", "recovery.service_after_end <= 2s", "disturbances == 1"],
         **changes,

@@ -41,7 +41,7 @@ SMALL = {
     "load": {"rate": 40, "arrivals": "constant", "timeouts": {"ttft": "2s", "deadline": "4s"}},
     "phases": {"warmup": "500ms", "baseline": "2s", "observe": "4s"},
     "fault": {"manifest": "delay.yaml", "max_targets": 1},
-    "slo": {"ttft": "1s", "e2e": "1500ms"},
+    "slo": {"ttft": "500ms", "e2e": "1s"},
     "recovery": {"window": "1s", "hold": "1s", "within": "2s"},
     "assertions": ["recovery.service <= 3s", "lost_requests <= 400"],
 }

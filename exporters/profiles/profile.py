@@ -131,15 +131,10 @@ class Profile(_Strict):
 
     def reason(self, signal: str) -> str | None:
         """Why there is no such series; None when there is one."""
-        return next(
-            (
-                absence.reason
-                for absence in self.absent
-                for name in absence.signals
-                if fnmatchcase(signal, name)
-            ),
-            None,
-        )
+        for absence in self.absent:
+            if any(fnmatchcase(signal, pattern) for pattern in absence.signals):
+                return absence.reason
+        return None
 
     def _absences(self) -> Iterator[tuple[str, str]]:
         for absence in self.absent:
