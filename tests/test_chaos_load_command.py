@@ -114,9 +114,8 @@ def test_a_sweep_says_how_much_is_carried_and_where_the_knee_is(
     assert [level["rate_per_s"] for level in record["levels"]] == [4, 8, 60]
     assert [level["carried"] for level in record["levels"]] == [True, True, False]
     assert record["highest_per_s"] == 8
-    assert record["knee_per_s"] in (4, 8), (
-        "on a busy machine what is carried may be slower than at half the rate"
-    )
+    powers = {level["rate_per_s"]: level["good_per_s"] / level["e2e"]["mean_s"] for level in record["levels"]}
+    assert record["knee_per_s"] == max(powers, key=powers.__getitem__) < 60
     assert "highest rate within the objectives is 8/s" in ended.stdout
     assert f"knee is at {record['knee_per_s']:g}/s" in ended.stdout
     assert ended.stderr.count("goodput") == 3, "each level is told when it is over"

@@ -1,11 +1,13 @@
 """A network fault on the local target: it is proved from outside, hits whom it names, blinds a scrape, and ends."""
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from chaos.prometheus import PrometheusClient
 from chaos.targets import Replica
 from chaos.targets.effects import Bucket, Link, Traffic
 from chaos.targets.local.target import LocalTarget
@@ -197,14 +199,26 @@ def test_a_partition_blinds_the_scrape_of_its_victim_and_the_run_says_from_when_
         lambda: all(kinds(scraped, each.name)[-1] != "scrape_lost" for each in scraped.replicas()),
         within_s=30,
     )
-    before = kinds(scraped, bystander.name)
     scraped.aim("blind#1", [Link(CUT, CUT)], [victim])
     scraped.inject("blind#1", [victim])
     eventually(lambda: kinds(scraped, victim.name)[-1] == "scrape_lost", within_s=30)
+    lost_s = time.time()
+    eventually(lambda: reached_at_s(scraped, bystander) > lost_s, within_s=30)
+    eventually(lambda: kinds(scraped, bystander.name)[-1] != "scrape_lost", within_s=30)
     assert named(scraped, victim.name) == victim, "its probes pass: it is ready all the while"
+    assert reached_at_s(scraped, victim) == 0
+    assert kinds(scraped, victim.name)[-1] == "scrape_lost"
     scraped.recover("blind#1")
     eventually(lambda: kinds(scraped, victim.name)[-1] == "scrape_back", within_s=30)
-    assert kinds(scraped, bystander.name) == before
+
+
+def reached_at_s(target: LocalTarget, replica: Replica) -> float:
+    """Unix seconds of Prometheus' last scrape of a replica, 0 if that failed."""
+    url = target.endpoints().prometheus_url
+    assert url is not None
+    last = f'up{{pod="{replica.name}"}}'
+    series = PrometheusClient(url).instant(f"timestamp({last}) and {last} == 1", time.time())
+    return max((each.value for each in series), default=0.0)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5])

@@ -314,6 +314,10 @@ class _Handler(BaseHTTPRequestHandler):
             hits = (each for each in self.api.failures if each.hits(request.method, self.path))
             failure = next(hits, None)
             if failure is None:
+                if (
+                    asked.verb == "watch"
+                ):  # from here on `cut` ends it, or a failure meets the next: none slips through
+                    self.api._streams.add(self.connection)
                 return
             failure.times -= 1
         if failure.too_late:
@@ -361,11 +365,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("transfer-encoding", "chunked")
-        self.end_headers()
-        with self.api.store.changed:
-            self.api._streams.add(self.connection)
         try:
             with suppress(OSError):
+                self.end_headers()
                 for frame in self._frames(asked, query):
                     line = json.dumps(frame).encode() + b"\n"
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
