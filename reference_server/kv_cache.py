@@ -7,6 +7,7 @@ it; a longer neighbour only adds pages that are masked.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -68,7 +69,7 @@ class KVCache:
         self.layers = torch.zeros(size, device=device, dtype=dtype).unbind()
         """The lines of each layer."""
 
-    @property
+    @cached_property
     def arrays(self) -> Sequence[NDArray[np.float32]]:
         """The lines of each layer, in float32 on the CPU, as numpy sees the same memory."""
         return [lines.numpy() for lines in self.layers]
