@@ -9,7 +9,8 @@ import pytest
 from chaos.errors import InputError
 from chaos.faults.objects import read_manifest
 from chaos.faults.occurrence import Planned
-from tests.support.kubernetes_answers import ABSENT, Answer, answers, differences, files
+from tests.support.given_data import ABSENT
+from tests.support.kubernetes_answers import Answer, answers, differences, files
 
 ANSWERS = [*answers()]
 FILES = [*files()]

@@ -14,7 +14,7 @@ from chaos.faults.kinds import KINDS
 from chaos.faults.manifest import CHAOS_MESH
 from chaos.faults.schedule import ScheduleObject
 from chaos.faults.workflow_object import WorkflowObject
-from tests.support.kubernetes_answers import ABSENT, FOLDER
+from tests.support.given_data import ABSENT, FOLDER
 
 CRDS = sorted((FOLDER / "chaos-mesh" / "crds").glob("*.yaml"))
 SHIPPED = sorted((Path(__file__).parent.parent / "chaos" / "manifests").glob("*.yaml"))

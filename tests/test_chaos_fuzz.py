@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from chaos.errors import InputError
 from chaos.experiment.experiment import Experiment, read_file
 from chaos.experiment.meant import require_meant
-from tests.support.kubernetes_answers import FOLDER
+from tests.support.given_data import ABSENT, FOLDER
 
 ROOT = Path(__file__).parent.parent
 PLACES = ("chaos/experiments", "chaos/manifests")
@@ -188,6 +188,6 @@ def test_five_thousand_files_with_other_values_are_read_or_refused(folder: Path,
 @pytest.mark.parametrize("path", CORPUS or [None], ids=lambda path: path.name if path else "absent")
 def test_a_file_of_chaos_mesh_is_read_or_refused(path: Path | None) -> None:
     if path is None:
-        pytest.skip(f"no corpus at {FOLDER}")
+        pytest.skip(ABSENT)
     refused = refusal(path)
     assert not refused or refused.startswith(str(path))

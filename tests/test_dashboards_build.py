@@ -249,6 +249,17 @@ def test_an_error_budget_is_a_round_number() -> None:
     assert budget(slo.TTFT) == 0.01
 
 
+def test_a_factor_is_drawn_in_hundredths_up_to_1_at_least_so_that_none_shows_the_rounding_of_floats() -> None:
+    factors = [
+        panel["fieldConfig"]["defaults"]
+        for page in PAGES.values()
+        for panel in panels(page)
+        if panel["fieldConfig"]["defaults"]["unit"] == "suffix:x"
+    ]
+    assert factors
+    assert {(each["decimals"], each["custom"]["axisSoftMax"]) for each in factors} == {(2, 1)}
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_charts_of_one_width_begin_and_end_their_time_at_one_place(name: str) -> None:
     shapes: dict[tuple[int, str], set[tuple[int, str, int | None]]] = {}

@@ -143,6 +143,17 @@ def test_a_fault_in_a_picture_is_named_with_its_panel(
     assert any(complaint in problem for problem in judged(drawn)), judged(drawn)
 
 
+def test_a_panel_with_decimals_of_its_own_is_held_to_those() -> None:
+    drawn, hundredths = copy.deepcopy(GOOD), copy.deepcopy(DASHBOARD)
+    latency(drawn)["frames"][0] = frame("A", "P50", 0.0032)
+    latency(drawn)["legend"][0][3] = "0.00 s"
+    said = "panel 'Latency': 'P50' is 0.0032 and drawn as '0.00 s'"
+    assert said in judged(drawn)
+    panel = next(panel for panel in hundredths["panels"] if panel["title"] == "Latency")
+    panel["fieldConfig"]["defaults"]["decimals"] = 2
+    assert problems(hundredths, drawn, Expected(faults=[FAULT])) == []
+
+
 @pytest.mark.parametrize(
     ("drawn", "unit", "value"),
     [

@@ -12,8 +12,9 @@ from loadtests.spec import LoadSpec
 from loadtests.traffic.figures import coefficient_of_variation, quantile
 from loadtests.traffic.trace_formats import read_trace
 from loadtests.traffic.traces import Trace, window
+from tests.support.given_data import ABSENT, FOLDER
 
-REAL = Path(__file__).parent.parent.parent / "shared" / "data" / "traces"
+REAL = FOLDER / "traces"
 AZURE = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 BURST = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
 
@@ -236,7 +237,7 @@ def test_a_file_that_is_not_text_is_refused_by_name(file: Path) -> None:
         planned(file, 1.0)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="no real traces beside the project")
+@pytest.mark.skipif(not REAL.is_dir(), reason=ABSENT)
 @pytest.mark.parametrize(
     ("name", "rows", "rate_per_s", "cv", "lengths", "notices"),
     [

@@ -56,8 +56,10 @@ _WIDE = 12
 """Columns from which on there is room for a legend beside the chart."""
 _MEANT = {"{{outcome}}": _OUTCOMES, "{{verdict}}": _VERDICTS}
 """By the legend that names them."""
-_SOFT_MAXIMUM = {"percentunit": 0.05, "reqps": 1, "short": 1}
+_SOFT_MAXIMUM = {"percentunit": 0.05, "reqps": 1, "short": 1, "suffix:x": 1}
 """Where an axis ends at least: Grafana draws nothing but zeros from 0 to 100, and a share up to 10000 %."""
+_DECIMALS = {"suffix:x": 2}
+"""Elsewhere Grafana chooses: of a factor that is 0 but for the rounding of floats it shows that rounding, 2e-14."""
 
 
 def render(definition: Dashboard) -> str:
@@ -122,6 +124,8 @@ def _panel(panel: Panel) -> Builder:
             )
     builder.title(panel.title).description(panel.description).datasource(_SOURCE).unit(panel.unit)
     builder.span(panel.width).height(panel.height).min(0).no_value(panel.no_value)
+    if panel.unit in _DECIMALS:
+        builder.decimals(_DECIMALS[panel.unit])
     builder.thresholds(_thresholds(panel.limit, plain="blue" if panel.kind == "bargauge" else "text"))
     if panel.maximum is not None:
         builder.max(panel.maximum)

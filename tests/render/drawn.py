@@ -131,6 +131,7 @@ def _values(panel: Json, facts: Facts) -> Iterable[str]:
             yield f"it shows {shown} in place of the names {names}"
         return
     unit = panel["fieldConfig"]["defaults"]["unit"]
+    step = 10.0 ** -panel["fieldConfig"]["defaults"].get("decimals", 4)
     axis = [each["text"] for each in facts["axes"] if not _TIME.fullmatch(each["text"])]
     columns = [text for row in facts["legend"] for text in row[2:]]
     figures = [figure["text"] for figure in facts["figures"]]
@@ -145,7 +146,7 @@ def _values(panel: Json, facts: Facts) -> Iterable[str]:
     yield from (
         f"{name!r} is {last.get(name)} and drawn as {text!r}"
         for name, text in _last_drawn(panel, facts)
-        if not _says(text, unit, last.get(name))
+        if not _says(text, unit, last.get(name), step)
     )
 
 
@@ -158,12 +159,12 @@ def _last_drawn(panel: Json, facts: Facts) -> Iterable[tuple[str, str]]:
         yield from ((row[1], row[column]) for row in facts["legend"] if len(row) > column)
 
 
-def _says(text: str, unit: str, value: float | None) -> bool:
+def _says(text: str, unit: str, value: float | None, step: float) -> bool:
     drawn = value_of(text, unit)
     if drawn is None or value is None:
         return False
-    # Small shares are drawn with few digits, however small they are.
-    return math.isclose(drawn, value, rel_tol=_ROUNDING, abs_tol=1e-4)
+    # Small values are drawn with few digits, however small they are.
+    return math.isclose(drawn, value, rel_tol=_ROUNDING, abs_tol=step)
 
 
 def _clipping(facts: Facts) -> Iterable[str]:

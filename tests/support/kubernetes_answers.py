@@ -1,18 +1,15 @@
 """What an API server with Chaos Mesh answered to manifests: small ones here, its own files beside the checkout."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(
-    os.environ.get("AFTERSHOCK_TEST_DATA") or Path(__file__).parent.parent.parent.parent / "shared" / "data"
-)
+from tests.support.given_data import FOLDER
+
 RECORD = Path(__file__).parent.parent / "data" / "kubernetes" / "admission.json"
 """`python -m tests.cluster_admission` asks a live server again."""
-ABSENT = f"no recorded answers of an API server at {FOLDER} (AFTERSHOCK_TEST_DATA names another folder)"
 
 
 @dataclass(frozen=True)
