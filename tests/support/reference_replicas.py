@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reference_server.batch import Backend, Drawn, Piece
     from reference_server.core import Core, Outputs
 
-STARTED = r"metrics host=\S+ port=(\d+)[\s\S]*listening host=\S+ port=(\d+)[\s\S]*Model initialized"
+STARTED = r"(?s)(?=.*Model initialized).*metrics host=\S+ port=(\d+)\n.*listening host=\S+ port=(\d+)\n"
 
 
 ONE_THREAD = {"DS_TORCH_THREADS": "1"}
