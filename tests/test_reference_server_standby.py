@@ -58,7 +58,10 @@ class Front:
 
 @contextmanager
 def front(address: Path, log: Path, *options: str, **environ: str) -> Iterator[Front]:
-    parent = next(one for one in psutil.process_iter() if one.pid != os.getpid() and keeps(one, address))
+    # Replicas have the command line of what they are forks of, and numbers begin anew: the first is not the lowest.
+    parent = min(
+        (one for one in psutil.process_iter() if keeps(one, address)), key=psutil.Process.create_time
+    )
     before = set(parent.children())
     ports = ["--host", "127.0.0.1", "--port", "0", "--metrics-port", "0"]
     command = [*SERVER, "--from", str(address), *ports, *options]
