@@ -25,6 +25,8 @@ _CONTRADICTS = 3.841
 _CONTRADICTS_EARLIER = 6.635
 """The 99 % point: a bad request of the noise right behind a disturbance must not make it seem to end later."""
 _RUNS_LOOKED_AT = 200
+_EVEN = 1e-9
+"""Sums that differ by less are equal, but for the rounding of floats, which hangs on where a sequence begins."""
 PRUDENT = 0.75
 """Confidence that the baseline's share of bad requests is not higher than it is taken to be."""
 
@@ -86,14 +88,14 @@ def stretches(bad: Flags, tolerated: float, least: float) -> list[Stretch]:
     stretches longer, or more. Each goes back no further than it must to pile up that much.
     """
     starts, ends = _runs(bad)
-    sums = np.concatenate([[0.0], np.cumsum(np.where(bad, 1 - tolerated, -tolerated))])
+    sums = np.concatenate([[0], np.cumsum(bad)]) - tolerated * np.arange(len(bad) + 1)
     tops, lows = sums[ends + 1].tolist(), sums[starts].tolist()
     found: list[Stretch] = []
     open_runs: list[tuple[float, float]] = []
     """Of earlier runs: their sum, and the lowest one before it since a higher one."""
     for run, (top, low_before) in enumerate(zip(tops, lows, strict=True)):
         low = low_before
-        while open_runs and open_runs[-1][0] < top:
+        while open_runs and open_runs[-1][0] < top - _EVEN:
             low = min(low, open_runs.pop()[1])
         open_runs.append((top, low))
         if top - low < least:
