@@ -75,20 +75,20 @@ def threshold(noise: Noise, tolerated: float, n: int) -> float | None:
 
 def peak(bad: Flags, tolerated: float) -> float:
     """The most that the requests of a sequence piled up anywhere."""
-    sums = np.cumsum(np.where(bad, 1 - tolerated, -tolerated))
-    lows = np.minimum.accumulate(np.concatenate([[0.0], sums]))[:-1]
-    return float(np.max(sums - lows, initial=0.0))
+    sums = _sums(bad, tolerated)
+    return float(np.max(sums - np.minimum.accumulate(sums)))
 
 
 def stretches(bad: Flags, tolerated: float, least: float) -> list[Stretch]:
     """The disturbed stretches of a sequence, in order and apart: those that piled up at least `least`.
 
     A run of bad requests ends one if it is the end of requests that piled up so much, and every later part of these has
-    more than the tolerated share of bad ones: what was before adds nothing. So a request that turns bad can only make
-    stretches longer, or more. Each goes back no further than it must to pile up that much.
+    more than the tolerated share of bad ones: what was before adds nothing, and of equal sums the first counts. So a
+    request that turns bad can only make stretches longer, or more. Each goes back no further than it must to pile up
+    that much.
     """
     starts, ends = _runs(bad)
-    sums = np.concatenate([[0], np.cumsum(bad)]) - tolerated * np.arange(len(bad) + 1)
+    sums = _sums(bad, tolerated)
     tops, lows = sums[ends + 1].tolist(), sums[starts].tolist()
     found: list[Stretch] = []
     open_runs: list[tuple[float, float]] = []
@@ -164,7 +164,7 @@ def earliest_end(bad: Flags, stretch: Stretch, tolerated: float, least: float) -
     which a share can fall within them, one that had passed below the tolerated share by then is no contradiction
     (likelihood ratio of isotonic fits: Banerjee and Wellner, Annals of Statistics 29, 2001).
     """
-    piled = np.cumsum(np.where(bad[stretch.first : stretch.last + 1], 1 - tolerated, -tolerated)[::-1])
+    piled = _sums(bad[stretch.first : stretch.last + 1][::-1], tolerated)[1:]
     enough = np.flatnonzero(piled >= min(least, float(np.max(piled))))
     place, left = stretch.last, _CONTRADICTS_EARLIER
     for k, n in reversed(_falling(bad[stretch.last - int(enough[0]) : stretch.last + 1])):
@@ -206,6 +206,11 @@ def share_at_most(bad: int, n: int, confidence: float) -> float:
 def chance_below(k: int, n: int, probability: float) -> float:
     """P(Binomial(n, probability) < k)."""
     return binomial_at_most(k - 1, n, probability) if k > 0 else 0.0
+
+
+def _sums(bad: Flags, tolerated: float) -> Floats:
+    """The running sum before the first request and after each: no error of rounding adds up over a long sequence."""
+    return np.asarray(np.concatenate([[0], np.cumsum(bad)]) - tolerated * np.arange(len(bad) + 1))
 
 
 def _runs(flags: Flags) -> tuple[Ints, Ints]:

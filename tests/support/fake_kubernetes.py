@@ -262,6 +262,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._say(201 if asked.verb == "create" else 200, self._answer(asked, request))
         except RefusalError as refusal:
             self._say(refusal.status, refusal.body, getattr(refusal, "retry_after_s", None))
+        finally:
+            with self.api.store.changed:
+                self.api._streams.discard(self.connection)
 
     def _quiet(self) -> None:
         while self.api._silent.is_set():
@@ -362,21 +365,17 @@ class _Handler(BaseHTTPRequestHandler):
             }
 
     def _watch(self, asked: _Asked, query: Mapping[str, str]) -> None:
+        self.close_connection = True
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("transfer-encoding", "chunked")
-        try:
-            with suppress(OSError):
-                self.end_headers()
-                for frame in self._frames(asked, query):
-                    line = json.dumps(frame).encode() + b"\n"
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-                    self.wfile.flush()
-                self.wfile.write(b"0\r\n\r\n")
-        finally:
-            self.close_connection = True
-            with self.api.store.changed:
-                self.api._streams.discard(self.connection)
+        with suppress(OSError):
+            self.end_headers()
+            for frame in self._frames(asked, query):
+                line = json.dumps(frame).encode() + b"\n"
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                self.wfile.flush()
+            self.wfile.write(b"0\r\n\r\n")
 
     def _frames(self, asked: _Asked, query: Mapping[str, str]) -> Iterator[Object]:
         store = self.api.store
