@@ -113,7 +113,7 @@ def test_the_page_is_one_file_that_reaches_for_nothing_and_escapes_what_it_shows
 
 
 def test_a_trial_keeps_how_many_requests_its_figures_rest_on() -> None:
-    path = Path(__file__).parents[1] / "docs/data/pod-kill-30-gpu-warm/journal-1.json"
+    path = Path(__file__).parents[1] / "docs/data/pod-kill-30-gpu-warm/now-1.json"
     counted = {phase["name"]: phase["n"] for phase in json.loads(path.read_text())["phases"]}
     kept = completed(trial(1, None, Verdict.PASSED), path)
     assert (kept.requests_in_baseline, kept.requests_in_fault) == (counted["baseline"], counted["fault"])

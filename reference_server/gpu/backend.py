@@ -112,11 +112,16 @@ class GpuBackend:
             self._prepared, self.graphs.replayed, self.graphs.eager = True, 0, 0
 
     def launch(self, step: NDArray[np.int32], layers: Sequence[int]) -> None:
-        """Launch a narrow step of these layers kernel by kernel, and the draw that no graph holds."""
+        """Launch a narrow step of these layers kernel by kernel."""
         with torch.inference_mode():
-            inputs = torch.from_numpy(step).to(self.device)
-            _, logits = self._compute_narrow(inputs, layers)
-            self._draw(logits, [0.5] * step.shape[1], inputs[4:], inputs[1], inputs[3])
+            self._compute_narrow(torch.from_numpy(step).to(self.device), layers)
+
+    def launch_nucleus(self) -> None:
+        """Launch the draw that no graph holds, kernel by kernel too."""
+        with torch.inference_mode():
+            inputs = torch.from_numpy(self.empty_step(1)).to(self.device)
+            logits = torch.zeros((2, 1, self._forbidden.shape[1]), device=self.device)
+            self._draw(logits, [0.5], inputs[4:], inputs[1], inputs[3])
 
     @property
     def fewest_wide(self) -> int:

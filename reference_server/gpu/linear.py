@@ -7,6 +7,7 @@ unpacked, split over their inputs so that all processors read; above, and for al
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -165,6 +166,7 @@ class Linear:
         return out
 
 
+@cache
 def processors(device: torch.device) -> int:
     """How many multiprocessors share a kernel's programs."""
     return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 4

@@ -131,6 +131,11 @@ class GpuModel:
         found = {tuple(matrix.groups for matrix in layer.matrices): i for i, layer in enumerate(self._layers)}
         return sorted(found.values())
 
+    @property
+    def matrices(self) -> Sequence[Linear]:
+        """Those of the layers that stand for all, and the head."""
+        return [*(matrix for i in self.kinds for matrix in self._layers[i].matrices), self._head]
+
     def form(self, rows: int) -> Hashable:
         """How so many rows are multiplied: a step of the form of another needs no other kernels."""
         return tuple(matrix.tiling(rows) for i in self.kinds for matrix in self._layers[i].matrices)

@@ -8,6 +8,7 @@ those that draw: here is a step for every form that these numbers can lead to.
 import logging
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import product
@@ -88,8 +89,10 @@ def warm_up(backend: "GpuBackend") -> None:
     model, reach, sizes = backend.model, backend.reach, graph_sizes(backend.graphs.limit)
     wide = wide_steps(model, reach, backend.fewest_wide)
     with _stage("kernels", f"sizes={sizes[0]}-{sizes[-1]} wide={len(wide)}"), _compiling(backend):
-        for rows in sizes:
-            backend.launch(backend.empty_step(rows), model.kinds)
+        with _libraries_loaded(backend, sizes[-1]):
+            for rows in sizes:
+                backend.launch(backend.empty_step(rows), model.kinds)
+        backend.launch_nucleus()
         for step, sampling in product(wide, (LIKELIEST, NUCLEUS)):
             pieces = _pieces(step, sampling, backend.blocks)
             backend.compute(pieces, step.widths, narrow=False, layers=model.kinds)
@@ -103,6 +106,30 @@ def warm_up(backend: "GpuBackend") -> None:
         for rows in sizes:
             step = Step(reach.spread(rows), 1)
             backend.compute(_pieces(step, NUCLEUS, backend.blocks), step.widths, narrow=True).tokens()
+
+
+@contextmanager
+def _libraries_loaded(backend: "GpuBackend", rows: int) -> Iterator[None]:
+    """Beside the block: torch's kernels for sorting and multiplying, which wait for the driver; ours, for Python."""
+    with ThreadPoolExecutor(2) as pool:
+        loads = [pool.submit(_sort, backend), pool.submit(_multiply, backend, rows)]
+        yield
+        for load in loads:
+            load.result()
+
+
+@torch.inference_mode()
+def _sort(backend: "GpuBackend") -> None:
+    logits = torch.ones((1, backend.model.shape.vocabulary), device=backend.device)
+    sampling.nucleus(logits, logits[:, 0], logits[:, 0] / 2, logits == 0)
+
+
+@torch.inference_mode()
+def _multiply(backend: "GpuBackend", rows: int) -> None:
+    for matrix in backend.model.matrices:
+        if matrix.scales is None and matrix.tiling(rows) is None:
+            inputs = matrix.values.shape[1]
+            matrix.sums(torch.ones((rows, inputs), dtype=matrix.dtype, device=backend.device))
 
 
 @contextmanager
