@@ -192,10 +192,16 @@ def write_gguf(path: Path, folder: Path, *, pre: str = "smollm") -> None:
     writer.close()
 
 
-def test_a_gguf_becomes_a_folder_with_the_same_weights_and_tokens(folder: Path, tmp_path: Path) -> None:
+def test_a_gguf_becomes_a_folder_with_the_same_weights_and_tokens(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_gguf(tmp_path / "it.gguf", folder)
     assert main(["import-gguf", str(tmp_path / "it.gguf"), "--out", str(tmp_path / "out")]) == 0
     (shape, weights), (imported_shape, imported) = read_folder(folder), read_folder(tmp_path / "out")
+    parameters = sum(weight.numel() for weight in weights.values() if isinstance(weight, torch.Tensor))
+    said = capsys.readouterr().out
+    assert f"{parameters / 1e6:.1f} million parameters in {shape.layers} layers" in said
+    assert f"--model-path {tmp_path / 'out'}" in said
     assert (imported_shape.layers, imported_shape.eos) == (shape.layers, (SHAPE["eos_token_id"],))
     for name, weight in weights.items():
         found = imported[name]

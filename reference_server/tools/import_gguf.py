@@ -6,6 +6,7 @@ The weights are what the file's quantisation left of them: nothing is regained b
 import argparse
 import importlib.util
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,7 +38,12 @@ def main(argv: Sequence[str]) -> None:
     arguments = parser.parse_args(argv)
     path = smollm2_file() if arguments.source == SMOLLM2 else Path(arguments.source)
     shape = import_gguf(path, arguments.out)
-    print(f"{arguments.out}: {shape}")
+    parameters = sum(math.prod(size) for size in tensor_sizes(shape).values())
+    print(
+        f"{arguments.out}: {parameters / 1e6:,.1f} million parameters in {shape.layers} layers, "
+        f"{shape.vocabulary:,} tokens, context {shape.max_context:,}\n"
+        f"serve it: python -m reference_server --model-path {arguments.out}"
+    )
 
 
 def smollm2_file() -> Path:
