@@ -34,13 +34,13 @@ def is_small(weights: Weights) -> bool:
 
 
 class Layer(NamedTuple):
-    """One layer's weights; projections are (input, output), those with the same input fused."""
+    """One layer's weights, (input, output), those with the same input fused; a norm's are in the matrix after it."""
 
-    attention_norm: Floats
-    query_key_value: Floats
+    attention: Floats
+    """To queries and keys as `crossed` has them, then to queries, keys and values."""
     attention_output: Floats
-    feed_forward_norm: Floats
     gate_up: Floats
+    """To half of the gate, and to what it lets through."""
     down: Floats
 
 
@@ -65,61 +65,64 @@ class SmallModel:
             plain: Floats = weight.float().numpy()
             return plain
 
-        def fused(*names: str) -> Floats:
-            return np.ascontiguousarray(np.concatenate([array(name) for name in names]).T)
+        def after_norm(norm: str, *matrices: Floats) -> Floats:
+            # A row's length is the root of the sum of its squares here, not of their mean.
+            gain = array(norm) * np.float32(shape.hidden**0.5)
+            return np.ascontiguousarray((np.concatenate(matrices) * gain).T)
 
-        # A row's length is the root of the sum of its squares here, not of their mean.
-        def norm(name: str) -> Floats:
-            return array(name) * np.float32(shape.hidden**0.5)
+        def layer(i: int) -> Layer:
+            query, key, value, output = (array(layer_name(i, f"self_attn.{part}_proj")) for part in "qkvo")
+            query = query * np.float32(shape.head_dim**-0.5)
+            gate, up, down = (array(layer_name(i, f"mlp.{part}_proj")) for part in ("gate", "up", "down"))
+            turned = (crossed(query, shape.head_dim), crossed(key, shape.head_dim))
+            return Layer(
+                after_norm(layer_name(i, "input_layernorm"), *turned, query, key, value),
+                np.ascontiguousarray(output.T),
+                after_norm(layer_name(i, "post_attention_layernorm"), gate * np.float32(0.5), up),
+                np.ascontiguousarray(down.T),
+            )
 
         self.shape = shape
-        self._layers = [
-            Layer(
-                norm(layer_name(i, "input_layernorm")),
-                fused(*(layer_name(i, f"self_attn.{part}_proj") for part in "qkv")),
-                fused(layer_name(i, "self_attn.o_proj")),
-                norm(layer_name(i, "post_attention_layernorm")),
-                fused(layer_name(i, "mlp.gate_proj"), layer_name(i, "mlp.up_proj")),
-                fused(layer_name(i, "mlp.down_proj")),
-            )
-            for i in range(shape.layers)
-        ]
+        self._layers = [layer(i) for i in range(shape.layers)]
         self._embedding = array(EMBEDDING)
-        self._final_norm = norm(FINAL_NORM)
-        self._head = fused(EMBEDDING if shape.tied_head else HEAD)
-        self._rotation: Floats = rotary_table(shape, context).float().numpy()
+        self._head = after_norm(FINAL_NORM, array(EMBEDDING if shape.tied_head else HEAD))
+        # Signed sines, then cosines.
+        self._rotation: Floats = rotary_table(shape, context).flip(1).float().numpy()
         self._floor = np.float32(shape.hidden * shape.norm_epsilon)
         # In a layer's cache a block has a line per KV head for keys, then as many for values.
         self._block_lines = np.arange(2 * shape.kv_heads).reshape(2, 1, shape.kv_heads, 1)
+        self._line_starts = np.arange(2 * shape.kv_heads) * BLOCK_TOKENS
         self._order = np.arange(-(-context // PAGE_TOKENS) * PAGE_TOKENS)
 
     def logits(self, rows: Sequence[Row], cache: KVCache) -> Floats:
         """What `Model.logits` gives: keys and values go into the cache, logits of the sampled rows come back."""
-        positions = [row.position for row in rows]
-        turn, spans, writes = self._rotation[positions], self._spans(rows), self._writes(rows)
+        turn = self._rotation.take([row.position for row in rows], axis=0)
+        spans, writes = self._spans(rows), self._writes(rows)
         filling = [0] * (tiles_for(len(rows)) * TILE_ROWS - len(rows))
-        hidden = self._embedding[[row.token for row in rows] + filling].reshape(
-            -1, TILE_ROWS, self.shape.hidden
-        )
+        hidden = self._embedding.take([row.token for row in rows] + filling, axis=0)
+        hidden = hidden.reshape(-1, TILE_ROWS, self.shape.hidden)
+        # Rows that only fill a tile attend to nothing.
+        attended = np.zeros((*hidden.shape[:2], self.shape.heads * self.shape.head_dim), dtype=np.float32)
         for layer, lines in zip(self._layers, cache.arrays, strict=True):
-            mixed = self._normed(hidden, layer.attention_norm) @ layer.query_key_value
-            attended = self._attended(mixed, lines, turn, spans, writes)
+            self._attend(self._normed(hidden) @ layer.attention, lines, turn, spans, writes, attended)
             hidden += attended @ layer.attention_output
-            hidden += activated(self._normed(hidden, layer.feed_forward_norm) @ layer.gate_up) @ layer.down
+            hidden += activated(self._normed(hidden) @ layer.gate_up) @ layer.down
         sampled = [i for i, row in enumerate(rows) if row.sampled]
         if len(sampled) < len(rows):
             filling = [0] * (tiles_for(len(sampled)) * TILE_ROWS - len(sampled))
             hidden = hidden.reshape(-1, self.shape.hidden)[sampled + filling]
             hidden = hidden.reshape(-1, TILE_ROWS, self.shape.hidden)
-        logits = self._normed(hidden, self._final_norm) @ self._head
+        logits = self._normed(hidden) @ self._head
         return logits.reshape(-1, self.shape.vocabulary)[: len(sampled)]
 
     def _writes(self, rows: Sequence[Row]) -> Indices:
         """Where each row's keys and values go, (rows, 2 * kv_heads), among the positions of all lines."""
-        lines = self._block_lines.reshape(1, -1)
-        blocks = np.array([[row.blocks[row.position // BLOCK_TOKENS]] for row in rows])
-        within = np.array([[row.position % BLOCK_TOKENS] for row in rows])
-        writes: Indices = (blocks * lines.size + lines) * BLOCK_TOKENS + within
+        block_size = self._line_starts.size * BLOCK_TOKENS
+        firsts = [
+            [row.blocks[row.position // BLOCK_TOKENS] * block_size + row.position % BLOCK_TOKENS]
+            for row in rows
+        ]
+        writes: Indices = np.array(firsts) + self._line_starts
         return writes
 
     def _spans(self, rows: Sequence[Row]) -> list[Span]:
@@ -145,59 +148,62 @@ class SmallModel:
             unseen=self._order[: pages * PAGE_TOKENS] > last_seen,
         )
 
-    def _attended(
-        self, mixed: Floats, lines: Floats, turn: Floats, spans: Sequence[Span], writes: Indices
-    ) -> Floats:
+    def _attend(
+        self,
+        mixed: Floats,
+        lines: Floats,
+        turn: Floats,
+        spans: Sequence[Span],
+        writes: Indices,
+        attended: Floats,
+    ) -> None:
+        """Keys and values go into the cache's lines, and what the rows find there into `attended`."""
         heads, kv_heads, head_dim = self.shape.heads, self.shape.kv_heads, self.shape.head_dim
-        result = np.zeros((*mixed.shape[:2], heads * head_dim), dtype=np.float32)
+        turning, grouped = heads + kv_heads, (-1, kv_heads, heads // kv_heads, head_dim)
         # Rows that only fill a tile have no place in the cache.
-        mixed = mixed.reshape(-1, heads + 2 * kv_heads, head_dim)[: len(turn)]
-        rotate(mixed[:, : heads + kv_heads], turn)
-        lines.reshape(-1, head_dim)[writes] = mixed[:, heads:]
-        queries = mixed[:, :heads].reshape(-1, kv_heads, heads // kv_heads, head_dim)
-        by_row = result.reshape(-1, kv_heads, heads // kv_heads, head_dim)[: len(turn)]
+        mixed = mixed.reshape(-1, 2 * turning + kv_heads, head_dim)[: len(turn)]
+        pair = mixed[:, : 2 * turning].reshape(-1, 2, turning, head_dim)
+        pair *= turn
+        plain = mixed[:, turning:]
+        plain[:, :turning] += pair[:, 0]
+        lines.reshape(-1, head_dim)[writes] = plain[:, heads:]
+        queries, by_row = plain[:, :heads].reshape(grouped), attended.reshape(grouped)[: len(turn)]
         for span in spans:
-            seen = lines[span.reads].reshape(2, -1, kv_heads, span.unseen.shape[-1], head_dim)
+            seen = lines.take(span.reads, axis=0).reshape(2, -1, kv_heads, span.unseen.shape[-1], head_dim)
             by_row[span.rows] = attention(queries[span.rows], seen[0], seen[1], span.unseen)
-        return result
 
-    def _normed(self, hidden: Floats, weight: Floats) -> Floats:
-        """RMSNorm, arXiv 1910.07467."""
-        lengths = np.einsum("tri,tri->tr", hidden, hidden)[..., None]
+    def _normed(self, hidden: Floats) -> Floats:
+        """RMSNorm, arXiv 1910.07467, but for its weight."""
+        lengths = np.vecdot(hidden, hidden)[..., None]
         lengths += self._floor
         normed: Floats = hidden / np.sqrt(lengths, out=lengths)
-        normed *= weight
         return normed
 
 
-def rotate(heads: Floats, turn: Floats) -> None:
-    """Rotary embedding of (rows, heads, head_dim) in place, each row with its lines of `rotary_table`."""
-    half = heads.shape[-1] // 2
-    crossed = np.concatenate((heads[..., half:], heads[..., :half]), axis=-1)
-    crossed *= turn[:, 1]
-    heads *= turn[:, 0]
-    heads += crossed
+def crossed(weight: Floats, head_dim: int) -> Floats:
+    """A projection to heads, (outputs, inputs), that gives each one's second half first, as its rotation needs it."""
+    halves = weight.reshape(-1, 2, head_dim // 2, weight.shape[1])
+    return halves[:, ::-1].reshape(weight.shape)
 
 
 def attention(queries: Floats, keys: Floats, values: Floats, unseen: NDArray[np.bool_]) -> Floats:
-    """Softmax attention of queries, (rows, kv_heads, heads per KV head, head_dim).
+    """Softmax attention of scaled queries, (rows, kv_heads, heads per KV head, head_dim).
 
     Keys and values are (rows or 1, kv_heads, positions, head_dim).
     """
     scores: Floats = queries @ keys.swapaxes(-1, -2)
-    scores *= np.float32(queries.shape[-1] ** -0.5)
     np.copyto(scores, np.float32(-np.inf), where=unseen)
-    scores -= scores.max(axis=-1, keepdims=True)
+    scores -= np.maximum.reduce(scores, axis=-1, keepdims=True)
     np.exp(scores, out=scores)
     weighted: Floats = scores @ values
-    weighted /= scores.sum(axis=-1, keepdims=True)
+    weighted /= np.add.reduce(scores, axis=-1, keepdims=True)
     return weighted
 
 
 def activated(gate_up: Floats) -> Floats:
-    """SiLU of the gate, by the hyperbolic tangent, which cannot overflow, times the rest."""
+    """SiLU of the gate, which comes halved, by the hyperbolic tangent, which cannot overflow, times the rest."""
     width = gate_up.shape[-1] // 2
-    half = gate_up[..., :width] * np.float32(0.5)
+    half = gate_up[..., :width]
     result: Floats = np.tanh(half)
     result += 1
     result *= half
