@@ -33,14 +33,14 @@ class Turn:
     ready_s: list[float]
     """From the command to `/readyz`."""
     stages_s: Mapping[str, float]
-    """Medians of what the logs tell of; `Model initialized` is the sum, with what lies between."""
+    """Medians of the logs' stages; `Model initialized` is the sum, with what lies between."""
     memory_used_mib: int | None
     """The card's, with ten."""
 
-    def told(self) -> str:
-        """In a line."""
-        took = f"{median(self.ready_s):.2f} s ({self.ready_s[0]:.2f} to {self.ready_s[-1]:.2f})"
-        return f"ready after {took}, {dict(self.stages_s)}, memory {self.memory_used_mib} MiB"
+    def line(self) -> str:
+        """All of it in words."""
+        ready = f"{median(self.ready_s):.2f} s ({self.ready_s[0]:.2f} to {self.ready_s[-1]:.2f})"
+        return f"ready after {ready}, {dict(self.stages_s)}, memory {self.memory_used_mib} MiB"
 
 
 class Cluster:
@@ -82,16 +82,16 @@ class Cluster:
 
     def stages_s(self, logs: int) -> dict[str, float]:
         """Medians over the last so many logs."""
-        told: dict[str, list[float]] = {}
+        stages_s: dict[str, list[float]] = {}
         for log in self.logs[-logs:]:
             for name, seconds in STAGE.findall(log.read_text()):
-                told.setdefault(name, []).append(float(seconds))
-        return {name: median(values) for name, values in told.items()}
+                stages_s.setdefault(name, []).append(float(seconds))
+        return {name: median(values) for name, values in stages_s.items()}
 
 
 def turn(checkout: Path, environ: Mapping[str, str], rounds: int) -> Turn:
     """Replace three replicas so many times, and once before that for the kernels' sake."""
-    took_s: list[float] = []
+    ready_s: list[float] = []
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as running:
         cluster = Cluster(checkout, environ, Path(temporary))
         running.enter_context(cluster.standby())
@@ -100,9 +100,9 @@ def turn(checkout: Path, environ: Mapping[str, str], rounds: int) -> Turn:
         for _ in range(rounds):
             for one in last:
                 one.process.kill()
-            last, ready_s = cluster.start(running, AT_ONCE)
-            took_s += ready_s
-        return Turn(sorted(took_s), cluster.stages_s(rounds * AT_ONCE), memory_used())
+            last, seconds = cluster.start(running, AT_ONCE)
+            ready_s += seconds
+        return Turn(sorted(ready_s), cluster.stages_s(rounds * AT_ONCE), memory_used())
 
 
 def main() -> None:
@@ -117,16 +117,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     checkouts = {"before": options.against.resolve()} if options.against else {}
-    told: dict[str, list[Turn]] = {}
+    turns: dict[str, list[Turn]] = {}
     with tempfile.TemporaryDirectory() as cache:
         environ = {**SETTINGS, "DS_MODEL_NAME": options.model, "TRITON_CACHE_DIR": cache}
         for _ in range(options.turns):
             for name, checkout in (checkouts | {"now": ROOT}).items():
                 one = turn(checkout, environ, options.rounds)
-                told.setdefault(name, []).append(one)
-                print(f"{name:7} {one.told()}", flush=True)
+                turns.setdefault(name, []).append(one)
+                print(f"{name:7} {one.line()}", flush=True)
     if options.json:
-        rows = {name: [asdict(one) for one in turns] for name, turns in told.items()}
+        rows = {name: [asdict(one) for one in found] for name, found in turns.items()}
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
