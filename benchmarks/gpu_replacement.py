@@ -12,18 +12,16 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.gpu_warm import SETTINGS, STAGE, memory_used
-from benchmarks.replica import ROOT, Replica, replica
+from benchmarks.gpu_warm import KILLED, Machine, Started, all_started, memory_used
+from benchmarks.replica import ROOT
 
-BESIDE, AT_ONCE = 7, 3
+BESIDE = 7
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Turn:
     ready_s: list[float]
     """From the command to `/readyz`."""
     stages_s: Mapping[str, float]
-    """Medians of the logs' stages; `Model initialized` is the sum, with what lies between."""
+    """Medians of the logs' stages."""
     memory_used_mib: int | None
     """The card's, with ten."""
 
@@ -43,66 +41,35 @@ class Turn:
         return f"ready after {ready}, {dict(self.stages_s)}, memory {self.memory_used_mib} MiB"
 
 
-class Cluster:
-    """A checkout's replicas, all forked from its standby at this socket."""
-
-    def __init__(self, checkout: Path, environ: Mapping[str, str], folder: Path) -> None:
-        self._checkout, self._environ, self._folder = checkout, environ, folder
-        self._address = str(folder / "standby.sock")
-        self.logs: list[Path] = []
-
-    @contextmanager
-    def standby(self) -> Iterator[None]:
-        """It has imported everything."""
-        command = [sys.executable, "-m", "reference_server", "--standby", self._address]
-        env = {**os.environ, **self._environ}
-        with subprocess.Popen(command, cwd=self._checkout, env=env, stderr=subprocess.PIPE) as process:
-            assert process.stderr is not None
-            process.stderr.readline()
-            try:
-                yield
-            finally:
-                process.kill()
-
-    def start(self, running: ExitStack, count: int) -> tuple[list[Replica], list[float]]:
-        """So many at once, and how long each took to be ready."""
-
-        def started(log: Path) -> tuple[Replica, float]:
-            began_s = time.monotonic()
-            one = running.enter_context(
-                replica(self._environ, "--from", self._address, checkout=self._checkout, log=log)
-            )
-            return one, time.monotonic() - began_s
-
-        logs = [self._folder / f"replica-{len(self.logs) + i}.log" for i in range(count)]
-        self.logs += logs
-        with ThreadPoolExecutor(count) as pool:
-            found = list(pool.map(started, logs))
-        return [one for one, _ in found], [took_s for _, took_s in found]
-
-    def stages_s(self, logs: int) -> dict[str, float]:
-        """Medians over the last so many logs."""
-        stages_s: dict[str, list[float]] = {}
-        for log in self.logs[-logs:]:
-            for name, seconds in STAGE.findall(log.read_text()):
-                stages_s.setdefault(name, []).append(float(seconds))
-        return {name: median(values) for name, values in stages_s.items()}
-
-
-def turn(checkout: Path, environ: Mapping[str, str], rounds: int) -> Turn:
-    """Replace three replicas so many times, and once before that for the kernels' sake."""
-    ready_s: list[float] = []
-    with tempfile.TemporaryDirectory() as temporary, ExitStack() as running:
-        cluster = Cluster(checkout, environ, Path(temporary))
-        running.enter_context(cluster.standby())
-        cluster.start(running, BESIDE)
-        last, _ = cluster.start(running, AT_ONCE)
+def turn(machine: Machine, address: str, rounds: int) -> Turn:
+    """Replace three replicas so many times, beside seven others of the standby at this address."""
+    found: list[Started] = []
+    with ExitStack() as running:
+        running.enter_context(standby(machine, address))
+        all_started(running, machine, BESIDE)
+        last = all_started(running, machine, KILLED)
         for _ in range(rounds):
             for one in last:
-                one.process.kill()
-            last, seconds = cluster.start(running, AT_ONCE)
-            ready_s += seconds
-        return Turn(sorted(ready_s), cluster.stages_s(rounds * AT_ONCE), memory_used())
+                one.replica.process.kill()
+            last = all_started(running, machine, KILLED)
+            found += last
+        stages = [one.stages() for one in found]
+        stages_s = {name: round(median(one[name] for one in stages), 3) for name in stages[0]}
+        return Turn(sorted(one.ready_s for one in found), stages_s, memory_used())
+
+
+@contextmanager
+def standby(machine: Machine, address: str) -> Iterator[None]:
+    """One that has imported everything."""
+    command = [sys.executable, "-m", "reference_server", "--standby", address]
+    env = {**os.environ, **machine.environ}
+    with subprocess.Popen(command, cwd=machine.checkout, env=env, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def main() -> None:
@@ -118,11 +85,15 @@ def main() -> None:
     options = parser.parse_args()
     checkouts = {"before": options.against.resolve()} if options.against else {}
     turns: dict[str, list[Turn]] = {}
-    with tempfile.TemporaryDirectory() as cache:
-        environ = {**SETTINGS, "DS_MODEL_NAME": options.model, "TRITON_CACHE_DIR": cache}
+    with tempfile.TemporaryDirectory() as temporary:
+        address = f"{temporary}/standby.sock"
+        machines = {
+            name: Machine(checkout, options.model, Path(temporary) / name, "--from", address)
+            for name, checkout in (checkouts | {"now": ROOT}).items()
+        }
         for _ in range(options.turns):
-            for name, checkout in (checkouts | {"now": ROOT}).items():
-                one = turn(checkout, environ, options.rounds)
+            for name, machine in machines.items():
+                one = turn(machine, address, options.rounds)
                 turns.setdefault(name, []).append(one)
                 print(f"{name:7} {one.line()}", flush=True)
     if options.json:

@@ -64,13 +64,13 @@ class Started:
 
 
 class Machine:
-    """One checkout's replicas, over a cache of compiled kernels that is empty at first."""
+    """One checkout's replicas with these options, over a cache of compiled kernels that is empty at first."""
 
-    def __init__(self, checkout: Path, model: str, folder: Path) -> None:
-        self._checkout = checkout
+    def __init__(self, checkout: Path, model: str, folder: Path, *options: str) -> None:
+        self.checkout, self._options = checkout, options
         self._cache, self._logs = folder / "cache", folder
         self._cache.mkdir(parents=True)
-        self._environ = {**SETTINGS, "DS_MODEL_NAME": model, "TRITON_CACHE_DIR": str(self._cache)}
+        self.environ = {**SETTINGS, "DS_MODEL_NAME": model, "TRITON_CACHE_DIR": str(self._cache)}
         self._numbers = count()
 
     @contextmanager
@@ -78,7 +78,7 @@ class Machine:
         """A replica, and how long it took to become ready."""
         log = self._logs / f"replica-{next(self._numbers)}.log"
         began_s = time.monotonic()
-        with replica(self._environ, checkout=self._checkout, log=log) as one:
+        with replica(self.environ, *self._options, checkout=self.checkout, log=log) as one:
             yield Started(one, time.monotonic() - began_s, log)
 
     def compiled(self) -> int:
@@ -156,7 +156,7 @@ def alone(machine: Machine) -> dict[str, Any]:
 def at_once(machine: Machine, replicas: int) -> dict[str, Any]:
     """Start all at once, then kill some and start as many beside the rest."""
     with ExitStack() as running:
-        began = _all_started(running, machine, replicas)
+        began = all_started(running, machine, replicas)
         told: dict[str, Any] = {
             "ready_s": sorted(one.ready_s for one in began),
             "compiled": machine.compiled(),
@@ -168,7 +168,7 @@ def at_once(machine: Machine, replicas: int) -> dict[str, Any]:
             one.replica.process.kill()
         with ThreadPoolExecutor(1) as pool:
             load = pool.submit(round_of_requests, began[-1].replica.port, "beside")
-            fresh = _all_started(running, machine, KILLED)
+            fresh = all_started(running, machine, KILLED)
             load.result()
         told["replacements_ready_s"] = sorted(one.ready_s for one in fresh)
         told["stages_of_a_replacement"] = max(fresh, key=lambda one: one.ready_s).stages()
@@ -176,7 +176,9 @@ def at_once(machine: Machine, replicas: int) -> dict[str, Any]:
         return told
 
 
-def _all_started(running: ExitStack, machine: Machine, replicas: int) -> list[Started]:
+def all_started(running: ExitStack, machine: Machine, replicas: int) -> list[Started]:
+    """So many at once, to be ended with the stack."""
+
     def start(one: AbstractContextManager[Started]) -> Started:
         return running.enter_context(one)
 

@@ -91,7 +91,7 @@ class SmallModel:
         self._floor = np.float32(shape.hidden * shape.norm_epsilon)
         # In a layer's cache a block has a line per KV head for keys, then as many for values.
         self._block_lines = np.arange(2 * shape.kv_heads).reshape(2, 1, shape.kv_heads, 1)
-        self._line_starts = np.arange(2 * shape.kv_heads) * BLOCK_TOKENS
+        self._line_starts = self._block_lines.ravel() * BLOCK_TOKENS
         self._order = np.arange(-(-context // PAGE_TOKENS) * PAGE_TOKENS)
 
     def logits(self, rows: Sequence[Row], cache: KVCache) -> Floats:

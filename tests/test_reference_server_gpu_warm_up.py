@@ -1,12 +1,10 @@
 """Ready means warm: what steps can need is there before the first request. Launches are listed on any machine."""
 
-import os
 import random
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,9 @@ import torch
 
 from reference_server.batch import BLOCK_TOKENS, Piece
 from reference_server.block_pool import BlockPool
-from reference_server.config import Settings
 from reference_server.core import Core
 from reference_server.instrumentation import Uninstrumented
-from reference_server.loading import load_backend
 from reference_server.models.quantization import Int8Weight, quantize
-from reference_server.models.served_model import served_model
 from reference_server.models.shapes import Shape
 from reference_server.models.weights import random_weights
 from reference_server.policies import Continuous
@@ -170,18 +165,6 @@ def test_what_fails_beside_the_launches_fails_the_start(
     backend = GpuBackend(SHAPE, weights_of(int8=False), context=256, blocks=32, slots=16, device=CPU)
     with pytest.raises(RuntimeError, match="no kernel image"):
         backend.prepare()
-
-
-def test_a_replica_of_one_rank_asks_the_driver_for_one_queue_unless_it_is_told_how_many(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    settings = replace(Settings(), torch_threads=torch.get_num_threads())
-    monkeypatch.setenv("CUDA_DEVICE_MAX_CONNECTIONS", "8")
-    load_backend(settings, served_model(settings))
-    assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == "8"
-    monkeypatch.delenv("CUDA_DEVICE_MAX_CONNECTIONS")
-    load_backend(settings, served_model(settings))
-    assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == "1"
 
 
 def test_kernels_are_compiled_by_one_of_all_that_start_at_once_and_by_the_others_after_it(

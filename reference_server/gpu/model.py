@@ -100,7 +100,7 @@ class GpuModel:
             for i in range(shape.layers)
         ]
         self._embedding, self._final_norm = linear(EMBEDDING), norm(FINAL_NORM)
-        self._head = self._embedding if shape.tied_head else linear(HEAD)
+        self.head = self._embedding if shape.tied_head else linear(HEAD)
         self._rotation = half_rotary_table(shape, context).to(device)
         size = (shape.layers, 2, blocks + 1, shape.kv_heads, BLOCK_TOKENS, shape.head_dim)
         self.cache = torch.empty(size, dtype=dtype, device=device)
@@ -117,7 +117,7 @@ class GpuModel:
 
     def weight_bytes(self) -> int:
         """What a step reads of the weights: all but the embedding's lines, unless that is the head too."""
-        linears = [self._head, *(matrix for layer in self._layers for matrix in layer.matrices)]
+        linears = [self.head, *(matrix for layer in self._layers for matrix in layer.matrices)]
         return sum(w.values.nbytes + (0 if w.scales is None else w.scales.nbytes) for w in linears)
 
     @property
@@ -133,16 +133,16 @@ class GpuModel:
 
     @property
     def matrices(self) -> Sequence[Linear]:
-        """Those of the layers that stand for all, and the head."""
-        return [*(matrix for i in self.kinds for matrix in self._layers[i].matrices), self._head]
+        """Those of the layers that stand for all."""
+        return [matrix for i in self.kinds for matrix in self._layers[i].matrices]
 
     def form(self, rows: int) -> Hashable:
         """How so many rows are multiplied: a step of the form of another needs no other kernels."""
-        return tuple(matrix.tiling(rows) for i in self.kinds for matrix in self._layers[i].matrices)
+        return tuple(matrix.tiling(rows) for matrix in self.matrices)
 
     def drawing_form(self, single: int, drawn: int) -> Hashable:
         """The same of a step's rows that are alone in their piece, and of those whose logits are wanted."""
-        return self._splits(single) if single else None, self._head.tiling(drawn)
+        return self._splits(single) if single else None, self.head.tiling(drawn)
 
     def logits(self, rows: Rows, sampled: Tensor | None, layers: Sequence[int] | None = None) -> Tensor:
         """Compute the rows, leave their keys and values; logits as partial sums, (splits, sampled, vocabulary).
@@ -161,7 +161,7 @@ class GpuModel:
         if sampled is not None:
             hidden = hidden[sampled]
             sums = None if sums is None else sums[:, sampled].contiguous()
-        logits = self._normed_product(self._head, self._final_norm, hidden, sums, exact=True)
+        logits = self._normed_product(self.head, self._final_norm, hidden, sums, exact=True)
         if self._collectives is None:
             return logits
         return self._collectives.gather(_whole(logits), self.shape.vocabulary).unsqueeze(0)

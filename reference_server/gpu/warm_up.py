@@ -110,7 +110,10 @@ def warm_up(backend: "GpuBackend") -> None:
 
 @contextmanager
 def _libraries_loaded(backend: "GpuBackend", rows: int) -> Iterator[None]:
-    """Beside the block: torch's kernels for sorting and multiplying, which wait for the driver; ours, for Python."""
+    """Beside the block: torch's kernels for sorting and multiplying, which wait for the driver; ours, for Python.
+
+    Triton's own are left to the block: it compiles and launches on one thread.
+    """
     with ThreadPoolExecutor(2) as pool:
         loads = [pool.submit(_sort, backend), pool.submit(_multiply, backend, rows)]
         yield
@@ -126,7 +129,7 @@ def _sort(backend: "GpuBackend") -> None:
 
 @torch.inference_mode()
 def _multiply(backend: "GpuBackend", rows: int) -> None:
-    for matrix in backend.model.matrices:
+    for matrix in (*backend.model.matrices, backend.model.head):
         if matrix.scales is None and matrix.tiling(rows) is None:
             inputs = matrix.values.shape[1]
             matrix.sums(torch.ones((rows, inputs), dtype=matrix.dtype, device=backend.device))
